@@ -1,0 +1,28 @@
+/**
+ * Two kinds of failure. The caller's mistake is a `ConfigError`: its message gives the value, the rule and
+ * the remedy, and the CLI prints it alone and exits with 2. A failed numeric check is a `CheckError` (exit 1).
+ * Our own mistake is an `invariant`.
+ */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** A result that was computed but does not agree with its reference, or is not finite. */
+export class CheckError extends Error {
+  override readonly name = 'CheckError';
+}
+
+/** A fault of this project, never of the caller: please report it. */
+export class InvariantError extends Error {
+  override readonly name = 'InvariantError';
+}
+
+/** @throws InvariantError when `condition` is false. The message is built only then. */
+export function invariant(condition: boolean, message: () => string): asserts condition {
+  if (!condition) throw new InvariantError(message());
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

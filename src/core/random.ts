@@ -1,0 +1,44 @@
+/** Seeded random numbers: the same seed gives the same stream in Node and in every browser. */
+
+/** Integers in [0, 2^32): Weyl sequence through a 32-bit finaliser (the generator known as mulberry32). */
+function mulberry32(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let z = state;
+    z = Math.imul(z ^ (z >>> 15), z | 1);
+    z ^= z + Math.imul(z ^ (z >>> 7), z | 61);
+    return (z ^ (z >>> 14)) >>> 0;
+  };
+}
+
+export interface Random {
+  /** Uniform in [0, 1). */
+  uniform(): number;
+  /** Normal with mean 0 and the given standard deviation (Box-Muller). */
+  normal(deviation?: number): number;
+  /** Integer in [0, n). */
+  integer(n: number): number;
+  /** `count` normal numbers in f32. */
+  normals(count: number, deviation?: number): Float32Array;
+}
+
+export function seededRandom(seed: number): Random {
+  const next = mulberry32(seed);
+  const uniform = (): number => next() / 2 ** 32;
+  const normal = (deviation = 1): number =>
+    deviation * Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
+  return {
+    uniform,
+    normal,
+    integer: (n) => Math.floor(uniform() * n),
+    normals: (count, deviation = 1) => Float32Array.from({ length: count }, () => normal(deviation)),
+  };
+}
+
+/** A 32-bit seed from a name (FNV-1a), so that every tensor has a stream of its own. */
+export function seedOf(name: string, seed = 0): number {
+  let hash = (0x811c9dc5 ^ seed) >>> 0;
+  for (const char of name) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0;
+  return hash;
+}

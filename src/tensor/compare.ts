@@ -1,0 +1,80 @@
+/**
+ * Comparison under a budget. An element passes only by proof, `err <= budget`, so NaN on either side fails.
+ * The report names the worst element and its error as a multiple of what was allowed.
+ */
+import { at } from '../core/math.ts';
+
+/** Allowed absolute error per element: a bound for all, or one per element (derived from the operation). */
+export type Budget = { readonly atol: number; readonly rtol: number } | { readonly perElement: Float64Array };
+
+export interface Comparison {
+  readonly pass: boolean;
+  readonly count: number;
+  /** Elements over budget, NaN included. */
+  readonly over: number;
+  /** Largest error divided by its budget; Infinity when a value is not finite. */
+  readonly worstShare: number;
+  readonly worstIndex: readonly number[];
+  readonly got: number;
+  readonly want: number;
+}
+
+/** Largest error bound gamma_n = n u / (1 - n u) of a sum of n rounded terms (Higham, 2002, lemma 3.1). */
+export function gamma(n: number, unitRoundoff = 2 ** -24): number {
+  const nu = n * unitRoundoff;
+  return nu / (1 - nu);
+}
+
+/** Compares element by element. A length that differs fails at once: nothing is compared. */
+export function compare(
+  got: ArrayLike<number>,
+  want: ArrayLike<number>,
+  shape: readonly number[],
+  budget: Budget,
+): Comparison {
+  if (got.length !== want.length) {
+    return { pass: false, count: want.length, over: want.length, worstShare: Infinity, worstIndex: [], got: NaN, want: NaN };
+  }
+  let over = 0;
+  let worst = -1;
+  let worstShare = -1;
+  for (let i = 0; i < want.length; i++) {
+    const w = at(want, i);
+    const err = Math.abs(at(got, i) - w);
+    const allowed = 'perElement' in budget ? at(budget.perElement, i) : budget.atol + budget.rtol * Math.abs(w);
+    if (!(err <= allowed)) over += 1;
+    const share = err === 0 ? 0 : Number.isFinite(err) ? err / allowed : Infinity;
+    if (share > worstShare || Number.isNaN(share)) {
+      worst = i;
+      worstShare = Number.isNaN(share) ? Infinity : share;
+    }
+  }
+  return {
+    pass: over === 0,
+    count: want.length,
+    over,
+    worstShare: Math.max(0, worstShare),
+    worstIndex: worst < 0 ? [] : unravel(worst, shape),
+    got: worst < 0 ? 0 : at(got, worst),
+    want: worst < 0 ? 0 : at(want, worst),
+  };
+}
+
+/** 'combine.y: 3 of 8192 over budget; worst [5, 17] got 1.02 want 0.98, 4.1x budget' */
+export function describe(name: string, c: Comparison): string {
+  if (c.worstIndex.length === 0 && !c.pass) return `${name}: the number of elements differs from the reference's ${c.count}`;
+  const worst = `worst [${c.worstIndex.join(', ')}] got ${c.got} want ${c.want}, ${c.worstShare.toPrecision(3)}x budget`;
+  return c.pass ? `${name}: ok (${worst})` : `${name}: ${c.over} of ${c.count} over budget; ${worst}`;
+}
+
+/** Position of a flat row-major index: unravel(7, [2, 5]) = [1, 2]. */
+export function unravel(index: number, shape: readonly number[]): number[] {
+  const position: number[] = [];
+  let rest = index;
+  for (let d = shape.length - 1; d >= 0; d--) {
+    const size = Math.max(1, at(shape, d));
+    position.unshift(rest % size);
+    rest = Math.floor(rest / size);
+  }
+  return position;
+}
