@@ -1,0 +1,157 @@
+/**
+ * The search for an adapter in Node: what the system's drivers offer, then the SwiftShader that npm brings.
+ *
+ * The Vulkan loader reads its drivers from the environment when Dawn makes an instance, so the environment says
+ * which of the two is seen. It keeps the last setting: worker threads, whose `process.env` is a copy that native
+ * code does not see, then find what the main thread found.
+ */
+import { ConfigError, messageOf } from '../../core/errors.ts';
+import type { AdapterChoice, AdapterFacts, AdapterKind, OpenAdapter } from '../platform.ts';
+import { candidates, isSoftwareName, listedNames, matches } from './choice.ts';
+import { loadSwiftshader, SWIFTSHADER_NAME, swiftshaderObstacle } from './swiftshader.ts';
+
+type CreateGpu = (flags: string[]) => GPU;
+type Source = 'system' | 'embedded';
+
+/** Timestamps step by 65,536 ns without it. */
+const FLAGS = ['disable-dawn-features=timestamp_quantization'];
+const NO_SUCH_NAME = 'moebius-lists-adapters';
+const DRIVER_VARIABLES = ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES'] as const;
+
+const REMEDY =
+  'Install a Vulkan driver (Debian 12: mesa-vulkan-drivers from bookworm-backports brings llvmpipe), ' +
+  'or run on x86-64 Linux, where the npm package brings SwiftShader.';
+
+/** What the caller's own environment said before the first search. */
+const callersDrivers = DRIVER_VARIABLES.map((name) => process.env[name]);
+
+function pointDriversAt(files: readonly (string | undefined)[]): void {
+  DRIVER_VARIABLES.forEach((name, i) => {
+    if (files[i] === undefined) Reflect.deleteProperty(process.env, name);
+    else process.env[name] = files[i];
+  });
+}
+
+/** Makes `source` the one whose drivers the next instance sees. */
+async function select(source: Source): Promise<void> {
+  if (source === 'system') return pointDriversAt(callersDrivers);
+  const driverFile = await loadSwiftshader();
+  pointDriversAt(DRIVER_VARIABLES.map(() => driverFile));
+}
+
+async function loadBindings(): Promise<CreateGpu> {
+  try {
+    const { create, globals } = await import('webgpu');
+    for (const [name, value] of Object.entries(globals)) {
+      if (!(name in globalThis))
+        Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    }
+    return create;
+  } catch (error) {
+    throw new ConfigError(
+      `the WebGPU bindings for ${process.platform}-${process.arch} do not load: ${messageOf(error)}. ` +
+        'Reinstall with "npm ci" on a platform that the webgpu package supports.',
+    );
+  }
+}
+
+/** The names that Dawn gives when asked for one that does not exist; none when there is no adapter at all. */
+async function list(create: CreateGpu): Promise<string[]> {
+  try {
+    await create([...FLAGS, `adapter=${NO_SUCH_NAME}`]).requestAdapter();
+    return [];
+  } catch (error) {
+    return listedNames(messageOf(error));
+  }
+}
+
+function kindOf(info: GPUAdapterInfo, name: string, source: Source): AdapterKind {
+  if (source === 'embedded') return 'embedded-software';
+  return info.isFallbackAdapter || isSoftwareName(name) ? 'software' : 'gpu';
+}
+
+async function open(
+  create: CreateGpu,
+  name: string,
+  source: Source,
+  search: string[],
+): Promise<OpenAdapter | undefined> {
+  const gpu = create([...FLAGS, `adapter=${name}`]);
+  const first = await gpu.requestAdapter().catch(() => null);
+  if (first === null) {
+    search.push(`${name} is listed but gives no adapter.`);
+    return undefined;
+  }
+  const { vendor, architecture, description } = first.info;
+  const kind = kindOf(first.info, name, source);
+  search.push(`Opened ${name} (${kind}).`);
+  const facts: AdapterFacts = { name, vendor, architecture, driver: description, kind, search };
+  const adapter = async (): Promise<GPUAdapter> => {
+    const fresh = await gpu.requestAdapter();
+    if (fresh === null) throw new ConfigError(`${name} gives no adapter any more. Was its driver removed?`);
+    return fresh;
+  };
+  return { gpu, facts, adapter };
+}
+
+/** One source after the other; the embedded one only when the choice allows it. */
+async function find(choice: AdapterChoice): Promise<OpenAdapter> {
+  const create = await loadBindings();
+  const search: string[] = [];
+  await select('system');
+  const listed = await list(create);
+  search.push(
+    listed.length > 0
+      ? `Dawn lists ${listed.join(' and ')} through the system's drivers.`
+      : "Dawn finds no adapter through the system's drivers.",
+  );
+  for (const name of candidates(choice, listed)) {
+    const opened = await open(create, name, 'system', search);
+    if (opened !== undefined) return opened;
+  }
+
+  const obstacle = swiftshaderObstacle();
+  const wanted = choice === 'auto' || matches(choice, SWIFTSHADER_NAME);
+  if (obstacle === undefined && wanted) {
+    await select('embedded');
+    search.push('Loaded the SwiftShader that npm brings.');
+    for (const name of candidates(choice, await list(create))) {
+      const opened = await open(create, name, 'embedded', search);
+      if (opened !== undefined) return opened;
+    }
+  } else if (obstacle !== undefined) {
+    search.push(`Then ${obstacle}.`);
+  }
+
+  if (choice === 'auto') throw new ConfigError(`no WebGPU adapter. ${search.join(' ')} ${REMEDY}`);
+  const there = [...listed, ...(obstacle === undefined ? [`${SWIFTSHADER_NAME}, embedded`] : [])];
+  throw new ConfigError(
+    `no adapter opens for "${choice}". There is: ${there.join('; ') || 'none'}. ` +
+      `Choose a part of one of these names, or "auto". ${there.length > 0 ? '' : REMEDY}`.trimEnd(),
+  );
+}
+
+/**
+ * All that was opened, for the process's life: collecting a `GPU` whose devices live ends the process in native
+ * code. It hangs on `globalThis`, since a module's own variables may be collected too.
+ */
+interface Owner {
+  moebiusAdapters?: Map<string, Promise<OpenAdapter>>;
+}
+const owner = globalThis as Owner;
+const opened = (owner.moebiusAdapters ??= new Map());
+
+/** The environment is shared by all searches, so they run one after the other. */
+let previous: Promise<unknown> = Promise.resolve();
+
+/** The adapter for `choice`; `auto` reads the variable MOEBIUS_ADAPTER first. The same choice gives the same object. */
+export function openAdapter(choice: AdapterChoice): Promise<OpenAdapter> {
+  const resolved = choice === 'auto' ? process.env.MOEBIUS_ADAPTER || 'auto' : choice;
+  const known = opened.get(resolved.toLowerCase());
+  if (known !== undefined) return known;
+  const search = previous.then(() => find(resolved));
+  previous = search.catch(() => undefined);
+  opened.set(resolved.toLowerCase(), search);
+  search.catch(() => opened.delete(resolved.toLowerCase()));
+  return search;
+}

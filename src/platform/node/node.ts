@@ -1,0 +1,67 @@
+/** The platform in Node: Dawn's bindings, the file system, the monotonic clock. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ConfigError, messageOf } from '../../core/errors.ts';
+import type { Platform } from '../platform.ts';
+import { openAdapter } from './adapters.ts';
+
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const SHADERS = join(ROOT, 'shaders');
+
+function shaderPaths(): readonly string[] {
+  if (!existsSync(SHADERS)) return [];
+  return readdirSync(SHADERS, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.wgsl'))
+    .map((entry) => relative(SHADERS, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .sort();
+}
+
+function shaderSource(path: string): string {
+  const file = join(SHADERS, path);
+  try {
+    if (!relative(SHADERS, file).startsWith('..')) return readFileSync(file, 'utf8');
+  } catch {
+    // Reported below, with what there is.
+  }
+  throw new ConfigError(`there is no shader "${path}". There is: ${shaderPaths().join(', ') || 'none'}.`);
+}
+
+/** Remedies by the system's error code. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EACCES: 'this user may not read it',
+  EISDIR: 'it is a folder, name a file in it',
+};
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? '';
+}
+
+/** A relative path counts from the working folder, then from the package, where the bundled model lies. */
+async function readBytes(path: string): Promise<Uint8Array> {
+  const places = isAbsolute(path) ? [path] : [resolve(path), join(ROOT, path)];
+  let problem: unknown;
+  for (const place of places) {
+    try {
+      return await readFile(place);
+    } catch (error) {
+      if (problem === undefined || codeOf(problem) === 'ENOENT') problem = error;
+    }
+  }
+  const reason = REASONS[codeOf(problem)] ?? messageOf(problem);
+  throw new ConfigError(`cannot read ${path}: ${reason}. Looked at ${places.join(' and ')}.`);
+}
+
+export function nodePlatform(): Platform {
+  const start = process.hrtime.bigint();
+  return {
+    name: 'node',
+    openAdapter,
+    shaderSource,
+    shaderPaths,
+    readFile: readBytes,
+    now: () => Number(process.hrtime.bigint() - start),
+  };
+}
