@@ -6,8 +6,8 @@
  * code does not see, then find what the main thread found.
  */
 import { ConfigError, messageOf } from '../../core/errors.ts';
+import { candidates, isSoftwareName, listedNames, matches } from '../choice.ts';
 import type { AdapterChoice, AdapterFacts, AdapterKind, OpenAdapter } from '../platform.ts';
-import { candidates, isSoftwareName, listedNames, matches } from './choice.ts';
 import { loadSwiftshader, SWIFTSHADER_NAME, swiftshaderObstacle } from './swiftshader.ts';
 
 type CreateGpu = (flags: string[]) => GPU;

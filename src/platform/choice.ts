@@ -1,4 +1,4 @@
-/** Which of the listed adapters to try, and in which order. Pure, so that it can be tested without any. */
+/** Which adapters a choice means, and which of them to try first. Pure, so that it can be tested without any. */
 
 const SOFTWARE = /llvmpipe|lavapipe|swiftshader|microsoft basic render|software/i;
 

@@ -1,0 +1,17 @@
+/** The platform that the test runs on. Only one of the two branches is ever loaded. */
+import type { Platform } from '../../src/platform/platform.ts';
+
+async function load(): Promise<Platform> {
+  if ('document' in globalThis) {
+    const { webPlatform } = await import('../../src/platform/web/web.ts');
+    return webPlatform({ baseUrl: '/' });
+  }
+  const { nodePlatform } = await import('../../src/platform/node/node.ts');
+  return nodePlatform();
+}
+
+const platform = await load();
+
+export function testPlatform(): Platform {
+  return platform;
+}

@@ -1,0 +1,55 @@
+import { playwright } from '@vitest/browser-playwright';
+import { defineConfig } from 'vitest/config';
+import type { Chromium } from './src/platform/node/chromium.ts';
+import { findChromium } from './src/platform/node/chromium.ts';
+
+/** Without a Chromium of ours, Playwright looks for its own and says what is missing. */
+const none: Chromium = { executablePath: '', env: {}, args: [] };
+
+export default defineConfig(async () => {
+  const { executablePath, env, args } = await findChromium().catch(() => none);
+  return {
+    test: {
+      projects: [
+        {
+          test: {
+            name: 'node',
+            include: ['test/**/*.test.ts'],
+            exclude: ['test/browser/**/*.test.ts'],
+            pool: 'forks' as const,
+            // Software adapters use every core by themselves.
+            maxWorkers: 2,
+            testTimeout: 60_000,
+            hookTimeout: 60_000,
+            sequence: { groupOrder: 0 },
+          },
+        },
+        {
+          // The modules that tests import, named so that the page is not reloaded when the server meets them.
+          optimizeDeps: { include: ['wgsl_reflect/wgsl_reflect.module.js'] },
+          test: {
+            name: 'browser',
+            include: ['test/browser/**/*.test.ts', 'test/**/*.shared.test.ts'],
+            maxWorkers: 1,
+            testTimeout: 60_000,
+            hookTimeout: 60_000,
+            sequence: { groupOrder: 1 },
+            browser: {
+              enabled: true,
+              headless: true,
+              screenshotFailures: false,
+              instances: [{ browser: 'chromium' as const }],
+              provider: playwright({
+                launchOptions: {
+                  ...(executablePath && { executablePath }),
+                  args: [...args],
+                  env: { ...process.env, ...env },
+                },
+              }),
+            },
+          },
+        },
+      ],
+    },
+  };
+});
