@@ -1,0 +1,142 @@
+/** A model on disk: `config.json`, `model.safetensors` (whole or in shards) and, where there is one, `vocab.json`. */
+import * as v from 'valibot';
+import { ConfigError, messageOf } from '../core/errors.ts';
+import type { Platform } from '../platform/platform.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { MoeConfig, WeightSource } from './config.ts';
+import { readHfConfig } from './hf-config.ts';
+import { readSafetensors } from './safetensors.ts';
+import { parseStrictJson } from './strict-json.ts';
+import { readCharVocab, type CharTokenizer } from './tokenizer.ts';
+import { weightShapes } from './weight-shapes.ts';
+
+type ReadFile = Platform['readFile'];
+
+export interface Checkpoint extends WeightSource {
+  /** Undefined when the folder has no `vocab.json`. */
+  readonly tokenizer: CharTokenizer | undefined;
+}
+
+/** Tensors of older exports that hold nothing but constants of the architecture. */
+const HARMLESS = /\.rotary_emb\.inv_freq$/;
+
+const IndexFile = v.object({ weight_map: v.record(v.string(), v.string()) });
+
+/**
+ * Reads a checkpoint and checks the shape of every tensor.
+ * @param folder of the checkpoint; its last part names the model.
+ * @throws ConfigError for a missing or malformed file, an unsupported setting, a tensor that is missing, unknown, of
+ * the wrong shape or not of floats.
+ */
+export async function loadCheckpoint(folder: string, readFile: ReadFile): Promise<Checkpoint> {
+  const base = folder.replace(/[/\\]+$/, '');
+  const path = (file: string): string => `${base}/${file}`;
+  const name = base.split(/[/\\]/).at(-1) ?? folder;
+  const config = readHfConfig(await readFile(path('config.json')), name, path('config.json'));
+  const tensors = await readWeights(path, readFile);
+  checkTensors(tensors, config, base);
+  const vocab = await readFile(path('vocab.json')).catch(() => undefined);
+  return {
+    config,
+    origin: folder,
+    tokenizer: vocab && readCharVocab(vocab, path('vocab.json'), config.vocabSize),
+    get(wanted) {
+      const found = tensors.get(wanted);
+      if (found === undefined) {
+        throw new ConfigError(
+          `Checkpoint ${base} has no tensor "${wanted}". Layers are 0 to ${config.numLayers - 1}, ` +
+            `experts 0 to ${config.numExperts - 1}.`,
+        );
+      }
+      return found;
+    },
+  };
+}
+
+async function readWeights(path: (file: string) => string, readFile: ReadFile): Promise<Map<string, Tensor>> {
+  const whole = path('model.safetensors');
+  const index = path('model.safetensors.index.json');
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(whole);
+  } catch (error) {
+    const indexBytes = await readFile(index).catch(() => undefined);
+    if (indexBytes !== undefined) return readShards(indexBytes, index, path, readFile);
+    throw new ConfigError(
+      `Neither ${whole} nor ${index} can be read (${messageOf(error)}). Put the weights of the model there.`,
+    );
+  }
+  return readSafetensors(bytes, whole);
+}
+
+async function readShards(
+  indexBytes: Uint8Array,
+  label: string,
+  path: (file: string) => string,
+  readFile: ReadFile,
+): Promise<Map<string, Tensor>> {
+  const parsed = v.safeParse(IndexFile, parseStrictJson(indexBytes, label));
+  if (!parsed.success) {
+    throw new ConfigError(
+      `${label}: ${parsed.issues[0].message}. It must be {"weight_map": {tensor: file}}.`,
+    );
+  }
+  const map = Object.entries(parsed.output.weight_map);
+  const tensors = new Map<string, Tensor>();
+  for (const file of [...new Set(map.map(([, shard]) => shard))].sort()) {
+    if (!/^[\w.-]+\.safetensors$/.test(file)) {
+      throw new ConfigError(
+        `${label} names the shard ${JSON.stringify(file)}; it must be a *.safetensors file of the same folder.`,
+      );
+    }
+    for (const [name, tensor] of readSafetensors(await readFile(path(file)), path(file))) {
+      if (parsed.output.weight_map[name] !== file) {
+        throw new ConfigError(
+          `${path(file)} holds tensor ${JSON.stringify(name)}, which ${label} does not place there. ` +
+            'Fetch index and shards of one version.',
+        );
+      }
+      tensors.set(name, tensor);
+    }
+  }
+  return tensors;
+}
+
+function checkTensors(tensors: Map<string, Tensor>, config: MoeConfig, folder: string): void {
+  const expected = weightShapes(config);
+  const missing = [...expected].filter(([name]) => !tensors.has(name));
+  if (missing.length > 0) {
+    throw new ConfigError(
+      `Checkpoint ${folder} lacks ${missing.length} of ${expected.size} tensors: ` +
+        `${listed(missing.map(([name, shape]) => `${name} [${shape.join(', ')}]`))}. ` +
+        'Use Hugging Face Mixtral names and a config.json of the same model.',
+    );
+  }
+  const unknown = [...tensors.keys()].filter((name) => !expected.has(name) && !HARMLESS.test(name));
+  if (unknown.length > 0) {
+    throw new ConfigError(
+      `Checkpoint ${folder} has ${unknown.length} tensors that a Mixtral model does not use: ${listed(unknown)}. ` +
+        'Leaving them out would compute another model; use a checkpoint without them.',
+    );
+  }
+  for (const [name, shape] of expected) {
+    const found = tensors.get(name);
+    if (found === undefined || found.shape.join() !== shape.join()) {
+      throw new ConfigError(
+        `Tensor ${name} of ${folder} has shape [${found?.shape.join(', ') ?? ''}], but config.json asks for ` +
+          `[${shape.join(', ')}]. Use the config.json of the same model.`,
+      );
+    }
+    if (found.dtype === 'i32' || found.dtype === 'u32') {
+      throw new ConfigError(
+        `Tensor ${name} of ${folder} holds integers (${found.dtype}). Store weights as floats.`,
+      );
+    }
+  }
+}
+
+/** The first few of a list, and how many more there are. */
+function listed(names: readonly string[], shown = 4): string {
+  const rest = names.length - shown;
+  return names.slice(0, shown).join(', ') + (rest > 0 ? ` and ${rest} more` : '');
+}

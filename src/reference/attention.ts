@@ -1,0 +1,154 @@
+/** Attention with grouped queries. B sequences, S positions, Hq query heads, Hkv key/value heads of Dh. */
+import { ConfigError } from '../core/errors.ts';
+import { absDot, dot, f64At } from './f64.ts';
+import { matmul } from './matmul.ts';
+import { rope } from './rope.ts';
+import { softmax } from './gate.ts';
+
+export interface AttentionInput {
+  /** [B, Sq, Hq, Dh] */
+  readonly q: Float64Array;
+  /** [B, Skv, Hkv, Dh] */
+  readonly k: Float64Array;
+  /** [B, Skv, Hkv, Dh] */
+  readonly v: Float64Array;
+  readonly batch: number;
+  /** Sq. The queries are the last Sq of the Skv positions. */
+  readonly numQueries: number;
+  /** Skv */
+  readonly numKeys: number;
+  readonly numHeads: number;
+  /** Query head h reads key/value head floor(h / (Hq / Hkv)). */
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  /** True: a query sees its own position and those before it. */
+  readonly causal: boolean;
+  /** Of the scores; 1 / sqrt(Dh) unless given. */
+  readonly scale?: number;
+}
+
+/** softmax(scale q k^T) v per head -> [B, Sq, Hq, Dh]. @throws ConfigError for sizes that do not fit each other. */
+export function attention(input: AttentionInput): Float64Array {
+  return perHead(input, dot, (out, p, v) => {
+    for (let d = 0; d < out.length; d++) out[d] = f64At(out, d) + p * f64At(v, d);
+  });
+}
+
+/**
+ * What the error of `attention` scales with, [B, Sq, Hq, Dh]: with unit roundoff u an implementation is off by at
+ * most about gamma(Dh + Skv + 16, u) times this (first order). It is sum p|v| (1 + 2 max over keys of scale sum|q||k|):
+ * an error in the scores changes each weight by at most twice its largest value, relative.
+ */
+export function attentionMagnitude(input: AttentionInput): Float64Array {
+  const sizes: number[] = [];
+  const sum = perHead(
+    input,
+    dot,
+    (out, p, v) => {
+      for (let d = 0; d < out.length; d++) out[d] = f64At(out, d) + p * Math.abs(f64At(v, d));
+    },
+    (largest) => sizes.push(largest),
+  );
+  return sum.map((value, i) => value * (1 + 2 * (sizes[Math.floor(i / input.headDim)] ?? NaN)));
+}
+
+function perHead(
+  input: AttentionInput,
+  score: typeof dot,
+  accumulate: (out: Float64Array, weight: number, v: Float64Array) => void,
+  onLargest?: (largestScoreSize: number) => void,
+): Float64Array {
+  checkSizes(input);
+  const { q, k, v, batch, numQueries, numKeys, numHeads, numKvHeads, headDim, causal } = input;
+  const scale = input.scale ?? 1 / Math.sqrt(headDim);
+  const y = new Float64Array(q.length);
+  for (let b = 0; b < batch; b++) {
+    for (let s = 0; s < numQueries; s++) {
+      const visible = causal ? numKeys - numQueries + s + 1 : numKeys;
+      for (let h = 0; h < numHeads; h++) {
+        const query = ((b * numQueries + s) * numHeads + h) * headDim;
+        const kvHead = Math.floor(h / (numHeads / numKvHeads));
+        const keyAt = (j: number): number => ((b * numKeys + j) * numKvHeads + kvHead) * headDim;
+        const scores = new Float64Array(visible);
+        let largest = 0;
+        for (let j = 0; j < visible; j++) {
+          scores[j] = scale * score(q, query, k, keyAt(j), headDim);
+          if (onLargest)
+            largest = Math.max(largest, Math.abs(scale) * absDot(q, query, k, keyAt(j), headDim));
+        }
+        onLargest?.(largest);
+        const weights = softmax(scores, visible);
+        const out = y.subarray(query, query + headDim);
+        for (let j = 0; j < visible; j++) {
+          accumulate(out, f64At(weights, j), v.subarray(keyAt(j), keyAt(j) + headDim));
+        }
+      }
+    }
+  }
+  return y;
+}
+
+function checkSizes(input: AttentionInput): void {
+  const { batch, numQueries, numKeys, numHeads, numKvHeads, headDim } = input;
+  if (numHeads % numKvHeads !== 0) {
+    throw new ConfigError(
+      `numHeads (${numHeads}) is not a multiple of numKvHeads (${numKvHeads}); groups must be equal.`,
+    );
+  }
+  if (numQueries > numKeys) {
+    throw new ConfigError(
+      `${numQueries} queries are more than ${numKeys} keys; queries are the last positions.`,
+    );
+  }
+  const wanted = { q: batch * numQueries * numHeads * headDim, k: batch * numKeys * numKvHeads * headDim };
+  if (input.q.length !== wanted.q || input.k.length !== wanted.k || input.v.length !== wanted.k) {
+    throw new ConfigError(
+      `Attention with these sizes takes ${wanted.q} elements of q and ${wanted.k} of k and v, ` +
+        `but got ${input.q.length}, ${input.k.length} and ${input.v.length}.`,
+    );
+  }
+}
+
+export interface TpAttentionInput {
+  /** [B, S, D] */
+  readonly x: Float64Array;
+  readonly batch: number;
+  readonly modelDim: number;
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  readonly theta: number;
+  /** [Hq Dh, D], [Hkv Dh, D], [Hkv Dh, D], [D, Hq Dh] */
+  readonly wq: Float64Array;
+  readonly wk: Float64Array;
+  readonly wv: Float64Array;
+  readonly wo: Float64Array;
+}
+
+/**
+ * The attention block without norm and residual, unsharded: what every tensor-parallel split must add up to.
+ * x -> q, k, v -> rope (halves, positions 0 .. S-1) -> causal attention -> wo -> [B, S, D].
+ */
+export function tpAttention(input: TpAttentionInput): Float64Array {
+  const { x, batch, modelDim, numHeads, numKvHeads, headDim, theta } = input;
+  const m = x.length / modelDim;
+  const length = m / batch;
+  const positions = Float64Array.from({ length: m }, (_, i) => i % length);
+  const project = (weight: Float64Array, heads: number): Float64Array =>
+    matmul(x, weight, { m, n: heads * headDim, k: modelDim });
+  const turn = (rows: Float64Array, heads: number): Float64Array =>
+    rope({ x: rows, numHeads: heads, headDim, positions, theta, style: 'halves' });
+  const heads = attention({
+    q: turn(project(input.wq, numHeads), numHeads),
+    k: turn(project(input.wk, numKvHeads), numKvHeads),
+    v: project(input.wv, numKvHeads),
+    batch,
+    numQueries: length,
+    numKeys: length,
+    numHeads,
+    numKvHeads,
+    headDim,
+    causal: true,
+  });
+  return matmul(heads, input.wo, { m, n: modelDim, k: numHeads * headDim });
+}

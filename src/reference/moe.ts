@@ -1,0 +1,127 @@
+/** The mixture-of-experts layer. T tokens, D width, E experts, K chosen, F expert width. */
+import { invariant } from '../core/errors.ts';
+import { at } from '../core/math.ts';
+import type { Activation } from '../model/config.ts';
+import { gated, type SwigluOai } from './activation.ts';
+import { absDot, dot, f64At } from './f64.ts';
+import { gateTopK, type GateScore, type Routing } from './gate.ts';
+
+export interface ExpertWeights {
+  readonly numExperts: number;
+  readonly modelDim: number;
+  readonly expertDim: number;
+  readonly w1_EFD: Float64Array;
+  /** Absent: a plain two-matrix expert, y = w2 act(w1 x). */
+  readonly w3_EFD?: Float64Array;
+  readonly w2_EDF: Float64Array;
+  readonly b1_EF?: Float64Array;
+  readonly b3_EF?: Float64Array;
+  readonly b2_ED?: Float64Array;
+  readonly activation: Activation;
+  readonly swiglu?: SwigluOai;
+}
+
+export interface MoeInput extends ExpertWeights {
+  readonly x_TD: Float64Array;
+  readonly logits_TE: Float64Array;
+  readonly topK: number;
+  readonly score: GateScore;
+  readonly renormalize: boolean;
+}
+
+/** Largest slope of any of the activations (gelu's, 1.129). */
+const MAX_SLOPE = 1.13;
+
+/** y = sum over k of score_k (w2 (act(w1 x + b1) (w3 x + b3)) + b2), and the routing that chose. */
+export function moe(input: MoeInput): Routing & { y_TD: Float64Array } {
+  const routing = gateTopK(input);
+  return { ...routing, y_TD: mix(input, routing, addExpert) };
+}
+
+/**
+ * What the error of `moe` scales with, [T, D]: an implementation with exact routing and unit roundoff u is off by at
+ * most about gamma(D + F + K + 16, u) times this (first order; 16 pays for scores, exponentials and biases).
+ */
+export function moeMagnitude(input: MoeInput): Float64Array {
+  return mix(input, gateTopK(input), addExpertMagnitude);
+}
+
+type AddExpert = (
+  w: ExpertWeights,
+  e: number,
+  x: Float64Array,
+  xAt: number,
+  s: number,
+  y: Float64Array,
+) => void;
+
+function mix(input: MoeInput, routing: Routing, addTo: AddExpert): Float64Array {
+  const { x_TD, modelDim, topK, numExperts } = input;
+  const matrix = numExperts * modelDim * input.expertDim;
+  invariant(
+    input.w1_EFD.length === matrix,
+    () => `moe: w1 has ${input.w1_EFD.length} elements, not ${matrix}`,
+  );
+  invariant(
+    input.w2_EDF.length === matrix,
+    () => `moe: w2 has ${input.w2_EDF.length} elements, not ${matrix}`,
+  );
+  const y_TD = new Float64Array(x_TD.length);
+  for (let t = 0; t < x_TD.length / modelDim; t++) {
+    const row = y_TD.subarray(t * modelDim, (t + 1) * modelDim);
+    for (let k = 0; k < topK; k++) {
+      const slot = t * topK + k;
+      addTo(input, at(routing.ids_TK, slot), x_TD, t * modelDim, f64At(routing.scores_TK, slot), row);
+    }
+  }
+  return y_TD;
+}
+
+/** The element of an optional bias. */
+function bias(values: Float64Array | undefined, index: number): number {
+  return values === undefined ? 0 : f64At(values, index);
+}
+
+const addExpert: AddExpert = (w, e, x, xAt, score, y) => {
+  const { modelDim: width, expertDim, w1_EFD, w3_EFD, w2_EDF } = w;
+  const hidden = new Float64Array(expertDim);
+  for (let f = 0; f < expertDim; f++) {
+    const row = (e * expertDim + f) * width;
+    const gate = dot(w1_EFD, row, x, xAt, width) + bias(w.b1_EF, e * expertDim + f);
+    const up = w3_EFD && dot(w3_EFD, row, x, xAt, width) + bias(w.b3_EF, e * expertDim + f);
+    hidden[f] = gated(w.activation, gate, up, w.swiglu);
+  }
+  for (let d = 0; d < width; d++) {
+    const value = dot(w2_EDF, (e * width + d) * expertDim, hidden, 0, expertDim);
+    y[d] = f64At(y, d) + score * (value + bias(w.b2_ED, e * width + d));
+  }
+};
+
+/** Per hidden value |h| + slope |up| sum|w1||x| + |gate| sum|w3||x|; then through |w2|. */
+const addExpertMagnitude: AddExpert = (w, e, x, xAt, score, y) => {
+  const { modelDim: width, expertDim, w1_EFD, w3_EFD, w2_EDF } = w;
+  const beta = w.activation === 'swiglu_oai' ? Math.abs(w.swiglu?.beta ?? 1) : 0;
+  const hidden = new Float64Array(expertDim);
+  for (let f = 0; f < expertDim; f++) {
+    const row = (e * expertDim + f) * width;
+    const b1 = bias(w.b1_EF, e * expertDim + f);
+    const gate = dot(w1_EFD, row, x, xAt, width) + b1;
+    const gateSize = absDot(w1_EFD, row, x, xAt, width) + Math.abs(b1);
+    if (w3_EFD === undefined) {
+      hidden[f] = Math.abs(gated(w.activation, gate, undefined, w.swiglu)) + MAX_SLOPE * gateSize;
+      continue;
+    }
+    const b3 = bias(w.b3_EF, e * expertDim + f);
+    const up = dot(w3_EFD, row, x, xAt, width) + b3;
+    const upSize = absDot(w3_EFD, row, x, xAt, width) + Math.abs(b3);
+    // None of the activations is larger than its argument: |act(gate)| <= |gate|.
+    hidden[f] =
+      Math.abs(gated(w.activation, gate, up, w.swiglu)) +
+      MAX_SLOPE * (Math.abs(up) + beta) * gateSize +
+      Math.abs(gate) * upSize;
+  }
+  for (let d = 0; d < width; d++) {
+    const value = absDot(w2_EDF, (e * width + d) * expertDim, hidden, 0, expertDim);
+    y[d] = f64At(y, d) + score * (value + Math.abs(bias(w.b2_ED, e * width + d)));
+  }
+};
