@@ -1,0 +1,225 @@
+import { invariant } from '../core/errors.ts';
+import { balancedRun, range } from '../core/math.ts';
+import type { MoeConfig } from '../model/config.ts';
+import { checkViews, createMesh, type Mesh, type View } from './mesh.ts';
+import { checkLayout } from './rules.ts';
+import { worldSizeOf, type LayoutSpec } from './spec.ts';
+
+/**
+ * One set of ranks with two views (Megatron "parallel folding", arXiv 2504.14960):
+ *
+ *     attention view  N = tp x attnDp x pp     card: 2 x 16 x 4 = 128
+ *     expert view     N = ep x edp x pp        card: 16 x 2 x 4 = 128
+ *
+ * rank = (replica * pp + stage) * ep + e. The e-th rank of a stage is member e % tp of TP group floor(e / tp).
+ * So a replica is a contiguous block of ranks, a stage a contiguous block of it, a TP group one of that.
+ */
+export interface Layout {
+  readonly spec: LayoutSpec;
+  /** The model that the ownership below is about. */
+  readonly model: MoeConfig;
+  /** ep * pp * dp */
+  readonly worldSize: number;
+  /** Ranks that run one stage, over all replicas: ep * dp. */
+  readonly ranksPerStage: number;
+  /** TP groups that run one stage, over all replicas: ep * dp / tp. Each serves its own sequences. */
+  readonly attnDp: number;
+  /** TP groups of one stage of one replica: ep / tp. */
+  readonly tpGroupsPerStage: number;
+
+  coordinates(rank: number): Coordinates;
+  rankAt(where: { replica: number; stage: number; ep: number }): number;
+
+  /** The ranks that `rank` forms a group with along an axis, itself included, ascending. */
+  group(rank: number, axis: RankAxis): number[];
+  /** Every group of an axis, ordered by first member: a partition of all ranks. */
+  groups(axis: RankAxis): number[][];
+  /** The ranks that share one attention block with `rank`. */
+  tpGroup(rank: number): number[];
+  /** The ranks that hold the experts of this stage of this replica. */
+  epGroup(rank: number): number[];
+  /** The copies of `rank`: same stage and ep index in every replica. */
+  edpGroup(rank: number): number[];
+  /** The chain of stages that `rank` is part of: same replica and ep index. */
+  ppGroup(rank: number): number[];
+  /** The ranks that hold the same attention shard for other sequences: same stage and tp index. */
+  attnDpGroup(rank: number): number[];
+
+  /** Layers of a stage: runs that differ by at most one, the longer first. */
+  layersOf(stage: number): Run;
+  stageOfLayer(layer: number): number;
+  /** Query heads of a member of a TP group. */
+  headsOf(tpIndex: number): Run;
+  /** Exactly the KV heads that those query heads read; several ranks hold one when tp > numKvHeads. */
+  kvHeadsOf(tpIndex: number): Run;
+  expertsOf(epIndex: number): Run;
+  ownerOfExpert(expert: number): number;
+  /** Sequence parallelism: the tokens that a member of a TP group keeps between the two collectives. */
+  tokensOf(numTokens: number, tpIndex: number): Run;
+  /** Sequences are dealt round-robin: attnDp group g = replica * tpGroupsPerStage + tpGroup gets s % attnDp == g. */
+  sequencesOf(numSequences: number, replica: number, tpGroup: number): number[];
+}
+
+/** [first, first + count) */
+export interface Run {
+  readonly first: number;
+  readonly count: number;
+}
+
+export interface Coordinates {
+  readonly replica: number;
+  readonly stage: number;
+  /** Index in the EP group: tpGroup * tp + tp. */
+  readonly ep: number;
+  /** Index in the TP group. */
+  readonly tp: number;
+  /** Which TP group of this stage of this replica. */
+  readonly tpGroup: number;
+}
+
+/** `edp` is the tuple's dp as ranks see it: copies of an expert. */
+export type RankAxis = 'tp' | 'attnDp' | 'ep' | 'edp' | 'pp';
+
+type MeshPart = 'replica' | 'stage' | 'tpGroup' | 'tp';
+
+const ATTENTION_VIEW = { tp: ['tp'], attnDp: ['replica', 'tpGroup'], pp: ['stage'] } as const;
+const EXPERT_VIEW = { ep: ['tpGroup', 'tp'], edp: ['replica'], pp: ['stage'] } as const;
+const AXIS_PARTS: Readonly<Record<RankAxis, readonly MeshPart[]>> = { ...ATTENTION_VIEW, ...EXPERT_VIEW };
+export const RANK_VIEWS: Readonly<Record<'attention' | 'expert', View<MeshPart>>> = {
+  attention: ATTENTION_VIEW,
+  expert: EXPERT_VIEW,
+};
+
+/**
+ * Checks a layout against a model and answers every question about who is who and who owns what.
+ * @throws ConfigError when the tuple does not fit itself or the model.
+ */
+export function planLayout(spec: LayoutSpec, config: MoeConfig): Layout {
+  checkLayout(spec, config);
+  const mesh = createMesh<MeshPart>([
+    { name: 'replica', size: spec.dp },
+    { name: 'stage', size: spec.pp },
+    { name: 'tpGroup', size: spec.ep / spec.tp },
+    { name: 'tp', size: spec.tp },
+  ]);
+  checkViews(mesh, RANK_VIEWS);
+  return {
+    spec,
+    model: config,
+    worldSize: worldSizeOf(spec),
+    ranksPerStage: spec.ep * spec.dp,
+    attnDp: (spec.ep * spec.dp) / spec.tp,
+    tpGroupsPerStage: spec.ep / spec.tp,
+    ...rankQuestions(spec, mesh),
+    ...ownership(spec, config),
+  };
+}
+
+type RankQuestions = Pick<
+  Layout,
+  | 'coordinates'
+  | 'rankAt'
+  | 'group'
+  | 'groups'
+  | 'tpGroup'
+  | 'epGroup'
+  | 'edpGroup'
+  | 'ppGroup'
+  | 'attnDpGroup'
+>;
+
+function rankQuestions(spec: LayoutSpec, mesh: Mesh<MeshPart>): RankQuestions {
+  const { ep, tp } = spec;
+  const group = (rank: number, axis: RankAxis): number[] => mesh.group(rank, AXIS_PARTS[axis]);
+  return {
+    coordinates(rank) {
+      const where = mesh.coordinates(rank);
+      return { ...where, ep: where.tpGroup * tp + where.tp };
+    },
+    rankAt(where) {
+      checkIndex('ep', where.ep, ep);
+      const { replica, stage } = where;
+      return mesh.rankAt({ replica, stage, tpGroup: Math.floor(where.ep / tp), tp: where.ep % tp });
+    },
+    group,
+    groups: (axis) => mesh.groups(AXIS_PARTS[axis]),
+    tpGroup: (rank) => group(rank, 'tp'),
+    epGroup: (rank) => group(rank, 'ep'),
+    edpGroup: (rank) => group(rank, 'edp'),
+    ppGroup: (rank) => group(rank, 'pp'),
+    attnDpGroup: (rank) => group(rank, 'attnDp'),
+  };
+}
+
+type Ownership = Pick<
+  Layout,
+  | 'layersOf'
+  | 'stageOfLayer'
+  | 'headsOf'
+  | 'kvHeadsOf'
+  | 'expertsOf'
+  | 'ownerOfExpert'
+  | 'tokensOf'
+  | 'sequencesOf'
+>;
+
+function ownership(spec: LayoutSpec, config: MoeConfig): Ownership {
+  const { ep, pp, tp, dp } = spec;
+  const { numLayers, numExperts } = config;
+  const headsPerRank = config.numHeads / tp;
+  const headsPerKvHead = config.numHeads / config.numKvHeads;
+  const expertsPerRank = numExperts / ep;
+  const tpGroups = ep / tp;
+
+  const layersOf = (stage: number): Run => {
+    checkIndex('stage', stage, pp);
+    return balanced(numLayers, pp, stage);
+  };
+  const headsOf = (tpIndex: number): Run => {
+    checkIndex('tp index', tpIndex, tp);
+    return { first: tpIndex * headsPerRank, count: headsPerRank };
+  };
+  return {
+    layersOf,
+    stageOfLayer(layer) {
+      checkIndex('layer', layer, numLayers);
+      return range(pp).findIndex((stage) => layer < layersOf(stage).first + layersOf(stage).count);
+    },
+    headsOf,
+    kvHeadsOf(tpIndex) {
+      const heads = headsOf(tpIndex);
+      const first = Math.floor(heads.first / headsPerKvHead);
+      const last = Math.floor((heads.first + heads.count - 1) / headsPerKvHead);
+      return { first, count: last - first + 1 };
+    },
+    expertsOf(epIndex) {
+      checkIndex('ep index', epIndex, ep);
+      return { first: epIndex * expertsPerRank, count: expertsPerRank };
+    },
+    ownerOfExpert(expert) {
+      checkIndex('expert', expert, numExperts);
+      return Math.floor(expert / expertsPerRank);
+    },
+    tokensOf(numTokens, tpIndex) {
+      checkIndex('tp index', tpIndex, tp);
+      return balanced(numTokens, tp, tpIndex);
+    },
+    sequencesOf(numSequences, replica, tpGroup) {
+      checkIndex('replica', replica, dp);
+      checkIndex('TP group', tpGroup, tpGroups);
+      const attnDp = dp * tpGroups;
+      const group = replica * tpGroups + tpGroup;
+      return range(Math.max(0, Math.ceil((numSequences - group) / attnDp))).map((i) => group + i * attnDp);
+    },
+  };
+}
+
+function balanced(n: number, parts: number, index: number): Run {
+  const [first, count] = balancedRun(n, parts, index);
+  return { first, count };
+}
+
+function checkIndex(name: string, index: number, size: number): void {
+  const inside = Number.isInteger(index) && index >= 0 && index < size;
+  invariant(inside, () => `${name} ${index} is not in [0, ${size})`);
+}
