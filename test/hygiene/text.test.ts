@@ -1,0 +1,43 @@
+/** Files stay small, and say nothing about the machine that they were written on. */
+import { describe, expect, test } from 'vitest';
+import { filesBelow, isScript, textOf } from './source-files.ts';
+
+const MAX_LINES = 350;
+
+/** Written in parts, so that this file does not find itself. */
+const FORBIDDEN: readonly (readonly [what: string, pattern: RegExp])[] = [
+  ['a path of a developer machine', new RegExp(['/wo' + 'rk/', '/ro' + 'ot/', '/ho' + 'me/\\w'].join('|'))],
+  ['a mark for work left undone', new RegExp(`\\b(${['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X'].join('|')})\\b`)],
+];
+
+/** Formats of our own hand; not the lock file, not weights. */
+const WRITTEN = /(\.(ts|js|mjs|wgsl|py|md|html|css|json|yml|yaml|toml|svg)|\.ci\/\w+|ignore)$/;
+const written = filesBelow('.').filter((path) => WRITTEN.test(path) && path !== 'package-lock.json');
+
+function lines(text: string): string[] {
+  return text.replace(/\n$/, '').split('\n');
+}
+
+test.each(['src', 'test', 'bench'])(`no file in %s is longer than ${MAX_LINES} lines`, (folder) => {
+  const long = filesBelow(folder)
+    .filter(isScript)
+    .map((path) => ({ path, count: lines(textOf(path)).length }))
+    .filter(({ count }) => count > MAX_LINES)
+    .map(({ path, count }) => `${path}: ${count}`);
+  expect(long).toEqual([]);
+});
+
+describe('what is written', () => {
+  test('is found', () => {
+    expect(written).toEqual(expect.arrayContaining(['package.json', 'src/core/math.ts']));
+  });
+
+  test.each(FORBIDDEN)('holds no %s', (_what, pattern) => {
+    const hits = written.flatMap((path) =>
+      lines(textOf(path)).flatMap((line, i) =>
+        pattern.test(line) ? [`${path}:${i + 1} ${line.trim().slice(0, 80)}`] : [],
+      ),
+    );
+    expect(hits).toEqual([]);
+  });
+});
