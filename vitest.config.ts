@@ -36,6 +36,7 @@ export default defineConfig(async () => {
             sequence: { groupOrder: 1 },
             browser: {
               enabled: true,
+              api: { host: '127.0.0.1' },
               headless: true,
               screenshotFailures: false,
               instances: [{ browser: 'chromium' as const }],
