@@ -1,0 +1,88 @@
+// o = softmax(scale * q k^T) v per query and head, queries being the last qLen of kvLen positions.
+// Grid    x: queries by WG, y: heads, z: sequences; a thread owns one query of one head.
+// Memory  keys and values pass through workgroup storage, TILE at a time, shared by all queries of the workgroup.
+// Order   online softmax over tiles in ascending order (Milakov and Gimelshein, arXiv 1805.02867): fixed.
+// Edges   tiles that no query of the workgroup sees are skipped; GQA and qLen as in plain.wgsl. Dh <= HEAD_DIM.
+
+const WG : u32 = 32u;           // spec: queries per workgroup
+const TILE : u32 = 16u;         // spec: keys per tile
+const HEAD_DIM : u32 = 64u;     // spec: room for one head, at least Dh
+
+struct Params {
+  numHeads : u32,
+  numKvHeads : u32,
+  headDim : u32,
+  cacheLength : u32,   // rows of one sequence in the KV cache
+  maxQueries : u32,    // longest qLen of the batch: the grid's extent
+  numSequences : u32,
+  causal : u32,        // 1: query i of a sequence sees keys 0 .. kvLen - qLen + i
+  scale : f32,
+}
+
+@group(0) @binding(0) var<storage, read> q_THD : array<f32>;           // [sum of qLen, H, Dh]
+@group(0) @binding(1) var<storage, read> k_RHD : array<f32>;           // [sequences * cacheLength, Hkv, Dh]
+@group(0) @binding(2) var<storage, read> v_RHD : array<f32>;
+@group(0) @binding(3) var<storage, read> sequences : array<vec4<u32>>; // first q row, qLen, kvLen, cache slot
+@group(0) @binding(4) var<storage, read_write> o_THD : array<f32>;
+@group(1) @binding(0) var<uniform> params : Params;
+
+var<workgroup> tileK : array<f32, TILE * HEAD_DIM>;
+var<workgroup> tileV : array<f32, TILE * HEAD_DIM>;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
+  let sequence = sequences[group.z];
+  let firstQuery = group.x * WG;
+  if (firstQuery >= sequence.y) { return; }
+  let i = min(firstQuery + lane, sequence.y - 1u);
+  let h = group.y;
+  let kvHead = h / (params.numHeads / params.numKvHeads);
+  // Keys that this query sees, and that the last query of the workgroup sees.
+  var numKeys = sequence.z;
+  var numKeysOfGroup = sequence.z;
+  if (params.causal == 1u) {
+    numKeys = sequence.z - sequence.y + i + 1u;
+    numKeysOfGroup = sequence.z - sequence.y + min(firstQuery + WG, sequence.y);
+  }
+  let rowQ = ((sequence.x + i) * params.numHeads + h) * params.headDim;
+  let firstKey = (sequence.w * params.cacheLength * params.numKvHeads + kvHead) * params.headDim;
+  let strideKey = params.numKvHeads * params.headDim;
+  var q : array<f32, HEAD_DIM>;
+  var o : array<f32, HEAD_DIM>;
+  for (var d = 0u; d < params.headDim; d += 1u) { q[d] = q_THD[rowQ + d] * params.scale; }
+  var highest = -3.4e38;
+  var denominator = 0.0;
+  for (var first = 0u; first < numKeysOfGroup; first += TILE) {
+    let count = min(TILE, numKeysOfGroup - first);
+    workgroupBarrier();
+    for (var at = lane; at < count * params.headDim; at += WG) {
+      let j = at / params.headDim;
+      let d = at % params.headDim;
+      let from = firstKey + (first + j) * strideKey + d;
+      tileK[j * HEAD_DIM + d] = k_RHD[from];
+      tileV[j * HEAD_DIM + d] = v_RHD[from];
+    }
+    workgroupBarrier();
+    let visible = min(count, max(numKeys, first) - first);
+    var scores : array<f32, TILE>;
+    var highestOfTile = highest;
+    for (var j = 0u; j < visible; j += 1u) {
+      var score = 0.0;
+      for (var d = 0u; d < params.headDim; d += 1u) { score += q[d] * tileK[j * HEAD_DIM + d]; }
+      scores[j] = score;
+      highestOfTile = max(highestOfTile, score);
+    }
+    let shrink = exp(highest - highestOfTile);
+    highest = highestOfTile;
+    denominator *= shrink;
+    for (var d = 0u; d < params.headDim; d += 1u) { o[d] *= shrink; }
+    for (var j = 0u; j < visible; j += 1u) {
+      let p = exp(scores[j] - highest);
+      denominator += p;
+      for (var d = 0u; d < params.headDim; d += 1u) { o[d] += p * tileV[j * HEAD_DIM + d]; }
+    }
+  }
+  if (firstQuery + lane < sequence.y) {
+    for (var d = 0u; d < params.headDim; d += 1u) { o_THD[rowQ + d] = o[d] / denominator; }
+  }
+}

@@ -1,0 +1,59 @@
+// o = softmax(scale * q k^T) v per query and head, queries being the last qLen of kvLen positions.
+// Grid    x: queries by WG, y: heads, z: sequences; a thread owns one query of one head.
+// Memory  two passes over the keys, first the maximum, then the weighted sum; q and o in registers.
+// Order   keys ascending: the same bits on every run.
+// Edges   GQA: head h reads KV head h / (H / Hkv). Dh <= HEAD_DIM. Threads past qLen leave at once.
+
+const WG : u32 = 32u;           // spec: queries per workgroup
+const HEAD_DIM : u32 = 64u;     // spec: room for one head, at least Dh
+
+struct Params {
+  numHeads : u32,
+  numKvHeads : u32,
+  headDim : u32,
+  cacheLength : u32,   // rows of one sequence in the KV cache
+  maxQueries : u32,    // longest qLen of the batch: the grid's extent
+  numSequences : u32,
+  causal : u32,        // 1: query i of a sequence sees keys 0 .. kvLen - qLen + i
+  scale : f32,
+}
+
+@group(0) @binding(0) var<storage, read> q_THD : array<f32>;           // [sum of qLen, H, Dh]
+@group(0) @binding(1) var<storage, read> k_RHD : array<f32>;           // [sequences * cacheLength, Hkv, Dh]
+@group(0) @binding(2) var<storage, read> v_RHD : array<f32>;
+@group(0) @binding(3) var<storage, read> sequences : array<vec4<u32>>; // first q row, qLen, kvLen, cache slot
+@group(0) @binding(4) var<storage, read_write> o_THD : array<f32>;
+@group(1) @binding(0) var<uniform> params : Params;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
+  let sequence = sequences[gid.z];
+  let i = gid.x;
+  if (i >= sequence.y) { return; }
+  let h = gid.y;
+  let kvHead = h / (params.numHeads / params.numKvHeads);
+  var numKeys = sequence.z;
+  if (params.causal == 1u) { numKeys = sequence.z - sequence.y + i + 1u; }
+  let rowQ = ((sequence.x + i) * params.numHeads + h) * params.headDim;
+  let firstKey = (sequence.w * params.cacheLength * params.numKvHeads + kvHead) * params.headDim;
+  let strideKey = params.numKvHeads * params.headDim;
+  var q : array<f32, HEAD_DIM>;
+  var o : array<f32, HEAD_DIM>;
+  for (var d = 0u; d < params.headDim; d += 1u) { q[d] = q_THD[rowQ + d] * params.scale; }
+  var highest = -3.4e38;
+  for (var j = 0u; j < numKeys; j += 1u) {
+    var score = 0.0;
+    for (var d = 0u; d < params.headDim; d += 1u) { score += q[d] * k_RHD[firstKey + j * strideKey + d]; }
+    highest = max(highest, score);
+  }
+  var denominator = 0.0;
+  for (var j = 0u; j < numKeys; j += 1u) {
+    let row = firstKey + j * strideKey;
+    var score = 0.0;
+    for (var d = 0u; d < params.headDim; d += 1u) { score += q[d] * k_RHD[row + d]; }
+    let p = exp(score - highest);
+    denominator += p;
+    for (var d = 0u; d < params.headDim; d += 1u) { o[d] += p * v_RHD[row + d]; }
+  }
+  for (var d = 0u; d < params.headDim; d += 1u) { o_THD[rowQ + d] = o[d] / denominator; }
+}

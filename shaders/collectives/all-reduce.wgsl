@@ -1,0 +1,25 @@
+// y[r, i] = sum over the members m of r's group of x[m, i].
+// x and y are symmetric arrays: one part of `count` elements per rank of the stage.
+// Grid    x: elements by WG, y: ranks.
+// Memory  reads one element per member, writes one; no workgroup storage, so no barrier.
+// Order   members in the order of the group's list: the same bits on every run and on every rank.
+// Edges   any count and group size.
+
+const WG : u32 = 64u;   // spec: threads per workgroup
+
+struct Params { count : u32, numRanks : u32 }
+
+@group(0) @binding(0) var<storage, read> x : array<f32>;              // [ranks, count]
+@group(0) @binding(1) var<storage, read> members : array<u32>;
+@group(0) @binding(2) var<storage, read> groups : array<vec2<u32>>;   // of a rank: first member, group size
+@group(0) @binding(3) var<storage, read_write> y : array<f32>;        // [ranks, count]
+@group(1) @binding(0) var<uniform> params : Params;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
+  if (gid.x >= params.count) { return; }
+  let own = groups[gid.y];
+  var total = 0.0;
+  for (var m = 0u; m < own.y; m += 1u) { total += x[members[own.x + m] * params.count + gid.x]; }
+  y[gid.y * params.count + gid.x] = total;
+}

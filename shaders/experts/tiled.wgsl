@@ -1,0 +1,133 @@
+// Grouped GEMM with the epilogue of an expert: for each row r of expert e,
+// y[r,n] = act(w1[e,n] . x[r] + bias[e,n]) * (w3[e,n] . x[r] + bias[e,N+n])   (gated)
+// y[r,n] = act(w1[e,n] . x[r] + bias[e,n])                                     (not gated).
+// Grid    x: columns by TILE_N, y: tiles of TILE_M rows; a thread owns REG_M x REG_N outputs.
+// Memory  operands pass through workgroup storage, TILE_K deep, rows padded by one word against bank conflicts.
+// Order   k ascending in every thread: the same bits on every run.
+// Edges   any K and N: what lies outside is loaded as zero and never stored; an unused tile has no rows.
+
+const THREADS_M : u32 = 8u;     // spec: threads along the rows of a tile
+const THREADS_N : u32 = 8u;     // spec: threads along n
+const REG_M : u32 = 2u;         // spec: rows per thread
+const REG_N : u32 = 4u;         // spec: columns per thread
+const TILE_K : u32 = 16u;       // spec: depth of one tile
+const W_F16 : bool = false;     // spec: weights hold packed f16 instead of f32
+const GATED : bool = true;      // spec: multiply by the up projection w3
+const BIASED : bool = false;    // spec: add the bias
+const ACT : u32 = 1u;           // spec: 0 identity, 1 silu, 2 gelu (tanh), 3 relu, 4 clamped SwiGLU
+
+const TILE_M : u32 = THREADS_M * REG_M;
+const TILE_N : u32 = THREADS_N * REG_N;
+const THREADS : u32 = THREADS_M * THREADS_N;
+const STRIDE : u32 = TILE_K + 1u;
+
+struct Params { depth : u32, numCols : u32, alpha : f32, beta : f32, limit : f32 }
+
+@group(0) @binding(0) var<storage, read> x_RK : array<f32>;
+@group(0) @binding(1) var<storage, read> w1_ENK : array<u32>;        // f32 bits, or two f16 per word
+@group(0) @binding(2) var<storage, read> w3_ENK : array<u32>;        // bound to w1 when not gated
+@group(0) @binding(3) var<storage, read> bias_E2N : array<f32>;      // [E, 2N] when gated, else [E, N]
+@group(0) @binding(4) var<storage, read> tiles : array<vec4<u32>>;   // expert, first row, end row, -
+@group(0) @binding(5) var<storage, read_write> y_RN : array<f32>;
+@group(1) @binding(0) var<uniform> params : Params;
+
+var<workgroup> tileX : array<f32, TILE_M * STRIDE>;
+var<workgroup> tileGate : array<f32, TILE_N * STRIDE>;
+var<workgroup> tileUp : array<f32, TILE_N * STRIDE>;
+
+fn weight1(index : u32) -> f32 {
+  if (W_F16) { return unpack2x16float(w1_ENK[index >> 1u])[index & 1u]; }
+  return bitcast<f32>(w1_ENK[index]);
+}
+
+fn weight3(index : u32) -> f32 {
+  if (W_F16) { return unpack2x16float(w3_ENK[index >> 1u])[index & 1u]; }
+  return bitcast<f32>(w3_ENK[index]);
+}
+
+fn sigmoid(v : f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }
+
+// tanh saturates long before its argument overflows exp.
+fn gelu(v : f32) -> f32 {
+  return 0.5 * v * (1.0 + tanh(clamp(0.7978845608028654 * (v + 0.044715 * v * v * v), -20.0, 20.0)));
+}
+
+fn epilogue(gate : f32, up : f32) -> f32 {
+  if (ACT == 4u) {
+    let g = min(gate, params.limit);
+    return g * sigmoid(params.alpha * g) * (clamp(up, -params.limit, params.limit) + params.beta);
+  }
+  var v = gate;
+  if (ACT == 1u) { v = gate * sigmoid(gate); }
+  if (ACT == 2u) { v = gelu(gate); }
+  if (ACT == 3u) { v = max(gate, 0.0); }
+  if (GATED) { v *= up; }
+  return v;
+}
+
+// Bias of the gate (0) or up (1) projection of column n.
+fn bias(expert : u32, n : u32, which : u32) -> f32 {
+  if (!BIASED) { return 0.0; }
+  let width = select(params.numCols, 2u * params.numCols, GATED);
+  return bias_E2N[expert * width + which * params.numCols + n];
+}
+
+@compute @workgroup_size(THREADS_N, THREADS_M)
+fn main(@builtin(workgroup_id) group : vec3<u32>,
+        @builtin(local_invocation_id) local : vec3<u32>,
+        @builtin(local_invocation_index) lane : u32) {
+  let tile = tiles[group.y];
+  let firstCol = group.x * TILE_N;
+  var gate : array<f32, REG_M * REG_N>;
+  var up : array<f32, REG_M * REG_N>;
+  for (var k0 = 0u; k0 < params.depth; k0 += TILE_K) {
+    for (var i = lane; i < TILE_M * TILE_K; i += THREADS) {
+      let row = tile.y + i / TILE_K;
+      let k = k0 + i % TILE_K;
+      var value = 0.0;
+      if (row < tile.z && k < params.depth) { value = x_RK[row * params.depth + k]; }
+      tileX[(i / TILE_K) * STRIDE + i % TILE_K] = value;
+    }
+    for (var i = lane; i < TILE_N * TILE_K; i += THREADS) {
+      let n = firstCol + i / TILE_K;
+      let k = k0 + i % TILE_K;
+      let at = (i / TILE_K) * STRIDE + i % TILE_K;
+      let inside = n < params.numCols && k < params.depth;
+      let index = (tile.x * params.numCols + n) * params.depth + k;
+      var w1 = 0.0;
+      if (inside) { w1 = weight1(index); }
+      tileGate[at] = w1;
+      if (GATED) {
+        var w3 = 0.0;
+        if (inside) { w3 = weight3(index); }
+        tileUp[at] = w3;
+      }
+    }
+    workgroupBarrier();
+    for (var k = 0u; k < TILE_K; k += 1u) {
+      var x : array<f32, REG_M>;
+      for (var i = 0u; i < REG_M; i += 1u) { x[i] = tileX[(i * THREADS_M + local.y) * STRIDE + k]; }
+      for (var j = 0u; j < REG_N; j += 1u) {
+        let w1 = tileGate[(j * THREADS_N + local.x) * STRIDE + k];
+        for (var i = 0u; i < REG_M; i += 1u) { gate[i * REG_N + j] += x[i] * w1; }
+        if (GATED) {
+          let w3 = tileUp[(j * THREADS_N + local.x) * STRIDE + k];
+          for (var i = 0u; i < REG_M; i += 1u) { up[i * REG_N + j] += x[i] * w3; }
+        }
+      }
+    }
+    workgroupBarrier();
+  }
+  for (var i = 0u; i < REG_M; i += 1u) {
+    let row = tile.y + i * THREADS_M + local.y;
+    for (var j = 0u; j < REG_N; j += 1u) {
+      let n = firstCol + j * THREADS_N + local.x;
+      if (row < tile.z && n < params.numCols) {
+        let g = gate[i * REG_N + j] + bias(tile.x, n, 0u);
+        var u = 0.0;
+        if (GATED) { u = up[i * REG_N + j] + bias(tile.x, n, 1u); }
+        y_RN[row * params.numCols + n] = epilogue(g, u);
+      }
+    }
+  }
+}

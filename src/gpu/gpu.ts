@@ -1,0 +1,209 @@
+/**
+ * The runtime's table of contents: one device with its buffers, compiled kernels and command lists.
+ * It knows WebGPU and has never heard of experts.
+ */
+import { ConfigError } from '../core/errors.ts';
+import { roundUp } from '../core/math.ts';
+import { formatBytes } from '../core/units.ts';
+import type { AdapterFacts, OpenAdapter, Platform } from '../platform/platform.ts';
+import { BYTES_OF, type Dtype, type Tensor, type TensorData, tensor } from '../tensor/tensor.ts';
+import { BindGroupCache } from './bind-groups.ts';
+import { GpuBuffer, type BufferView, viewOf } from './buffer.ts';
+import { CommandList, type TimingDetail } from './command-list.ts';
+import type { KernelDefinition, SpecChange } from './kernel.ts';
+import { MemoryLedger } from './ledger.ts';
+import { ParamArena } from './param-arena.ts';
+import { PipelineCache, type CompiledKernel } from './pipeline-cache.ts';
+import type { Spec } from './shader-source.ts';
+
+/** A kernel compiled for this device: ready to be recorded. */
+export interface Kernel<D extends KernelDefinition = KernelDefinition> {
+  readonly definition: D;
+  readonly spec: D['spec'];
+  readonly compiled: CompiledKernel;
+}
+
+const WANTED_FEATURES: readonly GPUFeatureName[] = ['timestamp-query', 'shader-f16', 'subgroups'];
+const WANTED_LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupStorageSize',
+] as const;
+
+const STORAGE = bufferUsage('STORAGE', 'COPY_SRC', 'COPY_DST', 'INDIRECT');
+
+/** Opens the chosen adapter with all the features and limits that kernels can make use of. */
+export async function openGpu(platform: Platform, choice = 'auto'): Promise<Gpu> {
+  const open = await platform.openAdapter(choice);
+  const adapter = await open.adapter();
+  const requiredLimits: Record<string, number> = {};
+  for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
+  const device = await adapter.requestDevice({
+    requiredFeatures: WANTED_FEATURES.filter((f) => adapter.features.has(f)),
+    requiredLimits,
+  });
+  return new Gpu(open, device, platform);
+}
+
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly facts: AdapterFacts;
+  readonly limits: GPUSupportedLimits;
+  readonly ledger = new MemoryLedger();
+  readonly pipelines: PipelineCache;
+  readonly bindGroups: BindGroupCache;
+  readonly params: ParamArena;
+  readonly platform: Platform;
+  /** Keeps the bindings' root object alive as long as the device (see OpenAdapter.gpu). */
+  readonly #open: OpenAdapter;
+  #nextId = 1;
+  #error: Error | undefined;
+  #syncs = 0;
+
+  constructor(open: OpenAdapter, device: GPUDevice, platform: Platform) {
+    this.#open = open;
+    this.device = device;
+    this.facts = open.facts;
+    this.limits = device.limits;
+    this.platform = platform;
+    this.pipelines = new PipelineCache(device, (path) => platform.shaderSource(path), () => platform.now());
+    this.bindGroups = new BindGroupCache(device);
+    this.params = new ParamArena(device, this.pipelines.paramsLayout);
+    device.addEventListener('uncapturederror', (event) => {
+      event.preventDefault();
+      this.#error ??= new Error(`The adapter reported: ${event.error.message}`);
+    });
+    void device.lost.then((info) => {
+      if (info.reason !== 'destroyed') this.#error ??= new Error(`The device was lost: ${info.message}`);
+    });
+  }
+
+  has(feature: GPUFeatureName): boolean {
+    return this.device.features.has(feature);
+  }
+
+  /** How often the host has waited for the device so far. The hot path must not raise it. */
+  get hostSyncs(): number {
+    return this.#syncs;
+  }
+
+  /**
+   * Zeroed storage of at least `bytes` bytes (rounded up to 16).
+   * @throws ConfigError when it is larger than the adapter can bind.
+   */
+  buffer(label: string, bytes: number): GpuBuffer {
+    const size = Math.max(16, roundUp(bytes, 16));
+    const limit = Math.min(this.limits.maxBufferSize, this.limits.maxStorageBufferBindingSize);
+    if (!(size <= limit)) {
+      throw new ConfigError(
+        `${label} needs ${formatBytes(size)}, but ${this.facts.name} binds at most ${formatBytes(limit)} at once. ` +
+          `Use smaller sizes, a narrower dtype, or a layout with more ranks.`,
+      );
+    }
+    const id = this.#nextId++;
+    const handle = this.device.createBuffer({ label, size, usage: STORAGE });
+    this.ledger.add(id, { label, bytes: size });
+    return new GpuBuffer(id, label, handle, (b) => {
+      this.ledger.remove(b.id);
+      this.bindGroups.forget(b.id);
+    });
+  }
+
+  /** A buffer for `count` elements of a dtype. */
+  elements(label: string, count: number, dtype: Dtype = 'f32'): GpuBuffer {
+    return this.buffer(label, count * BYTES_OF[dtype]);
+  }
+
+  upload(label: string, data: TensorData): GpuBuffer {
+    const buffer = this.buffer(label, data.byteLength);
+    this.write(buffer, data);
+    return buffer;
+  }
+
+  /** Queues a write; it happens before everything that is submitted later. */
+  write(target: GpuBuffer | BufferView, data: TensorData): void {
+    if (data.byteLength === 0) return;
+    const view = viewOf(target);
+    const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+    if (bytes.byteLength % 4 === 0) {
+      this.device.queue.writeBuffer(view.buffer.handle, view.byteOffset, bytes);
+      return;
+    }
+    const padded = new Uint8Array(roundUp(bytes.byteLength, 4));
+    padded.set(bytes);
+    this.device.queue.writeBuffer(view.buffer.handle, view.byteOffset, padded);
+  }
+
+  async kernel<D extends KernelDefinition>(definition: D, spec: SpecChange<D['spec']> = {}): Promise<Kernel<D>> {
+    const merged = { ...definition.spec, ...spec } as D['spec'] & Spec;
+    return { definition, spec: merged, compiled: await this.pipelines.get(definition, merged) };
+  }
+
+  commands(label: string, timing: TimingDetail = 'none'): CommandList {
+    return new CommandList(this, label, timing);
+  }
+
+  /** Waits for all submitted work. @throws Error for anything the device reported since the last call. */
+  async sync(): Promise<void> {
+    this.#syncs += 1;
+    await this.device.queue.onSubmittedWorkDone();
+    this.throwPending();
+  }
+
+  throwPending(): void {
+    const error = this.#error;
+    this.#error = undefined;
+    if (error !== undefined) throw error;
+  }
+
+  /** Copies a buffer's first elements to the host: one host sync. */
+  async read(source: GpuBuffer | BufferView, shape: readonly number[], dtype: Dtype = 'f32'): Promise<Tensor> {
+    const count = shape.reduce((a, b) => a * b, 1);
+    const bytes = count * BYTES_OF[dtype];
+    if (bytes === 0) return tensor(dtype, shape, typedArray(dtype, new ArrayBuffer(0)));
+    const view = viewOf(source);
+    const size = roundUp(bytes, 4);
+    const staging = this.device.createBuffer({ size, usage: bufferUsage('MAP_READ', 'COPY_DST') });
+    try {
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(view.buffer.handle, view.byteOffset, staging, 0, size);
+      this.device.queue.submit([encoder.finish()]);
+      this.#syncs += 1;
+      await staging.mapAsync(GPUMapMode.READ);
+      this.throwPending();
+      return tensor(dtype, shape, typedArray(dtype, staging.getMappedRange().slice(0, bytes)));
+    } finally {
+      staging.destroy();
+    }
+  }
+
+  destroy(): void {
+    this.params.destroy();
+    this.device.destroy();
+    void this.#open;
+  }
+}
+
+function typedArray(dtype: Dtype, bytes: ArrayBuffer): TensorData {
+  switch (dtype) {
+    case 'f32':
+      return new Float32Array(bytes);
+    case 'f16':
+      return new Uint16Array(bytes);
+    case 'i32':
+      return new Int32Array(bytes);
+    case 'u32':
+      return new Uint32Array(bytes);
+    case 'f64':
+      return new Float64Array(bytes);
+  }
+}
+
+/** Usage bits by name, as in the WebGPU specification: the constants' object exists only once an adapter is open. */
+function bufferUsage(...names: readonly ('MAP_READ' | 'COPY_SRC' | 'COPY_DST' | 'STORAGE' | 'INDIRECT')[]): number {
+  const bits = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, STORAGE: 0x80, INDIRECT: 0x100 };
+  return names.reduce((all, name) => all | bits[name], 0);
+}

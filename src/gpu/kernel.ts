@@ -1,0 +1,38 @@
+/**
+ * A kernel is data: which shader, what is compiled in (spec), what is written per dispatch (params), which
+ * buffers it reads and writes, and how many workgroups a problem needs. Names are the shader's own.
+ */
+import type { Access } from './reflect.ts';
+import type { Spec } from './shader-source.ts';
+
+export type ParamType = 'u32' | 'i32' | 'f32';
+export type Grid = readonly [x: number, y: number, z: number];
+
+export interface KernelDefinition<
+  S extends Spec = Spec,
+  P extends Readonly<Record<string, ParamType>> = Readonly<Record<string, ParamType>>,
+  B extends Readonly<Record<string, Access>> = Readonly<Record<string, Access>>,
+> {
+  /** Path below `shaders/`. */
+  readonly shader: string;
+  /** Compiled in, with defaults; a dispatch may override them by name. */
+  readonly spec: S;
+  /** Fields of the shader's `Params` struct, in its order. */
+  readonly params: P;
+  readonly buffers: B;
+  /** Workgroups for a problem; `indirect` when the count is written by the GPU. */
+  grid(spec: S, params: { readonly [K in keyof P]: number }): Grid;
+  /** Device features the shader enables. */
+  readonly features?: readonly GPUFeatureName[];
+}
+
+export function defineKernel<
+  S extends Spec,
+  const P extends Readonly<Record<string, ParamType>>,
+  const B extends Readonly<Record<string, Access>>,
+>(definition: KernelDefinition<S, P, B>): KernelDefinition<S, P, B> {
+  return definition;
+}
+
+/** Some of a kernel's spec, to override its defaults. */
+export type SpecChange<S extends Spec> = { readonly [K in keyof S]?: S[K] extends boolean ? boolean : S[K] };

@@ -1,0 +1,121 @@
+/**
+ * Attention of a ragged batch against a KV cache: o = softmax(scale q k^T) v, grouped-query when Hkv < H.
+ * Queries are the last qLen of kvLen positions of their sequence.
+ */
+import { ceilDiv, roundUp } from '../core/math.ts';
+import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
+import type { CommandList } from '../gpu/command-list.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+import { chooseVariant, type Variant } from './variants.ts';
+
+type Source = GpuBuffer | BufferView;
+
+export interface AttentionShape {
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  readonly causal: boolean;
+  readonly scale: number;
+  /** Rows of one sequence in the cache. */
+  readonly cacheLength: number;
+  /** Queries per sequence to expect: one asks for the decode variant. */
+  readonly queries: number;
+}
+
+const params = {
+  numHeads: 'u32',
+  numKvHeads: 'u32',
+  headDim: 'u32',
+  cacheLength: 'u32',
+  maxQueries: 'u32',
+  numSequences: 'u32',
+  causal: 'u32',
+  scale: 'f32',
+} as const;
+const buffers = { q_THD: 'read', k_RHD: 'read', v_RHD: 'read', sequences: 'read', o_THD: 'write' } as const;
+
+const plain = defineKernel({
+  shader: 'attention/plain.wgsl',
+  spec: { WG: 32, HEAD_DIM: 64 },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.maxQueries, s.WG), p.numHeads, p.numSequences],
+});
+
+const flash = defineKernel({
+  shader: 'attention/flash.wgsl',
+  spec: { WG: 32, TILE: 16, HEAD_DIM: 64 },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.maxQueries, s.WG), p.numHeads, p.numSequences],
+});
+
+const decode = defineKernel({
+  shader: 'attention/decode.wgsl',
+  spec: { WG: 64, HEAD_DIM: 64 },
+  params,
+  buffers,
+  grid: (_s, p) => [p.maxQueries, p.numHeads, p.numSequences],
+});
+
+/** Registers of a thread and workgroup storage set this bound; models in use have 64, 128 or 256. */
+const MOST_HEAD_DIM = 256;
+
+const headRoom = ({ headDim }: AttentionShape): { HEAD_DIM: number } => ({ HEAD_DIM: roundUp(headDim, 8) });
+const tooWide = ({ headDim }: AttentionShape): string | undefined =>
+  headDim <= MOST_HEAD_DIM ? undefined : `head size ${headDim} exceeds ${MOST_HEAD_DIM}`;
+
+export const attentionVariants: readonly Variant<AttentionShape, typeof plain | typeof flash | typeof decode>[] = [
+  {
+    name: 'flash',
+    idea: 'tiles of keys in workgroup storage, online softmax',
+    kernel: flash,
+    spec: (shape) => ({ ...headRoom(shape), TILE: Math.min(32, Math.max(4, Math.floor(1024 / roundUp(shape.headDim, 8)))) }),
+    refusal: tooWide,
+  },
+  {
+    name: 'decode',
+    idea: 'a workgroup per query, lanes over keys, online softmax',
+    kernel: decode,
+    spec: headRoom,
+    refusal: tooWide,
+  },
+  {
+    name: 'plain',
+    idea: 'a thread per query, two passes over the keys',
+    kernel: plain,
+    spec: headRoom,
+    refusal: tooWide,
+  },
+];
+
+export interface Attention {
+  readonly variant: string;
+  /**
+   * `sequences`: 4 u32 each: first row of q, qLen, kvLen, cache slot. `maxQueries` is the longest qLen.
+   */
+  record(
+    commands: CommandList,
+    p: { numSequences: number; maxQueries: number },
+    t: { q: Source; k: Source; v: Source; sequences: Source; o: Source },
+  ): void;
+}
+
+/** @throws ConfigError when the requested variant does not exist or cannot run. */
+export async function prepareAttention(gpu: Gpu, shape: AttentionShape, requested?: string): Promise<Attention> {
+  const order = shape.queries <= 4 ? [...attentionVariants].sort((a, b) => Number(b.name === 'decode') - Number(a.name === 'decode')) : attentionVariants;
+  const variant = chooseVariant('attention', order, shape, gpu, requested);
+  const kernel = await gpu.kernel(variant.kernel, variant.spec(shape));
+  const { numHeads, numKvHeads, headDim, cacheLength, scale } = shape;
+  return {
+    variant: variant.name,
+    record: (commands, p, { q, k, v, sequences, o }) => {
+      commands.dispatch(
+        kernel,
+        { numHeads, numKvHeads, headDim, cacheLength, ...p, causal: Number(shape.causal), scale },
+        { q_THD: q, k_RHD: k, v_RHD: v, sequences, o_THD: o },
+      );
+    },
+  };
+}

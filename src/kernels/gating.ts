@@ -1,0 +1,135 @@
+/** Gating: the K experts of highest score per token, from logits or fused with the router GEMM. */
+import { ceilDiv } from '../core/math.ts';
+import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
+import type { CommandList } from '../gpu/command-list.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+import type { WeightDtype } from './gemm.ts';
+import { chooseVariant, powerOfTwo, spread, type Variant } from './variants.ts';
+
+export type ScoreFunction = 'softmax' | 'sigmoid';
+
+export interface GatingShape {
+  readonly numExperts: number;
+  readonly topK: number;
+  readonly score: ScoreFunction;
+  readonly renormalize: boolean;
+}
+
+const thread = defineKernel({
+  shader: 'gating/topk-thread.wgsl',
+  spec: { WG: 64, SIGMOID: false },
+  params: { numTokens: 'u32', numExperts: 'u32', topK: 'u32', renormalize: 'u32' },
+  buffers: { logits_TE: 'read', ids_TK: 'write', scores_TK: 'write' },
+  grid: (s, p) => [ceilDiv(p.numTokens, s.WG), 1, 1],
+});
+
+const workgroup = defineKernel({
+  shader: 'gating/topk-workgroup.wgsl',
+  spec: { WG: 64, MAX_EXPERTS: 256, SIGMOID: false },
+  params: { numTokens: 'u32', numExperts: 'u32', topK: 'u32', renormalize: 'u32' },
+  buffers: { logits_TE: 'read', ids_TK: 'write', scores_TK: 'write' },
+  grid: (_s, p) => spread(p.numTokens),
+});
+
+const router = defineKernel({
+  shader: 'gating/router-topk.wgsl',
+  spec: { WG: 64, MAX_EXPERTS: 256, PIECE: 256, SIGMOID: false, W_F16: false },
+  params: { numTokens: 'u32', modelDim: 'u32', numExperts: 'u32', topK: 'u32', renormalize: 'u32' },
+  buffers: { x_TD: 'read', gate_ED: 'read', ids_TK: 'write', scores_TK: 'write' },
+  grid: (_s, p) => spread(p.numTokens),
+});
+
+/** Workgroup storage holds the logits of one token. */
+const MOST_EXPERTS = 2048;
+
+const tooMany = ({ numExperts }: GatingShape): string | undefined =>
+  numExperts <= MOST_EXPERTS ? undefined : `${numExperts} experts exceed the ${MOST_EXPERTS} that fit in workgroup storage`;
+
+export const topkVariants: readonly Variant<GatingShape, typeof thread | typeof workgroup>[] = [
+  {
+    name: 'thread',
+    idea: 'a thread per token: few experts, many tokens',
+    kernel: thread,
+    spec: ({ score }) => ({ SIGMOID: score === 'sigmoid' }),
+    refusal: () => undefined,
+  },
+  {
+    name: 'workgroup',
+    idea: 'a workgroup per token: many experts',
+    kernel: workgroup,
+    spec: ({ score, numExperts }) => ({ SIGMOID: score === 'sigmoid', MAX_EXPERTS: powerOfTwo(numExperts, 64) }),
+    refusal: tooMany,
+  },
+];
+
+export interface Gating {
+  readonly variant: string;
+  record(
+    commands: CommandList,
+    numTokens: number,
+    tensors: {
+      /** logits [T, E], or x [T, D] for the fused router. */
+      readonly input: GpuBuffer | BufferView;
+      readonly ids: GpuBuffer | BufferView;
+      readonly scores: GpuBuffer | BufferView;
+    },
+  ): void;
+}
+
+/** Top-k of given logits [T, E]. */
+export async function prepareTopk(gpu: Gpu, shape: GatingShape, requested?: string): Promise<Gating> {
+  // A thread walks K + 2 times over its logits; past a few hundred loads a workgroup is the better owner.
+  const order = shape.numExperts * (shape.topK + 2) > 1024 ? [...topkVariants].reverse() : topkVariants;
+  const variant = chooseVariant('gate-topk', order, shape, gpu, requested);
+  const kernel = await gpu.kernel(variant.kernel, variant.spec(shape));
+  const { numExperts, topK } = shape;
+  return {
+    variant: variant.name,
+    record: (commands, numTokens, { input, ids, scores }) => {
+      commands.dispatch(
+        kernel,
+        { numTokens, numExperts, topK, renormalize: Number(shape.renormalize) },
+        { logits_TE: input, ids_TK: ids, scores_TK: scores },
+      );
+    },
+  };
+}
+
+/** Router GEMM and top-k in one dispatch: x [T, D] against gate [E, D]. */
+export async function prepareRouter(
+  gpu: Gpu,
+  shape: GatingShape & { readonly modelDim: number; readonly weightDtype: WeightDtype },
+  gate: GpuBuffer | BufferView,
+): Promise<Gating> {
+  const variant = chooseVariant('router', routerVariants, shape, gpu);
+  const kernel = await gpu.kernel(variant.kernel, {
+    ...variant.spec(shape),
+    W_F16: shape.weightDtype === 'f16',
+  });
+  const { numExperts, topK, modelDim } = shape;
+  return {
+    variant: variant.name,
+    record: (commands, numTokens, { input, ids, scores }) => {
+      commands.dispatch(
+        kernel,
+        { numTokens, modelDim, numExperts, topK, renormalize: Number(shape.renormalize) },
+        { x_TD: input, gate_ED: gate, ids_TK: ids, scores_TK: scores },
+      );
+    },
+  };
+}
+
+const routerVariants: readonly Variant<GatingShape, typeof router>[] = [
+  {
+    name: 'fused',
+    idea: 'router GEMM and top-k in one dispatch',
+    kernel: router,
+    spec: ({ score, numExperts }) => ({
+      SIGMOID: score === 'sigmoid',
+      MAX_EXPERTS: powerOfTwo(numExperts, 64),
+      WG: powerOfTwo(Math.min(numExperts, 64), 16),
+    }),
+    refusal: tooMany,
+  },
+];

@@ -1,0 +1,99 @@
+/** Dense GEMM against weights as they are stored: c[M,N] = a[M,K] b[N,K]^T. a and c in f32, b in f32 or f16. */
+import type { CommandList } from '../gpu/command-list.ts';
+import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+import { ceilDiv } from '../core/math.ts';
+import { chooseVariant, type Variant } from './variants.ts';
+
+/** Storage type of a weight matrix. */
+export type WeightDtype = 'f32' | 'f16';
+
+export interface GemmShape {
+  /** Rows of a; 0 when they are not known yet. */
+  readonly numRows: number;
+  readonly numCols: number;
+  readonly depth: number;
+  readonly weightDtype: WeightDtype;
+}
+
+const params = { numRows: 'u32', numCols: 'u32', depth: 'u32' } as const;
+const buffers = { a_MK: 'read', b_NK: 'read', c_MN: 'write' } as const;
+
+const plain = defineKernel({
+  shader: 'gemm/plain.wgsl',
+  spec: { WG_M: 8, WG_N: 8, B_F16: false },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG_N), ceilDiv(p.numRows, s.WG_M), 1],
+});
+
+const tiled = defineKernel({
+  shader: 'gemm/tiled.wgsl',
+  spec: { THREADS_M: 8, THREADS_N: 8, REG_M: 4, REG_N: 4, TILE_K: 16, B_F16: false },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * s.REG_N), ceilDiv(p.numRows, s.THREADS_M * s.REG_M), 1],
+});
+
+const register = defineKernel({
+  shader: 'gemm/register.wgsl',
+  spec: { THREADS_M: 4, THREADS_N: 8, REG_M: 4, REG_N: 4, B_F16: false },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * s.REG_N), ceilDiv(p.numRows, s.THREADS_M * s.REG_M), 1],
+});
+
+const weightSpec = (shape: GemmShape): { B_F16: boolean } => ({ B_F16: shape.weightDtype === 'f16' });
+
+/** On a GPU, operands shared through workgroup storage win; on a CPU adapter a barrier costs more than a load. */
+export const gemmVariants: readonly Variant<GemmShape, typeof plain | typeof tiled | typeof register>[] = [
+  {
+    name: 'register',
+    idea: 'register tile, vec4 loads along k, no barrier',
+    kernel: register,
+    spec: (shape) => ({ ...weightSpec(shape), ...(shape.numRows === 1 ? { THREADS_M: 1, THREADS_N: 32, REG_M: 1, REG_N: 1 } : {}) }),
+    refusal: ({ depth }) => (depth % 4 === 0 ? undefined : `K = ${depth} is not a multiple of 4`),
+  },
+  {
+    name: 'tiled',
+    idea: 'workgroup-memory tiles, any K',
+    kernel: tiled,
+    spec: weightSpec,
+    refusal: () => undefined,
+  },
+  {
+    name: 'plain',
+    idea: 'a thread per output, scalar loads',
+    kernel: plain,
+    spec: weightSpec,
+    refusal: () => undefined,
+  },
+];
+
+export interface Gemm {
+  readonly variant: string;
+  record(
+    commands: CommandList,
+    numRows: number,
+    tensors: { readonly a: GpuBuffer | BufferView; readonly b: GpuBuffer | BufferView; readonly c: GpuBuffer | BufferView },
+  ): void;
+}
+
+/** @throws ConfigError when the requested variant does not exist or cannot run. */
+export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string): Promise<Gemm> {
+  const variant = chooseVariant('gemm', preferred(gpu, shape), shape, gpu, requested);
+  const kernel = await gpu.kernel(variant.kernel, variant.spec(shape));
+  const { numCols, depth } = shape;
+  return {
+    variant: variant.name,
+    record: (commands, numRows, { a, b, c }) => {
+      commands.dispatch(kernel, { numRows, numCols, depth }, { a_MK: a, b_NK: b, c_MN: c });
+    },
+  };
+}
+
+function preferred(gpu: Gpu, shape: GemmShape): typeof gemmVariants {
+  if (gpu.facts.kind !== 'gpu' || shape.numRows === 1) return gemmVariants;
+  return [...gemmVariants].sort((a, b) => Number(b.name === 'tiled') - Number(a.name === 'tiled'));
+}

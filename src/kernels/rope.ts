@@ -1,0 +1,85 @@
+/** Rotary embedding (Su et al., arXiv 2104.09864), alone or fused with the append to the KV cache. */
+import { ceilDiv } from '../core/math.ts';
+import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
+import type { CommandList } from '../gpu/command-list.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+import { spread } from './variants.ts';
+
+type Source = GpuBuffer | BufferView;
+
+const rope = defineKernel({
+  shader: 'attention/rope.wgsl',
+  spec: { WG: 64, INTERLEAVED: false },
+  params: { numRows: 'u32', numHeads: 'u32', headDim: 'u32', xStride: 'u32', xStart: 'u32' },
+  buffers: { x_TC: 'read', table_PI: 'read', position_T: 'read', y_THD: 'write' },
+  grid: (s, p) => spread(ceilDiv((p.numRows * p.numHeads * p.headDim) / 2, s.WG)),
+});
+
+const ropeAppend = defineKernel({
+  shader: 'attention/rope-append.wgsl',
+  spec: { WG: 64 },
+  params: { numRows: 'u32', numHeads: 'u32', numKvHeads: 'u32', headDim: 'u32' },
+  buffers: { qkv_TC: 'read', table_PI: 'read', place_T: 'read', q_THD: 'write', kCache: 'write', vCache: 'write' },
+  grid: (s, p) => spread(ceilDiv((p.numRows * (p.numHeads + 2 * p.numKvHeads) * p.headDim) / 2, s.WG)),
+});
+
+/**
+ * cos and sin of position * theta^(-2i/Dh), f32 [positions, Dh/2, 2] rounded from f64. WGSL's own cos may be off
+ * by 2^-11 and is not specified beyond [-pi, pi], so the angles are never computed on the device.
+ */
+export function ropeTable(numPositions: number, headDim: number, theta: number): Float32Array {
+  const half = headDim / 2;
+  const table = new Float32Array(numPositions * half * 2);
+  for (let i = 0; i < half; i++) {
+    const frequency = theta ** ((-2 * i) / headDim);
+    for (let p = 0; p < numPositions; p++) {
+      table[(p * half + i) * 2] = Math.cos(p * frequency);
+      table[(p * half + i) * 2 + 1] = Math.sin(p * frequency);
+    }
+  }
+  return table;
+}
+
+export interface Rope {
+  /** Turns `numHeads` heads of every row; rows of x are `xStride` wide and the heads begin at `xStart`. */
+  record(
+    commands: CommandList,
+    p: { numRows: number; numHeads: number; xStride: number; xStart: number },
+    t: { x: Source; table: Source; position: Source; y: Source },
+  ): void;
+}
+
+export async function prepareRope(gpu: Gpu, shape: { headDim: number; interleaved: boolean }): Promise<Rope> {
+  const kernel = await gpu.kernel(rope, { INTERLEAVED: shape.interleaved });
+  return {
+    record: (commands, p, { x, table, position, y }) => {
+      commands.dispatch(kernel, { ...p, headDim: shape.headDim }, { x_TC: x, table_PI: table, position_T: position, y_THD: y });
+    },
+  };
+}
+
+export interface RopeAppend {
+  /** Splits qkv rows into turned q, and turned k and v in the cache rows that `place` names. */
+  record(
+    commands: CommandList,
+    numRows: number,
+    t: { qkv: Source; table: Source; place: Source; q: Source; kCache: Source; vCache: Source },
+  ): void;
+}
+
+export async function prepareRopeAppend(
+  gpu: Gpu,
+  shape: { numHeads: number; numKvHeads: number; headDim: number },
+): Promise<RopeAppend> {
+  const kernel = await gpu.kernel(ropeAppend);
+  return {
+    record: (commands, numRows, { qkv, table, place, q, kCache, vCache }) => {
+      commands.dispatch(
+        kernel,
+        { numRows, ...shape },
+        { qkv_TC: qkv, table_PI: table, place_T: place, q_THD: q, kCache, vCache },
+      );
+    },
+  };
+}

@@ -1,0 +1,161 @@
+/**
+ * The plan of a routed layer, made on the GPU: stable places for all choices sorted by expert (histogram, scan,
+ * scatter), and on the owner's side the places of received rows and the tile list of the grouped GEMM.
+ */
+import { ceilDiv } from '../core/math.ts';
+import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
+import type { CommandList } from '../gpu/command-list.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+import { powerOfTwo } from './variants.ts';
+
+/** Choices per block of the three-dispatch plan. */
+const BLOCK = 256;
+/** Up to here one workgroup plans alone: its lanes compare choices pairwise. */
+const FEW_CHOICES = 512;
+
+const histogram = defineKernel({
+  shader: 'routing/histogram.wgsl',
+  spec: { WG: 64, BLOCK },
+  params: { numChoices: 'u32', numExperts: 'u32' },
+  buffers: { ids_TK: 'read', blockCount_BE: 'write' },
+  grid: (s, p) => [ceilDiv(p.numChoices, s.BLOCK), 1, 1],
+});
+
+const scan = defineKernel({
+  shader: 'routing/scan.wgsl',
+  spec: { WG: 64, MAX_EXPERTS: 256 },
+  params: { numBlocks: 'u32', numExperts: 'u32' },
+  buffers: { blockStart_BE: 'readwrite', start_E: 'write' },
+  grid: () => [1, 1, 1],
+});
+
+const scatter = defineKernel({
+  shader: 'routing/scatter.wgsl',
+  spec: { WG: 64, BLOCK },
+  params: { numChoices: 'u32', numExperts: 'u32', topK: 'u32' },
+  buffers: { ids_TK: 'read', blockStart_BE: 'read', slot_TK: 'write', rowToken_R: 'write' },
+  grid: (s, p) => [ceilDiv(p.numChoices, s.BLOCK), 1, 1],
+});
+
+const planSmall = defineKernel({
+  shader: 'routing/plan-small.wgsl',
+  spec: { WG: 64, MAX_CHOICES: FEW_CHOICES, MAX_EXPERTS: 256 },
+  params: { numChoices: 'u32', numExperts: 'u32', topK: 'u32' },
+  buffers: { ids_TK: 'read', start_E: 'write', slot_TK: 'write', rowToken_R: 'write' },
+  grid: () => [1, 1, 1],
+});
+
+const receivePlan = defineKernel({
+  shader: 'routing/receive-plan.wgsl',
+  spec: { WG: 64, MAX_EXPERTS: 256 },
+  params: {
+    numSources: 'u32',
+    numExperts: 'u32',
+    firstExpert: 'u32',
+    localExperts: 'u32',
+    tileRows: 'u32',
+    tileCapacity: 'u32',
+    columnGroups: 'u32',
+  },
+  buffers: { start_SE: 'read', receiveStart_ES: 'write', tiles: 'write', grid: 'write' },
+  grid: () => [1, 1, 1],
+});
+
+/** Words of scratch that `RoutePlan.record` needs for `numChoices`. */
+export function planScratchWords(numChoices: number, numExperts: number): number {
+  return Math.max(1, ceilDiv(numChoices, BLOCK)) * numExperts;
+}
+
+/** Entries of a tile list for at most `rows` rows: every expert may end in a tile that is not full. */
+export function tileCapacity(rows: number, localExperts: number, tileRows: number): number {
+  return Math.floor(rows / tileRows) + localExperts;
+}
+
+export interface RoutePlanTensors {
+  /** u32 [T, K] */
+  readonly ids: GpuBuffer | BufferView;
+  /** u32 [E + 1]: first row of each expert, then the number of rows. */
+  readonly start: GpuBuffer | BufferView;
+  /** u32 [T, K]: row of each choice. */
+  readonly slot: GpuBuffer | BufferView;
+  /** u32 [T K]: token of each row. */
+  readonly rowToken: GpuBuffer | BufferView;
+  /** u32 [planScratchWords] */
+  readonly scratch: GpuBuffer | BufferView;
+}
+
+export interface RoutePlan {
+  record(commands: CommandList, numTokens: number, tensors: RoutePlanTensors): void;
+}
+
+/** `allowSmall: false` always takes three dispatches, for tests of that path. */
+export async function prepareRoutePlan(
+  gpu: Gpu,
+  shape: { readonly numExperts: number; readonly topK: number; readonly allowSmall?: boolean },
+): Promise<RoutePlan> {
+  const { numExperts, topK, allowSmall = true } = shape;
+  const experts = { MAX_EXPERTS: powerOfTwo(numExperts, 64) };
+  const [countKernel, scanKernel, scatterKernel, smallKernel] = await Promise.all([
+    gpu.kernel(histogram),
+    gpu.kernel(scan, experts),
+    gpu.kernel(scatter),
+    gpu.kernel(planSmall, experts),
+  ]);
+  return {
+    record: (commands, numTokens, { ids, start, slot, rowToken, scratch }) => {
+      const numChoices = numTokens * topK;
+      if (numChoices === 0 || (allowSmall && numChoices <= FEW_CHOICES)) {
+        commands.dispatch(
+          smallKernel,
+          { numChoices, numExperts, topK },
+          { ids_TK: ids, start_E: start, slot_TK: slot, rowToken_R: rowToken },
+        );
+        return;
+      }
+      const numBlocks = ceilDiv(numChoices, BLOCK);
+      commands.dispatch(countKernel, { numChoices, numExperts }, { ids_TK: ids, blockCount_BE: scratch });
+      commands.dispatch(scanKernel, { numBlocks, numExperts }, { blockStart_BE: scratch, start_E: start });
+      commands.dispatch(
+        scatterKernel,
+        { numChoices, numExperts, topK },
+        { ids_TK: ids, blockStart_BE: scratch, slot_TK: slot, rowToken_R: rowToken },
+      );
+    },
+  };
+}
+
+export interface ReceivePlanTensors {
+  /** u32 [S, E + 1]: the sources' starts. */
+  readonly starts: GpuBuffer | BufferView;
+  /** u32 [local E, S] */
+  readonly receiveStart: GpuBuffer | BufferView;
+  /** 4 u32 per tile */
+  readonly tiles: GpuBuffer | BufferView;
+  /** 4 u32: indirect grid, rows */
+  readonly grid: GpuBuffer | BufferView;
+}
+
+export interface ReceivePlan {
+  record(
+    commands: CommandList,
+    p: { firstExpert: number; tileRows: number; tileCapacity: number; columnGroups: number },
+    tensors: ReceivePlanTensors,
+  ): void;
+}
+
+export async function prepareReceivePlan(
+  gpu: Gpu,
+  shape: { readonly numSources: number; readonly numExperts: number; readonly localExperts: number },
+): Promise<ReceivePlan> {
+  const kernel = await gpu.kernel(receivePlan, { MAX_EXPERTS: powerOfTwo(shape.localExperts, 64) });
+  return {
+    record: (commands, p, t) => {
+      commands.dispatch(
+        kernel,
+        { ...shape, ...p },
+        { start_SE: t.starts, receiveStart_ES: t.receiveStart, tiles: t.tiles, grid: t.grid },
+      );
+    },
+  };
+}

@@ -1,0 +1,65 @@
+/** One registry of variants per kernel family: who can run, who is chosen, and why not. */
+import { ConfigError } from '../core/errors.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { KernelDefinition, SpecChange } from '../gpu/kernel.ts';
+
+export interface Variant<Shape, D extends KernelDefinition = KernelDefinition> {
+  readonly name: string;
+  /** What it does differently, one line for the reader of a table. */
+  readonly idea: string;
+  readonly kernel: D;
+  /** What is compiled in for this shape, apart from the defaults. */
+  readonly spec: (shape: Shape) => SpecChange<D['spec']>;
+  /** Why this adapter cannot run this shape; undefined when it can. */
+  readonly refusal: (shape: Shape, gpu: Gpu) => string | undefined;
+}
+
+/**
+ * The named variant, or the first that can run: variants are listed best first.
+ * @throws ConfigError for an unknown name, or a variant that cannot run here (never swapped silently).
+ */
+export function chooseVariant<Shape, V extends Variant<Shape>>(
+  family: string,
+  variants: readonly V[],
+  shape: Shape,
+  gpu: Gpu,
+  requested?: string,
+): V {
+  if (requested !== undefined) {
+    const named = variants.find((v) => v.name === requested);
+    if (named === undefined) {
+      throw new ConfigError(
+        `${family} has no variant "${requested}". It has: ${variants.map((v) => v.name).join(', ')}.`,
+      );
+    }
+    const refusal = named.refusal(shape, gpu);
+    if (refusal !== undefined) {
+      const able = variants.filter((v) => v.refusal(shape, gpu) === undefined).map((v) => v.name);
+      throw new ConfigError(
+        `${family} variant "${requested}" cannot run here: ${refusal}. Able: ${able.join(', ') || 'none'}.`,
+      );
+    }
+    return named;
+  }
+  const reasons: string[] = [];
+  for (const variant of variants) {
+    const refusal = variant.refusal(shape, gpu);
+    if (refusal === undefined) return variant;
+    reasons.push(`${variant.name}: ${refusal}`);
+  }
+  throw new ConfigError(`No variant of ${family} can run here. ${reasons.join('; ')}.`);
+}
+
+/** A grid of n workgroups whose x stays within 65,535 (the specification's least limit); shaders test the rest. */
+export function spread(n: number): readonly [number, number, number] {
+  if (n <= 65535) return [n, n === 0 ? 0 : 1, 1];
+  const y = Math.ceil(n / 65535);
+  return [Math.ceil(n / y), y, 1];
+}
+
+/** Smallest power of two that is at least n and at least `least`. */
+export function powerOfTwo(n: number, least = 1): number {
+  let size = least;
+  while (size < n) size *= 2;
+  return size;
+}
