@@ -27,37 +27,37 @@ export interface Layout {
   /** TP groups of one stage of one replica: ep / tp. */
   readonly tpGroupsPerStage: number;
 
-  coordinates(rank: number): Coordinates;
-  rankAt(where: { replica: number; stage: number; ep: number }): number;
+  readonly coordinates: (rank: number) => Coordinates;
+  readonly rankAt: (where: { replica: number; stage: number; ep: number }) => number;
 
   /** The ranks that `rank` forms a group with along an axis, itself included, ascending. */
-  group(rank: number, axis: RankAxis): number[];
+  readonly group: (rank: number, axis: RankAxis) => number[];
   /** Every group of an axis, ordered by first member: a partition of all ranks. */
-  groups(axis: RankAxis): number[][];
+  readonly groups: (axis: RankAxis) => number[][];
   /** The ranks that share one attention block with `rank`. */
-  tpGroup(rank: number): number[];
+  readonly tpGroup: (rank: number) => number[];
   /** The ranks that hold the experts of this stage of this replica. */
-  epGroup(rank: number): number[];
+  readonly epGroup: (rank: number) => number[];
   /** The copies of `rank`: same stage and ep index in every replica. */
-  edpGroup(rank: number): number[];
+  readonly edpGroup: (rank: number) => number[];
   /** The chain of stages that `rank` is part of: same replica and ep index. */
-  ppGroup(rank: number): number[];
+  readonly ppGroup: (rank: number) => number[];
   /** The ranks that hold the same attention shard for other sequences: same stage and tp index. */
-  attnDpGroup(rank: number): number[];
+  readonly attnDpGroup: (rank: number) => number[];
 
   /** Layers of a stage: runs that differ by at most one, the longer first. */
-  layersOf(stage: number): Run;
-  stageOfLayer(layer: number): number;
+  readonly layersOf: (stage: number) => Run;
+  readonly stageOfLayer: (layer: number) => number;
   /** Query heads of a member of a TP group. */
-  headsOf(tpIndex: number): Run;
+  readonly headsOf: (tpIndex: number) => Run;
   /** Exactly the KV heads that those query heads read; several ranks hold one when tp > numKvHeads. */
-  kvHeadsOf(tpIndex: number): Run;
-  expertsOf(epIndex: number): Run;
-  ownerOfExpert(expert: number): number;
+  readonly kvHeadsOf: (tpIndex: number) => Run;
+  readonly expertsOf: (epIndex: number) => Run;
+  readonly ownerOfExpert: (expert: number) => number;
   /** Sequence parallelism: the tokens that a member of a TP group keeps between the two collectives. */
-  tokensOf(numTokens: number, tpIndex: number): Run;
+  readonly tokensOf: (numTokens: number, tpIndex: number) => Run;
   /** Sequences are dealt round-robin: attnDp group g = replica * tpGroupsPerStage + tpGroup gets s % attnDp == g. */
-  sequencesOf(numSequences: number, replica: number, tpGroup: number): number[];
+  readonly sequencesOf: (numSequences: number, replica: number, tpGroup: number) => number[];
 }
 
 /** [first, first + count) */

@@ -1,6 +1,7 @@
 import { ConfigError } from '../core/errors.ts';
 import { product } from '../core/math.ts';
 import { formatLayout, worldSizeOf, type LayoutSpec } from './spec.ts';
+import { plural } from './text.ts';
 
 /**
  * A tuple like EP=16, PP=4, TP=2, DP=2 does not say by itself how many ranks there are: it depends on whether ep
@@ -84,7 +85,7 @@ function orthogonal(spec: LayoutSpec): Draft {
     attention: factors({ tp, attnDp: ep * dp, pp }),
     expert: factors({ etp: 1, ep, edp: tp * dp, pp }),
     reason: null,
-    meaning: `an expert is stored whole on ${tp * dp} ranks: its TP peers hold copies too`,
+    meaning: `an expert is stored whole on ${plural(tp * dp, 'rank')}: in every replica, on each TP peer`,
   };
 }
 
@@ -113,7 +114,7 @@ function expertTensor(spec: LayoutSpec): Draft {
     attention: factors({ tp, attnDp: ep * dp, pp }),
     expert: factors({ etp: tp, ep, edp: dp, pp }),
     reason: null,
-    meaning: `every expert is cut into ${tp} pieces, one per TP peer; each piece has ${dp} copies`,
+    meaning: `an expert is cut into ${plural(tp, 'piece')}, one per TP peer; a piece is on ${plural(dp, 'rank')}`,
   };
 }
 

@@ -1,0 +1,27 @@
+import { formatFactors, readingsOf, type Reading } from './readings.ts';
+import { formatLayout, type LayoutSpec } from './spec.ts';
+import { wrap } from './text.ts';
+
+/** Every reading of a tuple as text, the one that Moebius runs first and marked with a star. */
+export function renderReadings(spec: LayoutSpec, gpus?: number): string {
+  const readings = readingsOf(spec, gpus);
+  const head = `${readings.length} readings of ${formatLayout(spec)} are in use; Moebius runs the one marked *`;
+  return [...wrap(head, '', '  '), ...readings.flatMap((reading) => ['', ...readingLines(reading)])].join(
+    '\n',
+  );
+}
+
+function readingLines(reading: Reading): string[] {
+  const { id, runs, formula, worldSize, reason, views, meaning, coincidesWith, matchesGpus } = reading;
+  const mark = matchesGpus === true ? `  <- ${worldSize} GPUs` : '';
+  const verdict = reason === null ? mark : '  impossible';
+  const lines = [`${runs ? '*' : ' '} ${id.padEnd(14)} ${formula} = ${worldSize}${verdict}`];
+  const add = (text: string): void => void lines.push(...wrap(text, '    ', '    '));
+  add(reason ?? meaning);
+  if (views !== null) {
+    add(`attention  ${formatFactors(views.attention)}`);
+    add(`experts    ${formatFactors(views.expert)}`);
+  }
+  if (coincidesWith.length > 0) add(`for this tuple the same as ${coincidesWith.join(' and ')}`);
+  return lines;
+}
