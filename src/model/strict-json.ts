@@ -39,22 +39,34 @@ export function parseStrictJson(bytes: Uint8Array, label: string): unknown {
 export function repeatedKey(text: string): string | undefined {
   const open: (Set<string> | undefined)[] = []; // the keys so far of each open object; undefined for an array
   let expectKey = false;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],]/gs)) {
-    if (token === '{' || token === '[') {
-      open.push(token === '{' ? new Set() : undefined);
-      expectKey = token === '{';
-    } else if (token === '}' || token === ']') {
+  for (let i = 0; i < text.length; i++) {
+    const char = text[i];
+    if (char === '{' || char === '[') {
+      open.push(char === '{' ? new Set() : undefined);
+      expectKey = char === '{';
+    } else if (char === '}' || char === ']') {
       open.pop();
       expectKey = false;
-    } else if (token === ',') {
+    } else if (char === ',') {
       expectKey = open.at(-1) !== undefined;
-    } else if (expectKey) {
-      const key = JSON.parse(token) as string;
-      const keys = open.at(-1);
-      if (keys?.has(key)) return key;
-      keys?.add(key);
-      expectKey = false;
+    } else if (char === '"') {
+      const end = closingQuote(text, i);
+      if (expectKey) {
+        const key = JSON.parse(text.slice(i, end + 1)) as string;
+        const keys = open.at(-1);
+        if (keys?.has(key)) return key;
+        keys?.add(key);
+        expectKey = false;
+      }
+      i = end;
     }
   }
   return undefined;
+}
+
+/** Where the string that opens at `start` closes. A plain loop: a long string would overflow a pattern's stack. */
+function closingQuote(text: string, start: number): number {
+  let i = start + 1;
+  while (i < text.length && text[i] !== '"') i += text[i] === '\\' ? 2 : 1;
+  return i;
 }

@@ -1,9 +1,8 @@
 /** Attention with grouped queries. B sequences, S positions, Hq query heads, Hkv key/value heads of Dh. */
 import { ConfigError } from '../core/errors.ts';
-import { absDot, dot, f64At } from './f64.ts';
+import { absDot, addScaled, dot, f64At, softmax } from './f64.ts';
 import { matmul } from './matmul.ts';
 import { rope } from './rope.ts';
-import { softmax } from './gate.ts';
 
 export interface AttentionInput {
   /** [B, Sq, Hq, Dh] */
@@ -29,9 +28,14 @@ export interface AttentionInput {
 
 /** softmax(scale q k^T) v per head -> [B, Sq, Hq, Dh]. @throws ConfigError for sizes that do not fit each other. */
 export function attention(input: AttentionInput): Float64Array {
-  return perHead(input, dot, (out, p, v) => {
-    for (let d = 0; d < out.length; d++) out[d] = f64At(out, d) + p * f64At(v, d);
+  const y = new Float64Array(input.q.length);
+  forEachHead(input, (query, scores, keyAt) => {
+    const weights = softmax(scores, scores.length);
+    for (let j = 0; j < weights.length; j++) {
+      addScaled(y, query, f64At(weights, j), input.v, keyAt(j), input.headDim);
+    }
   });
+  return y;
 }
 
 /**
@@ -40,52 +44,47 @@ export function attention(input: AttentionInput): Float64Array {
  * an error in the scores changes each weight by at most twice its largest value, relative.
  */
 export function attentionMagnitude(input: AttentionInput): Float64Array {
-  const sizes: number[] = [];
-  const sum = perHead(
-    input,
-    dot,
-    (out, p, v) => {
-      for (let d = 0; d < out.length; d++) out[d] = f64At(out, d) + p * Math.abs(f64At(v, d));
-    },
-    (largest) => sizes.push(largest),
-  );
-  return sum.map((value, i) => value * (1 + 2 * (sizes[Math.floor(i / input.headDim)] ?? NaN)));
+  const { q, k, headDim } = input;
+  const scale = Math.abs(input.scale ?? 1 / Math.sqrt(headDim));
+  const size = new Float64Array(q.length);
+  const absV = input.v.map(Math.abs);
+  forEachHead(input, (query, scores, keyAt) => {
+    const weights = softmax(scores, scores.length);
+    let largest = 0;
+    for (let j = 0; j < scores.length; j++) {
+      largest = Math.max(largest, scale * absDot(q, query, k, keyAt(j), headDim));
+    }
+    for (let j = 0; j < weights.length; j++) {
+      addScaled(size, query, f64At(weights, j) * (1 + 2 * largest), absV, keyAt(j), headDim);
+    }
+  });
+  return size;
 }
 
-function perHead(
+/**
+ * Calls `visit` for each query head with where it starts in q, its scaled scores against the keys it sees, and where
+ * key (and value) j starts.
+ */
+function forEachHead(
   input: AttentionInput,
-  score: typeof dot,
-  accumulate: (out: Float64Array, weight: number, v: Float64Array) => void,
-  onLargest?: (largestScoreSize: number) => void,
-): Float64Array {
+  visit: (query: number, scores: Float64Array, keyAt: (j: number) => number) => void,
+): void {
   checkSizes(input);
-  const { q, k, v, batch, numQueries, numKeys, numHeads, numKvHeads, headDim, causal } = input;
+  const { q, k, batch, numQueries, numKeys, numHeads, numKvHeads, headDim } = input;
   const scale = input.scale ?? 1 / Math.sqrt(headDim);
-  const y = new Float64Array(q.length);
   for (let b = 0; b < batch; b++) {
     for (let s = 0; s < numQueries; s++) {
-      const visible = causal ? numKeys - numQueries + s + 1 : numKeys;
+      const visible = input.causal ? numKeys - numQueries + s + 1 : numKeys;
       for (let h = 0; h < numHeads; h++) {
         const query = ((b * numQueries + s) * numHeads + h) * headDim;
         const kvHead = Math.floor(h / (numHeads / numKvHeads));
         const keyAt = (j: number): number => ((b * numKeys + j) * numKvHeads + kvHead) * headDim;
         const scores = new Float64Array(visible);
-        let largest = 0;
-        for (let j = 0; j < visible; j++) {
-          scores[j] = scale * score(q, query, k, keyAt(j), headDim);
-          if (onLargest)
-            largest = Math.max(largest, Math.abs(scale) * absDot(q, query, k, keyAt(j), headDim));
-        }
-        onLargest?.(largest);
-        const weights = softmax(scores, visible);
-        const out = y.subarray(query, query + headDim);
-        for (let j = 0; j < visible; j++) {
-          accumulate(out, f64At(weights, j), v.subarray(keyAt(j), keyAt(j) + headDim));
-        }
+        for (let j = 0; j < visible; j++) scores[j] = scale * dot(q, query, k, keyAt(j), headDim);
+        visit(query, scores, keyAt);
       }
     }
   }
-  return y;
 }
 
 function checkSizes(input: AttentionInput): void {

@@ -2,7 +2,7 @@
 import { CheckError, ConfigError } from '../core/errors.ts';
 import { range } from '../core/math.ts';
 import { sigmoid } from './activation.ts';
-import { f64At } from './f64.ts';
+import { f64At, softmax } from './f64.ts';
 
 export type GateScore = 'softmax' | 'sigmoid';
 
@@ -21,23 +21,6 @@ export interface Routing {
   readonly scores_TK: Float64Array;
   /** K-th minus (K+1)-th score before renormalisation: small means that another precision may choose otherwise. Infinity if K = E. */
   readonly gap_T: Float64Array;
-}
-
-/** exp(x - max) / sum, over each row of `width`. Rows of -Infinity alone give NaN. */
-export function softmax(x: Float64Array, width: number): Float64Array {
-  const y = new Float64Array(x.length);
-  for (let row = 0; row < x.length; row += width) {
-    let max = -Infinity;
-    for (let i = 0; i < width; i++) max = Math.max(max, f64At(x, row + i));
-    let sum = 0;
-    for (let i = 0; i < width; i++) {
-      const e = Math.exp(f64At(x, row + i) - max);
-      y[row + i] = e;
-      sum += e;
-    }
-    for (let i = 0; i < width; i++) y[row + i] = f64At(y, row + i) / sum;
-  }
-  return y;
 }
 
 /**
