@@ -1,5 +1,5 @@
 /** The router: scores of all experts and the choice of the best. T tokens, E experts, K chosen. */
-import { CheckError, ConfigError } from '../core/errors.ts';
+import { CheckError, ConfigError, invariant } from '../core/errors.ts';
 import { range } from '../core/math.ts';
 import { sigmoid } from './activation.ts';
 import { f64At, softmax } from './f64.ts';
@@ -34,6 +34,10 @@ export function gateTopK(input: GateInput): Routing {
     throw new ConfigError(`topK (${topK}) must be from 1 to the number of experts (${numExperts}).`);
   }
   const numTokens = logits_TE.length / numExperts;
+  invariant(
+    Number.isInteger(numTokens),
+    () => `gateTopK: ${logits_TE.length} logits are not rows of ${numExperts}`,
+  );
   const all_TE = input.score === 'softmax' ? softmax(logits_TE, numExperts) : logits_TE.map(sigmoid);
   const ids_TK = new Int32Array(numTokens * topK);
   const scores_TK = new Float64Array(numTokens * topK);

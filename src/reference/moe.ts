@@ -58,16 +58,17 @@ type AddExpert = (
 function mix(input: MoeInput, routing: Routing, addTo: AddExpert): Float64Array {
   const { x_TD, modelDim, topK, numExperts } = input;
   const matrix = numExperts * modelDim * input.expertDim;
+  for (const which of ['w1_EFD', 'w2_EDF', 'w3_EFD'] as const) {
+    const size = input[which]?.length ?? matrix;
+    invariant(size === matrix, () => `moe: ${which} has ${size} elements, not ${matrix}`);
+  }
+  const numTokens = routing.gap_T.length;
   invariant(
-    input.w1_EFD.length === matrix,
-    () => `moe: w1 has ${input.w1_EFD.length} elements, not ${matrix}`,
-  );
-  invariant(
-    input.w2_EDF.length === matrix,
-    () => `moe: w2 has ${input.w2_EDF.length} elements, not ${matrix}`,
+    x_TD.length === numTokens * modelDim,
+    () => `moe: x has ${x_TD.length} elements for ${numTokens} tokens`,
   );
   const y_TD = new Float64Array(x_TD.length);
-  for (let t = 0; t < x_TD.length / modelDim; t++) {
+  for (let t = 0; t < numTokens; t++) {
     const row = y_TD.subarray(t * modelDim, (t + 1) * modelDim);
     for (let k = 0; k < topK; k++) {
       const slot = t * topK + k;
