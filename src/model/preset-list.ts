@@ -7,7 +7,10 @@ export interface Preset {
   readonly source: string;
   /** Parts of the real model that `MoeConfig` does not express: neither its cost nor its results include them. */
   readonly beyond: readonly string[];
-  /** Parameters as its makers state them, to compare with `parameters(config)`; absent where nobody stated any. */
+  /**
+   * Parameters as its makers state them, to compare with `parameters(config)`; absent where nobody stated any. Makers
+   * differ in whether the embedding table is active; ours never is.
+   */
   readonly stated?: { readonly total: number; readonly active: number };
 }
 
