@@ -6,6 +6,16 @@ import { findChromium } from './src/platform/node/chromium.ts';
 /** Without a Chromium of ours, Playwright looks for its own and says what is missing. */
 const none: Chromium = { executablePath: '', env: {}, args: [] };
 
+/** Packages that tests in the page may import. Named here, or the page reloads in mid-test when the server meets one. */
+const BUNDLED = [
+  '@petamoriken/float16',
+  'fast-check',
+  'simple-statistics',
+  'tinybench',
+  'valibot',
+  'wgsl_reflect/wgsl_reflect.module.js',
+];
+
 export default defineConfig(async () => {
   const { executablePath, env, args } = await findChromium().catch(() => none);
   return {
@@ -25,8 +35,7 @@ export default defineConfig(async () => {
           },
         },
         {
-          // The modules that tests import, named so that the page is not reloaded when the server meets them.
-          optimizeDeps: { include: ['wgsl_reflect/wgsl_reflect.module.js'] },
+          optimizeDeps: { include: BUNDLED },
           test: {
             name: 'browser',
             include: ['test/browser/**/*.test.ts', 'test/**/*.shared.test.ts'],

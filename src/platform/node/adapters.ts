@@ -150,7 +150,8 @@ export function openAdapter(choice: AdapterChoice): Promise<OpenAdapter> {
   const known = opened.get(resolved.toLowerCase());
   if (known !== undefined) return known;
   const search = previous.then(() => find(resolved));
-  previous = search.catch(() => undefined);
+  const done = (): void => undefined;
+  previous = search.then(done, done);
   opened.set(resolved.toLowerCase(), search);
   search.catch(() => opened.delete(resolved.toLowerCase()));
   return search;
