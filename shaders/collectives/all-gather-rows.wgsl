@@ -7,12 +7,12 @@
 
 const WG : u32 = 64u;   // spec: lanes per row
 
-struct Params { maxRows : u32, numRanks : u32, width : u32, xRows : u32, yRows : u32 }
+struct Params { maxRows : u32, numRanks : u32, width : u32, xStride : u32, yStride : u32 }   // elements of one part
 
-@group(0) @binding(0) var<storage, read> x : array<f32>;                // [ranks, xRows, width]
+@group(0) @binding(0) var<storage, read> x : array<f32>;                // per rank: [rows, width]
 @group(0) @binding(1) var<storage, read> members : array<u32>;
 @group(0) @binding(2) var<storage, read> shares : array<vec4<u32>>;     // first member, group size, first row, rows
-@group(0) @binding(3) var<storage, read_write> y : array<f32>;          // [ranks, yRows, width]
+@group(0) @binding(3) var<storage, read_write> y : array<f32>;          // per rank: [rows, width]
 @group(1) @binding(0) var<uniform> params : Params;
 
 @compute @workgroup_size(WG)
@@ -22,8 +22,8 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     let member = members[own.x + m];
     let share = shares[member];
     if (group.x < share.z || group.x >= share.z + share.w) { continue; }
-    let from = (member * params.xRows + group.x - share.z) * params.width;
-    let to = (group.y * params.yRows + group.x) * params.width;
+    let from = member * params.xStride + (group.x - share.z) * params.width;
+    let to = group.y * params.yStride + group.x * params.width;
     for (var d = lane; d < params.width; d += WG) { y[to + d] = x[from + d]; }
   }
 }

@@ -7,12 +7,12 @@
 
 const WG : u32 = 64u;   // spec: threads per workgroup
 
-struct Params { count : u32, numRanks : u32 }
+struct Params { count : u32, numRanks : u32, xStride : u32, yStride : u32 }   // elements of one part
 
-@group(0) @binding(0) var<storage, read> x : array<f32>;              // [ranks, count]
+@group(0) @binding(0) var<storage, read> x : array<f32>;              // per rank: [count]
 @group(0) @binding(1) var<storage, read> members : array<u32>;
-@group(0) @binding(2) var<storage, read> groups : array<vec2<u32>>;   // of a rank: first member, group size
-@group(0) @binding(3) var<storage, read_write> y : array<f32>;        // [ranks, count]
+@group(0) @binding(2) var<storage, read> groups : array<vec4<u32>>;   // of a rank: first member, group size, own index, -
+@group(0) @binding(3) var<storage, read_write> y : array<f32>;        // per rank: [count]
 @group(1) @binding(0) var<uniform> params : Params;
 
 @compute @workgroup_size(WG)
@@ -20,6 +20,6 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   if (gid.x >= params.count) { return; }
   let own = groups[gid.y];
   var total = 0.0;
-  for (var m = 0u; m < own.y; m += 1u) { total += x[members[own.x + m] * params.count + gid.x]; }
-  y[gid.y * params.count + gid.x] = total;
+  for (var m = 0u; m < own.y; m += 1u) { total += x[members[own.x + m] * params.xStride + gid.x]; }
+  y[gid.y * params.yStride + gid.x] = total;
 }

@@ -1,5 +1,5 @@
 // y[r, j, i] = x[member j of r's group, r's own index in the group, i].
-// x and y are symmetric arrays: per rank `capacity` blocks of `count` words.
+// x and y are symmetric arrays: one part of equal size per rank of the stage.
 // Grid    x: words by WG, y: ranks, z: members of the largest group.
 // Memory  reads and writes each word once.
 // Order   data movement: exact, whatever the words mean.
@@ -7,12 +7,12 @@
 
 const WG : u32 = 64u;   // spec: threads per workgroup
 
-struct Params { count : u32, numRanks : u32, capacity : u32 }
+struct Params { count : u32, numRanks : u32, groupSize : u32, xStride : u32, yStride : u32 }   // words of one part
 
-@group(0) @binding(0) var<storage, read> x : array<u32>;              // [ranks, capacity, count]
+@group(0) @binding(0) var<storage, read> x : array<u32>;              // per rank: [group size, count]
 @group(0) @binding(1) var<storage, read> members : array<u32>;
 @group(0) @binding(2) var<storage, read> groups : array<vec4<u32>>;   // of a rank: first member, group size, own index, -
-@group(0) @binding(3) var<storage, read_write> y : array<u32>;        // [ranks, capacity, count]
+@group(0) @binding(3) var<storage, read_write> y : array<u32>;        // per rank: [group size, count]
 @group(1) @binding(0) var<uniform> params : Params;
 
 @compute @workgroup_size(WG)
@@ -20,6 +20,6 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   let own = groups[gid.y];
   if (gid.x >= params.count || gid.z >= own.y) { return; }
   let peer = members[own.x + gid.z];
-  y[(gid.y * params.capacity + gid.z) * params.count + gid.x] =
-    x[(peer * params.capacity + own.z) * params.count + gid.x];
+  y[gid.y * params.yStride + gid.z * params.count + gid.x] =
+    x[peer * params.xStride + own.z * params.count + gid.x];
 }

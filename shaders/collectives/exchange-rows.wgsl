@@ -15,15 +15,17 @@ struct Params {
   groupSize : u32,
   firstMember : u32,     // the group's place in the members' list
   width : u32,
-  sendRows : u32,        // rows of one part of send
-  receiveRows : u32,     // rows of one part of receive
   numExperts : u32,
   localExperts : u32,    // experts of one owner
+  sendStride : u32,      // elements of one part of send
+  receiveStride : u32,   // elements of one part of receive
+  startStride : u32,     // words of one part of start
+  placeStride : u32,     // words of one part of receiveStart
 }
 
 @group(0) @binding(0) var<storage, read> from : array<f32>;
-@group(0) @binding(1) var<storage, read> start_SE : array<u32>;          // [ranks, E + 1]
-@group(0) @binding(2) var<storage, read> receiveStart : array<u32>;      // [ranks, local E, group size]
+@group(0) @binding(1) var<storage, read> start_SE : array<u32>;          // per rank: [E + 1]
+@group(0) @binding(2) var<storage, read> receiveStart : array<u32>;      // per rank: [local E, group size]
 @group(0) @binding(3) var<storage, read> members : array<u32>;
 @group(0) @binding(4) var<storage, read_write> to : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
@@ -32,7 +34,7 @@ struct Params {
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
   let row = group.x;
   let source = members[params.firstMember + group.y];
-  let starts = source * (params.numExperts + 1u);
+  let starts = source * params.startStride;
   if (row >= start_SE[starts + params.numExperts]) { return; }
   // The last expert that starts at or before the row: low is always such a one, high never.
   var low = 0u;
@@ -42,10 +44,10 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     if (start_SE[starts + middle] <= row) { low = middle; } else { high = middle; }
   }
   let owner = members[params.firstMember + low / params.localExperts];
-  let place = (owner * params.localExperts + low % params.localExperts) * params.groupSize + group.y;
+  let place = owner * params.placeStride + (low % params.localExperts) * params.groupSize + group.y;
   let received = receiveStart[place] + row - start_SE[starts + low];
-  let inSend = (source * params.sendRows + row) * params.width;
-  let inReceive = (owner * params.receiveRows + received) * params.width;
+  let inSend = source * params.sendStride + row * params.width;
+  let inReceive = owner * params.receiveStride + received * params.width;
   for (var d = lane; d < params.width; d += WG) {
     if (BACKWARD) { to[inSend + d] = from[inReceive + d]; } else { to[inReceive + d] = from[inSend + d]; }
   }

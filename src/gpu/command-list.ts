@@ -5,7 +5,7 @@
 import { invariant } from '../core/errors.ts';
 import { at, product } from '../core/math.ts';
 import { type BufferView, type GpuBuffer, viewOf } from './buffer.ts';
-import type { Gpu, Kernel } from './gpu.ts';
+import type { DeviceContext, Kernel } from './context.ts';
 import type { Grid, KernelDefinition } from './kernel.ts';
 import type { ParamChunk } from './param-arena.ts';
 import { SpanTimer, type SpanTime } from './span-timer.ts';
@@ -18,7 +18,7 @@ export type Params<D extends KernelDefinition> = { readonly [K in keyof D['param
 
 export class CommandList {
   readonly label: string;
-  readonly #gpu: Gpu;
+  readonly #gpu: DeviceContext;
   readonly #encoder: GPUCommandEncoder;
   readonly #chunks: ParamChunk[] = [];
   readonly #timing: TimingDetail;
@@ -30,7 +30,7 @@ export class CommandList {
   #dispatches = 0;
   #submitted = false;
 
-  constructor(gpu: Gpu, label: string, timing: TimingDetail) {
+  constructor(gpu: DeviceContext, label: string, timing: TimingDetail) {
     this.#gpu = gpu;
     this.label = label;
     this.#encoder = gpu.device.createCommandEncoder({ label });
@@ -40,10 +40,6 @@ export class CommandList {
 
   get dispatches(): number {
     return this.#dispatches;
-  }
-
-  get device(): Gpu {
-    return this.#gpu;
   }
 
   /** What follows belongs to the span `name`: 'stage 0/attention'. Spans of one name add up. */

@@ -10,18 +10,12 @@ import { BYTES_OF, type Dtype, type Tensor, type TensorData, tensor } from '../t
 import { BindGroupCache } from './bind-groups.ts';
 import { GpuBuffer, type BufferView, viewOf } from './buffer.ts';
 import { CommandList, type TimingDetail } from './command-list.ts';
+import type { DeviceContext, Kernel } from './context.ts';
 import type { KernelDefinition, SpecChange } from './kernel.ts';
 import { MemoryLedger } from './ledger.ts';
 import { ParamArena } from './param-arena.ts';
-import { PipelineCache, type CompiledKernel } from './pipeline-cache.ts';
+import { PipelineCache } from './pipeline-cache.ts';
 import type { Spec } from './shader-source.ts';
-
-/** A kernel compiled for this device: ready to be recorded. */
-export interface Kernel<D extends KernelDefinition = KernelDefinition> {
-  readonly definition: D;
-  readonly spec: D['spec'];
-  readonly compiled: CompiledKernel;
-}
 
 const WANTED_FEATURES: readonly GPUFeatureName[] = ['timestamp-query', 'shader-f16', 'subgroups'];
 const WANTED_LIMITS = [
@@ -48,7 +42,7 @@ export async function openGpu(platform: Platform, choice = 'auto'): Promise<Gpu>
   return new Gpu(open, device, platform);
 }
 
-export class Gpu {
+export class Gpu implements DeviceContext {
   readonly device: GPUDevice;
   readonly facts: AdapterFacts;
   readonly limits: GPUSupportedLimits;

@@ -2,12 +2,12 @@
  * Grouped GEMM over all local experts in one dispatch, from a tile list that the GPU has built, with the
  * expert's epilogue: y = act(w1 x + b1) * (w3 x + b3). The down projection is the same without gate or activation.
  */
+import type { Activation } from '../core/activation.ts';
 import { ceilDiv } from '../core/math.ts';
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import type { Activation } from '../model/config.ts';
 import type { WeightDtype } from './gemm.ts';
 import { chooseVariant, type Variant } from './variants.ts';
 

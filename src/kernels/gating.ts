@@ -69,8 +69,8 @@ export interface Gating {
     commands: CommandList,
     numTokens: number,
     tensors: {
-      /** logits [T, E], or x [T, D] for the fused router. */
-      readonly input: GpuBuffer | BufferView;
+      /** [T, E] */
+      readonly logits: GpuBuffer | BufferView;
       readonly ids: GpuBuffer | BufferView;
       readonly scores: GpuBuffer | BufferView;
     },
@@ -86,35 +86,46 @@ export async function prepareTopk(gpu: Gpu, shape: GatingShape, requested?: stri
   const { numExperts, topK } = shape;
   return {
     variant: variant.name,
-    record: (commands, numTokens, { input, ids, scores }) => {
+    record: (commands, numTokens, { logits, ids, scores }) => {
       commands.dispatch(
         kernel,
         { numTokens, numExperts, topK, renormalize: Number(shape.renormalize) },
-        { logits_TE: input, ids_TK: ids, scores_TK: scores },
+        { logits_TE: logits, ids_TK: ids, scores_TK: scores },
       );
     },
   };
 }
 
-/** Router GEMM and top-k in one dispatch: x [T, D] against gate [E, D]. */
+export interface Router {
+  readonly variant: string;
+  /** x [T, D] against gate [E, D]. */
+  record(
+    commands: CommandList,
+    numTokens: number,
+    tensors: {
+      readonly x: GpuBuffer | BufferView;
+      readonly gate: GpuBuffer | BufferView;
+      readonly ids: GpuBuffer | BufferView;
+      readonly scores: GpuBuffer | BufferView;
+    },
+  ): void;
+}
+
+/** Router GEMM and top-k in one dispatch: the logits never reach memory. */
 export async function prepareRouter(
   gpu: Gpu,
   shape: GatingShape & { readonly modelDim: number; readonly weightDtype: WeightDtype },
-  gate: GpuBuffer | BufferView,
-): Promise<Gating> {
+): Promise<Router> {
   const variant = chooseVariant('router', routerVariants, shape, gpu);
-  const kernel = await gpu.kernel(variant.kernel, {
-    ...variant.spec(shape),
-    W_F16: shape.weightDtype === 'f16',
-  });
+  const kernel = await gpu.kernel(variant.kernel, { ...variant.spec(shape), W_F16: shape.weightDtype === 'f16' });
   const { numExperts, topK, modelDim } = shape;
   return {
     variant: variant.name,
-    record: (commands, numTokens, { input, ids, scores }) => {
+    record: (commands, numTokens, { x, gate, ids, scores }) => {
       commands.dispatch(
         kernel,
         { numTokens, modelDim, numExperts, topK, renormalize: Number(shape.renormalize) },
-        { x_TD: input, gate_ED: gate, ids_TK: ids, scores_TK: scores },
+        { x_TD: x, gate_ED: gate, ids_TK: ids, scores_TK: scores },
       );
     },
   };

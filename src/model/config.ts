@@ -1,6 +1,9 @@
 /** The shape of a mixture-of-experts decoder: all that layouts, kernels, references and cost formulas need. */
 
-export type Activation = 'silu' | 'gelu' | 'relu' | 'identity' | 'swiglu_oai';
+import type { Activation } from '../core/activation.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+export type { Activation };
 
 export interface MoeConfig {
   readonly name: string;
@@ -37,7 +40,7 @@ export interface WeightSource {
   /** Where the numbers come from, for reports: a folder, or the seed of synthetic weights. */
   readonly origin: string;
   /** @throws ConfigError when there is no such tensor or its shape is not the one the config asks for. */
-  get(name: string): import('../tensor/tensor.ts').Tensor;
+  get(name: string): Tensor;
 }
 
 /** The tensor names of one model. Layer and expert indices are global. */

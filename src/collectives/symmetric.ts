@@ -1,0 +1,39 @@
+/**
+ * A symmetric array: one part of equal size for every rank of a stage, in one allocation, as in a symmetric heap
+ * (NVSHMEM). A rank's own kernels are given its part only; collectives are given the whole.
+ */
+import { invariant } from '../core/errors.ts';
+import { roundUp } from '../core/math.ts';
+import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+
+const WORD = 4;
+
+export class SymmetricArray {
+  readonly buffer: GpuBuffer;
+  readonly numParts: number;
+  /** Words from one part to the next: at least the asked-for size, rounded up so that parts can be bound. */
+  readonly stride: number;
+
+  /** @throws ConfigError when all parts together are larger than the adapter can bind. */
+  constructor(gpu: Gpu, label: string, numParts: number, wordsPerPart: number) {
+    const alignment = gpu.limits.minStorageBufferOffsetAlignment / WORD;
+    this.stride = roundUp(Math.max(1, wordsPerPart), alignment);
+    this.numParts = numParts;
+    this.buffer = gpu.buffer(label, this.stride * numParts * WORD);
+  }
+
+  /** Bytes that `new SymmetricArray` will allocate: what a memory plan predicts. */
+  static bytes(gpu: Gpu, numParts: number, wordsPerPart: number): number {
+    return roundUp(Math.max(1, wordsPerPart), gpu.limits.minStorageBufferOffsetAlignment / WORD) * numParts * WORD;
+  }
+
+  part(index: number): BufferView {
+    invariant(index >= 0 && index < this.numParts, () => `part ${index} of ${this.numParts}`);
+    return this.buffer.view(index * this.stride * WORD, this.stride * WORD);
+  }
+
+  destroy(): void {
+    this.buffer.destroy();
+  }
+}

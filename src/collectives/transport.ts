@@ -1,0 +1,53 @@
+/**
+ * Collectives between the ranks of a stage, and hand-over between stages. Every verb records; nothing waits.
+ * The first implementation plays all ranks on one device; others move the same arrays between processes.
+ */
+import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
+import type { CommandList } from '../gpu/command-list.ts';
+import type { GroupTable } from './groups.ts';
+import type { SymmetricArray } from './symmetric.ts';
+
+export interface RowShares {
+  readonly groups: GroupTable;
+  /** See `shareWords`. */
+  readonly shares: GpuBuffer;
+  /** Rows of the largest share (reduce-scatter) or the largest whole (all-gather). */
+  readonly maxRows: number;
+  readonly width: number;
+}
+
+/** Sizes and places of an all-to-all(v) that the GPU has planned (see kernels/route-plan.ts). */
+export interface RowExchange {
+  readonly groups: GroupTable;
+  /** Which group of the table exchanges. */
+  readonly group: number;
+  /** Rows of the fullest send part: a bound that the host knows. */
+  readonly maxRows: number;
+  readonly width: number;
+  readonly numExperts: number;
+  readonly localExperts: number;
+  /** Per rank u32 [E + 1]. */
+  readonly start: SymmetricArray;
+  /** Per rank u32 [local E, sources]. */
+  readonly receiveStart: SymmetricArray;
+}
+
+export interface Transport {
+  readonly name: string;
+  /** y[r] = the rows of r's share, summed over the members of its group in their order. */
+  reduceScatterRows(commands: CommandList, x: SymmetricArray, y: SymmetricArray, p: RowShares): void;
+  /** y[r] = all rows of r's group, each from the member that holds it. */
+  allGatherRows(commands: CommandList, x: SymmetricArray, y: SymmetricArray, p: RowShares): void;
+  /** y[r] = the sum of the first `count` f32 of all members of r's group, in their order. */
+  allReduce(commands: CommandList, x: SymmetricArray, y: SymmetricArray, groups: GroupTable, count: number): void;
+  /** y[r] = [members, count]: the first `count` words of every member of r's group. */
+  allGather(commands: CommandList, x: SymmetricArray, y: SymmetricArray, groups: GroupTable, count: number): void;
+  /** y[r][j] = x[member j][own index of r], blocks of `count` words. */
+  allToAll(commands: CommandList, x: SymmetricArray, y: SymmetricArray, groups: GroupTable, count: number): void;
+  /** Rows of `send` to the owners of their experts. */
+  dispatchRows(commands: CommandList, send: SymmetricArray, receive: SymmetricArray, p: RowExchange): void;
+  /** Rows back from the owners, to where they came from. */
+  returnRows(commands: CommandList, receive: SymmetricArray, send: SymmetricArray, p: RowExchange): void;
+  /** One rank's rows to its successor in the next stage. */
+  sendReceive(commands: CommandList, from: BufferView, to: BufferView, bytes: number): void;
+}

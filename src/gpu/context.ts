@@ -1,0 +1,20 @@
+/** What a command list needs of the device it is recorded for. */
+import type { BindGroupCache } from './bind-groups.ts';
+import type { KernelDefinition } from './kernel.ts';
+import type { ParamArena } from './param-arena.ts';
+import type { CompiledKernel } from './pipeline-cache.ts';
+
+/** A kernel compiled for this device: ready to be recorded. */
+export interface Kernel<D extends KernelDefinition = KernelDefinition> {
+  readonly definition: D;
+  readonly spec: D['spec'];
+  readonly compiled: CompiledKernel;
+}
+
+export interface DeviceContext {
+  readonly device: GPUDevice;
+  readonly limits: GPUSupportedLimits;
+  readonly bindGroups: BindGroupCache;
+  readonly params: ParamArena;
+  has(feature: GPUFeatureName): boolean;
+}

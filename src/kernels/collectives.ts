@@ -1,0 +1,67 @@
+/** Kernels that move or sum parts of symmetric arrays: the one-device transport is made of these. */
+import { ceilDiv } from '../core/math.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+
+const rowParams = { maxRows: 'u32', numRanks: 'u32', width: 'u32', xStride: 'u32', yStride: 'u32' } as const;
+const rowBuffers = { x: 'read', members: 'read', shares: 'read', y: 'write' } as const;
+const wordParams = { count: 'u32', numRanks: 'u32', groupSize: 'u32', xStride: 'u32', yStride: 'u32' } as const;
+const wordBuffers = { x: 'read', members: 'read', groups: 'read', y: 'write' } as const;
+
+export const reduceScatterRows = defineKernel({
+  shader: 'collectives/reduce-scatter-rows.wgsl',
+  spec: { WG: 64 },
+  params: rowParams,
+  buffers: rowBuffers,
+  grid: (_s, p) => [p.maxRows, p.numRanks, 1],
+});
+
+export const allGatherRows = defineKernel({
+  shader: 'collectives/all-gather-rows.wgsl',
+  spec: { WG: 64 },
+  params: rowParams,
+  buffers: rowBuffers,
+  grid: (_s, p) => [p.maxRows, p.numRanks, 1],
+});
+
+export const allReduce = defineKernel({
+  shader: 'collectives/all-reduce.wgsl',
+  spec: { WG: 64 },
+  params: { count: 'u32', numRanks: 'u32', xStride: 'u32', yStride: 'u32' },
+  buffers: wordBuffers,
+  grid: (s, p) => [ceilDiv(p.count, s.WG), p.numRanks, 1],
+});
+
+export const allGather = defineKernel({
+  shader: 'collectives/all-gather.wgsl',
+  spec: { WG: 64 },
+  params: wordParams,
+  buffers: wordBuffers,
+  grid: (s, p) => [ceilDiv(p.count, s.WG), p.numRanks, p.groupSize],
+});
+
+export const allToAll = defineKernel({
+  shader: 'collectives/all-to-all.wgsl',
+  spec: { WG: 64 },
+  params: wordParams,
+  buffers: wordBuffers,
+  grid: (s, p) => [ceilDiv(p.count, s.WG), p.numRanks, p.groupSize],
+});
+
+export const exchangeRows = defineKernel({
+  shader: 'collectives/exchange-rows.wgsl',
+  spec: { WG: 64, BACKWARD: false },
+  params: {
+    maxRows: 'u32',
+    groupSize: 'u32',
+    firstMember: 'u32',
+    width: 'u32',
+    numExperts: 'u32',
+    localExperts: 'u32',
+    sendStride: 'u32',
+    receiveStride: 'u32',
+    startStride: 'u32',
+    placeStride: 'u32',
+  },
+  buffers: { from: 'read', start_SE: 'read', receiveStart: 'read', members: 'read', to: 'write' },
+  grid: (_s, p) => [p.maxRows, p.groupSize, 1],
+});
