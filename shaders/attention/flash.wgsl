@@ -58,9 +58,9 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     for (var at = lane; at < count * params.headDim; at += WG) {
       let j = at / params.headDim;
       let d = at % params.headDim;
-      let from = firstKey + (first + j) * strideKey + d;
-      tileK[j * HEAD_DIM + d] = k_RHD[from];
-      tileV[j * HEAD_DIM + d] = v_RHD[from];
+      let src = firstKey + (first + j) * strideKey + d;
+      tileK[j * HEAD_DIM + d] = k_RHD[src];
+      tileV[j * HEAD_DIM + d] = v_RHD[src];
     }
     workgroupBarrier();
     let visible = min(count, max(numKeys, first) - first);

@@ -30,9 +30,9 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
   let t = index / (half * heads);
   let place = place_T[t];
   let turn = table_PI[place.x * half + i];
-  let from = (t * heads + h) * params.headDim + i;
-  let a = qkv_TC[from];
-  let b = qkv_TC[from + half];
+  let src = (t * heads + h) * params.headDim + i;
+  let a = qkv_TC[src];
+  let b = qkv_TC[src + half];
   let turned = vec2<f32>(a * turn.x - b * turn.y, b * turn.x + a * turn.y);
   if (h < params.numHeads) {
     let to = (t * params.numHeads + h) * params.headDim + i;

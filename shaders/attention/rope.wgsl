@@ -29,10 +29,10 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
   let turn = table_PI[position_T[t] * half + i];
   let first = select(i, 2u * i, INTERLEAVED);
   let second = select(i + half, 2u * i + 1u, INTERLEAVED);
-  let from = t * params.xStride + params.xStart + h * params.headDim;
+  let src = t * params.xStride + params.xStart + h * params.headDim;
   let to = (t * params.numHeads + h) * params.headDim;
-  let a = x_TC[from + first];
-  let b = x_TC[from + second];
+  let a = x_TC[src + first];
+  let b = x_TC[src + second];
   y_THD[to + first] = a * turn.x - b * turn.y;
   y_THD[to + second] = b * turn.x + a * turn.y;
 }

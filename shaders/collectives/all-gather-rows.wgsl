@@ -22,8 +22,8 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     let member = members[own.x + m];
     let share = shares[member];
     if (group.x < share.z || group.x >= share.z + share.w) { continue; }
-    let from = member * params.xStride + (group.x - share.z) * params.width;
+    let src = member * params.xStride + (group.x - share.z) * params.width;
     let to = group.y * params.yStride + group.x * params.width;
-    for (var d = lane; d < params.width; d += WG) { y[to + d] = x[from + d]; }
+    for (var d = lane; d < params.width; d += WG) { y[to + d] = x[src + d]; }
   }
 }

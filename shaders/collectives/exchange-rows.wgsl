@@ -23,11 +23,11 @@ struct Params {
   placeStride : u32,     // words of one part of receiveStart
 }
 
-@group(0) @binding(0) var<storage, read> from : array<f32>;
+@group(0) @binding(0) var<storage, read> src : array<f32>;
 @group(0) @binding(1) var<storage, read> start_SE : array<u32>;          // per rank: [E + 1]
 @group(0) @binding(2) var<storage, read> receiveStart : array<u32>;      // per rank: [local E, group size]
 @group(0) @binding(3) var<storage, read> members : array<u32>;
-@group(0) @binding(4) var<storage, read_write> to : array<f32>;
+@group(0) @binding(4) var<storage, read_write> dst : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
 @compute @workgroup_size(WG)
@@ -49,6 +49,6 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   let inSend = source * params.sendStride + row * params.width;
   let inReceive = owner * params.receiveStride + received * params.width;
   for (var d = lane; d < params.width; d += WG) {
-    if (BACKWARD) { to[inSend + d] = from[inReceive + d]; } else { to[inReceive + d] = from[inSend + d]; }
+    if (BACKWARD) { dst[inSend + d] = src[inReceive + d]; } else { dst[inReceive + d] = src[inSend + d]; }
   }
 }

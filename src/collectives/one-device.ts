@@ -69,11 +69,11 @@ export async function oneDeviceTransport(gpu: Gpu): Promise<Transport> {
         placeStride: p.receiveStart.stride,
       },
       {
-        from: from.buffer,
+        src: from.buffer,
         start_SE: p.start.buffer,
         receiveStart: p.receiveStart.buffer,
         members: p.groups.members,
-        to: to.buffer,
+        dst: to.buffer,
       },
     );
   };

@@ -62,6 +62,6 @@ export const exchangeRows = defineKernel({
     startStride: 'u32',
     placeStride: 'u32',
   },
-  buffers: { from: 'read', start_SE: 'read', receiveStart: 'read', members: 'read', to: 'write' },
+  buffers: { src: 'read', start_SE: 'read', receiveStart: 'read', members: 'read', dst: 'write' },
   grid: (_s, p) => [p.maxRows, p.groupSize, 1],
 });
