@@ -18,13 +18,14 @@ struct Params {
   localExperts : u32,
   tileRows : u32,
   tileCapacity : u32,   // entries of the tile list
-  columnGroups : u32,   // x of the grouped GEMM's grid
+  columnGroups : u32,   // x of the up projection's grid
+  downColumnGroups : u32,   // x of the down projection's grid
 }
 
 @group(0) @binding(0) var<storage, read> start_SE : array<u32>;               // [S, E + 1], gathered from the sources
 @group(0) @binding(1) var<storage, read_write> receiveStart_ES : array<u32>;  // [local E, S]
 @group(0) @binding(2) var<storage, read_write> tiles : array<vec4<u32>>;      // local expert, first row, end row, -
-@group(0) @binding(3) var<storage, read_write> grid : array<u32>;             // x, y, z for the indirect dispatch, rows
+@group(0) @binding(3) var<storage, read_write> grid : array<u32>;             // x, y, z for two indirect dispatches: [up, rows], [down, rows]
 @group(1) @binding(0) var<uniform> params : Params;
 
 var<workgroup> rowStart : array<u32, MAX_EXPERTS + 1u>;
@@ -56,9 +57,12 @@ fn main(@builtin(local_invocation_index) lane : u32) {
     rowStart[params.localExperts] = rows;
     tileStart[params.localExperts] = numTiles;
     grid[0] = params.columnGroups;
-    grid[1] = numTiles;
-    grid[2] = 1u;
-    grid[3] = rows;
+    grid[4] = params.downColumnGroups;
+    for (var dispatch = 0u; dispatch < 8u; dispatch += 4u) {
+      grid[dispatch + 1u] = numTiles;
+      grid[dispatch + 2u] = 1u;
+      grid[dispatch + 3u] = rows;
+    }
   }
   workgroupBarrier();
   for (var e = lane; e < params.localExperts; e += WG) {

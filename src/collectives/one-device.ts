@@ -7,15 +7,16 @@ import type { SymmetricArray } from './symmetric.ts';
 import type { RowExchange, RowShares, Transport } from './transport.ts';
 
 export async function oneDeviceTransport(gpu: Gpu): Promise<Transport> {
-  const [reduceScatterRows, allGatherRows, allReduce, allGather, allToAll, forward, backward] = await Promise.all([
-    gpu.kernel(kernels.reduceScatterRows),
-    gpu.kernel(kernels.allGatherRows),
-    gpu.kernel(kernels.allReduce),
-    gpu.kernel(kernels.allGather),
-    gpu.kernel(kernels.allToAll),
-    gpu.kernel(kernels.exchangeRows),
-    gpu.kernel(kernels.exchangeRows, { BACKWARD: true }),
-  ]);
+  const [reduceScatterRows, allGatherRows, allReduce, allGather, allToAll, forward, backward] =
+    await Promise.all([
+      gpu.kernel(kernels.reduceScatterRows),
+      gpu.kernel(kernels.allGatherRows),
+      gpu.kernel(kernels.allReduce),
+      gpu.kernel(kernels.allGather),
+      gpu.kernel(kernels.allToAll),
+      gpu.kernel(kernels.exchangeRows),
+      gpu.kernel(kernels.exchangeRows, { BACKWARD: true }),
+    ]);
 
   const rows = (
     commands: CommandList,
@@ -92,9 +93,23 @@ export async function oneDeviceTransport(gpu: Gpu): Promise<Transport> {
     allGather: (commands, x, y, groups, count) => words(commands, allGather, x, y, groups, count),
     allToAll: (commands, x, y, groups, count) => words(commands, allToAll, x, y, groups, count),
     dispatchRows: (commands, send, receive, p) =>
-      exchange(commands, forward, send, receive, { sendStride: send.stride, receiveStride: receive.stride }, p),
+      exchange(
+        commands,
+        forward,
+        send,
+        receive,
+        { sendStride: send.stride, receiveStride: receive.stride },
+        p,
+      ),
     returnRows: (commands, receive, send, p) =>
-      exchange(commands, backward, receive, send, { sendStride: send.stride, receiveStride: receive.stride }, p),
+      exchange(
+        commands,
+        backward,
+        receive,
+        send,
+        { sendStride: send.stride, receiveStride: receive.stride },
+        p,
+      ),
     sendReceive: (commands, from, to, bytes) => commands.copy(from, to, bytes),
   };
 }

@@ -25,7 +25,9 @@ export class SymmetricArray {
 
   /** Bytes that `new SymmetricArray` will allocate: what a memory plan predicts. */
   static bytes(gpu: Gpu, numParts: number, wordsPerPart: number): number {
-    return roundUp(Math.max(1, wordsPerPart), gpu.limits.minStorageBufferOffsetAlignment / WORD) * numParts * WORD;
+    return (
+      roundUp(Math.max(1, wordsPerPart), gpu.limits.minStorageBufferOffsetAlignment / WORD) * numParts * WORD
+    );
   }
 
   part(index: number): BufferView {

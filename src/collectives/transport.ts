@@ -39,11 +39,29 @@ export interface Transport {
   /** y[r] = all rows of r's group, each from the member that holds it. */
   allGatherRows(commands: CommandList, x: SymmetricArray, y: SymmetricArray, p: RowShares): void;
   /** y[r] = the sum of the first `count` f32 of all members of r's group, in their order. */
-  allReduce(commands: CommandList, x: SymmetricArray, y: SymmetricArray, groups: GroupTable, count: number): void;
+  allReduce(
+    commands: CommandList,
+    x: SymmetricArray,
+    y: SymmetricArray,
+    groups: GroupTable,
+    count: number,
+  ): void;
   /** y[r] = [members, count]: the first `count` words of every member of r's group. */
-  allGather(commands: CommandList, x: SymmetricArray, y: SymmetricArray, groups: GroupTable, count: number): void;
+  allGather(
+    commands: CommandList,
+    x: SymmetricArray,
+    y: SymmetricArray,
+    groups: GroupTable,
+    count: number,
+  ): void;
   /** y[r][j] = x[member j][own index of r], blocks of `count` words. */
-  allToAll(commands: CommandList, x: SymmetricArray, y: SymmetricArray, groups: GroupTable, count: number): void;
+  allToAll(
+    commands: CommandList,
+    x: SymmetricArray,
+    y: SymmetricArray,
+    groups: GroupTable,
+    count: number,
+  ): void;
   /** Rows of `send` to the owners of their experts. */
   dispatchRows(commands: CommandList, send: SymmetricArray, receive: SymmetricArray, p: RowExchange): void;
   /** Rows back from the owners, to where they came from. */

@@ -13,7 +13,9 @@ import { SpanTimer, type SpanTime } from './span-timer.ts';
 /** `none`: one pass for all. `span`: a pass per span. `dispatch`: a pass per dispatch. */
 export type TimingDetail = 'none' | 'span' | 'dispatch';
 
-export type Buffers<D extends KernelDefinition> = { readonly [K in keyof D['buffers']]: GpuBuffer | BufferView };
+export type Buffers<D extends KernelDefinition> = {
+  readonly [K in keyof D['buffers']]: GpuBuffer | BufferView;
+};
 export type Params<D extends KernelDefinition> = { readonly [K in keyof D['params']]: number };
 
 export class CommandList {
@@ -78,7 +80,13 @@ export class CommandList {
     const size = bytes ?? Math.min(from.byteLength, to.byteLength);
     if (size === 0) return;
     this.#endPass();
-    this.#encoder.copyBufferToBuffer(from.buffer.handle, from.byteOffset, to.buffer.handle, to.byteOffset, size);
+    this.#encoder.copyBufferToBuffer(
+      from.buffer.handle,
+      from.byteOffset,
+      to.buffer.handle,
+      to.byteOffset,
+      size,
+    );
   }
 
   clear(target: GpuBuffer | BufferView): void {
@@ -99,7 +107,11 @@ export class CommandList {
     return { spans: async () => (timer === undefined ? [] : timer.read()) };
   }
 
-  #prepare<D extends KernelDefinition>(kernel: Kernel<D>, params: Params<D>, buffers: Buffers<D>): GPUComputePassEncoder {
+  #prepare<D extends KernelDefinition>(
+    kernel: Kernel<D>,
+    params: Params<D>,
+    buffers: Buffers<D>,
+  ): GPUComputePassEncoder {
     const { compiled } = kernel;
     const pass = this.#openPass(compiled.name);
     if (this.#pipeline !== compiled.pipeline) {
@@ -127,7 +139,9 @@ export class CommandList {
     if (this.#pass !== undefined) return this.#pass;
     const label = this.#timing === 'dispatch' ? `${this.#span}|${kernelName}` : this.#span;
     const timestampWrites = this.#timer?.begin(label);
-    this.#pass = this.#encoder.beginComputePass(timestampWrites === undefined ? { label } : { label, timestampWrites });
+    this.#pass = this.#encoder.beginComputePass(
+      timestampWrites === undefined ? { label } : { label, timestampWrites },
+    );
     return this.#pass;
   }
 

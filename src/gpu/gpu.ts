@@ -63,7 +63,11 @@ export class Gpu implements DeviceContext {
     this.facts = open.facts;
     this.limits = device.limits;
     this.platform = platform;
-    this.pipelines = new PipelineCache(device, (path) => platform.shaderSource(path), () => platform.now());
+    this.pipelines = new PipelineCache(
+      device,
+      (path) => platform.shaderSource(path),
+      () => platform.now(),
+    );
     this.bindGroups = new BindGroupCache(device);
     this.params = new ParamArena(device, this.pipelines.paramsLayout);
     device.addEventListener('uncapturederror', (event) => {
@@ -131,7 +135,10 @@ export class Gpu implements DeviceContext {
     this.device.queue.writeBuffer(view.buffer.handle, view.byteOffset, padded);
   }
 
-  async kernel<D extends KernelDefinition>(definition: D, spec: SpecChange<D['spec']> = {}): Promise<Kernel<D>> {
+  async kernel<D extends KernelDefinition>(
+    definition: D,
+    spec: SpecChange<D['spec']> = {},
+  ): Promise<Kernel<D>> {
     const merged = { ...definition.spec, ...spec } as D['spec'] & Spec;
     return { definition, spec: merged, compiled: await this.pipelines.get(definition, merged) };
   }
@@ -154,7 +161,11 @@ export class Gpu implements DeviceContext {
   }
 
   /** Copies a buffer's first elements to the host: one host sync. */
-  async read(source: GpuBuffer | BufferView, shape: readonly number[], dtype: Dtype = 'f32'): Promise<Tensor> {
+  async read(
+    source: GpuBuffer | BufferView,
+    shape: readonly number[],
+    dtype: Dtype = 'f32',
+  ): Promise<Tensor> {
     const count = shape.reduce((a, b) => a * b, 1);
     const bytes = count * BYTES_OF[dtype];
     if (bytes === 0) return tensor(dtype, shape, typedArray(dtype, new ArrayBuffer(0)));
@@ -197,7 +208,9 @@ function typedArray(dtype: Dtype, bytes: ArrayBuffer): TensorData {
 }
 
 /** Usage bits by name, as in the WebGPU specification: the constants' object exists only once an adapter is open. */
-function bufferUsage(...names: readonly ('MAP_READ' | 'COPY_SRC' | 'COPY_DST' | 'STORAGE' | 'INDIRECT')[]): number {
+function bufferUsage(
+  ...names: readonly ('MAP_READ' | 'COPY_SRC' | 'COPY_DST' | 'STORAGE' | 'INDIRECT')[]
+): number {
   const bits = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, STORAGE: 0x80, INDIRECT: 0x100 };
   return names.reduce((all, name) => all | bits[name], 0);
 }

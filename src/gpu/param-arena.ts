@@ -35,7 +35,10 @@ export class ParamArena {
 
   /** Writes one dispatch's parameters into the list's last chunk, taking another chunk when it is full. */
   put(chunks: ParamChunk[], shader: ShaderInterface, params: Readonly<Record<string, number>>): ParamSlot {
-    invariant(shader.paramBytes <= SLOT_BYTES, () => `parameters take ${shader.paramBytes} bytes; a slot has ${SLOT_BYTES}`);
+    invariant(
+      shader.paramBytes <= SLOT_BYTES,
+      () => `parameters take ${shader.paramBytes} bytes; a slot has ${SLOT_BYTES}`,
+    );
     let chunk = chunks.at(-1);
     if (chunk === undefined || chunk.used === SLOTS) {
       chunk = this.#free.pop() ?? this.#create();
@@ -74,7 +77,11 @@ export class ParamArena {
 
   #create(): ParamChunk {
     const size = SLOT_BYTES * SLOTS;
-    const buffer = this.#device.createBuffer({ label: 'params', size, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
+    const buffer = this.#device.createBuffer({
+      label: 'params',
+      size,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
     const group = this.#device.createBindGroup({
       label: 'params',
       layout: this.#layout,

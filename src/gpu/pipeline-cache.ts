@@ -30,7 +30,11 @@ export class PipelineCache {
     this.paramsLayout = device.createBindGroupLayout({
       label: 'params',
       entries: [
-        { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform', hasDynamicOffset: true } },
+        {
+          binding: 0,
+          visibility: GPUShaderStage.COMPUTE,
+          buffer: { type: 'uniform', hasDynamicOffset: true },
+        },
       ],
     });
   }
@@ -79,7 +83,14 @@ export class PipelineCache {
         layout: this.#device.createPipelineLayout({ bindGroupLayouts: [storageLayout, this.paramsLayout] }),
         compute: { module, entryPoint: shader.entryPoint },
       });
-      return { name: kernel.shader, pipeline, storageLayout, layoutKey, shader, compileNs: this.#now() - began };
+      return {
+        name: kernel.shader,
+        pipeline,
+        storageLayout,
+        layoutKey,
+        shader,
+        compileNs: this.#now() - began,
+      };
     } catch (error) {
       throw new ConfigError(
         `${kernel.shader} with ${JSON.stringify(spec)} is refused by this adapter: ${String(error)}`,
@@ -106,15 +117,28 @@ export class PipelineCache {
 
 /** The definition and the shader name the same buffers and parameters, with the same access and types. */
 function matchDefinition(kernel: KernelDefinition, shader: ShaderInterface): void {
-  const declared = Object.entries(kernel.buffers).map(([name, access]) => `${name}:${access === 'read' ? 'r' : 'w'}`);
+  const declared = Object.entries(kernel.buffers).map(
+    ([name, access]) => `${name}:${access === 'read' ? 'r' : 'w'}`,
+  );
   const found = shader.storage.map((s) => `${s.name}:${s.readOnly ? 'r' : 'w'}`);
-  invariant(declared.join() === found.join(), () => `${kernel.shader} binds ${found.join()} but its definition says ${declared.join()}`);
+  invariant(
+    declared.join() === found.join(),
+    () => `${kernel.shader} binds ${found.join()} but its definition says ${declared.join()}`,
+  );
   const params = Object.entries(kernel.params).map(([name, type]) => `${name}:${type}`);
   const fields = shader.params.map((p) => `${p.name}:${p.type}`);
-  invariant(params.join() === fields.join(), () => `${kernel.shader} has parameters ${fields.join()} but its definition says ${params.join()}`);
+  invariant(
+    params.join() === fields.join(),
+    () => `${kernel.shader} has parameters ${fields.join()} but its definition says ${params.join()}`,
+  );
 }
 
-function compileReport(path: string, text: string, errors: readonly GPUCompilationMessage[], fallback?: string): string {
+function compileReport(
+  path: string,
+  text: string,
+  errors: readonly GPUCompilationMessage[],
+  fallback?: string,
+): string {
   const lines = text.split('\n');
   const reports = errors.map(
     (m) => `${path}:${m.lineNum}:${m.linePos}: ${m.message}\n    ${lines[m.lineNum - 1]?.trim() ?? ''}`,

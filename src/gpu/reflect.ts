@@ -12,7 +12,11 @@ export interface ParamField {
 
 export interface ShaderInterface {
   /** Storage bindings of group 0 in the order of their number. */
-  readonly storage: readonly { readonly name: string; readonly binding: number; readonly readOnly: boolean }[];
+  readonly storage: readonly {
+    readonly name: string;
+    readonly binding: number;
+    readonly readOnly: boolean;
+  }[];
   /** Fields of the uniform struct at group 1, binding 0; empty without one. */
   readonly params: readonly ParamField[];
   readonly paramBytes: number;
@@ -33,18 +37,27 @@ export function reflectShader(source: string, path: string): ShaderInterface {
   }
   const entry = reflected.entry.compute[0];
   if (entry === undefined || reflected.entry.compute.length !== 1) {
-    throw new ConfigError(`${path} has ${reflected.entry.compute.length} compute entry points; a kernel has one.`);
+    throw new ConfigError(
+      `${path} has ${reflected.entry.compute.length} compute entry points; a kernel has one.`,
+    );
   }
   const uniform = reflected.uniforms[0];
   if (reflected.uniforms.length > 1 || (uniform && (uniform.group !== 1 || uniform.binding !== 0))) {
     throw new ConfigError(`${path}: parameters are one uniform struct at @group(1) @binding(0).`);
   }
   const storage = reflected.storage
-    .map((v) => ({ name: v.name, binding: v.binding, group: v.group, readOnly: v.access === 'read' || v.access === '' }))
+    .map((v) => ({
+      name: v.name,
+      binding: v.binding,
+      group: v.group,
+      readOnly: v.access === 'read' || v.access === '',
+    }))
     .sort((a, b) => a.binding - b.binding);
   for (const [index, v] of storage.entries()) {
     if (v.group !== 0 || v.binding !== index) {
-      throw new ConfigError(`${path}: storage "${v.name}" is at group ${v.group}, binding ${v.binding}; expected group 0, binding ${index}.`);
+      throw new ConfigError(
+        `${path}: storage "${v.name}" is at group ${v.group}, binding ${v.binding}; expected group 0, binding ${index}.`,
+      );
     }
   }
   return {

@@ -39,8 +39,14 @@ export class SpanTimer {
   resolve(encoder: GPUCommandEncoder): void {
     if (this.#labels.length === 0) return;
     const bytes = 16 * SPANS_PER_SET * this.#sets.length;
-    const resolved = this.#device.createBuffer({ size: bytes, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
-    this.#staging = this.#device.createBuffer({ size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const resolved = this.#device.createBuffer({
+      size: bytes,
+      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+    });
+    this.#staging = this.#device.createBuffer({
+      size: bytes,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
     this.#sets.forEach((set, i) => {
       const spans = Math.min(SPANS_PER_SET, this.#labels.length - i * SPANS_PER_SET);
       encoder.resolveQuerySet(set, 0, 2 * spans, resolved, 16 * SPANS_PER_SET * i);

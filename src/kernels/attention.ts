@@ -66,12 +66,18 @@ const headRoom = ({ headDim }: AttentionShape): { HEAD_DIM: number } => ({ HEAD_
 const tooWide = ({ headDim }: AttentionShape): string | undefined =>
   headDim <= MOST_HEAD_DIM ? undefined : `head size ${headDim} exceeds ${MOST_HEAD_DIM}`;
 
-export const attentionVariants: readonly Variant<AttentionShape, typeof plain | typeof flash | typeof decode>[] = [
+export const attentionVariants: readonly Variant<
+  AttentionShape,
+  typeof plain | typeof flash | typeof decode
+>[] = [
   {
     name: 'flash',
     idea: 'tiles of keys in workgroup storage, online softmax',
     kernel: flash,
-    spec: (shape) => ({ ...headRoom(shape), TILE: Math.min(32, Math.max(4, Math.floor(1024 / roundUp(shape.headDim, 8)))) }),
+    spec: (shape) => ({
+      ...headRoom(shape),
+      TILE: Math.min(32, Math.max(4, Math.floor(1024 / roundUp(shape.headDim, 8)))),
+    }),
     refusal: tooWide,
   },
   {
@@ -103,8 +109,15 @@ export interface Attention {
 }
 
 /** @throws ConfigError when the requested variant does not exist or cannot run. */
-export async function prepareAttention(gpu: Gpu, shape: AttentionShape, requested?: string): Promise<Attention> {
-  const order = shape.queries <= 4 ? [...attentionVariants].sort((a, b) => Number(b.name === 'decode') - Number(a.name === 'decode')) : attentionVariants;
+export async function prepareAttention(
+  gpu: Gpu,
+  shape: AttentionShape,
+  requested?: string,
+): Promise<Attention> {
+  const order =
+    shape.queries <= 4
+      ? [...attentionVariants].sort((a, b) => Number(b.name === 'decode') - Number(a.name === 'decode'))
+      : attentionVariants;
   const variant = chooseVariant('attention', order, shape, gpu, requested);
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape));
   const { numHeads, numKvHeads, headDim, cacheLength, scale } = shape;

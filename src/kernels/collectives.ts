@@ -4,7 +4,13 @@ import { defineKernel } from '../gpu/kernel.ts';
 
 const rowParams = { maxRows: 'u32', numRanks: 'u32', width: 'u32', xStride: 'u32', yStride: 'u32' } as const;
 const rowBuffers = { x: 'read', members: 'read', shares: 'read', y: 'write' } as const;
-const wordParams = { count: 'u32', numRanks: 'u32', groupSize: 'u32', xStride: 'u32', yStride: 'u32' } as const;
+const wordParams = {
+  count: 'u32',
+  numRanks: 'u32',
+  groupSize: 'u32',
+  xStride: 'u32',
+  yStride: 'u32',
+} as const;
 const wordBuffers = { x: 'read', members: 'read', groups: 'read', y: 'write' } as const;
 
 export const reduceScatterRows = defineKernel({

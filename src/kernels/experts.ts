@@ -128,7 +128,11 @@ export interface ExpertGemm {
 }
 
 /** @throws ConfigError when the requested variant does not exist or cannot run. */
-export async function prepareExpertGemm(gpu: Gpu, shape: ExpertShape, requested?: string): Promise<ExpertGemm> {
+export async function prepareExpertGemm(
+  gpu: Gpu,
+  shape: ExpertShape,
+  requested?: string,
+): Promise<ExpertGemm> {
   const order =
     gpu.facts.kind === 'gpu' && !fewRows(shape)
       ? [...expertVariants].sort((a, b) => Number(b.name === 'tiled') - Number(a.name === 'tiled'))

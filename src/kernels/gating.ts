@@ -44,7 +44,9 @@ const router = defineKernel({
 const MOST_EXPERTS = 2048;
 
 const tooMany = ({ numExperts }: GatingShape): string | undefined =>
-  numExperts <= MOST_EXPERTS ? undefined : `${numExperts} experts exceed the ${MOST_EXPERTS} that fit in workgroup storage`;
+  numExperts <= MOST_EXPERTS
+    ? undefined
+    : `${numExperts} experts exceed the ${MOST_EXPERTS} that fit in workgroup storage`;
 
 export const topkVariants: readonly Variant<GatingShape, typeof thread | typeof workgroup>[] = [
   {
@@ -58,7 +60,10 @@ export const topkVariants: readonly Variant<GatingShape, typeof thread | typeof 
     name: 'workgroup',
     idea: 'a workgroup per token: many experts',
     kernel: workgroup,
-    spec: ({ score, numExperts }) => ({ SIGMOID: score === 'sigmoid', MAX_EXPERTS: powerOfTwo(numExperts, 64) }),
+    spec: ({ score, numExperts }) => ({
+      SIGMOID: score === 'sigmoid',
+      MAX_EXPERTS: powerOfTwo(numExperts, 64),
+    }),
     refusal: tooMany,
   },
 ];
@@ -117,7 +122,10 @@ export async function prepareRouter(
   shape: GatingShape & { readonly modelDim: number; readonly weightDtype: WeightDtype },
 ): Promise<Router> {
   const variant = chooseVariant('router', routerVariants, shape, gpu);
-  const kernel = await gpu.kernel(variant.kernel, { ...variant.spec(shape), W_F16: shape.weightDtype === 'f16' });
+  const kernel = await gpu.kernel(variant.kernel, {
+    ...variant.spec(shape),
+    W_F16: shape.weightDtype === 'f16',
+  });
   const { numExperts, topK, modelDim } = shape;
   return {
     variant: variant.name,

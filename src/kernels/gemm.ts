@@ -52,7 +52,10 @@ export const gemmVariants: readonly Variant<GemmShape, typeof plain | typeof til
     name: 'register',
     idea: 'register tile, vec4 loads along k, no barrier',
     kernel: register,
-    spec: (shape) => ({ ...weightSpec(shape), ...(shape.numRows === 1 ? { THREADS_M: 1, THREADS_N: 32, REG_M: 1, REG_N: 1 } : {}) }),
+    spec: (shape) => ({
+      ...weightSpec(shape),
+      ...(shape.numRows === 1 ? { THREADS_M: 1, THREADS_N: 32, REG_M: 1, REG_N: 1 } : {}),
+    }),
     refusal: ({ depth }) => (depth % 4 === 0 ? undefined : `K = ${depth} is not a multiple of 4`),
   },
   {
@@ -76,7 +79,11 @@ export interface Gemm {
   record(
     commands: CommandList,
     numRows: number,
-    tensors: { readonly a: GpuBuffer | BufferView; readonly b: GpuBuffer | BufferView; readonly c: GpuBuffer | BufferView },
+    tensors: {
+      readonly a: GpuBuffer | BufferView;
+      readonly b: GpuBuffer | BufferView;
+      readonly c: GpuBuffer | BufferView;
+    },
   ): void;
 }
 

@@ -20,22 +20,35 @@ const ropeAppend = defineKernel({
   shader: 'attention/rope-append.wgsl',
   spec: { WG: 64 },
   params: { numRows: 'u32', numHeads: 'u32', numKvHeads: 'u32', headDim: 'u32' },
-  buffers: { qkv_TC: 'read', table_PI: 'read', place_T: 'read', q_THD: 'write', kCache: 'write', vCache: 'write' },
+  buffers: {
+    qkv_TC: 'read',
+    table_PI: 'read',
+    place_T: 'read',
+    q_THD: 'write',
+    kCache: 'write',
+    vCache: 'write',
+  },
   grid: (s, p) => spread(ceilDiv((p.numRows * (p.numHeads + 2 * p.numKvHeads) * p.headDim) / 2, s.WG)),
 });
 
 /**
- * cos and sin of position * theta^(-2i/Dh), f32 [positions, Dh/2, 2] rounded from f64. WGSL's own cos may be off
+ * cos and sin of position * theta^(-2i/Dh) from `firstPosition` on, f32 [positions, Dh/2, 2] rounded from f64. WGSL's own cos may be off
  * by 2^-11 and is not specified beyond [-pi, pi], so the angles are never computed on the device.
  */
-export function ropeTable(numPositions: number, headDim: number, theta: number): Float32Array {
+export function ropeTable(
+  numPositions: number,
+  headDim: number,
+  theta: number,
+  firstPosition = 0,
+): Float32Array {
   const half = headDim / 2;
   const table = new Float32Array(numPositions * half * 2);
   for (let i = 0; i < half; i++) {
     const frequency = theta ** ((-2 * i) / headDim);
     for (let p = 0; p < numPositions; p++) {
-      table[(p * half + i) * 2] = Math.cos(p * frequency);
-      table[(p * half + i) * 2 + 1] = Math.sin(p * frequency);
+      const angle = (firstPosition + p) * frequency;
+      table[(p * half + i) * 2] = Math.cos(angle);
+      table[(p * half + i) * 2 + 1] = Math.sin(angle);
     }
   }
   return table;
@@ -54,7 +67,11 @@ export async function prepareRope(gpu: Gpu, shape: { headDim: number; interleave
   const kernel = await gpu.kernel(rope, { INTERLEAVED: shape.interleaved });
   return {
     record: (commands, p, { x, table, position, y }) => {
-      commands.dispatch(kernel, { ...p, headDim: shape.headDim }, { x_TC: x, table_PI: table, position_T: position, y_THD: y });
+      commands.dispatch(
+        kernel,
+        { ...p, headDim: shape.headDim },
+        { x_TC: x, table_PI: table, position_T: position, y_THD: y },
+      );
     },
   };
 }

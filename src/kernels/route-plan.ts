@@ -57,6 +57,7 @@ const receivePlan = defineKernel({
     tileRows: 'u32',
     tileCapacity: 'u32',
     columnGroups: 'u32',
+    downColumnGroups: 'u32',
   },
   buffers: { start_SE: 'read', receiveStart_ES: 'write', tiles: 'write', grid: 'write' },
   grid: () => [1, 1, 1],
@@ -132,14 +133,20 @@ export interface ReceivePlanTensors {
   readonly receiveStart: GpuBuffer | BufferView;
   /** 4 u32 per tile */
   readonly tiles: GpuBuffer | BufferView;
-  /** 4 u32: indirect grid, rows */
+  /** 8 u32: indirect grid of the up projection, rows, indirect grid of the down projection (at byte 16), rows. */
   readonly grid: GpuBuffer | BufferView;
 }
 
 export interface ReceivePlan {
   record(
     commands: CommandList,
-    p: { firstExpert: number; tileRows: number; tileCapacity: number; columnGroups: number },
+    p: {
+      firstExpert: number;
+      tileRows: number;
+      tileCapacity: number;
+      columnGroups: number;
+      downColumnGroups: number;
+    },
     tensors: ReceivePlanTensors,
   ): void;
 }

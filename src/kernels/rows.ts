@@ -38,14 +38,25 @@ const add = defineKernel({
 
 export interface GatherRows {
   /** y[r] = x[index[r]] for `numRows` rows out of `numSource`. */
-  record(commands: CommandList, p: { numRows: number; numSource: number }, t: { x: Source; index: Source; y: Source }): void;
+  record(
+    commands: CommandList,
+    p: { numRows: number; numSource: number },
+    t: { x: Source; index: Source; y: Source },
+  ): void;
 }
 
-export async function prepareGatherRows(gpu: Gpu, shape: { width: number; dtype: WeightDtype }): Promise<GatherRows> {
+export async function prepareGatherRows(
+  gpu: Gpu,
+  shape: { width: number; dtype: WeightDtype },
+): Promise<GatherRows> {
   const kernel = await gpu.kernel(gather, { X_F16: shape.dtype === 'f16' });
   return {
     record: (commands, p, { x, index, y }) => {
-      commands.dispatch(kernel, { ...p, width: shape.width, nanBits: NAN_BITS }, { x_SD: x, index_R: index, y_RD: y });
+      commands.dispatch(
+        kernel,
+        { ...p, width: shape.width, nanBits: NAN_BITS },
+        { x_SD: x, index_R: index, y_RD: y },
+      );
     },
   };
 }
@@ -69,7 +80,13 @@ export async function prepareCombine(
       commands.dispatch(
         kernel,
         { numTokens, width: shape.width, topK: shape.topK },
-        { expertOut_RD: expertOut, slot_TK: slot, scores_TK: scores, residual_TD: residual ?? expertOut, y_TD: y },
+        {
+          expertOut_RD: expertOut,
+          slot_TK: slot,
+          scores_TK: scores,
+          residual_TD: residual ?? expertOut,
+          y_TD: y,
+        },
       );
     },
   };

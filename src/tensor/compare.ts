@@ -33,7 +33,15 @@ export function compare(
   budget: Budget,
 ): Comparison {
   if (got.length !== want.length) {
-    return { pass: false, count: want.length, over: want.length, worstShare: Infinity, worstIndex: [], got: NaN, want: NaN };
+    return {
+      pass: false,
+      count: want.length,
+      over: want.length,
+      worstShare: Infinity,
+      worstIndex: [],
+      got: NaN,
+      want: NaN,
+    };
   }
   let over = 0;
   let worst = -1;
@@ -41,7 +49,8 @@ export function compare(
   for (let i = 0; i < want.length; i++) {
     const w = at(want, i);
     const err = Math.abs(at(got, i) - w);
-    const allowed = 'perElement' in budget ? at(budget.perElement, i) : budget.atol + budget.rtol * Math.abs(w);
+    const allowed =
+      'perElement' in budget ? at(budget.perElement, i) : budget.atol + budget.rtol * Math.abs(w);
     if (!(err <= allowed)) over += 1;
     const share = err === 0 ? 0 : Number.isFinite(err) ? err / allowed : Infinity;
     if (share > worstShare || Number.isNaN(share)) {
@@ -62,7 +71,8 @@ export function compare(
 
 /** 'combine.y: 3 of 8192 over budget; worst [5, 17] got 1.02 want 0.98, 4.1x budget' */
 export function describe(name: string, c: Comparison): string {
-  if (c.worstIndex.length === 0 && !c.pass) return `${name}: the number of elements differs from the reference's ${c.count}`;
+  if (c.worstIndex.length === 0 && !c.pass)
+    return `${name}: the number of elements differs from the reference's ${c.count}`;
   const worst = `worst [${c.worstIndex.join(', ')}] got ${c.got} want ${c.want}, ${c.worstShare.toPrecision(3)}x budget`;
   return c.pass ? `${name}: ok (${worst})` : `${name}: ${c.over} of ${c.count} over budget; ${worst}`;
 }

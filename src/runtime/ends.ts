@@ -1,0 +1,184 @@
+/** The two ends of the pipeline: token embedding on the first stage, logits on the last. */
+import type { CommandList } from '../gpu/command-list.ts';
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import { at, range, sum } from '../core/math.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { prepareGemm, type Gemm } from '../kernels/gemm.ts';
+import { prepareRmsNorm, type RmsNorm } from '../kernels/rms-norm.ts';
+import { prepareGatherRows, type GatherRows } from '../kernels/rows.ts';
+import type { Layout } from '../layout/layout.ts';
+import type { WeightSource } from '../model/config.ts';
+import { endShards, vocabularyOf, type WeightDtype } from './shards.ts';
+import type { RankSizes } from './sizes.ts';
+import { logitRows } from './step-plan.ts';
+import type { StageStep } from './stage-context.ts';
+import type { WeightStore } from './weight-store.ts';
+import { bufferBytes, type Workspace } from './workspace.ts';
+
+/** Where one rank's logits lie in the step's read-back buffer. */
+export interface LogitsBlock {
+  readonly group: number;
+  readonly tp: number;
+  readonly rows: number;
+  /** Words from the start of the read-back buffer; [rows, columns of this TP member]. */
+  readonly offset: number;
+}
+
+interface Head {
+  readonly weights: GpuBuffer;
+  readonly gemm: Gemm;
+  readonly columns: number;
+}
+
+interface HeadScratch {
+  readonly rows: GpuBuffer;
+  readonly normed: GpuBuffer;
+  readonly logits: GpuBuffer;
+}
+
+export class PipelineEnds {
+  readonly #z: RankSizes;
+  readonly #embedding: GpuBuffer;
+  readonly #finalNorm: GpuBuffer;
+  readonly #heads: readonly Head[];
+  readonly #scratch: readonly HeadScratch[];
+  readonly #embed: GatherRows;
+  readonly #pick: GatherRows;
+  readonly #norm: RmsNorm;
+
+  private constructor(
+    z: RankSizes,
+    parts: {
+      embedding: GpuBuffer;
+      finalNorm: GpuBuffer;
+      heads: readonly Head[];
+      scratch: readonly HeadScratch[];
+    },
+    kernels: { embed: GatherRows; pick: GatherRows; norm: RmsNorm },
+  ) {
+    this.#z = z;
+    this.#embedding = parts.embedding;
+    this.#finalNorm = parts.finalNorm;
+    this.#heads = parts.heads;
+    this.#scratch = parts.scratch;
+    this.#embed = kernels.embed;
+    this.#pick = kernels.pick;
+    this.#norm = kernels.norm;
+  }
+
+  static async create(
+    gpu: Gpu,
+    layout: Layout,
+    z: RankSizes,
+    source: WeightSource,
+    dtype: WeightDtype,
+    store: WeightStore,
+  ): Promise<PipelineEnds> {
+    const { model, spec } = layout;
+    const shards = endShards(source, layout, dtype);
+    const heads = await Promise.all(
+      range(spec.tp).map(async (tp): Promise<Head> => {
+        const columns = vocabularyOf(layout, tp).count;
+        const gemm = await prepareGemm(gpu, {
+          numRows: 8,
+          numCols: columns,
+          depth: z.modelDim,
+          weightDtype: dtype,
+        });
+        return { weights: store.get(shards.lmHead(tp)), gemm, columns };
+      }),
+    );
+    const words = scratchWords(layout, z);
+    const scratch = range(z.numRanks).map((rank) => ({
+      rows: gpu.buffer(`workspace/head/r${rank}/rows`, 4 * words.rows),
+      normed: gpu.buffer(`workspace/head/r${rank}/normed`, 4 * words.rows),
+      logits: gpu.buffer(`workspace/head/r${rank}/logits`, 4 * words.logits),
+    }));
+    const [embed, pick, norm] = await Promise.all([
+      prepareGatherRows(gpu, { width: z.modelDim, dtype }),
+      prepareGatherRows(gpu, { width: z.modelDim, dtype: 'f32' }),
+      prepareRmsNorm(gpu, { width: z.modelDim, eps: model.rmsEps, residual: false }),
+    ]);
+    const parts = {
+      embedding: store.get(shards.embedding),
+      finalNorm: store.get(shards.finalNorm),
+      heads,
+      scratch,
+    };
+    return new PipelineEnds(z, parts, { embed, pick, norm });
+  }
+
+  static predictBytes(layout: Layout, z: RankSizes): number {
+    const { rows, logits } = scratchWords(layout, z);
+    return z.numRanks * sum([rows, rows, logits].map((words) => bufferBytes(4 * words)));
+  }
+
+  /** Token ids -> x of the first stage, on every member of a TP group. */
+  recordEmbedding(commands: CommandList, first: Workspace, { loads, tables }: StageStep): void {
+    commands.span('stage 0/embedding');
+    loads.forEach(({ group, numTokens }, rank) => {
+      this.#embed.record(
+        commands,
+        { numRows: numTokens, numSource: this.#z.vocabSize },
+        { x: this.#embedding, index: tables.ids.part(group), y: first.symmetric('x').part(rank) },
+      );
+    });
+  }
+
+  /** x of the last stage -> logits of the wanted rows, every TP member its part of the vocabulary. */
+  recordLogits(
+    commands: CommandList,
+    last: Workspace,
+    stage: number,
+    step: StageStep,
+    which: 'last' | 'all',
+  ): void {
+    commands.span(`stage ${stage}/logits`);
+    step.loads.forEach(({ group, tp, numTokens }, rank) => {
+      const numRows = logitRows(at(step.batch, group), which).length;
+      if (numRows === 0) return;
+      const own = at(this.#scratch, rank);
+      const head = at(this.#heads, tp);
+      const index = step.tables.rows.part(group);
+      this.#pick.record(
+        commands,
+        { numRows, numSource: numTokens },
+        { x: last.symmetric('x').part(rank), index, y: own.rows },
+      );
+      this.#norm.record(
+        commands,
+        { numRows },
+        { x: own.rows, weight: this.#finalNorm, y: own.normed, sum: own.logits },
+      );
+      head.gemm.record(commands, numRows, { a: own.normed, b: head.weights, c: own.logits });
+    });
+  }
+
+  /** The blocks of one micro-batch from `offset` on: rank by rank. */
+  logitsBlocks(step: StageStep, which: 'last' | 'all', offset: number): LogitsBlock[] {
+    let next = offset;
+    return step.loads.map(({ group, tp }) => {
+      const rows = logitRows(at(step.batch, group), which).length;
+      const block = { group, tp, rows, offset: next };
+      next += rows * at(this.#heads, tp).columns;
+      return block;
+    });
+  }
+
+  /** Copies the blocks into the read-back buffer. */
+  recordCopy(commands: CommandList, blocks: readonly LogitsBlock[], target: GpuBuffer): void {
+    blocks.forEach(({ tp, rows, offset }, rank) => {
+      const bytes = 4 * rows * at(this.#heads, tp).columns;
+      if (bytes > 0) commands.copy(at(this.#scratch, rank).logits, target.view(4 * offset), bytes);
+    });
+  }
+
+  destroy(): void {
+    for (const { rows, normed, logits } of this.#scratch) [rows, normed, logits].forEach((b) => b.destroy());
+  }
+}
+
+/** Words of one rank's scratch for the logits. */
+function scratchWords(layout: Layout, z: RankSizes): { rows: number; logits: number } {
+  return { rows: z.maxTokens * z.modelDim, logits: z.maxTokens * vocabularyOf(layout, 0).count };
+}

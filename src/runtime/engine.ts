@@ -1,0 +1,144 @@
+/**
+ * The engine: a model on the ranks of any valid layout. A step takes new tokens of some sequences through the
+ * pipeline in micro-batches and gives logits; KV caches stay on the ranks.
+ */
+import { groupTable } from '../collectives/groups.ts';
+import { oneDeviceTransport } from '../collectives/one-device.ts';
+import type { Transport } from '../collectives/transport.ts';
+import { ConfigError } from '../core/errors.ts';
+import { ceilDiv, range } from '../core/math.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { ropeTable } from '../kernels/rope.ts';
+import type { Layout } from '../layout/layout.ts';
+import type { MoeConfig, WeightSource } from '../model/config.ts';
+import { PipelineEnds } from './ends.ts';
+import { predictMemory } from './memory.ts';
+import { Pipeline } from './pipeline.ts';
+import { prepareLayer } from './layer-kernels.ts';
+import { defaultMicroBatches, rankSizes } from './sizes.ts';
+import type { WeightDtype } from './shards.ts';
+import { Stage } from './stage.ts';
+import type { StageContext } from './stage-context.ts';
+import type { StepOptions, StepResult } from './step.ts';
+import type { Request } from './step-plan.ts';
+import { WeightStore } from './weight-store.ts';
+
+export type { StepOptions, StepResult };
+
+export interface EngineOptions {
+  readonly layout: Layout;
+  readonly weights: WeightSource;
+  /** Sequences that are alive at once, over all replicas. */
+  readonly maxSequences: number;
+  /** Positions of one sequence. */
+  readonly maxLength: number;
+  /** New tokens of one sequence in one step; `maxLength` by default. */
+  readonly maxStepTokens?: number;
+  /** How weights are stored on the device; sums are f32 either way. f32 by default. */
+  readonly weightDtype?: WeightDtype;
+  /** Micro-batches of a step; by default one per stage where the sequences allow it. */
+  readonly microBatches?: number;
+  /** By default all ranks on this one device. */
+  readonly transport?: Transport;
+}
+
+export interface MemoryReport {
+  /** What the layout predicts, bytes; equal to what lives on the device when the engine has been made. */
+  readonly predictedBytes: number;
+  readonly liveBytes: number;
+  readonly byPurpose: Readonly<Record<string, number>>;
+}
+
+export interface Engine {
+  readonly gpu: Gpu;
+  readonly layout: Layout;
+  readonly config: MoeConfig;
+  readonly memory: MemoryReport;
+  /** @throws ConfigError for requests that do not fit the limits the engine was made with. */
+  forward(requests: readonly Request[], options?: StepOptions): Promise<StepResult>;
+  /** Tokens a sequence has so far. */
+  lengthOf(sequence: number): number;
+  /** Forgets all sequences. */
+  reset(): void;
+  destroy(): void;
+}
+
+/** @throws ConfigError when the model does not fit the limits or the adapter. */
+export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<Engine> {
+  const { layout, weights: source, maxSequences, maxLength, weightDtype = 'f32' } = options;
+  if (
+    source.config.numLayers !== layout.model.numLayers ||
+    source.config.modelDim !== layout.model.modelDim
+  ) {
+    throw new ConfigError(
+      `The layout was planned for ${layout.model.name}, the weights are of ${source.config.name}.`,
+    );
+  }
+  const slots = ceilDiv(maxSequences, layout.attnDp);
+  const microBatches = options.microBatches ?? defaultMicroBatches(layout, slots);
+  const maxTokens = (options.maxStepTokens ?? maxLength) * ceilDiv(slots, microBatches);
+  const sizes = rankSizes(layout, { maxSequences, maxLength, maxTokens });
+  const before = gpu.ledger.bytes;
+  const store = new WeightStore(gpu);
+  const owned: { destroy(): void }[] = [store];
+  const own = <T extends { destroy(): void }>(thing: T): T => {
+    owned.push(thing);
+    return thing;
+  };
+  const release = (): void => {
+    for (const thing of owned.splice(0).reverse()) thing.destroy();
+  };
+  try {
+    const context: StageContext = {
+      gpu,
+      layout,
+      sizes,
+      kernels: await prepareLayer(gpu, layout, sizes, weightDtype),
+      transport: options.transport ?? (await oneDeviceTransport(gpu)),
+      weights: store,
+      ropeTable: own(gpu.upload('tables/rope', ropeTable(maxLength, sizes.headDim, layout.model.ropeTheta))),
+      tpGroups: own(groupTable(gpu, 'tables/tp-groups', stageGroups(layout, 'tp'))),
+      epGroups: own(groupTable(gpu, 'tables/ep-groups', stageGroups(layout, 'ep'))),
+    };
+    const stages = range(layout.spec.pp).map((index) => own(new Stage(context, index, source, weightDtype)));
+    const ends = own(await PipelineEnds.create(gpu, layout, sizes, source, weightDtype, store));
+    const pipeline = own(new Pipeline(context, stages, ends, microBatches));
+    const memory: MemoryReport = {
+      predictedBytes: predictMemory(gpu, layout, sizes, source, weightDtype, microBatches),
+      liveBytes: gpu.ledger.bytes - before,
+      byPurpose: gpu.ledger.byPurpose(),
+    };
+    return {
+      gpu,
+      layout,
+      config: layout.model,
+      memory,
+      forward: (requests, stepOptions = {}) => pipeline.forward(requests, stepOptions),
+      lengthOf: (sequence) => pipeline.lengthOf(sequence),
+      reset: () => pipeline.reset(),
+      destroy: release,
+    };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** The groups of the first stage with ranks numbered within it (replica * ep + e): every stage has the same. */
+export function stageGroups(layout: Layout, axis: 'tp' | 'ep'): number[][] {
+  const { ep } = layout.spec;
+  const local = (rank: number): number => {
+    const { replica, ep: e } = layout.coordinates(rank);
+    return replica * ep + e;
+  };
+  const seen = new Set<number>();
+  const groups: number[][] = [];
+  for (const index of range(layout.ranksPerStage)) {
+    if (seen.has(index)) continue;
+    const rank = layout.rankAt({ replica: Math.floor(index / ep), stage: 0, ep: index % ep });
+    const members = (axis === 'tp' ? layout.tpGroup(rank) : layout.epGroup(rank)).map(local);
+    members.forEach((member) => seen.add(member));
+    groups.push(members);
+  }
+  return groups;
+}

@@ -1,0 +1,198 @@
+/**
+ * A step through the pipeline. At clock t stage s works on micro-batch t - s, as it would with every stage on its own
+ * GPUs; on one device the stages of a clock run one after the other, the last first, so that each reads what its
+ * predecessor handed over a clock before.
+ */
+import { invariant } from '../core/errors.ts';
+import { at, range, sum } from '../core/math.ts';
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { CommandList, SubmittedList } from '../gpu/command-list.ts';
+import type { PipelineEnds, LogitsBlock } from './ends.ts';
+import type { StepOptions, StepResult } from './step.ts';
+import { collectExperts, expertTrace, type ExpertTrace } from './expert-trace.ts';
+import { vocabularyOf } from './shards.ts';
+import type { Stage } from './stage.ts';
+import type { StageContext, StageStep } from './stage-context.ts';
+import { logitRows, planStep, rankLoads, type Request } from './step-plan.ts';
+import { StepTables } from './step-tables.ts';
+
+export class Pipeline {
+  readonly #c: StageContext;
+  readonly #stages: readonly Stage[];
+  readonly #ends: PipelineEnds;
+  readonly #microBatches: number;
+  readonly #tables: StepTables[];
+  readonly #lengths = new Map<number, number>();
+
+  constructor(context: StageContext, stages: readonly Stage[], ends: PipelineEnds, microBatches: number) {
+    this.#c = context;
+    this.#stages = stages;
+    this.#ends = ends;
+    this.#microBatches = microBatches;
+    this.#tables = range(microBatches).map((i) => new StepTables(context.gpu, i, context.sizes));
+  }
+
+  lengthOf(sequence: number): number {
+    return this.#lengths.get(sequence) ?? 0;
+  }
+
+  reset(): void {
+    this.#lengths.clear();
+  }
+
+  async forward(requests: readonly Request[], options: StepOptions): Promise<StepResult> {
+    const { gpu, layout, sizes: z } = this.#c;
+    const { logits: which = 'last', experts = false, timing = 'none' } = options;
+    const began = gpu.platform.now();
+    const batches = planStep(z, requests, (s) => this.lengthOf(s), this.#microBatches);
+    const steps = batches.map((batch, m): StageStep => {
+      const loads = rankLoads(layout, z, batch);
+      const tables = this.#tablesOf(m);
+      tables.write(batch, loads, this.#c.tpGroups, which);
+      return { batch, loads, tables };
+    });
+    const blocks = this.#blocks(steps, which);
+    const readBack = gpu.elements(
+      'read-back/logits',
+      Math.max(
+        1,
+        totalWords(blocks, (tp) => vocabularyOf(layout, tp).count),
+      ),
+    );
+    const trace = experts ? expertTrace(gpu, layout, z, steps) : undefined;
+    try {
+      const syncsBefore = gpu.hostSyncs;
+      const { lists, dispatches } = this.#run(steps, blocks, which, readBack, trace, timing);
+      const hostSyncsInLayers = gpu.hostSyncs - syncsBefore;
+      const words = await gpu.read(readBack, [readBack.byteLength / 4]);
+      const hostNs = gpu.platform.now() - began;
+      invariant(words.data instanceof Float32Array, () => 'logits are f32');
+      const spans = (await Promise.all(lists.map((list) => list.spans()))).flat();
+      const result: StepResult = {
+        logits: this.#assemble(requests.length, steps, blocks, which, words.data),
+        microBatches: steps.length,
+        dispatches,
+        hostSyncsInLayers,
+        spans,
+        hostNs,
+      };
+      for (const { sequence, ids } of requests)
+        this.#lengths.set(sequence, this.lengthOf(sequence) + ids.length);
+      if (trace === undefined) return result;
+      return { ...result, experts: await collectExperts(gpu, layout, z, steps, trace, requests) };
+    } finally {
+      readBack.destroy();
+      trace?.destroy();
+    }
+  }
+
+  destroy(): void {
+    for (const tables of this.#tables) tables.destroy();
+  }
+
+  #run(
+    steps: readonly StageStep[],
+    blocks: readonly (readonly LogitsBlock[])[],
+    which: 'last' | 'all',
+    readBack: GpuBuffer,
+    trace: ExpertTrace | undefined,
+    timing: NonNullable<StepOptions['timing']>,
+  ): { lists: SubmittedList[]; dispatches: number } {
+    const lists: SubmittedList[] = [];
+    let dispatches = 0;
+    for (const clock of range(steps.length + this.#stages.length - 1)) {
+      const commands = this.#c.gpu.commands(`clock ${clock}`, timing);
+      for (const stage of [...this.#stages].reverse()) {
+        const m = clock - stage.index;
+        const step = steps[m];
+        if (step === undefined) continue;
+        const onIds =
+          trace &&
+          ((layer: number, rank: number, ids: GpuBuffer) => trace.record(commands, m, layer, rank, ids));
+        this.#recordStage(commands, stage, { ...step, onIds }, which);
+        if (stage.index === this.#stages.length - 1) this.#ends.recordCopy(commands, at(blocks, m), readBack);
+      }
+      dispatches += commands.dispatches;
+      lists.push(commands.submit());
+    }
+    return { lists, dispatches };
+  }
+
+  #recordStage(commands: CommandList, stage: Stage, step: StageStep, which: 'last' | 'all'): void {
+    if (stage.index === 0) this.#ends.recordEmbedding(commands, stage.workspace, step);
+    stage.record(commands, step);
+    const next = this.#stages[stage.index + 1];
+    if (next === undefined) {
+      this.#ends.recordLogits(commands, stage.workspace, stage.index, step, which);
+      return;
+    }
+    commands.span(`stage ${stage.index}/send`);
+    const width = this.#c.sizes.modelDim;
+    step.loads.forEach(({ numTokens }, rank) => {
+      const x = stage.workspace.symmetric('x').part(rank);
+      this.#c.transport.sendReceive(
+        commands,
+        x,
+        next.workspace.symmetric('x').part(rank),
+        4 * numTokens * width,
+      );
+    });
+  }
+
+  /** Each micro-batch's blocks, one micro-batch after the other in the read-back buffer. */
+  #blocks(steps: readonly StageStep[], which: 'last' | 'all'): LogitsBlock[][] {
+    const columns = (tp: number): number => vocabularyOf(this.#c.layout, tp).count;
+    let offset = 0;
+    return steps.map((step) => {
+      const blocks = this.#ends.logitsBlocks(step, which, offset);
+      offset += totalWords([blocks], columns);
+      return blocks;
+    });
+  }
+
+  /** Joins the TP members' parts of the vocabulary into one row per wanted token, in the order of the requests. */
+  #assemble(
+    numRequests: number,
+    steps: readonly StageStep[],
+    blocks: readonly (readonly LogitsBlock[])[],
+    which: 'last' | 'all',
+    words: Float32Array,
+  ): Float32Array[] {
+    const { layout, sizes: z } = this.#c;
+    const result: Float32Array[] = range(numRequests).map(() => new Float32Array(0));
+    steps.forEach(({ batch }, m) => {
+      batch.forEach((group, g) => {
+        const parts = at(blocks, m).filter((b) => b.group === g);
+        const rows = logitRows(group, which).length;
+        const whole = new Float32Array(rows * z.vocabSize);
+        for (const { tp, offset } of parts) {
+          const { first, count } = vocabularyOf(layout, tp);
+          for (const row of range(rows)) {
+            whole.set(
+              words.subarray(offset + row * count, offset + (row + 1) * count),
+              row * z.vocabSize + first,
+            );
+          }
+        }
+        let row = 0;
+        for (const { request, ids } of group.sequences) {
+          const count = which === 'all' ? ids.length : 1;
+          result[request] = whole.slice(row * z.vocabSize, (row + count) * z.vocabSize);
+          row += count;
+        }
+      });
+    });
+    return result;
+  }
+
+  #tablesOf(index: number): StepTables {
+    while (this.#tables.length <= index) {
+      this.#tables.push(new StepTables(this.#c.gpu, this.#tables.length, this.#c.sizes));
+    }
+    return at(this.#tables, index);
+  }
+}
+
+function totalWords(blocks: readonly (readonly LogitsBlock[])[], columns: (tp: number) => number): number {
+  return sum(blocks.flat().map((b) => b.rows * columns(b.tp)));
+}

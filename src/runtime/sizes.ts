@@ -1,0 +1,84 @@
+/** What one rank holds: derived once from model, layout and the limits that the user sets. Integers only. */
+import { ConfigError } from '../core/errors.ts';
+import { ceilDiv, divisorsOf } from '../core/math.ts';
+import type { Layout } from '../layout/layout.ts';
+
+export interface EngineLimits {
+  /** Sequences that are alive at once. */
+  readonly maxSequences: number;
+  /** Positions of one sequence, prompt and continuation. */
+  readonly maxLength: number;
+  /** Tokens of one TP group in one micro-batch. */
+  readonly maxTokens: number;
+}
+
+/** S ranks per stage, G attention groups; the rest per rank. */
+export interface RankSizes extends EngineLimits {
+  readonly numRanks: number;
+  readonly numGroups: number;
+  readonly modelDim: number;
+  readonly headDim: number;
+  /** Query and KV heads of one rank. */
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly numExperts: number;
+  readonly localExperts: number;
+  readonly expertDim: number;
+  readonly topK: number;
+  readonly vocabSize: number;
+  /** Tokens that a rank keeps between reduce-scatter and all-gather, at most. */
+  readonly shareTokens: number;
+  /** Rows that a rank sends to experts, at most. */
+  readonly sendRows: number;
+  /** Rows that its experts can receive: every token of the EP group, min(K, local experts) times. */
+  readonly receiveRows: number;
+  /** Sequences whose KV cache a rank holds. */
+  readonly cacheSlots: number;
+}
+
+/** @throws ConfigError for limits that are no positive integers or exceed what the model was made for. */
+export function rankSizes(layout: Layout, limits: EngineLimits): RankSizes {
+  const { model, spec } = layout;
+  for (const [name, value] of Object.entries(limits) as [keyof EngineLimits, number][]) {
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new ConfigError(`${name} is ${value}; it must be an integer of at least 1.`);
+    }
+  }
+  if (limits.maxLength > model.maxPositions) {
+    throw new ConfigError(
+      `maxLength ${limits.maxLength} exceeds the ${model.maxPositions} positions that ${model.name} was made for. ` +
+        `Ask for fewer tokens or a shorter prompt.`,
+    );
+  }
+  if (model.headDim % 2 !== 0) {
+    throw new ConfigError(
+      `headDim ${model.headDim} is odd; rotary embedding turns pairs. Use an even head size.`,
+    );
+  }
+  const localExperts = model.numExperts / spec.ep;
+  const shareTokens = ceilDiv(limits.maxTokens, spec.tp);
+  return {
+    ...limits,
+    numRanks: layout.ranksPerStage,
+    numGroups: layout.attnDp,
+    modelDim: model.modelDim,
+    headDim: model.headDim,
+    numHeads: layout.headsOf(0).count,
+    numKvHeads: layout.kvHeadsOf(0).count,
+    numExperts: model.numExperts,
+    localExperts,
+    expertDim: model.expertDim,
+    topK: model.topK,
+    vocabSize: model.vocabSize,
+    shareTokens,
+    sendRows: shareTokens * model.topK,
+    receiveRows: spec.ep * shareTokens * Math.min(model.topK, localExperts),
+    cacheSlots: ceilDiv(limits.maxSequences, layout.attnDp),
+  };
+}
+
+/** Micro-batches that a pipeline of this depth wants: one per stage, if there are that many sequences to cut. */
+export function defaultMicroBatches(layout: Layout, sequencesPerGroup: number): number {
+  const fitting = divisorsOf(Math.max(1, sequencesPerGroup)).filter((d) => d <= layout.spec.pp);
+  return fitting.at(-1) ?? 1;
+}

@@ -1,0 +1,143 @@
+/**
+ * The arrays of one stage: symmetric ones, which collectives reach on every rank, and private ones, which only a
+ * rank's own kernels are given. Both come from a list that is also what the memory prediction adds up.
+ */
+import { at, range, roundUp, sum } from '../core/math.ts';
+import { SymmetricArray } from '../collectives/symmetric.ts';
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { planScratchWords, tileCapacity } from '../kernels/route-plan.ts';
+import type { RankSizes } from './sizes.ts';
+
+/** Words (4 bytes) of every symmetric array, per rank. */
+function symmetricWords(z: RankSizes, ep: number): Record<SymmetricName, number> {
+  const D = z.modelDim;
+  return {
+    x: z.maxTokens * D,
+    partial: z.maxTokens * D,
+    attended: z.shareTokens * D,
+    mixed: z.shareTokens * D,
+    start: z.numExperts + 1,
+    starts: ep * (z.numExperts + 1),
+    receiveStart: z.localExperts * ep,
+    send: z.sendRows * D,
+    receive: z.receiveRows * D,
+    expertOut: z.receiveRows * D,
+    returned: z.sendRows * D,
+  };
+}
+
+/** Words of every private array of one rank. */
+function privateWords(z: RankSizes): Record<PrivateName, number> {
+  const D = z.modelDim;
+  return {
+    normed: z.maxTokens * D,
+    qkv: z.maxTokens * (z.numHeads + 2 * z.numKvHeads) * z.headDim,
+    q: z.maxTokens * z.numHeads * z.headDim,
+    heads: z.maxTokens * z.numHeads * z.headDim,
+    sum: z.shareTokens * D,
+    routed: z.shareTokens * D,
+    ids: z.sendRows,
+    scores: z.sendRows,
+    slot: z.sendRows,
+    rowToken: z.sendRows,
+    planScratch: planScratchWords(z.sendRows, z.numExperts),
+    tiles: 4 * tileCapacity(z.receiveRows, z.localExperts, 1),
+    grid: 8,
+    hidden: z.receiveRows * z.expertDim,
+  };
+}
+
+export type SymmetricName =
+  | 'x' // [T, D] residual stream of the TP group's tokens, whole on every member
+  | 'partial' // [T, D] this rank's heads through its part of the output projection
+  | 'attended' // [share, D] the summed output projection of its share of the tokens
+  | 'mixed' // [share, D] the layer's output for its share
+  | 'start' // [E + 1] first send row of every expert
+  | 'starts' // [ep, E + 1] those of the whole EP group
+  | 'receiveStart' // [local E, ep]
+  | 'send' // [share K, D] rows sorted by expert
+  | 'receive' // [rows, D] rows of the local experts
+  | 'expertOut' // [rows, D]
+  | 'returned'; // [share K, D] expert outputs, back in send order
+
+export type PrivateName =
+  | 'normed'
+  | 'qkv'
+  | 'q'
+  | 'heads'
+  | 'sum'
+  | 'routed'
+  | 'ids'
+  | 'scores'
+  | 'slot'
+  | 'rowToken'
+  | 'planScratch'
+  | 'tiles'
+  | 'grid'
+  | 'hidden';
+
+/** Arrays that a group of one makes needless: its collectives would only copy. */
+function neededSymmetric(tp: number, ep: number): SymmetricName[] {
+  const all: SymmetricName[] = ['x', 'partial', 'start', 'receiveStart', 'send', 'expertOut'];
+  if (tp > 1) all.push('attended', 'mixed');
+  if (ep > 1) all.push('starts', 'receive', 'returned');
+  return all;
+}
+
+export class Workspace {
+  readonly #symmetric: ReadonlyMap<SymmetricName, SymmetricArray>;
+  readonly #ranks: readonly Record<PrivateName, GpuBuffer>[];
+
+  constructor(gpu: Gpu, stage: number, z: RankSizes, groups: { tp: number; ep: number }) {
+    const symmetric = symmetricWords(z, groups.ep);
+    this.#symmetric = new Map(
+      neededSymmetric(groups.tp, groups.ep).map((name) => [
+        name,
+        new SymmetricArray(gpu, `workspace/s${stage}/${name}`, z.numRanks, symmetric[name]),
+      ]),
+    );
+    const words = Object.entries(privateWords(z)) as [PrivateName, number][];
+    this.#ranks = range(z.numRanks).map((rank) => {
+      const buffers = words.map(([name, count]) => [
+        name,
+        gpu.buffer(`workspace/s${stage}/r${rank}/${name}`, 4 * count),
+      ]);
+      return Object.fromEntries(buffers) as Record<PrivateName, GpuBuffer>;
+    });
+  }
+
+  /** Bytes that one stage's workspace will take. */
+  static predictBytes(gpu: Gpu, z: RankSizes, groups: { tp: number; ep: number }): number {
+    const symmetric = symmetricWords(z, groups.ep);
+    return (
+      sum(
+        neededSymmetric(groups.tp, groups.ep).map((n) => SymmetricArray.bytes(gpu, z.numRanks, symmetric[n])),
+      ) +
+      z.numRanks * sum(Object.values(privateWords(z)).map((words) => bufferBytes(4 * words)))
+    );
+  }
+
+  /** The first of the names that this layout needs: a group of one skips its collective and shares the array. */
+  symmetric(...names: readonly SymmetricName[]): SymmetricArray {
+    for (const name of names) {
+      const found = this.#symmetric.get(name);
+      if (found !== undefined) return found;
+    }
+    throw new TypeError(`none of ${names.join()} is part of this workspace`);
+  }
+
+  rank(index: number): Record<PrivateName, GpuBuffer> {
+    return at(this.#ranks, index);
+  }
+
+  destroy(): void {
+    for (const array of this.#symmetric.values()) array.destroy();
+    for (const rank of this.#ranks) for (const buffer of Object.values(rank)) buffer.destroy();
+  }
+}
+
+/** Bytes that `Gpu.buffer` allocates for a request. */
+export function bufferBytes(bytes: number): number {
+  return Math.max(16, roundUp(bytes, 16));
+}
