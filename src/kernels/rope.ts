@@ -32,8 +32,9 @@ const ropeAppend = defineKernel({
 });
 
 /**
- * cos and sin of position * theta^(-2i/Dh) from `firstPosition` on, f32 [positions, Dh/2, 2] rounded from f64. WGSL's own cos may be off
- * by 2^-11 and is not specified beyond [-pi, pi], so the angles are never computed on the device.
+ * cos and sin of position * theta^(-2i/Dh) from `firstPosition` on, f32 [positions, Dh/2, 2] rounded from f64.
+ * WGSL's own cos may be off by 2^-11 and is not specified beyond [-pi, pi], so the angles are never computed on the
+ * device.
  */
 export function ropeTable(
   numPositions: number,

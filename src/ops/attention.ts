@@ -1,0 +1,184 @@
+/** Attention of new queries against all keys. B sequences, Sq queries and Skv keys, Hq and Hkv heads of Dh. */
+import { ConfigError } from '../core/errors.ts';
+import { ceilDiv, nearestDivisor } from '../core/math.ts';
+import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
+import { attentionVariants, prepareAttention, type AttentionShape } from '../kernels/attention.ts';
+import { attention as referenceAttention, attentionMagnitude } from '../reference/attention.ts';
+import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
+import { flagAttr } from './attrs.ts';
+import { budgetOf, DIVISION } from './budgets.ts';
+import { defineOp, type OpInputs } from './op.ts';
+import { requirePositive, sizeOf } from './shapes.ts';
+import { bytesOfInputs, outputDtype, rowRuns, tensorOf, type Workspace, withWorkspace } from './workspace.ts';
+
+const FLOATS = ['f32', 'f16'] as const;
+
+export interface AttentionSize {
+  readonly batch: number;
+  readonly numQueries: number;
+  readonly numKeys: number;
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  readonly causal: boolean;
+  readonly scale: number;
+}
+
+export const attention = defineOp({
+  name: 'attention',
+  about: 'o = softmax(scale q k^T) v; queries are the last Sq positions, grouped when Hkv < Hq',
+  inputs: [
+    { name: 'q', dims: '[B, Sq, Hq, Dh]', dtypes: FLOATS, about: 'queries' },
+    { name: 'k', dims: '[B, Skv, Hkv, Dh]', dtypes: FLOATS, about: 'keys' },
+    { name: 'v', dims: '[B, Skv, Hkv, Dh]', dtypes: FLOATS, about: 'values' },
+  ],
+  outputs: [{ name: 'o', dims: '[B, Sq, Hq, Dh]', dtypes: FLOATS, about: 'weighted values' }],
+  attrs: [
+    {
+      name: 'causal',
+      kind: 'flag',
+      default: true,
+      about: 'a query sees its own position and those before it',
+    },
+    { name: 'scale', kind: 'number', derived: '1 / sqrt(Dh)', about: 'factor of the scores' },
+  ],
+  variants: attentionVariants,
+  size: (inputs, dims): AttentionSize => {
+    requirePositive('attention', dims, ['Hq', 'Hkv', 'Dh']);
+    const headDim = sizeOf(dims, 'Dh');
+    const scale = inputs.attrs.get('scale');
+    const size = {
+      batch: sizeOf(dims, 'B'),
+      numQueries: sizeOf(dims, 'Sq'),
+      numKeys: sizeOf(dims, 'Skv'),
+      numHeads: sizeOf(dims, 'Hq'),
+      numKvHeads: sizeOf(dims, 'Hkv'),
+      headDim,
+      causal: flagAttr(inputs, 'causal'),
+      scale: typeof scale === 'number' ? scale : 1 / Math.sqrt(headDim),
+    };
+    checkGroups('attention', size);
+    checkPositions(size);
+    return size;
+  },
+  able: (gpu, size) =>
+    attentionVariants.filter((v) => v.refusal(kernelShape(size), gpu) === undefined).map((v) => v.name),
+  prepare: (gpu, inputs, size, variant) =>
+    withWorkspace(gpu, async (space) => {
+      const kernel = await prepareAttention(gpu, kernelShape(size), variant);
+      const q = space.activation('q', tensorOf(inputs, 'q'));
+      const k = space.activation('k', tensorOf(inputs, 'k'));
+      const v = space.activation('v', tensorOf(inputs, 'v'));
+      const o = space.output('o', tensorOf(inputs, 'q').shape, outputDtype(inputs));
+      const batches = queryBatches(space, size);
+      return space.prepared(kernel.variant, (commands) => {
+        for (const { sequences, numSequences, maxQueries } of batches) {
+          kernel.record(commands, { numSequences, maxQueries }, { q, k, v, sequences, o });
+        }
+      });
+    }),
+  reference: (inputs, size) => {
+    const input = { ...size, ...floats(inputs) };
+    if (size.batch * size.numQueries === 0) return new Map([['o', empty(inputs)]]);
+    const budget = budgetOf(attentionMagnitude(input), attentionRoundings(size), outputDtype(inputs));
+    const shape = tensorOf(inputs, 'q').shape;
+    return new Map([['o', { values: referenceAttention(input), shape, budget }]]);
+  },
+  cost: (inputs, size) => ({
+    flops: 4 * size.batch * size.numHeads * size.headDim * pairs(size),
+    bytes: bytesOfInputs(inputs) + tensorOf(inputs, 'q').data.length * BYTES_OF[outputDtype(inputs)],
+  }),
+});
+
+const floats = (inputs: OpInputs): { q: Float64Array; k: Float64Array; v: Float64Array } => ({
+  q: toF64(tensorOf(inputs, 'q')),
+  k: toF64(tensorOf(inputs, 'k')),
+  v: toF64(tensorOf(inputs, 'v')),
+});
+
+const empty = (inputs: OpInputs) => ({
+  values: new Float64Array(0),
+  shape: tensorOf(inputs, 'q').shape,
+  budget: { atol: 0, rtol: 0 },
+});
+
+/**
+ * A key costs at most a product and a sum, and with tiles of 4 keys two roundings of the running rescale and its
+ * share of an exponential; a score has Dh terms and the scale.
+ */
+export function attentionRoundings({ headDim, numKeys }: AttentionSize): number {
+  return headDim + 4 * numKeys + 2 + 12 + DIVISION;
+}
+
+/** (query, key) pairs of one head of one sequence. */
+function pairs({ numQueries: n, numKeys, causal }: AttentionSize): number {
+  return causal ? n * (numKeys - n) + (n * (n + 1)) / 2 : n * numKeys;
+}
+
+export function kernelShape(size: AttentionSize): AttentionShape {
+  const { numHeads, numKvHeads, headDim, causal, scale } = size;
+  return {
+    numHeads,
+    numKvHeads,
+    headDim,
+    causal,
+    scale,
+    cacheLength: size.numKeys,
+    queries: size.numQueries,
+  };
+}
+
+interface QueryBatch {
+  readonly sequences: GpuBuffer | BufferView;
+  readonly numSequences: number;
+  readonly maxQueries: number;
+}
+
+/**
+ * The queries of all sequences in dispatches that end soon and fit the grid. A run of queries of one sequence is a
+ * sequence to the kernel, which under a causal mask ends with its last query.
+ */
+export function queryBatches(space: Workspace, size: AttentionSize): QueryBatch[] {
+  const { batch, numQueries, numKeys, numHeads, headDim, causal } = size;
+  const most = space.gpu.limits.maxComputeWorkgroupsPerDimension;
+  const flopsPerQuery = 4 * numHeads * headDim * numKeys;
+  const runs = rowRuns(space.gpu, numQueries, flopsPerQuery, most);
+  const perDispatch = Math.min(most, rowRuns(space.gpu, batch, flopsPerQuery * numQueries)[0]?.count ?? 1);
+  const batches: QueryBatch[] = [];
+  for (const { first, count } of runs) {
+    const seen = causal ? numKeys - numQueries + first + count : numKeys;
+    for (let b = 0; b < batch; b += perDispatch) {
+      const numSequences = Math.min(perDispatch, batch - b);
+      const table = Uint32Array.from({ length: 4 * numSequences }, (_, i) => {
+        const sequence = b + Math.floor(i / 4);
+        return [sequence * numQueries + first, count, seen, sequence][i % 4] ?? 0;
+      });
+      const sequences = space.integers(`sequences ${ceilDiv(b, perDispatch)}`, table);
+      batches.push({ sequences, numSequences, maxQueries: count });
+    }
+  }
+  return batches;
+}
+
+/** @throws ConfigError when query heads do not share key/value heads equally. */
+export function checkGroups(op: string, size: { numHeads: number; numKvHeads: number }): void {
+  const { numHeads, numKvHeads } = size;
+  if (numHeads % numKvHeads !== 0) {
+    throw new ConfigError(
+      `${op}: ${numHeads} query heads are not a multiple of ${numKvHeads} key/value heads; groups must be equal. ` +
+        `Try ${nearestDivisor(numHeads, numKvHeads)} key/value heads.`,
+    );
+  }
+}
+
+function checkPositions({ batch, numQueries, numKeys, causal }: AttentionSize): void {
+  if (batch * numQueries === 0) return;
+  if (numKeys === 0)
+    throw new ConfigError('attention: there are no keys (Skv = 0); a softmax needs at least one.');
+  if (causal && numQueries > numKeys) {
+    throw new ConfigError(
+      `attention: ${numQueries} queries (Sq) are more than ${numKeys} keys (Skv); with causal=1 queries are the last ` +
+        `positions, so Sq is at most Skv. Give all keys, or causal=0.`,
+    );
+  }
+}

@@ -1,0 +1,97 @@
+/** Attributes of an op: words like `k=2` into typed values, and the values back out. */
+import { ConfigError, invariant } from '../core/errors.ts';
+import { didYouMean } from './names.ts';
+import type { AttrRule, AttrValue, OpFacts, OpInputs } from './op.ts';
+
+/**
+ * parseAttrs(gateTopk, ['k=2']) = { k: 2, score: 'softmax', renormalize: false }; defaults are filled in.
+ * @throws ConfigError for a word that is not name=value, an unknown or doubled name, a value outside of its rule,
+ * or a required attribute that is missing.
+ */
+export function parseAttrs(op: OpFacts, words: readonly string[]): ReadonlyMap<string, AttrValue> {
+  const given = new Map<string, string>();
+  for (const word of words) {
+    const [, name, value] = /^([^=]+)=(.*)$/.exec(word) ?? [];
+    if (name === undefined || value === undefined) {
+      throw new ConfigError(`"${word}" is not an attribute of ${op.name}; write name=value. ${listOf(op)}`);
+    }
+    if (given.has(name))
+      throw new ConfigError(`${op.name}: the attribute ${name} is given twice; give it once.`);
+    given.set(name, value);
+  }
+  return attrsFrom(op, Object.fromEntries(given));
+}
+
+/** As `parseAttrs`, from values by name. */
+export function attrsFrom(
+  op: OpFacts,
+  given: Readonly<Record<string, AttrValue>>,
+): ReadonlyMap<string, AttrValue> {
+  const names = op.attrs.map((rule) => rule.name);
+  for (const name of Object.keys(given)) {
+    if (names.includes(name)) continue;
+    throw new ConfigError(`${op.name} has no attribute "${name}"${didYouMean(name, names)}. ${listOf(op)}`);
+  }
+  const attrs = new Map<string, AttrValue>();
+  for (const rule of op.attrs) {
+    const value = given[rule.name];
+    if (value !== undefined) attrs.set(rule.name, parseValue(op, rule, String(value)));
+    else if (rule.default !== undefined) attrs.set(rule.name, rule.default);
+    else if (rule.derived === undefined) {
+      throw new ConfigError(
+        `${op.name} needs the attribute ${rule.name}: ${ruleText(rule)} (${rule.about}).`,
+      );
+    }
+  }
+  return attrs;
+}
+
+function parseValue(op: OpFacts, rule: AttrRule, text: string): AttrValue {
+  const refuse = (): never => {
+    const near = rule.kind === 'choice' ? didYouMean(text, rule.choices ?? []) : '';
+    throw new ConfigError(`${op.name}: ${rule.name} is "${text}"${near}; it must be ${ruleText(rule)}.`);
+  };
+  switch (rule.kind) {
+    case 'choice':
+      return (rule.choices ?? []).includes(text) ? text : refuse();
+    case 'flag':
+      if (text === '1' || text === 'true') return true;
+      return text === '0' || text === 'false' ? false : refuse();
+    case 'integer':
+    case 'number': {
+      const value = text.trim() === '' ? NaN : Number(text);
+      const fits = Number.isFinite(value) && (rule.kind === 'number' || Number.isSafeInteger(value));
+      if (!fits || value < (rule.min ?? -Infinity) || value > (rule.max ?? Infinity)) return refuse();
+      return value;
+    }
+  }
+}
+
+/** 'an integer from 1', '0 or 1', 'softmax or sigmoid' */
+export function ruleText(rule: AttrRule): string {
+  if (rule.kind === 'choice') return (rule.choices ?? []).join(', ').replace(/, ([^,]*)$/, ' or $1');
+  if (rule.kind === 'flag') return '0 or 1';
+  const noun = rule.kind === 'integer' ? 'an integer' : 'a number';
+  const from = rule.min === undefined ? '' : ` from ${rule.min}`;
+  return noun + from + (rule.max === undefined ? '' : ` to ${rule.max}`);
+}
+
+function listOf(op: OpFacts): string {
+  if (op.attrs.length === 0) return 'It takes none.';
+  return `It takes: ${op.attrs.map((rule) => rule.name).join(', ')}.`;
+}
+
+export function numberAttr(inputs: OpInputs, name: string): number {
+  const value = inputs.attrs.get(name);
+  invariant(typeof value === 'number', () => `attribute ${name} is ${String(value)}, not a number`);
+  return value;
+}
+
+export function flagAttr(inputs: OpInputs, name: string): boolean {
+  return inputs.attrs.get(name) === true;
+}
+
+/** The value of a choice, which `parseAttrs` has tested. */
+export function choiceAttr<Choice extends string>(inputs: OpInputs, name: string): Choice {
+  return inputs.attrs.get(name) as Choice;
+}

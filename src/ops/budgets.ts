@@ -1,0 +1,79 @@
+/**
+ * How far a correct kernel may be from the float64 reference. Every bound follows from the number of roundings and
+ * from the accuracy that WGSL requires of its functions ("Accuracy of concrete floating point expressions"), never
+ * from what happened to pass. Errors are first order, in multiples of u = 2^-24; 1 ULP is at most 2 u, relative.
+ */
+import { gamma } from '../tensor/compare.ts';
+import type { Budget } from '../tensor/compare.ts';
+import { at } from '../core/math.ts';
+
+/** Division: 2.5 ULP. */
+export const DIVISION = 5;
+/** sqrt is 1 / inverseSqrt: 2 ULP and a division. */
+export const SQUARE_ROOT = 4 + DIVISION;
+/** exp(x): 3 + 2 |x| ULP, and x itself rounded once, which counts |x| times. */
+export const exponential = (x: number): number => 6 + 5 * Math.abs(x);
+/** tanh: 1e-5 absolute. It enters gelu as v / 2 (1 + tanh). */
+export const GELU = Math.ceil(0.5e-5 / 2 ** -24);
+
+/** Below this, f32 may be flushed to zero; products of such numbers are lost entirely. */
+const UNDERFLOW = 2 ** -120;
+const HALF = { unit: 2 ** -11, least: 2 ** -25 };
+
+/** gamma(roundings) times what the error scales with, per element; f16 outputs are rounded once more. */
+export function budgetOf(
+  magnitude: Float64Array,
+  roundings: number | ((index: number) => number),
+  dtype: 'f32' | 'f16' = 'f32',
+): Budget {
+  const of = typeof roundings === 'number' ? () => roundings : roundings;
+  return {
+    perElement: magnitude.map((size, i) => {
+      const error = gamma(of(i)) * Math.abs(size) + UNDERFLOW;
+      return dtype === 'f32' ? error : error + HALF.unit * (Math.abs(size) + error) + HALF.least;
+    }),
+  };
+}
+
+export const EXACT: Budget = { atol: 0, rtol: 0 };
+
+export interface ScoreBudgetInput {
+  readonly logits_TE: Float64Array;
+  readonly numExperts: number;
+  readonly ids_TK: ArrayLike<number>;
+  readonly topK: number;
+  readonly score: 'softmax' | 'sigmoid';
+  readonly renormalize: boolean;
+}
+
+/**
+ * Roundings of each score, [T, K]: the exponential of its own logit, the weighted mean of those in the denominator
+ * with its sum over E, and divisions; with renormalisation the mean over the chosen once more.
+ */
+export function scoreRoundings(input: ScoreBudgetInput): Float64Array {
+  const { logits_TE, numExperts, ids_TK, topK, score, renormalize } = input;
+  const numTokens = numExperts === 0 ? 0 : logits_TE.length / numExperts;
+  const roundings = new Float64Array(numTokens * topK);
+  for (let t = 0; t < numTokens; t++) {
+    const logits = logits_TE.subarray(t * numExperts, (t + 1) * numExperts);
+    const own = score === 'softmax' ? softmaxRoundings(logits) : (v: number) => exponential(v) + 1 + DIVISION;
+    const chosen = Array.from({ length: topK }, (_, k) => own(at(logits, at(ids_TK, t * topK + k))));
+    // A weighted mean of the chosen's errors is at most the largest of them.
+    const sum = renormalize ? Math.max(...chosen) + topK + DIVISION : 0;
+    chosen.forEach((count, k) => (roundings[t * topK + k] = count + sum));
+  }
+  return roundings;
+}
+
+function softmaxRoundings(logits: Float64Array): (logit: number) => number {
+  const highest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  let sum = 0;
+  let weighted = 0;
+  for (const v of logits) {
+    const p = Math.exp(v - highest);
+    sum += p;
+    if (p > 0) weighted += p * exponential(v - highest);
+  }
+  const ofSum = logits.length + weighted / sum;
+  return (logit) => (logit === -Infinity ? 0 : exponential(logit - highest)) + ofSum + DIVISION;
+}

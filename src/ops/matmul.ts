@@ -1,0 +1,73 @@
+/** c = a b^T: M rows, N outputs, K inputs. b lies as weights are stored, rows are outputs. */
+import { ConfigError } from '../core/errors.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { gemmVariants, prepareGemm, type GemmShape } from '../kernels/gemm.ts';
+import { matmul as referenceMatmul, matmulMagnitude } from '../reference/matmul.ts';
+import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
+import { budgetOf } from './budgets.ts';
+import { defineOp } from './op.ts';
+import { requirePositive, sizeOf } from './shapes.ts';
+import {
+  bytesOfInputs,
+  outputDtype,
+  rowRuns,
+  rowView,
+  tensorOf,
+  weightDtype,
+  withWorkspace,
+} from './workspace.ts';
+
+const FLOATS = ['f32', 'f16'] as const;
+
+export const matmul = defineOp({
+  name: 'matmul',
+  about: 'c = a b^T, with b as weights are stored: rows are outputs',
+  inputs: [
+    { name: 'a', dims: '[M, K]', dtypes: FLOATS, about: 'rows of activations' },
+    { name: 'b', dims: '[N, K]', dtypes: FLOATS, about: 'weights, a row per output' },
+  ],
+  outputs: [{ name: 'c', dims: '[M, N]', dtypes: FLOATS, about: 'the product' }],
+  attrs: [],
+  variants: gemmVariants,
+  size: (inputs, dims): GemmShape => {
+    requirePositive('matmul', dims, ['N', 'K']);
+    const [numRows, numCols, depth] = [sizeOf(dims, 'M'), sizeOf(dims, 'N'), sizeOf(dims, 'K')];
+    return { numRows, numCols, depth, weightDtype: weightDtype(tensorOf(inputs, 'b')) };
+  },
+  able: (gpu, shape) => gemmVariants.filter((v) => v.refusal(shape, gpu) === undefined).map((v) => v.name),
+  prepare: (gpu, inputs, shape, variant) =>
+    withWorkspace(gpu, async (space) => {
+      const { numRows, numCols, depth } = shape;
+      checkColumns('matmul', gpu, numCols);
+      const gemm = await prepareGemm(gpu, shape, variant);
+      const a = space.activation('a', tensorOf(inputs, 'a'));
+      const b = space.weight('b', tensorOf(inputs, 'b'));
+      const c = space.output('c', [numRows, numCols], outputDtype(inputs));
+      const runs = rowRuns(gpu, numRows, 2 * numCols * depth, gpu.limits.maxComputeWorkgroupsPerDimension);
+      return space.prepared(gemm.variant, (commands) => {
+        for (const rows of runs) {
+          gemm.record(commands, rows.count, { a: rowView(a, rows, depth), b, c: rowView(c, rows, numCols) });
+        }
+      });
+    }),
+  reference: (inputs, { numRows, numCols, depth }) => {
+    const [a, b] = [toF64(tensorOf(inputs, 'a')), toF64(tensorOf(inputs, 'b'))];
+    const size = { m: numRows, n: numCols, k: depth };
+    const budget = budgetOf(matmulMagnitude(a, b, size), depth, outputDtype(inputs));
+    return new Map([['c', { values: referenceMatmul(a, b, size), shape: [numRows, numCols], budget }]]);
+  },
+  cost: (inputs, { numRows, numCols, depth }) => ({
+    flops: 2 * numRows * numCols * depth,
+    bytes: bytesOfInputs(inputs) + numRows * numCols * BYTES_OF[outputDtype(inputs)],
+  }),
+});
+
+/** The narrowest variant has 8 columns per workgroup. @throws ConfigError when the grid would not hold them. */
+export function checkColumns(op: string, gpu: Gpu, numCols: number): void {
+  const most = 8 * gpu.limits.maxComputeWorkgroupsPerDimension;
+  if (numCols > most) {
+    throw new ConfigError(
+      `${op}: ${numCols} output columns are more than the ${most} that a grid of ${gpu.facts.name} holds. Split the weights.`,
+    );
+  }
+}

@@ -1,0 +1,149 @@
+/** The routed layer: top-k, permutation, experts, combine. T tokens, D width, E experts, F expert width, K chosen. */
+import { ConfigError } from '../core/errors.ts';
+import { at } from '../core/math.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { expertVariants } from '../kernels/experts.ts';
+import type { Activation } from '../model/config.ts';
+import { gateTopK } from '../reference/gate.ts';
+import { moe as referenceMoe, moeMagnitude, type MoeInput } from '../reference/moe.ts';
+import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
+import { choiceAttr, numberAttr } from './attrs.ts';
+import { budgetOf, exponential, GELU, DIVISION, scoreRoundings } from './budgets.ts';
+import { ROUTING_ATTRS, routingOf } from './gate-topk.ts';
+import { expertShapes, type MoeSize, prepareMoe } from './moe-pipeline.ts';
+import { defineOp, type OpInputs } from './op.ts';
+import { requirePositive, sizeOf } from './shapes.ts';
+import { bytesOfInputs, outputDtype, tensorOf } from './workspace.ts';
+
+const FLOATS = ['f32', 'f16'] as const;
+
+export const moe = defineOp({
+  name: 'moe',
+  about: 'y = sum over the k chosen experts of score * (w2 (act(w1 x + b1) * (w3 x + b3)) + b2)',
+  inputs: [
+    { name: 'x', dims: '[T, D]', dtypes: FLOATS, about: 'token rows' },
+    { name: 'logits', dims: '[T, E]', dtypes: FLOATS, about: 'router logits' },
+    { name: 'w1', dims: '[E, F, D]', dtypes: FLOATS, about: 'gate projection' },
+    {
+      name: 'w3',
+      dims: '[E, F, D]',
+      dtypes: FLOATS,
+      optional: true,
+      about: 'up projection of gated experts',
+    },
+    { name: 'w2', dims: '[E, D, F]', dtypes: FLOATS, about: 'down projection' },
+    { name: 'b1', dims: '[E, F]', dtypes: FLOATS, optional: true, about: 'bias of w1' },
+    { name: 'b3', dims: '[E, F]', dtypes: FLOATS, optional: true, about: 'bias of w3' },
+    { name: 'b2', dims: '[E, D]', dtypes: FLOATS, optional: true, about: 'bias of w2, inside the score' },
+  ],
+  outputs: [{ name: 'y', dims: '[T, D]', dtypes: FLOATS, about: 'combined rows' }],
+  attrs: [
+    ROUTING_ATTRS.k,
+    ROUTING_ATTRS.score,
+    { name: 'renormalize', kind: 'flag', default: true, about: 'divide the chosen scores by their sum' },
+    {
+      name: 'activation',
+      kind: 'choice',
+      choices: ['silu', 'gelu', 'relu', 'identity', 'swiglu_oai'],
+      default: 'silu',
+      about: 'gelu in its tanh form; swiglu_oai is the clamped unit of gpt-oss',
+    },
+    { name: 'alpha', kind: 'number', default: 1.702, about: 'swiglu_oai: steepness of the sigmoid' },
+    { name: 'beta', kind: 'number', default: 1, about: 'swiglu_oai: added to the clamped up value' },
+    { name: 'limit', kind: 'number', default: 7, min: 0, about: 'swiglu_oai: bound of gate and up' },
+  ],
+  variants: expertVariants,
+  size: (inputs, dims): MoeSize => {
+    requirePositive('moe', dims, ['D', 'E', 'F']);
+    const gated = inputs.tensors.has('w3');
+    const activation = choiceAttr<Activation>(inputs, 'activation');
+    if (activation === 'swiglu_oai' && !gated) {
+      throw new ConfigError(
+        'moe: activation swiglu_oai is a gated unit; give w3 beside w1, or another activation.',
+      );
+    }
+    if (inputs.tensors.has('b3') && !gated) {
+      throw new ConfigError('moe: b3 is the bias of w3, which is not given; give w3, or leave b3 out.');
+    }
+    return {
+      ...routingOf('moe', inputs, dims),
+      numTokens: sizeOf(dims, 'T'),
+      modelDim: sizeOf(dims, 'D'),
+      expertDim: sizeOf(dims, 'F'),
+      gated,
+      activation,
+      clamp: {
+        alpha: numberAttr(inputs, 'alpha'),
+        beta: numberAttr(inputs, 'beta'),
+        limit: numberAttr(inputs, 'limit'),
+      },
+    };
+  },
+  able: (gpu, size) => ableVariants(gpu, size),
+  prepare: prepareMoe,
+  reference: (inputs, size) => {
+    const input = referenceInput(inputs, size);
+    const { y_TD, ids_TK } = referenceMoe(input);
+    const roundings = scoreRoundings({ ...size, logits_TE: input.logits_TE, ids_TK });
+    const { modelDim, expertDim, topK } = size;
+    const ofExpert = modelDim + expertDim + topK + activationRoundings(size.activation);
+    const worst_T = Float64Array.from({ length: size.numTokens }, (_, t) =>
+      Math.max(...roundings.subarray(t * topK, (t + 1) * topK)),
+    );
+    const budget = budgetOf(
+      moeMagnitude(input),
+      (i) => ofExpert + at(worst_T, Math.floor(i / modelDim)),
+      outputDtype(inputs),
+    );
+    return new Map([['y', { values: y_TD, shape: [size.numTokens, modelDim], budget }]]);
+  },
+  cost: (inputs, size) => {
+    const { numTokens, topK, modelDim, expertDim, gated } = size;
+    const perRow = 2 * modelDim * expertDim * (gated ? 3 : 2);
+    const combine = 2 * numTokens * topK * modelDim;
+    return {
+      flops: numTokens * topK * perRow + combine,
+      bytes: bytesOfUsed(inputs, size) + numTokens * modelDim * BYTES_OF[outputDtype(inputs)],
+    };
+  },
+});
+
+/** A variant runs the layer when it runs both its products. */
+function ableVariants(gpu: Gpu, size: MoeSize): string[] {
+  const shapes = expertShapes(size, 'f32', 'f32', false, false);
+  return expertVariants
+    .filter((v) => shapes.every((shape) => v.refusal(shape, gpu) === undefined))
+    .map((v) => v.name);
+}
+
+/** Weights of experts that no token chose are never read: their bytes do not count. */
+function bytesOfUsed(inputs: OpInputs, size: MoeSize): number {
+  const used = new Set(gateTopK({ ...size, logits_TE: toF64(tensorOf(inputs, 'logits')) }).ids_TK).size;
+  const ofTokens = tensorOf(inputs, 'x').data.byteLength + tensorOf(inputs, 'logits').data.byteLength;
+  return ofTokens + ((bytesOfInputs(inputs) - ofTokens) * used) / size.numExperts;
+}
+
+/**
+ * Biases, products and the sigmoid: v sigmoid(v) is off by v e^-v (6 + 5 v) u at most, 4 u at v = 2.3.
+ * tanh may be off by 1e-5.
+ */
+function activationRoundings(activation: Activation): number {
+  return 4 + exponential(0) + DIVISION + 4 + (activation === 'gelu' ? GELU + 8 : 0);
+}
+
+function referenceInput(inputs: OpInputs, size: MoeSize): MoeInput {
+  const values = (name: string): Float64Array => toF64(tensorOf(inputs, name));
+  const given = (name: string): boolean => inputs.tensors.has(name);
+  return {
+    ...size,
+    x_TD: values('x'),
+    logits_TE: values('logits'),
+    w1_EFD: values('w1'),
+    ...(given('w3') && { w3_EFD: values('w3') }),
+    w2_EDF: values('w2'),
+    ...(given('b1') && { b1_EF: values('b1') }),
+    ...(given('b3') && { b3_EF: values('b3') }),
+    ...(given('b2') && { b2_ED: values('b2') }),
+    swiglu: size.clamp,
+  };
+}

@@ -1,0 +1,117 @@
+/**
+ * An op is what a user runs by name on tensors of his own: rules for its inputs, kernels that compute it, the
+ * float64 truth with the error that arithmetic allows, and what it costs. One file per op; `ops.ts` lists them.
+ */
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { CommandList } from '../gpu/command-list.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { Budget } from '../tensor/compare.ts';
+import type { Dtype, Tensor } from '../tensor/tensor.ts';
+import { type Dims, bindDims } from './shapes.ts';
+
+export interface TensorRule {
+  readonly name: string;
+  /** Named dimensions: '[T, E]'. One name has one value in all tensors of a call. */
+  readonly dims: string;
+  readonly dtypes: readonly Dtype[];
+  readonly optional?: boolean;
+  readonly about: string;
+}
+
+export type AttrValue = number | string | boolean;
+
+export interface AttrRule {
+  readonly name: string;
+  readonly kind: 'integer' | 'number' | 'flag' | 'choice';
+  readonly choices?: readonly string[];
+  /** Absent: the attribute is required, unless `derived` says what it follows from. */
+  readonly default?: AttrValue;
+  /** What the value is when it is not given: '1 / sqrt(Dh)'. */
+  readonly derived?: string;
+  readonly min?: number;
+  readonly max?: number;
+  readonly about: string;
+}
+
+export interface OpInputs {
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly attrs: ReadonlyMap<string, AttrValue>;
+}
+
+/** What an output should be, in float64, and how far from it a correct kernel may be. */
+export interface Expected {
+  readonly values: Float64Array;
+  readonly shape: readonly number[];
+  readonly budget: Budget;
+}
+
+export interface Cost {
+  readonly flops: number;
+  /** Each input and output once. */
+  readonly bytes: number;
+}
+
+/** An op with its inputs on the device and its kernels compiled. It may be recorded many times. */
+export interface PreparedOp {
+  readonly variant: string;
+  /** Everything that its kernels write: outputs and what lies between. A check poisons them before it records. */
+  readonly written: readonly GpuBuffer[];
+  record(commands: CommandList): void;
+  /** Outputs by name; one host sync each. */
+  read(): Promise<Map<string, Tensor>>;
+  destroy(): void;
+}
+
+export interface OpVariant {
+  readonly name: string;
+  /** What it does differently, in one line. */
+  readonly idea: string;
+}
+
+export interface OpFacts {
+  readonly name: string;
+  readonly about: string;
+  readonly inputs: readonly TensorRule[];
+  readonly outputs: readonly TensorRule[];
+  readonly attrs: readonly AttrRule[];
+  readonly variants: readonly OpVariant[];
+}
+
+export interface Op extends OpFacts {
+  /** @throws ConfigError for tensors that do not fit the rules, each other or the attributes. */
+  check(inputs: OpInputs): void;
+  /** Names of the variants that can run these inputs on this adapter. */
+  able(gpu: Gpu, inputs: OpInputs): string[];
+  /** Checks, uploads and compiles. @throws ConfigError for inputs, sizes or a variant that cannot run. */
+  prepare(gpu: Gpu, inputs: OpInputs, variant?: string): Promise<PreparedOp>;
+  reference(inputs: OpInputs): ReadonlyMap<string, Expected>;
+  cost(inputs: OpInputs): Cost;
+}
+
+/** What the file of an op provides. `Size` holds its sizes and settings, read once from the inputs. */
+export interface OpDefinition<Size> extends OpFacts {
+  /** @throws ConfigError for rules that go beyond names and dimensions. */
+  size(inputs: OpInputs, dims: Dims): Size;
+  able(gpu: Gpu, size: Size): string[];
+  prepare(gpu: Gpu, inputs: OpInputs, size: Size, variant?: string): Promise<PreparedOp>;
+  reference(inputs: OpInputs, size: Size): ReadonlyMap<string, Expected>;
+  cost(inputs: OpInputs, size: Size): Cost;
+}
+
+export function defineOp<Size>(definition: OpDefinition<Size>): Op {
+  const { name, about, inputs, outputs, attrs, variants } = definition;
+  const sizeOf = (given: OpInputs): Size => definition.size(given, bindDims(definition, given.tensors));
+  return {
+    name,
+    about,
+    inputs,
+    outputs,
+    attrs,
+    variants,
+    check: (given) => void sizeOf(given),
+    able: (gpu, given) => definition.able(gpu, sizeOf(given)),
+    prepare: async (gpu, given, variant) => definition.prepare(gpu, given, sizeOf(given), variant),
+    reference: (given) => definition.reference(given, sizeOf(given)),
+    cost: (given) => definition.cost(given, sizeOf(given)),
+  };
+}

@@ -1,0 +1,60 @@
+/** All ops by name, and the one call that runs one: check, upload, record, submit, read. */
+import { ConfigError } from '../core/errors.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { attention } from './attention.ts';
+import { attrsFrom } from './attrs.ts';
+import { gateTopk } from './gate-topk.ts';
+import { matmul } from './matmul.ts';
+import { moe } from './moe.ts';
+import { didYouMean } from './names.ts';
+import type { AttrValue, Op, OpInputs } from './op.ts';
+import { rmsNorm } from './rms-norm.ts';
+import { rope } from './rope.ts';
+import { tpAttention } from './tp-attention.ts';
+
+export const ops: readonly Op[] = [gateTopk, moe, attention, tpAttention, rmsNorm, rope, matmul];
+
+/** @throws ConfigError for an unknown name. */
+export function opByName(name: string): Op {
+  const names = ops.map((op) => op.name);
+  const found = ops.find((op) => op.name === name);
+  if (found !== undefined) return found;
+  throw new ConfigError(
+    `There is no op "${name}"${didYouMean(name, names)}. There are: ${names.join(', ')}.`,
+  );
+}
+
+/** Tensors and attributes by name, with defaults filled in; `op.check` tells whether they fit each other. */
+export function inputsOf(
+  op: Op,
+  tensors: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
+  attrs: Readonly<Record<string, AttrValue>> = {},
+): OpInputs {
+  const byName =
+    tensors instanceof Map ? (tensors as ReadonlyMap<string, Tensor>) : new Map(Object.entries(tensors));
+  return { tensors: byName, attrs: attrsFrom(op, attrs) };
+}
+
+/**
+ * Runs an op once and reads its outputs.
+ * @throws ConfigError for a name, attribute, tensor, size or variant that does not fit.
+ */
+export async function runOp(
+  gpu: Gpu,
+  name: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  attrs: Readonly<Record<string, AttrValue>> = {},
+  variant?: string,
+): Promise<Map<string, Tensor>> {
+  const op = opByName(name);
+  const prepared = await op.prepare(gpu, inputsOf(op, tensors, attrs), variant);
+  try {
+    const commands = gpu.commands(`op ${name}`);
+    prepared.record(commands);
+    commands.submit();
+    return await prepared.read();
+  } finally {
+    prepared.destroy();
+  }
+}

@@ -1,0 +1,160 @@
+/** The device side of a prepared op: its buffers, its outputs, and long work cut into dispatches that end soon. */
+import { ConfigError, invariant } from '../core/errors.ts';
+import { roundUp } from '../core/math.ts';
+import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
+import type { CommandList } from '../gpu/command-list.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { WeightDtype } from '../kernels/gemm.ts';
+import { type Dtype, type Tensor, castFloat, toF32 } from '../tensor/tensor.ts';
+import type { OpInputs, PreparedOp } from './op.ts';
+
+interface Output {
+  readonly name: string;
+  readonly buffer: GpuBuffer;
+  readonly shape: readonly number[];
+  readonly dtype: Dtype;
+}
+
+export class Workspace {
+  readonly gpu: Gpu;
+  readonly #owned: GpuBuffer[] = [];
+  readonly #written: GpuBuffer[] = [];
+  readonly #outputs: Output[] = [];
+
+  constructor(gpu: Gpu) {
+    this.gpu = gpu;
+  }
+
+  /** A tensor of activations in f32: f16 is widened, exactly. */
+  activation(name: string, t: Tensor): GpuBuffer {
+    return this.#own(this.gpu.upload(`op/${name}`, toF32(t)));
+  }
+
+  /** Weights as they are stored, f16 packed two to a word, or widened when `dtype` asks for it. */
+  weight(name: string, t: Tensor, dtype: WeightDtype = weightDtype(t)): GpuBuffer {
+    return this.#own(this.gpu.upload(`op/${name}`, castFloat(t, dtype).data));
+  }
+
+  integers(name: string, values: Uint32Array): GpuBuffer {
+    return this.#own(this.gpu.upload(`op/${name}`, values));
+  }
+
+  /** Memory that kernels write. */
+  scratch(name: string, count: number): GpuBuffer {
+    const buffer = this.#own(this.gpu.elements(`op/${name}`, count));
+    this.#written.push(buffer);
+    return buffer;
+  }
+
+  /** Memory that kernels write and that is read at the end: f32 on the device, `dtype` on the host. */
+  output(name: string, shape: readonly number[], dtype: Dtype): GpuBuffer {
+    const buffer = this.scratch(
+      name,
+      shape.reduce((a, b) => a * b, 1),
+    );
+    this.#outputs.push({ name, buffer, shape, dtype });
+    return buffer;
+  }
+
+  prepared(variant: string, record: (commands: CommandList) => void): PreparedOp {
+    return {
+      variant,
+      written: this.#written,
+      record,
+      read: () => this.#read(),
+      destroy: () => this.destroy(),
+    };
+  }
+
+  destroy(): void {
+    for (const buffer of this.#owned) buffer.destroy();
+  }
+
+  async #read(): Promise<Map<string, Tensor>> {
+    const results = new Map<string, Tensor>();
+    for (const { name, buffer, shape, dtype } of this.#outputs) {
+      const t = await this.gpu.read(buffer, shape, dtype === 'f16' ? 'f32' : dtype);
+      results.set(name, dtype === 'f16' ? castFloat(t, 'f16') : t);
+    }
+    return results;
+  }
+
+  #own(buffer: GpuBuffer): GpuBuffer {
+    this.#owned.push(buffer);
+    return buffer;
+  }
+}
+
+/** Builds a prepared op; its buffers are freed when building fails. */
+export async function withWorkspace(
+  gpu: Gpu,
+  build: (space: Workspace) => Promise<PreparedOp>,
+): Promise<PreparedOp> {
+  const space = new Workspace(gpu);
+  try {
+    return await build(space);
+  } catch (error) {
+    space.destroy();
+    throw error;
+  }
+}
+
+export function weightDtype(t: Tensor): WeightDtype {
+  return t.dtype === 'f16' ? 'f16' : 'f32';
+}
+
+/** A tensor that the rules require. */
+export function tensorOf(inputs: OpInputs, name: string): Tensor {
+  const t = inputs.tensors.get(name);
+  invariant(t !== undefined, () => `tensor ${name} was not checked`);
+  return t;
+}
+
+/** F16 when every float input is, else F32. */
+export function outputDtype(inputs: OpInputs): 'f32' | 'f16' {
+  const floats = [...inputs.tensors.values()].filter((t) => t.dtype === 'f16' || t.dtype === 'f32');
+  return floats.length > 0 && floats.every((t) => t.dtype === 'f16') ? 'f16' : 'f32';
+}
+
+/** FLOP of one dispatch that end within seconds: software adapters reach 1 to 30 GFLOP/s. */
+const MOST_FLOPS = { software: 2e9, gpu: 1e12 };
+/** Views of whole blocks of this many rows are aligned whatever the row's width: 64 * 4 bytes = 256. */
+const ROW_BLOCK = 64;
+
+export interface Rows {
+  readonly first: number;
+  readonly count: number;
+}
+
+/**
+ * [0, numRows) in runs whose work fits one dispatch and whose number does not exceed `most`.
+ * Runs are whole blocks of 64 rows, so that their views are aligned.
+ */
+export function rowRuns(gpu: Gpu, numRows: number, flopsPerRow: number, most = Infinity): Rows[] {
+  const budget = gpu.facts.kind === 'gpu' ? MOST_FLOPS.gpu : MOST_FLOPS.software;
+  const wanted = Math.min(most, numRows, Math.floor(budget / Math.max(1, flopsPerRow)));
+  const length = Math.max(ROW_BLOCK, roundUp(wanted + 1, ROW_BLOCK) - ROW_BLOCK);
+  if (numRows <= wanted) return numRows === 0 ? [] : [{ first: 0, count: numRows }];
+  const runs: Rows[] = [];
+  for (let first = 0; first < numRows; first += length) {
+    runs.push({ first, count: Math.min(length, numRows - first) });
+  }
+  return runs;
+}
+
+/** Rows `rows` of a buffer whose rows have `width` words. */
+export function rowView(buffer: GpuBuffer, rows: Rows, width: number): BufferView {
+  return buffer.view(4 * rows.first * width, 4 * rows.count * width);
+}
+
+/** For an op with one way to compute it. @throws ConfigError for any other. */
+export function onlyDefault(op: string, variant: string | undefined): void {
+  if (variant === undefined || variant === 'default') return;
+  throw new ConfigError(`${op} has no variant "${variant}". It has: default.`);
+}
+
+export function bytesOfInputs(inputs: OpInputs): number {
+  let bytes = 0;
+  for (const t of inputs.tensors.values()) bytes += t.data.byteLength;
+  return bytes;
+}
