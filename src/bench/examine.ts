@@ -1,0 +1,44 @@
+/** What an adapter is and what its smallest steps cost, measured. */
+import type { Gpu } from '../gpu/gpu.ts';
+import type { AdapterFacts } from '../platform/platform.ts';
+import { hostClockStepNs, measureClockStep, type ClockStep } from './clock.ts';
+import { dispatchFloor, readbackLatency } from './probe.ts';
+import type { Summary } from './statistics.ts';
+
+/** The limits that decide what fits: one binding, one workgroup, one grid. */
+export const SHOWN_LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'minStorageBufferOffsetAlignment',
+  'maxComputeWorkgroupsPerDimension',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupStorageSize',
+] as const;
+
+/** The features that kernels make use of. */
+export const SHOWN_FEATURES: readonly GPUFeatureName[] = ['timestamp-query', 'shader-f16', 'subgroups'];
+
+export interface AdapterExamination {
+  readonly facts: AdapterFacts;
+  readonly limits: Readonly<Record<string, number>>;
+  readonly features: Readonly<Record<string, boolean>>;
+  /** Undefined without timestamps, or when they never move. */
+  readonly gpuClock: ClockStep | undefined;
+  readonly hostClockStepNs: number;
+  readonly readbackNs: Summary;
+  readonly dispatchFloorNs: Summary;
+}
+
+export async function examineAdapter(gpu: Gpu): Promise<AdapterExamination> {
+  return {
+    facts: gpu.facts,
+    limits: Object.fromEntries(SHOWN_LIMITS.map((name) => [name, gpu.limits[name]])),
+    features: Object.fromEntries(SHOWN_FEATURES.map((name) => [name, gpu.has(name)])),
+    gpuClock: await measureClockStep(gpu),
+    hostClockStepNs: hostClockStepNs(() => gpu.platform.now()),
+    readbackNs: await readbackLatency(gpu),
+    dispatchFloorNs: await dispatchFloor(gpu),
+  };
+}

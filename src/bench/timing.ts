@@ -1,0 +1,41 @@
+/** What a timing is. A missing or too coarse one is a state of its own, so it cannot be read as a measured one. */
+import { formatNs } from '../core/units.ts';
+import { summarise } from './statistics.ts';
+
+/** `gpu`: timestamps that the adapter wrote. `host`: the host's clock around submission and completion. */
+export type Clock = 'gpu' | 'host';
+
+export interface Measured {
+  readonly state: 'measured';
+  readonly clock: Clock;
+  /** Time of one run each: a window's time divided by `repeats`. */
+  readonly samplesNs: readonly number[];
+  /** Runs within one window. */
+  readonly repeats: number;
+}
+
+export interface TooFine {
+  readonly state: 'too-fine';
+  readonly clock: Clock;
+  /** The clock's step. */
+  readonly grainNs: number;
+  /** The longest window that was possible. */
+  readonly windowNs: number;
+}
+
+export interface Failed {
+  readonly state: 'failed';
+  readonly reason: string;
+}
+
+export type Timing = Measured | TooFine | Failed;
+
+/** '12.3 us', or the state when there is no measured time. */
+export function formatTiming(timing: Timing): string {
+  return timing.state === 'measured' ? formatNs(summarise(timing.samplesNs).median) : timing.state;
+}
+
+/** Median of a measured time, undefined for every other state. */
+export function medianNs(timing: Timing): number | undefined {
+  return timing.state === 'measured' ? summarise(timing.samplesNs).median : undefined;
+}

@@ -1,0 +1,43 @@
+/** `moebius doctor`: which adapter, how it was found, what it can do and what its smallest steps cost. */
+import type { Command } from 'commander';
+import { examineAdapter } from '../bench/examine.ts';
+import { swiftshaderObstacle } from '../platform/node/swiftshader.ts';
+import { renderDoctor, type DoctorFindings } from '../report/doctor.ts';
+import type { GlobalOptions } from './options.ts';
+import { printJson, printLines, stdoutStyle } from './output.ts';
+import { versionsHere } from './package.ts';
+import { withGpu } from './session.ts';
+
+export interface DoctorOptions {
+  /** `auto`, or part of an adapter's name. */
+  readonly adapter?: string;
+}
+
+/** @throws ConfigError when no adapter fits. */
+export function doctor(options: DoctorOptions = {}): Promise<DoctorFindings> {
+  return withGpu(options.adapter ?? 'auto', async (gpu) => ({
+    ...(await examineAdapter(gpu)),
+    versions: versionsHere(),
+    embeddedObstacle: swiftshaderObstacle() ?? null,
+  }));
+}
+
+export function addDoctor(program: Command): Command {
+  return program
+    .command('doctor')
+    .summary('show the adapter, its limits and its clocks')
+    .description('Shows which adapter is used and why, its limits and features, and measures its clocks and latencies.')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  moebius doctor
+  moebius doctor --adapter swiftshader
+  moebius doctor --json`,
+    )
+    .action(async (_options: object, command: Command) => {
+      const given = command.optsWithGlobals<GlobalOptions>();
+      const found = await doctor(given);
+      await (given.json ? printJson(found) : printLines(renderDoctor(found, stdoutStyle())));
+    });
+}

@@ -1,0 +1,44 @@
+/** Facts about this package: its version, what it runs on, and the commit where it is a checkout. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const PACKAGE_ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+interface PackageFile {
+  readonly version: string;
+}
+
+function versionIn(folder: string): string | undefined {
+  try {
+    return (JSON.parse(readFileSync(join(PACKAGE_ROOT, folder, 'package.json'), 'utf8')) as PackageFile).version;
+  } catch {
+    return undefined;
+  }
+}
+
+export function packageVersion(): string {
+  return versionIn('.') ?? 'unknown';
+}
+
+/** Versions that a result depends on. */
+export function versionsHere(): Record<string, string> {
+  const versions: Record<string, string> = { moebius: packageVersion(), node: process.versions.node };
+  for (const name of ['webgpu', 'wgsl_reflect', '@sparticuz/chromium']) {
+    versions[name] = versionIn(join('node_modules', name)) ?? 'not installed';
+  }
+  return versions;
+}
+
+/** The commit of this checkout, '+changes' when files differ from it; undefined outside of git. */
+export function commitHere(): string | undefined {
+  const git = (...args: string[]): string =>
+    execFileSync('git', ['-C', PACKAGE_ROOT, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  try {
+    const commit = git('rev-parse', 'HEAD').trim();
+    return git('status', '--porcelain', '--untracked-files=no').trim() === '' ? commit : `${commit}+changes`;
+  } catch {
+    return undefined;
+  }
+}

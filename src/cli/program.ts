@@ -1,0 +1,41 @@
+/** All commands and what they have in common. */
+import { Command } from 'commander';
+import { addBench } from './bench.ts';
+import { addDoctor } from './doctor.ts';
+import { addGenerate } from './generate.ts';
+import { addLayout } from './layout.ts';
+import { addOp } from './op.ts';
+import { addValidate } from './validate.ts';
+import { packageVersion } from './package.ts';
+
+const EXAMPLES = `
+Examples:
+  moebius doctor                              which adapter, and what it can do
+  moebius layout ep=16,pp=4,tp=2,dp=2         128 GPUs explained, rank by rank
+  moebius generate --prompt "ROMEO:" --tokens 80
+  moebius validate --quick                    every kernel against float64
+  moebius bench --quick                       check, time, and compare
+  moebius op gate-topk --in in.safetensors --out out.safetensors --attr k=2
+
+Exit status: 0 done, 1 a check failed, 2 wrong use.`;
+
+export function buildProgram(): Command {
+  const program = new Command('moebius')
+    .description('Checks and times mixture-of-experts kernels on WebGPU, and lays a model over many GPUs.')
+    .version(packageVersion(), '--version', 'show the version')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand(false)
+    .option('--adapter <name>', 'part of an adapter\'s name, or "auto"', 'auto')
+    .option('--json', 'one JSON object on stdout instead of text')
+    .addHelpText('after', EXAMPLES)
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true, helpWidth: 80 })
+    .configureOutput({ writeErr: () => undefined });
+  for (const add of [addDoctor, addLayout, addGenerate, addValidate, addOp, addBench]) {
+    const command = add(program).copyInheritedSettings(program);
+    // The help of `op <name>` is about that op, so it shows it by itself.
+    if (command.name() === 'op') command.helpOption(false).option('-h, --help', 'show this help, or that of an op');
+    else command.helpOption('-h, --help', 'show this help');
+  }
+  return program;
+}

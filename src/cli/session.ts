@@ -1,0 +1,21 @@
+/** What every command that computes needs: the platform in Node and the chosen adapter. */
+import { openGpu, type Gpu } from '../gpu/gpu.ts';
+import { nodePlatform } from '../platform/node/node.ts';
+import type { Platform } from '../platform/platform.ts';
+import { quietly } from './quiet.ts';
+
+let known: Platform | undefined;
+
+export function platformHere(): Platform {
+  return (known ??= nodePlatform());
+}
+
+/** Opens the adapter, runs `work` on it, and frees it. @param adapter `auto` or part of a name. */
+export async function withGpu<T>(adapter: string, work: (gpu: Gpu) => Promise<T>): Promise<T> {
+  const gpu = await quietly(() => openGpu(platformHere(), adapter));
+  try {
+    return await work(gpu);
+  } finally {
+    gpu.destroy();
+  }
+}

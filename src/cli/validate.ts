@@ -1,0 +1,2 @@
+import type { Command } from 'commander';
+export function addValidate(program: Command): Command { return program.command('validate'); }

@@ -1,0 +1,97 @@
+/** An examination of the adapter, told to a person. */
+import type { AdapterExamination } from '../bench/examine.ts';
+import type { Summary } from '../bench/statistics.ts';
+import { formatBytes, formatNs } from '../core/units.ts';
+import { isSoftwareName } from '../platform/choice.ts';
+import type { AdapterFacts } from '../platform/platform.ts';
+import { PLAIN, type Style } from './style.ts';
+import { drawFacts, paragraph } from './table.ts';
+
+export interface DoctorFindings extends AdapterExamination {
+  /** Of this package, the runtime and what it computes with. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** Why the adapter that npm brings cannot be used here; null when it can. */
+  readonly embeddedObstacle: string | null;
+}
+
+const KINDS: Record<AdapterFacts['kind'], string> = {
+  gpu: 'a GPU',
+  software: 'a driver that runs on the CPU',
+  'embedded-software': 'the software adapter that npm brings, on the CPU',
+};
+
+export function kindText(facts: AdapterFacts): string {
+  return KINDS[facts.kind];
+}
+
+export function renderDoctor(found: DoctorFindings, style: Style = PLAIN): string[] {
+  const { facts, features, limits } = found;
+  const isCpu = facts.kind !== 'gpu' || isSoftwareName(facts.name);
+  return [
+    style.bold('Adapter'),
+    ...drawFacts([
+      ['name', facts.name],
+      ['kind', kindText(facts)],
+      ['driver', facts.driver],
+      ['vendor', `${facts.vendor}, ${facts.architecture}`],
+      ['npm fallback', found.embeddedObstacle ?? 'SwiftShader, ready to be used'],
+    ]),
+    '',
+    style.bold('How it was found'),
+    ...facts.search.flatMap((step, i) => drawFacts([[`${i + 1}.`, step]])),
+    '',
+    style.bold('Features'),
+    ...drawFacts(Object.entries(features).map(([name, has]) => [name, featureText(name, has, style)])),
+    '',
+    style.bold('Limits'),
+    ...drawFacts(Object.entries(limits).map(([name, value]) => [name, limitText(name, value)])),
+    '',
+    style.bold('Measured here, just now'),
+    ...drawFacts([
+      ['GPU clock', clockText(found)],
+      ['host clock', `step ${formatNs(found.hostClockStepNs)}`],
+      ['read-back', `${summaryText(found.readbackNs)} for 4 bytes, wait included`],
+      ['dispatch', `${summaryText(found.dispatchFloorNs)} for an empty one, recording included`],
+    ]),
+    '',
+    style.bold('Versions'),
+    ...drawFacts(Object.entries(found.versions)),
+    '',
+    ...verdict(found, isCpu, style),
+  ];
+}
+
+function featureText(name: string, has: boolean, style: Style): string {
+  if (has) return style.good('yes');
+  const without: Record<string, string> = {
+    'timestamp-query': 'no: kernels are timed by the host clock',
+    'shader-f16': 'no: f16 weights are stored packed and computed in f32',
+    subgroups: 'no: variants that need them are left out',
+  };
+  return style.warn(without[name] ?? 'no');
+}
+
+function limitText(name: string, value: number): string {
+  return /Size$/.test(name) && !/WorkgroupSize/.test(name) ? formatBytes(value) : value.toLocaleString('en');
+}
+
+function clockText({ gpuClock, features }: DoctorFindings): string {
+  if (gpuClock !== undefined) {
+    const { stepNs, smallestNs, readings } = gpuClock;
+    return `step ${formatNs(stepNs)} (smallest difference ${formatNs(smallestNs)} in ${readings} readings)`;
+  }
+  return features['timestamp-query'] === true ? 'its timestamps do not move' : 'none: no timestamp-query';
+}
+
+/** '181 us (175 us to 190 us)': median and the interval that holds it with 95 %. */
+export function summaryText({ median, low, high }: Summary): string {
+  return `${formatNs(median)} (${formatNs(low)} to ${formatNs(high)})`;
+}
+
+function verdict({ gpuClock }: DoctorFindings, isCpu: boolean, style: Style): string[] {
+  const lines: string[] = [];
+  if (isCpu) lines.push(...paragraph(`${style.warn('Software adapter')}: results are right, times say nothing about a GPU.`, ''));
+  if (gpuClock === undefined) lines.push(...paragraph(style.warn('Times come from the host clock and contain submission and wait.'), ''));
+  if (lines.length === 0) lines.push(style.good('Ready: kernels can be checked and timed here.'));
+  return lines;
+}
