@@ -1,12 +1,14 @@
 /** The attention block on virtual ranks: each has its own shards and buffers, and only the all-reduce joins them. */
+import { oneDeviceTransport } from '../collectives/one-device.ts';
+import type { SymmetricArray } from '../collectives/symmetric.ts';
+import { ConfigError } from '../core/errors.ts';
 import { at, range } from '../core/math.ts';
-import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { prepareAttention } from '../kernels/attention.ts';
-import { type Gemm, prepareGemm } from '../kernels/gemm.ts';
+import { prepareGemm } from '../kernels/gemm.ts';
 import { prepareRope, ropeTable } from '../kernels/rope.ts';
-import { prepareAdd } from '../kernels/rows.ts';
 import { f32Tensor, type Tensor, tensor, type TensorData } from '../tensor/tensor.ts';
 import { kernelShape, queryBatches } from './attention.ts';
 import { checkColumns } from './matmul.ts';
@@ -21,6 +23,11 @@ import {
   weightDtype,
   withWorkspace,
 } from './workspace.ts';
+
+type Source = GpuBuffer | BufferView;
+
+/** Elements of one workgroup of the all-reduce. */
+const ALL_REDUCE_GROUP = 64;
 
 export interface BlockSize {
   readonly batch: number;
@@ -47,23 +54,32 @@ export function prepareBlock(
     const x = space.activation('x', tensorOf(inputs, 'x'));
     const y = space.output('y', tensorOf(inputs, 'x').shape, outputDtype(inputs));
     const turn = await prepareTurn(space, size);
+    const count = numRows * modelDim;
+    const partial = tp === 1 ? undefined : space.symmetric('partial', tp, count);
+    const sum = partial && (await prepareSum(space, partial, y, count));
     const ranks = await Promise.all(
-      range(tp).map((rank) => prepareRank(space, inputs, size, rank, { x, turn, variant })),
+      range(tp).map((rank) =>
+        prepareRank(space, inputs, size, rank, { x, turn, variant, y: partial?.part(rank) ?? y }),
+      ),
     );
-    const sum = await prepareSum(space, ranks, y, numRows * modelDim);
-    const first = at(ranks, 0);
-    return space.prepared(first.variant, (commands) => {
+    return space.prepared(at(ranks, 0).variant, (commands) => {
       if (numRows === 0) return;
       for (const rank of ranks) rank.record(commands);
-      sum(commands);
+      sum?.(commands);
     });
   });
 }
 
+/** What a rank is given: the input, and the place of what it adds to the output. */
+interface Shared {
+  readonly x: GpuBuffer;
+  readonly turn: Turn | undefined;
+  readonly variant: string | undefined;
+  readonly y: GpuBuffer | BufferView;
+}
+
 interface Rank {
   readonly variant: string;
-  /** What the rank adds to the output. */
-  readonly partial: GpuBuffer;
   record(commands: CommandList): void;
 }
 
@@ -90,7 +106,7 @@ async function prepareRank(
   inputs: OpInputs,
   size: BlockSize,
   rank: number,
-  shared: { x: GpuBuffer; turn: Turn | undefined; variant: string | undefined },
+  shared: Shared,
 ): Promise<Rank> {
   const { gpu } = space;
   const { batch, length, headDim, tp } = size;
@@ -99,17 +115,20 @@ async function prepareRank(
   const firstHead = rank * numHeads;
   const kvHeads = kvHeadsOf(size, rank);
   const name = (part: string): string => `rank ${rank} ${part}`;
-  const project = (part: string, w: Tensor, from: GpuBuffer): Promise<Projection> =>
-    prepareProjection(space, name(part), w, from, numRows);
+  const into = (part: string, heads: number): GpuBuffer =>
+    space.scratch(name(part), numRows * heads * headDim);
+  const project = (part: string, w: Tensor, x: GpuBuffer, y: Source): Promise<(c: CommandList) => void> =>
+    prepareProjection(space, name(part), w, { x, y, numRows });
 
   const ownHeads = range(numHeads).map((i) => firstHead + i);
-  const q = await project('q', headRows(tensorOf(inputs, 'wq'), ownHeads, headDim), shared.x);
-  const k = await project('k', headRows(tensorOf(inputs, 'wk'), kvHeads, headDim), shared.x);
-  const v = await project('v', headRows(tensorOf(inputs, 'wv'), kvHeads, headDim), shared.x);
-  const turned = (part: string, heads: number, as: GpuBuffer): GpuBuffer =>
-    shared.turn ? space.scratch(name(part), numRows * heads * headDim) : as;
-  const qTurned = turned('turned q', numHeads, q.y);
-  const kTurned = turned('turned k', kvHeads.length, k.y);
+  const [q, k, v] = [into('q', numHeads), into('k', kvHeads.length), into('v', kvHeads.length)];
+  const projections = await Promise.all([
+    project('wq', headRows(tensorOf(inputs, 'wq'), ownHeads, headDim), shared.x, q),
+    project('wk', headRows(tensorOf(inputs, 'wk'), kvHeads, headDim), shared.x, k),
+    project('wv', headRows(tensorOf(inputs, 'wv'), kvHeads, headDim), shared.x, v),
+  ]);
+  const qTurned = shared.turn ? into('turned q', numHeads) : q;
+  const kTurned = shared.turn ? into('turned k', kvHeads.length) : k;
   const attentionSize = {
     batch,
     numQueries: length,
@@ -122,70 +141,65 @@ async function prepareRank(
   };
   const attention = await prepareAttention(gpu, kernelShape(attentionSize), shared.variant);
   const batches = queryBatches(space, attentionSize);
-  const o = space.scratch(name('o'), numRows * numHeads * headDim);
+  const o = into('o', numHeads);
   const columns = headColumns(tensorOf(inputs, 'wo'), firstHead * headDim, numHeads * headDim);
-  const out = await project('partial', columns, o);
+  const recordOut = await project('wo', columns, o, shared.y);
   return {
     variant: attention.variant,
-    partial: out.y,
     record: (commands) => {
-      for (const projection of [q, k, v]) projection.record(commands);
-      shared.turn?.(commands, q.y, numHeads, qTurned);
-      shared.turn?.(commands, k.y, kvHeads.length, kTurned);
+      for (const recordProjection of projections) recordProjection(commands);
+      shared.turn?.(commands, q, numHeads, qTurned);
+      shared.turn?.(commands, k, kvHeads.length, kTurned);
       for (const { sequences, ...counts } of batches) {
-        attention.record(commands, counts, { q: qTurned, k: kTurned, v: v.y, sequences, o });
+        attention.record(commands, counts, { q: qTurned, k: kTurned, v, sequences, o });
       }
-      out.record(commands);
+      recordOut(commands);
     },
   };
 }
 
-interface Projection {
-  readonly y: GpuBuffer;
-  record(commands: CommandList): void;
-}
-
-/** y = from w^T over all rows, in dispatches that end soon. */
+/** y = x w^T over all rows, in dispatches that end soon. */
 async function prepareProjection(
   space: Workspace,
   name: string,
   w: Tensor,
-  from: GpuBuffer,
-  numRows: number,
-): Promise<Projection> {
+  t: { readonly x: GpuBuffer; readonly y: Source; readonly numRows: number },
+): Promise<(commands: CommandList) => void> {
+  const { x, y, numRows } = t;
   const [numCols = 0, depth = 0] = w.shape;
-  const gemm: Gemm = await prepareGemm(space.gpu, { numRows, numCols, depth, weightDtype: weightDtype(w) });
-  const b = space.weight(`${name} weight`, w);
-  const y = space.scratch(name, numRows * numCols);
+  const gemm = await prepareGemm(space.gpu, { numRows, numCols, depth, weightDtype: weightDtype(w) });
+  const b = space.weight(name, w);
   const most = space.gpu.limits.maxComputeWorkgroupsPerDimension;
   const runs = rowRuns(space.gpu, numRows, 2 * numCols * depth, most);
-  return {
-    y,
-    record: (commands) => {
-      for (const rows of runs) {
-        gemm.record(commands, rows.count, { a: rowView(from, rows, depth), b, c: rowView(y, rows, numCols) });
-      }
-    },
+  return (commands) => {
+    for (const rows of runs) {
+      gemm.record(commands, rows.count, { a: rowView(x, rows, depth), b, c: rowView(y, rows, numCols) });
+    }
   };
 }
 
-/** Sums the ranks' partial outputs in rank order. */
+/** Sums the ranks' parts into a part of each; y is the first rank's. */
 async function prepareSum(
   space: Workspace,
-  ranks: readonly Rank[],
+  partial: SymmetricArray,
   y: GpuBuffer,
   count: number,
 ): Promise<(commands: CommandList) => void> {
-  const add = await prepareAdd(space.gpu);
-  const totals = ranks.slice(2).map((_, i) => space.scratch(`sum ${i}`, count));
+  const { gpu } = space;
+  const tp = partial.numParts;
+  const most = ALL_REDUCE_GROUP * gpu.limits.maxComputeWorkgroupsPerDimension;
+  if (count > most) {
+    throw new ConfigError(
+      `tp-attention: B * S * D is ${count}, but an all-reduce sums at most ${most} elements on ${gpu.facts.name}. ` +
+        `Give fewer tokens at once, or tp=1.`,
+    );
+  }
+  const transport = await oneDeviceTransport(gpu);
+  const groups = space.groups('tp', [range(tp)]);
+  const total = space.symmetric('sum', tp, count);
   return (commands) => {
-    let total = at(ranks, 0).partial;
-    for (let rank = 1; rank < ranks.length; rank++) {
-      const to = rank === ranks.length - 1 ? y : at(totals, rank - 1);
-      add.record(commands, count, { a: total, b: at(ranks, rank).partial, y: to });
-      total = to;
-    }
-    if (ranks.length === 1) commands.copy(total, y);
+    transport.allReduce(commands, partial, total, groups, count);
+    commands.copy(total.part(0), y, 4 * count);
   };
 }
 

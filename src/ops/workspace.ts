@@ -1,7 +1,9 @@
 /** The device side of a prepared op: its buffers, its outputs, and long work cut into dispatches that end soon. */
 import { ConfigError, invariant } from '../core/errors.ts';
 import { roundUp } from '../core/math.ts';
-import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
+import { groupTable, type GroupTable } from '../collectives/groups.ts';
+import { SymmetricArray } from '../collectives/symmetric.ts';
+import { type BufferView, type GpuBuffer, viewOf } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { WeightDtype } from '../kernels/gemm.ts';
@@ -33,6 +35,20 @@ export class Workspace {
   /** Weights as they are stored, f16 packed two to a word, or widened when `dtype` asks for it. */
   weight(name: string, t: Tensor, dtype: WeightDtype = weightDtype(t)): GpuBuffer {
     return this.#own(this.gpu.upload(`op/${name}`, castFloat(t, dtype).data));
+  }
+
+  /** One part per rank, which kernels write. */
+  symmetric(name: string, numParts: number, wordsPerPart: number): SymmetricArray {
+    const array = new SymmetricArray(this.gpu, `op/${name}`, numParts, wordsPerPart);
+    this.#written.push(this.#own(array.buffer));
+    return array;
+  }
+
+  groups(name: string, groups: readonly (readonly number[])[]): GroupTable {
+    const table = groupTable(this.gpu, `op/${name}`, groups);
+    this.#own(table.members);
+    this.#own(table.ofRank);
+    return table;
   }
 
   integers(name: string, values: Uint32Array): GpuBuffer {
@@ -142,9 +158,10 @@ export function rowRuns(gpu: Gpu, numRows: number, flopsPerRow: number, most = I
   return runs;
 }
 
-/** Rows `rows` of a buffer whose rows have `width` words. */
-export function rowView(buffer: GpuBuffer, rows: Rows, width: number): BufferView {
-  return buffer.view(4 * rows.first * width, 4 * rows.count * width);
+/** Rows `rows` of a buffer, or a part of one, whose rows have `width` words. */
+export function rowView(source: GpuBuffer | BufferView, rows: Rows, width: number): BufferView {
+  const { buffer, byteOffset } = viewOf(source);
+  return buffer.view(byteOffset + 4 * rows.first * width, 4 * rows.count * width);
 }
 
 /** For an op with one way to compute it. @throws ConfigError for any other. */
