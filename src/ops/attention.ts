@@ -7,7 +7,8 @@ import { attention as referenceAttention, attentionMagnitude } from '../referenc
 import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
 import { flagAttr } from './attrs.ts';
 import { budgetOf, DIVISION } from './budgets.ts';
-import { defineOp, type OpInputs } from './op.ts';
+import { defineOp } from './define.ts';
+import type { OpInputs } from './op.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
 import { bytesOfInputs, outputDtype, rowRuns, tensorOf, type Workspace, withWorkspace } from './workspace.ts';
 

@@ -6,7 +6,8 @@ import { gateTopK } from '../reference/gate.ts';
 import { BYTES_OF, type Tensor, toF32, toF64 } from '../tensor/tensor.ts';
 import { choiceAttr, flagAttr, numberAttr } from './attrs.ts';
 import { budgetOf, EXACT, scoreRoundings } from './budgets.ts';
-import { defineOp, type AttrRule, type OpInputs } from './op.ts';
+import { defineOp } from './define.ts';
+import type { AttrRule, OpInputs } from './op.ts';
 import { requirePositive, sizeOf, type Dims } from './shapes.ts';
 import { bytesOfInputs, outputDtype, rowRuns, rowView, tensorOf, withWorkspace } from './workspace.ts';
 

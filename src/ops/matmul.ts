@@ -5,7 +5,7 @@ import { gemmVariants, prepareGemm, type GemmShape } from '../kernels/gemm.ts';
 import { matmul as referenceMatmul, matmulMagnitude } from '../reference/matmul.ts';
 import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
 import { budgetOf } from './budgets.ts';
-import { defineOp } from './op.ts';
+import { defineOp } from './define.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
 import {
   bytesOfInputs,

@@ -11,7 +11,8 @@ import { choiceAttr, numberAttr } from './attrs.ts';
 import { budgetOf, exponential, GELU, DIVISION, scoreRoundings } from './budgets.ts';
 import { ROUTING_ATTRS, routingOf } from './gate-topk.ts';
 import { expertShapes, type MoeSize, prepareMoe } from './moe-pipeline.ts';
-import { defineOp, type OpInputs } from './op.ts';
+import { defineOp } from './define.ts';
+import type { OpInputs } from './op.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
 import { bytesOfInputs, outputDtype, tensorOf } from './workspace.ts';
 

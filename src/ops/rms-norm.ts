@@ -4,7 +4,8 @@ import { rmsNorm as referenceRmsNorm } from '../reference/norm.ts';
 import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
 import { numberAttr } from './attrs.ts';
 import { budgetOf, DIVISION, SQUARE_ROOT } from './budgets.ts';
-import { defineOp, type Expected } from './op.ts';
+import { defineOp } from './define.ts';
+import type { Expected } from './op.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
 import {
   bytesOfInputs,

@@ -5,7 +5,7 @@ import { rope as referenceRope } from '../reference/rope.ts';
 import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
 import { flagAttr, numberAttr } from './attrs.ts';
 import { budgetOf } from './budgets.ts';
-import { defineOp } from './op.ts';
+import { defineOp } from './define.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
 import {
   bytesOfInputs,

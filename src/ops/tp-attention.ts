@@ -8,7 +8,7 @@ import { attentionVariants } from '../kernels/attention.ts';
 import { BYTES_OF } from '../tensor/tensor.ts';
 import { checkGroups, kernelShape } from './attention.ts';
 import { numberAttr } from './attrs.ts';
-import { defineOp } from './op.ts';
+import { defineOp } from './define.ts';
 import { checkEven } from './rope.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
 import { type BlockSize, prepareBlock } from './tp-attention-ranks.ts';

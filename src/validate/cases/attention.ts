@@ -1,0 +1,121 @@
+/** Cases of `attention` and `tp-attention`. */
+import { attention } from '../../ops/attention.ts';
+import { tpAttention } from '../../ops/tp-attention.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { opCases } from '../kernel-case.ts';
+import type { Maker } from '../maker.ts';
+
+interface Sizes {
+  readonly batch?: number;
+  readonly queries: number;
+  readonly keys?: number;
+  readonly heads?: number;
+  readonly kvHeads?: number;
+  readonly dim?: number;
+}
+
+function qkv(
+  make: Maker,
+  sizes: Sizes,
+  of = (shape: readonly number[]): Tensor => make.normal(shape),
+): Record<'q' | 'k' | 'v', Tensor> {
+  const { batch = 1, queries, keys = queries, heads = 2, kvHeads = heads, dim = 16 } = sizes;
+  return {
+    q: of([batch, queries, heads, dim]),
+    k: of([batch, keys, kvHeads, dim]),
+    v: of([batch, keys, kvHeads, dim]),
+  };
+}
+
+export const attentionCases = opCases(attention, {
+  'one position': { quick: true, tensors: (make) => qkv(make, { queries: 1, heads: 1, dim: 8 }) },
+  'no sequences': { tensors: (make) => qkv(make, { batch: 0, queries: 3 }) },
+  primes: { quick: true, tensors: (make) => qkv(make, { batch: 3, queries: 37, heads: 5, dim: 7 }) },
+  'grouped queries': { tensors: (make) => qkv(make, { batch: 2, queries: 33, heads: 8, kvHeads: 2 }) },
+  'one key/value head': { tensors: (make) => qkv(make, { queries: 19, heads: 6, kvHeads: 1 }) },
+  'decode with a cache': {
+    quick: true,
+    tensors: (make) => qkv(make, { batch: 4, queries: 1, keys: 77, heads: 4, kvHeads: 2 }),
+  },
+  'last of many positions': { tensors: (make) => qkv(make, { batch: 2, queries: 5, keys: 130 }) },
+  'not causal': {
+    attrs: { causal: false },
+    tensors: (make) => qkv(make, { batch: 2, queries: 9, keys: 21 }),
+  },
+  'scale given': { attrs: { scale: 0.7 }, tensors: (make) => qkv(make, { queries: 20 }) },
+  'head size 1': { tensors: (make) => qkv(make, { queries: 9, dim: 1 }) },
+  'head size 128': { tensors: (make) => qkv(make, { queries: 12, heads: 1, dim: 128 }) },
+  'sequence 1,000': { tensors: (make) => qkv(make, { queries: 1000, heads: 1 }) },
+  'equal keys': {
+    tensors: (make) => ({ ...qkv(make, { queries: 40 }), k: make.filled([1, 40, 2, 16], () => 0.5) }),
+  },
+  'sharp scores': {
+    tensors: (make) => {
+      const { q, k, v } = qkv(make, { queries: 30 });
+      return { q: make.filled(q.shape, (i) => 8 * (q.data[i] ?? 0)), k, v };
+    },
+  },
+  outliers: { tensors: (make) => ({ ...qkv(make, { queries: 25 }), v: make.outliers([1, 25, 2, 16]) }) },
+  'f16 everywhere': {
+    tensors: (make) => qkv(make, { queries: 25 }, (shape) => make.half(make.normal(shape))),
+  },
+});
+
+interface BlockSizes {
+  readonly batch?: number;
+  readonly length: number;
+  readonly dim?: number;
+  readonly heads: number;
+  readonly kvHeads?: number;
+  readonly headDim?: number;
+}
+
+function block(make: Maker, sizes: BlockSizes): Record<string, Tensor> {
+  const { batch = 1, length, dim = 24, heads, kvHeads = heads, headDim = 8 } = sizes;
+  return {
+    x: make.normal([batch, length, dim]),
+    wq: make.weight([heads * headDim, dim]),
+    wk: make.weight([kvHeads * headDim, dim]),
+    wv: make.weight([kvHeads * headDim, dim]),
+    wo: make.weight([dim, heads * headDim]),
+  };
+}
+
+export const tpAttentionCases = opCases(tpAttention, {
+  'one rank': { attrs: { heads: 4 }, tensors: (make) => block(make, { batch: 2, length: 9, heads: 4 }) },
+  'two ranks': {
+    quick: true,
+    attrs: { heads: 4, tp: 2 },
+    tensors: (make) => block(make, { batch: 2, length: 9, heads: 4 }),
+  },
+  'a rank per head': { attrs: { heads: 4, tp: 4 }, tensors: (make) => block(make, { length: 17, heads: 4 }) },
+  'grouped queries': {
+    attrs: { heads: 8, kv_heads: 4, tp: 2 },
+    tensors: (make) => block(make, { length: 9, heads: 8, kvHeads: 4 }),
+  },
+  'fewer key/value heads than ranks': {
+    quick: true,
+    attrs: { heads: 8, kv_heads: 2, tp: 4 },
+    tensors: (make) => block(make, { length: 9, heads: 8, kvHeads: 2 }),
+  },
+  'groups across ranks': {
+    attrs: { heads: 12, kv_heads: 4, tp: 3 },
+    tensors: (make) => block(make, { length: 9, heads: 12, kvHeads: 4 }),
+  },
+  'no rotary positions, odd heads': {
+    attrs: { heads: 2, tp: 2, rope_theta: 0 },
+    tensors: (make) => block(make, { length: 9, heads: 2, headDim: 5, dim: 7 }),
+  },
+  'one position': { attrs: { heads: 4, tp: 2 }, tensors: (make) => block(make, { length: 1, heads: 4 }) },
+  'no positions': { attrs: { heads: 4, tp: 2 }, tensors: (make) => block(make, { length: 0, heads: 4 }) },
+  'f16 weights': {
+    attrs: { heads: 4, tp: 2, rope_theta: 500000 },
+    tensors: (make) => {
+      const { x, ...weights } = block(make, { length: 9, heads: 4 });
+      return {
+        ...(x && { x }),
+        ...Object.fromEntries(Object.entries(weights).map(([n, t]) => [n, make.half(t)])),
+      };
+    },
+  },
+});

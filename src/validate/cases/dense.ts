@@ -1,0 +1,89 @@
+/** Cases of `matmul`, `rms-norm` and `rope`. */
+import { matmul } from '../../ops/matmul.ts';
+import { rmsNorm } from '../../ops/rms-norm.ts';
+import { rope } from '../../ops/rope.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { opCases } from '../kernel-case.ts';
+import type { Maker } from '../maker.ts';
+
+const product = (make: Maker, m: number, n: number, k: number): { a: Tensor; b: Tensor } => ({
+  a: make.normal([m, k]),
+  b: make.weight([n, k]),
+});
+
+export const matmulCases = opCases(matmul, {
+  'one element': { quick: true, tensors: (make) => product(make, 1, 1, 1) },
+  'no rows': { tensors: (make) => product(make, 0, 5, 3) },
+  primes: { quick: true, tensors: (make) => product(make, 37, 29, 53) },
+  'multiples of the tiles': { quick: true, tensors: (make) => product(make, 64, 96, 128) },
+  'one row': { tensors: (make) => product(make, 1, 130, 64) },
+  'one column': { tensors: (make) => product(make, 130, 1, 64) },
+  'deep, one row': { tensors: (make) => product(make, 1, 3, 4096) },
+  'K = 1,000': { tensors: (make) => product(make, 9, 33, 1000) },
+  'f16 weights': {
+    tensors: (make) => {
+      const { a, b } = product(make, 19, 33, 68);
+      return { a, b: make.half(b) };
+    },
+  },
+  'f16 weights, odd K': {
+    tensors: (make) => {
+      const { a, b } = product(make, 19, 33, 67);
+      return { a, b: make.half(b) };
+    },
+  },
+  'f16 everywhere': {
+    tensors: (make) => {
+      const { a, b } = product(make, 19, 33, 68);
+      return { a: make.half(a), b: make.half(b) };
+    },
+  },
+  outliers: { tensors: (make) => ({ a: make.outliers([20, 100]), b: make.outliers([30, 100], 0.1) }) },
+});
+
+const rows = (make: Maker, t: number, d: number): { x: Tensor; weight: Tensor } => ({
+  x: make.normal([t, d]),
+  weight: make.normal([d]),
+});
+
+export const normCases = opCases(rmsNorm, {
+  'one element': { quick: true, tensors: (make) => rows(make, 1, 1) },
+  'no rows': { tensors: (make) => rows(make, 0, 8) },
+  primes: { quick: true, tensors: (make) => rows(make, 37, 101) },
+  residual: {
+    quick: true,
+    tensors: (make) => ({ ...rows(make, 13, 128), residual: make.normal([13, 128]) }),
+  },
+  'width 1,000': { tensors: (make) => rows(make, 3, 1000) },
+  'rows of zeros': { tensors: (make) => ({ x: make.filled([3, 9], () => 0), weight: make.normal([9]) }) },
+  'eps that matters': {
+    attrs: { eps: 0.5 },
+    tensors: (make) => ({ x: make.normal([5, 64], 0.5), weight: make.normal([64]) }),
+  },
+  outliers: { tensors: (make) => ({ x: make.outliers([9, 100]), weight: make.outliers([100]) }) },
+  'f16 everywhere': {
+    tensors: (make) => ({
+      x: make.half(make.normal([7, 48])),
+      weight: make.half(make.normal([48])),
+      residual: make.half(make.normal([7, 48])),
+    }),
+  },
+  'more rows than one grid dimension': { tensors: (make) => rows(make, 66000, 2) },
+});
+
+export const ropeCases = opCases(rope, {
+  'one pair': { quick: true, tensors: (make) => ({ x: make.normal([1, 1, 1, 2]) }) },
+  'no positions': { tensors: (make) => ({ x: make.normal([2, 0, 3, 4]) }) },
+  halves: { quick: true, tensors: (make) => ({ x: make.normal([2, 7, 3, 10]) }) },
+  interleaved: {
+    quick: true,
+    attrs: { interleaved: true },
+    tensors: (make) => ({ x: make.normal([2, 7, 3, 10]) }),
+  },
+  'sequence 1,000': { tensors: (make) => ({ x: make.normal([1, 1000, 1, 16]) }) },
+  'far offset': {
+    attrs: { offset: 131071, theta: 500000 },
+    tensors: (make) => ({ x: make.normal([1, 5, 2, 64]) }),
+  },
+  'f16 everywhere': { tensors: (make) => ({ x: make.half(make.normal([2, 7, 3, 10])) }) },
+});

@@ -1,0 +1,165 @@
+/** The route plan and the receive plan against their definitions. T tokens, K choices, E experts, S sources. */
+import { at, ceilDiv, range, sum } from '../../core/math.ts';
+import {
+  planScratchWords,
+  prepareReceivePlan,
+  prepareRoutePlan,
+  tileCapacity,
+} from '../../kernels/route-plan.ts';
+import type { Maker } from '../maker.ts';
+import type { Internal, InternalCase } from './internal-case.ts';
+
+const NO_SLOT = 0xffffffff;
+
+interface RouteSizes {
+  readonly tokens: number;
+  readonly topK: number;
+  readonly experts: number;
+  /** False: always histogram, scan and scatter. */
+  readonly allowSmall?: boolean;
+  /** The id of one choice; NO_SLOT when it was dropped. */
+  readonly id?: (make: Maker) => number;
+}
+
+/**
+ * Choices in order of expert, then token, then k, by sorting.
+ * ids [2, 0, 2, 1] of 3 experts, K = 2 -> start [0, 1, 2, 4], slot [2, 0, 3, 1], rowToken [0, 1, 0, 1].
+ */
+export function plannedRoute(ids: Uint32Array, topK: number, experts: number) {
+  const choices = range(ids.length)
+    .filter((i) => at(ids, i) < experts)
+    .sort((a, b) => at(ids, a) - at(ids, b) || a - b);
+  const slot = new Uint32Array(ids.length).fill(NO_SLOT);
+  choices.forEach((choice, row) => (slot[choice] = row));
+  const start = range(experts + 1).map((e) => choices.filter((i) => at(ids, i) < e).length);
+  return { start, slot, rowToken: choices.map((i) => Math.floor(i / topK)) };
+}
+
+function route(make: Maker, sizes: RouteSizes): Internal {
+  const { tokens, topK, experts, allowSmall = true, id = (m) => m.random.integer(experts) } = sizes;
+  const ids = Uint32Array.from({ length: tokens * topK }, () => id(make));
+  const { start, slot, rowToken } = plannedRoute(ids, topK, experts);
+  return {
+    expected: {
+      start: { values: start, shape: [experts + 1] },
+      slot: { values: slot, shape: [tokens, topK] },
+      rowToken: { values: rowToken, shape: [rowToken.length] },
+    },
+    bytes: 4 * (3 * ids.length + experts),
+    prepare: async (space) => {
+      const plan = await prepareRoutePlan(space.gpu, { numExperts: experts, topK, allowSmall });
+      const t = {
+        ids: space.integers('ids', ids),
+        start: space.output('start', [experts + 1], 'u32'),
+        slot: space.output('slot', [tokens, topK], 'u32'),
+        rowToken: space.output('rowToken', [rowToken.length], 'u32'),
+        scratch: space.scratch('scratch', planScratchWords(ids.length, experts)),
+      };
+      return (commands) => plan.record(commands, tokens, t);
+    },
+  };
+}
+
+interface ReceiveSizes {
+  readonly experts: number;
+  readonly first: number;
+  readonly local: number;
+  readonly tileRows: number;
+  /** Rows of each source for each expert of the layer. */
+  readonly counts: readonly (readonly number[])[];
+}
+
+/** Places by (local expert, source), and tiles of at most `tileRows` rows of one expert. */
+export function plannedReceive({ first, local, tileRows, counts }: ReceiveSizes) {
+  const receiveStart: number[] = [];
+  const tiles: number[][] = [];
+  let row = 0;
+  for (const e of range(local)) {
+    const begin = row;
+    for (const source of counts) {
+      receiveStart.push(row);
+      row += at(source, first + e);
+    }
+    for (const i of range(ceilDiv(row - begin, tileRows))) {
+      tiles.push([e, begin + i * tileRows, Math.min(begin + (i + 1) * tileRows, row), 0]);
+    }
+  }
+  return { receiveStart, tiles, rows: row };
+}
+
+function receive(sizes: ReceiveSizes): Internal {
+  const { experts, first, local, tileRows, counts } = sizes;
+  const { receiveStart, tiles, rows } = plannedReceive(sizes);
+  const capacity = tileCapacity(rows, local, tileRows);
+  const [columnGroups, downColumnGroups] = [5, 3];
+  const starts = counts.flatMap((c) => range(experts + 1).map((e) => sum(c.slice(0, e))));
+  const unused = range(capacity - tiles.length).flatMap(() => [0, 0, 0, 0]);
+  const grids = [columnGroups, downColumnGroups].flatMap((x) => [x, tiles.length, 1, rows]);
+  return {
+    expected: {
+      receiveStart: { values: receiveStart, shape: [local, counts.length] },
+      tiles: { values: [...tiles.flat(), ...unused], shape: [capacity, 4] },
+      grids: { values: grids, shape: [2, 4] },
+    },
+    bytes: 4 * (starts.length + receiveStart.length + 4 * capacity),
+    prepare: async (space) => {
+      const plan = await prepareReceivePlan(space.gpu, {
+        numSources: counts.length,
+        numExperts: experts,
+        localExperts: local,
+      });
+      const t = {
+        starts: space.integers('starts', Uint32Array.from(starts)),
+        receiveStart: space.output('receiveStart', [local, counts.length], 'u32'),
+        tiles: space.output('tiles', [capacity, 4], 'u32'),
+        grid: space.output('grids', [2, 4], 'u32'),
+      };
+      const p = { firstExpert: first, tileRows, tileCapacity: capacity, columnGroups, downColumnGroups };
+      return (commands) => plan.record(commands, p, t);
+    },
+  };
+}
+
+const counts = (make: Maker, sources: number, experts: number, most: number): number[][] =>
+  range(sources).map(() => range(experts).map(() => make.random.integer(most + 1)));
+
+export const planCases: Readonly<Record<string, InternalCase>> = {
+  'route plan': (make) => route(make, { tokens: 40, topK: 3, experts: 7 }),
+  'route plan, three dispatches for few choices': (make) =>
+    route(make, { tokens: 40, topK: 3, experts: 7, allowSmall: false }),
+  'route plan, the most that one dispatch takes': (make) =>
+    route(make, { tokens: 256, topK: 2, experts: 16 }),
+  'route plan, one choice more': (make) => route(make, { tokens: 513, topK: 1, experts: 16 }),
+  'route plan, 300 experts': (make) => route(make, { tokens: 701, topK: 2, experts: 300 }),
+  'route plan, one expert': (make) => route(make, { tokens: 300, topK: 1, experts: 1, allowSmall: false }),
+  'route plan, all to the last expert': (make) =>
+    route(make, { tokens: 600, topK: 1, experts: 9, id: () => 8 }),
+  'route plan, dropped choices': (make) =>
+    route(make, {
+      ...{ tokens: 50, topK: 2, experts: 6 },
+      id: (m) => (m.random.integer(4) === 0 ? NO_SLOT : m.random.integer(6)),
+    }),
+  'route plan, dropped choices, three dispatches': (make) =>
+    route(make, {
+      ...{ tokens: 400, topK: 2, experts: 6 },
+      id: (m) => (m.random.integer(4) === 0 ? NO_SLOT : m.random.integer(6)),
+    }),
+  'route plan, no tokens': (make) => route(make, { tokens: 0, topK: 2, experts: 5 }),
+  'receive plan, the example in its shader': () =>
+    receive({
+      experts: 2,
+      first: 0,
+      local: 2,
+      tileRows: 4,
+      counts: [
+        [1, 2],
+        [3, 0],
+      ],
+    }),
+  'receive plan, part of the experts': (make) =>
+    receive({ experts: 10, first: 4, local: 3, tileRows: 4, counts: counts(make, 3, 10, 9) }),
+  'receive plan, no rows': () =>
+    receive({ experts: 4, first: 2, local: 2, tileRows: 8, counts: [[3, 0, 0, 0]] }),
+  'receive plan, 300 experts': (make) =>
+    receive({ experts: 300, first: 0, local: 300, tileRows: 16, counts: counts(make, 2, 300, 20) }),
+};

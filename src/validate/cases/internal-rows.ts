@@ -1,0 +1,210 @@
+/** Gather, combine, add, the append to the KV cache and the fused router, on numbers that f32 holds exactly. */
+import { at, range } from '../../core/math.ts';
+import { prepareRouter } from '../../kernels/gating.ts';
+import { prepareRopeAppend } from '../../kernels/rope.ts';
+import { prepareAdd, prepareCombine, prepareGatherRows } from '../../kernels/rows.ts';
+import { budgetOf, scoreRoundings } from '../../ops/budgets.ts';
+import { gateTopK } from '../../reference/gate.ts';
+import { matmul } from '../../reference/matmul.ts';
+import { toF32, toF64 } from '../../tensor/tensor.ts';
+import type { Maker } from '../maker.ts';
+import type { Internal, InternalCase } from './internal-case.ts';
+
+const NO_SLOT = 0xffffffff;
+const NAN_BITS = 0x7fc00000;
+
+/** Bits, so that the NaN of an index outside of the source is compared too. */
+function gather(
+  make: Maker,
+  rows: number,
+  width: number,
+  source: number,
+  outside: number,
+  half = false,
+): Internal {
+  const whole = make.whole([source, width], 2000);
+  const x = half ? make.half(whole) : whole;
+  const index = Uint32Array.from({ length: rows }, (_, r) =>
+    r % 7 === 3 && outside > 0 ? source - 1 + outside : make.random.integer(source),
+  );
+  const values = toF32(x);
+  const wanted = new Uint32Array(rows * width);
+  index.forEach((from, r) => {
+    const row = from < source ? values.slice(from * width, (from + 1) * width) : undefined;
+    wanted.set(row ? new Uint32Array(row.buffer) : new Uint32Array(width).fill(NAN_BITS), r * width);
+  });
+  return {
+    expected: { y: { values: wanted, shape: [rows, width] } },
+    bytes: 8 * rows * width + 4 * rows,
+    prepare: async (space) => {
+      const kernel = await prepareGatherRows(space.gpu, { width, dtype: half ? 'f16' : 'f32' });
+      const t = {
+        x: space.weight('x', x),
+        index: space.integers('index', index),
+        y: space.output('y', [rows, width], 'u32'),
+      };
+      return (commands) => kernel.record(commands, { numRows: rows, numSource: source }, t);
+    },
+  };
+}
+
+/** Scores are powers of two and rows whole numbers: every order of summation gives the same sum. */
+function combine(make: Maker, tokens: number, topK: number, width: number, withResidual: boolean): Internal {
+  const numRows = tokens * topK;
+  const expertOut = make.whole([numRows, width], 500);
+  const residual = make.whole([tokens, width], 500);
+  const scores = make.filled([tokens, topK], () => 2 ** -make.random.integer(4));
+  const order = range(numRows).sort((a, b) => ((a * 7) % numRows) - ((b * 7) % numRows));
+  const slot = Uint32Array.from(order, (row) => (make.random.integer(5) === 0 ? NO_SLOT : row));
+  const wanted = new Float64Array(tokens * width);
+  for (let i = 0; i < wanted.length; i++) {
+    const [t, d] = [Math.floor(i / width), i % width];
+    let total = withResidual ? at(residual.data, i) : 0;
+    for (let c = t * topK; c < (t + 1) * topK; c++) {
+      if (at(slot, c) !== NO_SLOT) total += at(scores.data, c) * at(expertOut.data, at(slot, c) * width + d);
+    }
+    wanted[i] = total;
+  }
+  return {
+    expected: { y: { values: wanted, shape: [tokens, width] } },
+    bytes: 4 * width * (numRows + tokens),
+    prepare: async (space) => {
+      const kernel = await prepareCombine(space.gpu, { width, topK, residual: withResidual });
+      const t = {
+        expertOut: space.activation('expert out', expertOut),
+        slot: space.integers('slot', slot),
+        scores: space.activation('scores', scores),
+        ...(withResidual && { residual: space.activation('residual', residual) }),
+        y: space.output('y', [tokens, width], 'f32'),
+      };
+      return (commands) => kernel.record(commands, tokens, t);
+    },
+  };
+}
+
+function add(make: Maker, count: number): Internal {
+  const [a, b] = [make.normal([count]), make.normal([count])];
+  const wanted = toF32(a).map((value, i) => value + at(b.data, i));
+  return {
+    expected: { y: { values: wanted, shape: [count] } },
+    bytes: 12 * count,
+    prepare: async (space) => {
+      const kernel = await prepareAdd(space.gpu);
+      const t = {
+        a: space.activation('a', a),
+        b: space.activation('b', b),
+        y: space.output('y', [count], 'f32'),
+      };
+      return (commands) => kernel.record(commands, count, t);
+    },
+  };
+}
+
+/** Quarter turns of whole numbers are exact. The rows of the cache are taken in another order than the tokens. */
+function append(make: Maker, rows: number, heads: number, kvHeads: number, dim: number): Internal {
+  const half = dim / 2;
+  const all = heads + 2 * kvHeads;
+  const qkv = make.whole([rows, all, dim], 1000);
+  const quarters = range(rows * half).map(() => make.random.integer(4));
+  const table = make.filled([rows, half, 2], (i) =>
+    at(i % 2 === 0 ? [1, 0, -1, 0] : [0, 1, 0, -1], at(quarters, i >> 1)),
+  );
+  const place = Uint32Array.from({ length: 2 * rows }, (_, i) =>
+    i % 2 === 0 ? (5 * (i >> 1) + 1) % rows : rows - 1 - (i >> 1),
+  );
+  const wanted = {
+    q: new Float64Array(rows * heads * dim),
+    k: new Float64Array(rows * kvHeads * dim),
+    v: new Float64Array(rows * kvHeads * dim),
+  };
+  for (let i = 0; i < qkv.data.length; i++) {
+    const [t, h, d] = [Math.floor(i / (all * dim)), Math.floor(i / dim) % all, i % dim];
+    const turn = (at(place, 2 * t) * half + (d % half)) * 2;
+    const sign = d < half ? -1 : 1;
+    const turned =
+      at(qkv.data, i) * at(table.data, turn) +
+      sign * at(qkv.data, i - sign * half) * at(table.data, turn + 1);
+    const row = at(place, 2 * t + 1);
+    if (h < heads) wanted.q[(t * heads + h) * dim + d] = turned;
+    else if (h < heads + kvHeads) wanted.k[(row * kvHeads + h - heads) * dim + d] = turned;
+    else wanted.v[(row * kvHeads + h - heads - kvHeads) * dim + d] = at(qkv.data, i);
+  }
+  return {
+    expected: {
+      q: { values: wanted.q, shape: [rows, heads, dim] },
+      k: { values: wanted.k, shape: [rows, kvHeads, dim] },
+      v: { values: wanted.v, shape: [rows, kvHeads, dim] },
+    },
+    bytes: 8 * qkv.data.length,
+    prepare: async (space) => {
+      const kernel = await prepareRopeAppend(space.gpu, {
+        numHeads: heads,
+        numKvHeads: kvHeads,
+        headDim: dim,
+      });
+      const t = {
+        qkv: space.activation('qkv', qkv),
+        table: space.activation('table', table),
+        place: space.integers('place', place),
+        q: space.output('q', [rows, heads, dim], 'f32'),
+        kCache: space.output('k', [rows, kvHeads, dim], 'f32'),
+        vCache: space.output('v', [rows, kvHeads, dim], 'f32'),
+      };
+      return (commands) => kernel.record(commands, rows, t);
+    },
+  };
+}
+
+/** Logits of whole numbers are exact, so the choice is too; their scores have the budget of `gate-topk`. */
+function router(
+  make: Maker,
+  tokens: number,
+  dim: number,
+  experts: number,
+  topK: number,
+  half = false,
+): Internal {
+  const x = make.whole([tokens, dim], 2);
+  const whole = make.whole([experts, dim], 2);
+  const gate = half ? make.half(whole) : whole;
+  const shape = { numExperts: experts, topK, score: 'softmax', renormalize: true } as const;
+  const logits_TE = matmul(toF64(x), toF64(gate), { m: tokens, n: experts, k: dim });
+  const { ids_TK, scores_TK } = gateTopK({ ...shape, logits_TE });
+  const roundings = scoreRoundings({ ...shape, logits_TE, ids_TK });
+  return {
+    expected: {
+      ids: { values: ids_TK, shape: [tokens, topK] },
+      scores: {
+        values: scores_TK,
+        shape: [tokens, topK],
+        budget: budgetOf(scores_TK, (i) => at(roundings, i)),
+      },
+    },
+    bytes: 4 * (x.data.length + tokens * topK * 2) + gate.data.byteLength,
+    prepare: async (space) => {
+      const weightDtype = half ? 'f16' : 'f32';
+      const kernel = await prepareRouter(space.gpu, { ...shape, modelDim: dim, weightDtype });
+      const t = {
+        x: space.activation('x', x),
+        gate: space.weight('gate', gate),
+        ids: space.output('ids', [tokens, topK], 'u32'),
+        scores: space.output('scores', [tokens, topK], 'f32'),
+      };
+      return (commands) => kernel.record(commands, tokens, t);
+    },
+  };
+}
+
+export const rowCases: Readonly<Record<string, InternalCase>> = {
+  'gather rows': (make) => gather(make, 50, 33, 20, 0),
+  'gather rows, indices outside': (make) => gather(make, 30, 5, 9, 1),
+  'gather rows, f16 of odd width': (make) => gather(make, 31, 13, 11, 0, true),
+  'gather rows, more than one grid dimension': (make) => gather(make, 66000, 1, 300, 0),
+  'combine, dropped choices': (make) => combine(make, 23, 3, 70, false),
+  'combine with residual': (make) => combine(make, 23, 2, 70, true),
+  add: (make) => add(make, 1001),
+  'append to the cache': (make) => append(make, 11, 4, 4, 8),
+  'append to the cache, grouped queries': (make) => append(make, 7, 6, 2, 10),
+  'router with its top-k': (make) => router(make, 13, 40, 6, 2),
+  'router with its top-k, f16 and wide rows': (make) => router(make, 9, 301, 70, 4, true),
+};

@@ -1,0 +1,137 @@
+/** Cases of `moe`. */
+import { moe } from '../../ops/moe.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { type OpCase, opCases } from '../kernel-case.ts';
+import type { Maker } from '../maker.ts';
+
+interface Sizes {
+  readonly tokens: number;
+  readonly dim: number;
+  readonly experts: number;
+  readonly width: number;
+}
+
+interface Choice {
+  readonly gated?: boolean;
+  readonly biases?: readonly ('b1' | 'b2' | 'b3')[];
+  readonly logits?: (make: Maker, sizes: Sizes) => Tensor;
+  readonly x?: (make: Maker, shape: readonly number[]) => Tensor;
+}
+
+const SMALL: Sizes = { tokens: 21, dim: 16, experts: 5, width: 24 };
+const PRIMES: Sizes = { tokens: 37, dim: 13, experts: 7, width: 11 };
+
+function layer(make: Maker, sizes: Sizes, choice: Choice = {}): Record<string, Tensor> {
+  const { tokens, dim, experts, width } = sizes;
+  const { gated = true, biases = [], logits, x } = choice;
+  const shapes = { b1: [experts, width], b2: [experts, dim], b3: [experts, width] };
+  return {
+    x: x?.(make, [tokens, dim]) ?? make.normal([tokens, dim]),
+    logits: logits?.(make, sizes) ?? make.normal([tokens, experts]),
+    w1: make.weight([experts, width, dim]),
+    ...(gated && { w3: make.weight([experts, width, dim]) }),
+    w2: make.weight([experts, dim, width]),
+    ...Object.fromEntries(biases.map((name) => [name, make.normal(shapes[name])])),
+  };
+}
+
+const halves = (
+  make: Maker,
+  tensors: Record<string, Tensor>,
+  names: readonly string[],
+): Record<string, Tensor> =>
+  Object.fromEntries(Object.entries(tensors).map(([n, t]) => [n, names.includes(n) ? make.half(t) : t]));
+
+/** Normal logits, but those of the named experts are out of reach. */
+const without =
+  (...empty: number[]) =>
+  (make: Maker, { tokens, experts }: Sizes): Tensor =>
+    make.filled([tokens, experts], (i) => make.random.normal() - (empty.includes(i % experts) ? 30 : 0));
+
+const activations: Record<string, OpCase> = Object.fromEntries(
+  (['silu', 'gelu', 'relu', 'identity'] as const).flatMap((activation) =>
+    [true, false].map((gated) => [
+      `${activation}, ${gated ? 'gated' : 'not gated'}`,
+      { attrs: { k: 2, activation }, tensors: (make: Maker) => layer(make, SMALL, { gated }) },
+    ]),
+  ),
+);
+
+export const moeCases = opCases(moe, {
+  'one token': {
+    quick: true,
+    attrs: { k: 2 },
+    tensors: (make) => layer(make, { ...SMALL, tokens: 1 }),
+  },
+  'no tokens': { attrs: { k: 2 }, tensors: (make) => layer(make, { ...SMALL, tokens: 0 }) },
+  primes: { quick: true, attrs: { k: 3 }, tensors: (make) => layer(make, PRIMES) },
+  'widths of two kinds': { attrs: { k: 2 }, tensors: (make) => layer(make, { ...SMALL, width: 13 }) },
+  'an empty expert': {
+    quick: true,
+    attrs: { k: 2 },
+    tensors: (make) => layer(make, SMALL, { logits: without(0, 3) }),
+  },
+  'all tokens to one expert': {
+    attrs: { k: 1 },
+    tensors: (make) => layer(make, { ...SMALL, tokens: 70 }, { logits: without(0, 1, 3, 4) }),
+  },
+  'k = E': { attrs: { k: 5 }, tensors: (make) => layer(make, SMALL) },
+  'E = 1': { attrs: { k: 1 }, tensors: (make) => layer(make, { ...SMALL, experts: 1 }) },
+  'E = 256': {
+    attrs: { k: 4 },
+    tensors: (make) => layer(make, { tokens: 9, dim: 8, experts: 256, width: 8 }),
+  },
+  'width 1': { attrs: { k: 2 }, tensors: (make) => layer(make, { tokens: 3, dim: 1, experts: 3, width: 1 }) },
+  ...activations,
+  'swiglu_oai, clamped': {
+    attrs: { k: 2, activation: 'swiglu_oai', limit: 0.75, alpha: 1.5, beta: 0.5 },
+    tensors: (make) => layer(make, SMALL, { biases: ['b1', 'b2', 'b3'] }),
+  },
+  'all biases': {
+    quick: true,
+    attrs: { k: 2 },
+    tensors: (make) => layer(make, SMALL, { biases: ['b1', 'b2', 'b3'] }),
+  },
+  'bias of the up projection alone': {
+    attrs: { k: 2 },
+    tensors: (make) => layer(make, SMALL, { biases: ['b3'] }),
+  },
+  'biases, not gated': {
+    attrs: { k: 2 },
+    tensors: (make) => layer(make, SMALL, { gated: false, biases: ['b1', 'b2'] }),
+  },
+  'sigmoid, not renormalized': {
+    attrs: { k: 2, score: 'sigmoid', renormalize: false },
+    tensors: (make) => layer(make, SMALL),
+  },
+  'f16 weights': {
+    quick: true,
+    attrs: { k: 2 },
+    tensors: (make) => halves(make, layer(make, SMALL), ['w1', 'w2', 'w3']),
+  },
+  'f16 weights, odd widths': {
+    attrs: { k: 3 },
+    tensors: (make) => halves(make, layer(make, PRIMES), ['w1', 'w2', 'w3']),
+  },
+  'f16 everywhere': {
+    attrs: { k: 2 },
+    tensors: (make) => halves(make, layer(make, SMALL), ['x', 'logits', 'w1', 'w2', 'w3']),
+  },
+  'f16 gate, f32 up': { attrs: { k: 2 }, tensors: (make) => halves(make, layer(make, SMALL), ['w1']) },
+  outliers: {
+    attrs: { k: 2 },
+    tensors: (make) => layer(make, SMALL, { x: (m, shape) => m.outliers(shape) }),
+  },
+  'large logits': {
+    attrs: { k: 3, renormalize: false },
+    tensors: (make) => layer(make, SMALL, { logits: (m, s) => m.normal([s.tokens, s.experts], 30) }),
+  },
+  'equal logits': {
+    attrs: { k: 2 },
+    tensors: (make) => layer(make, SMALL, { logits: (m, s) => m.filled([s.tokens, s.experts], () => -1) }),
+  },
+  '1,000 tokens': {
+    attrs: { k: 2 },
+    tensors: (make) => layer(make, { tokens: 1000, dim: 16, experts: 8, width: 24 }),
+  },
+});

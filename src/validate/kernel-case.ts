@@ -1,0 +1,55 @@
+/**
+ * A kernel case: seeded inputs, every variant that can compute it, the float64 truth with its budget, and its cost.
+ * One object serves the check and the bench, so nothing is timed on inputs that were not checked.
+ */
+import type { Gpu } from '../gpu/gpu.ts';
+import { inputsOf } from '../ops/ops.ts';
+import type { AttrValue, Cost, Expected, Op, OpInputs, PreparedOp } from '../ops/op.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { type Maker, maker } from './maker.ts';
+
+export interface KernelCase {
+  /** An op's name, or `internal` for kernels that no op exposes alone. */
+  readonly family: string;
+  readonly name: string;
+  /** In the subset that runs within seconds. */
+  readonly quick: boolean;
+  /** Present when the case is an op's. */
+  readonly op?: Op;
+  readonly inputs?: () => OpInputs;
+  /** Variants that can run here; never empty. */
+  variants(gpu: Gpu): string[];
+  prepare(gpu: Gpu, variant?: string): Promise<PreparedOp>;
+  reference(): ReadonlyMap<string, Expected>;
+  cost(): Cost;
+}
+
+export interface OpCase {
+  readonly tensors: (make: Maker) => Readonly<Record<string, Tensor>>;
+  readonly attrs?: Readonly<Record<string, AttrValue>>;
+  readonly quick?: boolean;
+}
+
+/** The cases of one op by name. Each has a seed of its own, from its name. */
+export function opCases(op: Op, cases: Readonly<Record<string, OpCase>>): KernelCase[] {
+  return Object.entries(cases).map(([name, { tensors, attrs, quick = false }]) => {
+    const inputs = once(() => inputsOf(op, tensors(maker(`${op.name}/${name}`)), attrs));
+    return {
+      family: op.name,
+      name,
+      quick,
+      op,
+      inputs,
+      variants: (gpu) => op.able(gpu, inputs()),
+      prepare: (gpu, variant) => op.prepare(gpu, inputs(), variant),
+      reference: once(() => op.reference(inputs())),
+      cost: () => op.cost(inputs()),
+    };
+  });
+}
+
+/** A value that is made at the first call and kept. */
+export function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
