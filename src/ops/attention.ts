@@ -81,9 +81,10 @@ export const attention = defineOp({
   reference: (inputs, size) => {
     const input = { ...size, ...floats(inputs) };
     if (size.batch * size.numQueries === 0) return new Map([['o', empty(inputs)]]);
-    const budget = budgetOf(attentionMagnitude(input), attentionRoundings(size), outputDtype(inputs));
-    const shape = tensorOf(inputs, 'q').shape;
-    return new Map([['o', { values: referenceAttention(input), shape, budget }]]);
+    const values = referenceAttention(input);
+    const magnitude = attentionMagnitude(input);
+    const budget = budgetOf(magnitude, attentionRoundings(size), outputDtype(inputs), values);
+    return new Map([['o', { values, shape: tensorOf(inputs, 'q').shape, budget }]]);
   },
   cost: (inputs, size) => ({
     flops: 4 * size.batch * size.numHeads * size.headDim * pairs(size),
@@ -107,7 +108,7 @@ const empty = (inputs: OpInputs) => ({
  * A key costs at most a product and a sum, and with tiles of 4 keys two roundings of the running rescale and its
  * share of an exponential; a score has Dh terms and the scale.
  */
-export function attentionRoundings({ headDim, numKeys }: AttentionSize): number {
+function attentionRoundings({ headDim, numKeys }: AttentionSize): number {
   return headDim + 4 * numKeys + 2 + 12 + DIVISION;
 }
 

@@ -20,17 +20,21 @@ export const GELU = Math.ceil(0.5e-5 / 2 ** -24);
 const UNDERFLOW = 2 ** -120;
 const HALF = { unit: 2 ** -11, least: 2 ** -25 };
 
-/** gamma(roundings) times what the error scales with, per element; f16 outputs are rounded once more. */
+/**
+ * gamma(roundings) times what the error scales with, per element. Outputs in f16 are rounded once more, by a share of
+ * their value, which `values` gives where it is smaller than the magnitude.
+ */
 export function budgetOf(
   magnitude: Float64Array,
   roundings: number | ((index: number) => number),
   dtype: 'f32' | 'f16' = 'f32',
+  values = magnitude,
 ): Budget {
   const of = typeof roundings === 'number' ? () => roundings : roundings;
   return {
     perElement: magnitude.map((size, i) => {
       const error = gamma(of(i)) * Math.abs(size) + UNDERFLOW;
-      return dtype === 'f32' ? error : error + HALF.unit * (Math.abs(size) + error) + HALF.least;
+      return dtype === 'f32' ? error : error + HALF.unit * (Math.abs(at(values, i)) + error) + HALF.least;
     }),
   };
 }

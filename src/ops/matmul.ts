@@ -53,8 +53,9 @@ export const matmul = defineOp({
   reference: (inputs, { numRows, numCols, depth }) => {
     const [a, b] = [toF64(tensorOf(inputs, 'a')), toF64(tensorOf(inputs, 'b'))];
     const size = { m: numRows, n: numCols, k: depth };
-    const budget = budgetOf(matmulMagnitude(a, b, size), depth, outputDtype(inputs));
-    return new Map([['c', { values: referenceMatmul(a, b, size), shape: [numRows, numCols], budget }]]);
+    const values = referenceMatmul(a, b, size);
+    const budget = budgetOf(matmulMagnitude(a, b, size), depth, outputDtype(inputs), values);
+    return new Map([['c', { values, shape: [numRows, numCols], budget }]]);
   },
   cost: (inputs, { numRows, numCols, depth }) => ({
     flops: 2 * numRows * numCols * depth,

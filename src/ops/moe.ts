@@ -95,6 +95,7 @@ export const moe = defineOp({
       moeMagnitude(input),
       (i) => ofExpert + at(worst_T, Math.floor(i / modelDim)),
       outputDtype(inputs),
+      y_TD,
     );
     return new Map([['y', { values: y_TD, shape: [size.numTokens, modelDim], budget }]]);
   },

@@ -104,7 +104,7 @@ export const rope = defineOp({
     const turned = turn(x, size);
     // Of a pair, each product is at most the pair's length: two roundings of the table, products, and a sum.
     const magnitude = x.map((_, i) => pairLength(x, i, size));
-    const budget = budgetOf(magnitude, 2 * 3, outputDtype(inputs));
+    const budget = budgetOf(magnitude, 2 * 3, outputDtype(inputs), turned);
     return new Map([['y', { values: turned, shape: tensorOf(inputs, 'x').shape, budget }]]);
   },
   cost: (inputs, size) => {

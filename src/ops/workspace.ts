@@ -132,8 +132,12 @@ export function outputDtype(inputs: OpInputs): 'f32' | 'f16' {
   return floats.length > 0 && floats.every((t) => t.dtype === 'f16') ? 'f16' : 'f32';
 }
 
-/** FLOP of one dispatch that end within seconds: software adapters reach 1 to 30 GFLOP/s. */
+/**
+ * What one dispatch may be given to end within seconds: software adapters reach 1 to 30 GFLOP/s, and up to 0.6 ms go
+ * by per workgroup with barriers, of which some kernels have one per row.
+ */
 const MOST_FLOPS = { software: 2e9, gpu: 1e12 };
+const MOST_ROWS = { software: 4096, gpu: Infinity };
 /** Views of whole blocks of this many rows are aligned whatever the row's width: 64 * 4 bytes = 256. */
 const ROW_BLOCK = 64;
 
@@ -147,8 +151,9 @@ export interface Rows {
  * Runs are whole blocks of 64 rows, so that their views are aligned.
  */
 export function rowRuns(gpu: Gpu, numRows: number, flopsPerRow: number, most = Infinity): Rows[] {
-  const budget = gpu.facts.kind === 'gpu' ? MOST_FLOPS.gpu : MOST_FLOPS.software;
-  const wanted = Math.min(most, numRows, Math.floor(budget / Math.max(1, flopsPerRow)));
+  const kind = gpu.facts.kind === 'gpu' ? 'gpu' : 'software';
+  const byFlops = Math.floor(MOST_FLOPS[kind] / Math.max(1, flopsPerRow));
+  const wanted = Math.min(most, numRows, MOST_ROWS[kind], byFlops);
   const length = Math.max(ROW_BLOCK, roundUp(wanted + 1, ROW_BLOCK) - ROW_BLOCK);
   if (numRows <= wanted) return numRows === 0 ? [] : [{ first: 0, count: numRows }];
   const runs: Rows[] = [];
