@@ -4,7 +4,10 @@ import type { CompiledKernel } from './pipeline-cache.ts';
 
 export class BindGroupCache {
   readonly #device: GPUDevice;
-  readonly #groups = new Map<string, GPUBindGroup>();
+  readonly #groups = new Map<
+    string,
+    { readonly group: GPUBindGroup; readonly bufferIds: readonly number[] }
+  >();
   readonly #keysOfBuffer = new Map<number, Set<string>>();
 
   constructor(device: GPUDevice) {
@@ -18,9 +21,9 @@ export class BindGroupCache {
   get(kernel: CompiledKernel, views: readonly BufferView[]): GPUBindGroup {
     let key = kernel.layoutKey;
     for (const v of views) key += `|${v.buffer.id}:${v.byteOffset}:${v.byteLength}`;
-    let group = this.#groups.get(key);
-    if (group === undefined) {
-      group = this.#device.createBindGroup({
+    let entry = this.#groups.get(key);
+    if (entry === undefined) {
+      const group = this.#device.createBindGroup({
         label: kernel.name,
         layout: kernel.storageLayout,
         entries: views.map((v, binding) => ({
@@ -28,15 +31,21 @@ export class BindGroupCache {
           resource: { buffer: v.buffer.handle, offset: v.byteOffset, size: v.byteLength },
         })),
       });
-      this.#groups.set(key, group);
-      for (const v of views) this.#remember(v.buffer.id, key);
+      entry = { group, bufferIds: views.map((v) => v.buffer.id) };
+      this.#groups.set(key, entry);
+      for (const id of entry.bufferIds) this.#remember(id, key);
     }
-    return group;
+    return entry.group;
   }
 
-  /** Drops every group that binds a destroyed buffer. */
+  /** Drops every group that binds a destroyed buffer, also from the keys of the buffers that live on. */
   forget(bufferId: number): void {
-    for (const key of this.#keysOfBuffer.get(bufferId) ?? []) this.#groups.delete(key);
+    for (const key of this.#keysOfBuffer.get(bufferId) ?? []) {
+      for (const id of this.#groups.get(key)?.bufferIds ?? []) {
+        if (id !== bufferId) this.#keysOfBuffer.get(id)?.delete(key);
+      }
+      this.#groups.delete(key);
+    }
     this.#keysOfBuffer.delete(bufferId);
   }
 

@@ -49,7 +49,8 @@ export class ParamArena {
     chunk.used += 1;
     for (let i = 0; i < shader.params.length; i++) {
       const field = at(shader.params, i);
-      const value = params[field.name] ?? NaN;
+      const value = params[field.name];
+      invariant(value !== undefined, () => `parameter ${field.name} was not given`);
       const offset = base + field.byteOffset;
       if (field.type === 'f32') {
         chunk.view.setFloat32(offset, value, true);

@@ -12,7 +12,7 @@ import { runCase } from './run-case.ts';
 export interface Saboteur {
   /** The fault, in words. */
   readonly name: string;
-  /** Path of the shader below `shaders/`. */
+  /** Path of the shader below `shaders/`, without its ending: only the kernel that owns a shader names its file. */
   readonly shader: string;
   /** Part of the shader's text, found once, and what takes its place. */
   readonly find: string;
@@ -24,7 +24,7 @@ export interface Saboteur {
 }
 
 const gemm = {
-  shader: 'gemm/plain.wgsl',
+  shader: 'gemm/plain',
   family: 'matmul',
   caseName: 'primes',
   variant: 'plain',
@@ -59,91 +59,91 @@ export const saboteurs: readonly Saboteur[] = [
   },
   {
     name: 'permutes rows off by one',
-    shader: 'routing/plan-small.wgsl',
+    shader: 'routing/plan-small',
     find: 'rowToken_R[slot] = i / params.topK;',
     replace: 'rowToken_R[slot] = (i + 1u) / params.topK;',
     ...{ family: 'moe', caseName: 'primes', variant: 'plain' },
   },
   {
     name: 'permutes a block off by one',
-    shader: 'routing/scatter.wgsl',
+    shader: 'routing/scatter',
     find: 'rowToken_R[slot] = (first + i) / params.topK;',
     replace: 'rowToken_R[slot] = (first + i + 1u) / params.topK;',
     ...{ family: 'moe', caseName: '1,000 tokens', variant: 'plain' },
   },
   {
     name: 'never lists the last tile',
-    shader: 'routing/receive-plan.wgsl',
+    shader: 'routing/receive-plan',
     find: 'numTiles += (count + params.tileRows - 1u) / params.tileRows;',
     replace: 'numTiles += count / params.tileRows;',
     ...{ family: 'moe', caseName: 'primes', variant: 'plain' },
   },
   {
     name: 'multiplies with the next expert',
-    shader: 'experts/plain.wgsl',
+    shader: 'experts/plain',
     find: 'let rowW = (tile.x * params.numCols + n) * params.depth;',
     replace: 'let rowW = ((tile.x ^ 1u) * params.numCols + n) * params.depth;',
     ...{ family: 'moe', caseName: 'all biases', variant: 'plain' },
   },
   {
     name: 'forgets the bias',
-    shader: 'experts/plain.wgsl',
+    shader: 'experts/plain',
     find: 'epilogue(gate + biasGate, up + biasUp)',
     replace: 'epilogue(gate + 0.0 * biasGate, up + biasUp)',
     ...{ family: 'moe', caseName: 'all biases', variant: 'plain' },
   },
   {
     name: 'ignores the scores',
-    shader: 'routing/combine.wgsl',
+    shader: 'routing/combine',
     find: 'scores_TK[t * params.topK + k] * expertOut_RD',
     replace: 'min(scores_TK[t * params.topK + k], 0.5) * expertOut_RD',
     ...{ family: 'moe', caseName: 'primes', variant: 'plain' },
   },
   {
     name: 'gives ties to the higher expert',
-    shader: 'gating/topk-thread.wgsl',
+    shader: 'gating/topk-thread',
     find: 'v > best)',
     replace: 'v >= best)',
     ...{ family: 'gate-topk', caseName: 'equal logits', variant: 'thread' },
   },
   {
     name: 'normalises over the chosen only',
-    shader: 'gating/topk-thread.wgsl',
+    shader: 'gating/topk-thread',
     find: 'if (params.renormalize == 1u)',
     replace: 'if (params.renormalize <= 1u)',
     ...{ family: 'gate-topk', caseName: 'primes', variant: 'thread' },
   },
   {
     name: 'sees one key too many',
-    shader: 'attention/plain.wgsl',
+    shader: 'attention/plain',
     find: 'numKeys = sequence.z - sequence.y + i + 1u;',
     replace: 'numKeys = min(sequence.z, sequence.z - sequence.y + i + 2u);',
     ...{ family: 'attention', caseName: 'primes', variant: 'plain' },
   },
   {
     name: 'reads the first key/value head for all',
-    shader: 'attention/decode.wgsl',
+    shader: 'attention/decode',
     find: 'let kvHead = h / (params.numHeads / params.numKvHeads);',
     replace: 'let kvHead = 0u * h;',
     ...{ family: 'attention', caseName: 'decode with a cache', variant: 'decode' },
   },
   {
     name: 'leaves out the last rank',
-    shader: 'collectives/all-reduce.wgsl',
+    shader: 'collectives/all-reduce',
     find: 'm < own.y',
     replace: 'm + 1u < own.y',
     ...{ family: 'tp-attention', caseName: 'two ranks', variant: 'plain' },
   },
   {
     name: 'turns the wrong way',
-    shader: 'attention/rope.wgsl',
+    shader: 'attention/rope',
     find: 'a * turn.x - b * turn.y',
     replace: 'a * turn.x + b * turn.y',
     ...{ family: 'rope', caseName: 'halves', variant: 'default' },
   },
   {
     name: 'divides by one column too many',
-    shader: 'norm/rms-norm.wgsl',
+    shader: 'norm/rms-norm',
     find: 'f32(params.width)',
     replace: 'f32(params.width + 1u)',
     ...{ family: 'rms-norm', caseName: 'primes', variant: 'default' },
@@ -152,19 +152,15 @@ export const saboteurs: readonly Saboteur[] = [
 
 /** The platform with the saboteur's text in place of its shader. */
 export function sabotaged(platform: Platform, saboteur: Saboteur): Platform {
-  const source = platform.shaderSource(saboteur.shader);
+  const file = `${saboteur.shader}.wgsl`;
+  const source = platform.shaderSource(file);
   const places = source.split(saboteur.find).length - 1;
-  invariant(
-    places === 1,
-    () => `${saboteur.shader} has "${saboteur.find}" ${places} times; a saboteur needs it once`,
-  );
+  invariant(places === 1, () => `${file} has "${saboteur.find}" ${places} times; a saboteur needs it once`);
   return {
     name: platform.name,
     openAdapter: (choice) => platform.openAdapter(choice),
     shaderSource: (path) =>
-      path === saboteur.shader
-        ? source.replace(saboteur.find, () => saboteur.replace)
-        : platform.shaderSource(path),
+      path === file ? source.replace(saboteur.find, () => saboteur.replace) : platform.shaderSource(path),
     shaderPaths: () => platform.shaderPaths(),
     readFile: (path) => platform.readFile(path),
     now: () => platform.now(),
