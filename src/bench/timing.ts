@@ -28,7 +28,13 @@ export interface Failed {
   readonly reason: string;
 }
 
-export type Timing = Measured | TooFine | Failed;
+/** Not tried, and why: the time was up, or a check before it failed. */
+export interface Skipped {
+  readonly state: 'skipped';
+  readonly reason: string;
+}
+
+export type Timing = Measured | TooFine | Failed | Skipped;
 
 /** '12.3 us', or the state when there is no measured time. */
 export function formatTiming(timing: Timing): string {

@@ -1,2 +1,102 @@
+/** `moebius bench`: check everything, time what is right, and leave one result file. */
+import { join } from 'node:path';
 import type { Command } from 'commander';
-export function addBench(program: Command): Command { return program.command('bench'); }
+import { readKnownAnswers } from '../bench/known-answers.ts';
+import type { BenchResult } from '../bench/result.ts';
+import { requirePass, runBench } from '../bench/run.ts';
+import type { Progress } from '../bench/progress.ts';
+import { formatNs } from '../core/units.ts';
+import { planLayout } from '../layout/layout.ts';
+import { CARD_LAYOUT, formatLayout, parseLayout } from '../layout/spec.ts';
+import { renderBench } from '../report/bench.ts';
+import { checkOutput, makeFolder, writeWhole } from './files.ts';
+import { loadModel, TINY_MOE } from './model.ts';
+import { atLeast, type GlobalOptions } from './options.ts';
+import { printJson, printLines, stdoutStyle } from './output.ts';
+import { commitHere, versionsHere } from './package.ts';
+import { cliProgress } from './progress.ts';
+import { platformHere, withGpu } from './session.ts';
+
+/** What a run aims at; checks are never cut short. */
+const SECONDS = { quick: 40, full: 150 } as const;
+const RESULTS = 'results';
+
+export interface BenchOptions {
+  readonly adapter?: string;
+  readonly quick?: boolean;
+  /** The reference deployment's when absent. */
+  readonly layout?: string;
+  /** Time to aim at: timings take what the checks leave. */
+  readonly seconds?: number;
+  readonly progress?: Progress;
+}
+
+/** The result passes or not: see its `pass`. @throws ConfigError when the bench cannot be run. */
+export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
+  const { adapter = 'auto', quick = false, progress } = options;
+  const layout = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
+  const model = await loadModel(TINY_MOE);
+  planLayout(layout, model.config);
+  const { readFile } = platformHere();
+  const answers = await readKnownAnswers(TINY_MOE, readFile);
+  const checkpoint = await readFile(`${TINY_MOE}/model.safetensors`);
+  return withGpu(adapter, (gpu) =>
+    runBench(gpu, {
+      ...{ model, answers, checkpoint, layout, quick },
+      seconds: options.seconds ?? (quick ? SECONDS.quick : SECONDS.full),
+      versions: versionsHere(),
+      commit: commitHere() ?? null,
+      ...(progress !== undefined && { progress }),
+    }),
+  );
+}
+
+/** results/20250131-174500-llvmpipe.json */
+export function defaultResultPath({ date, adapter }: BenchResult): string {
+  const stamp = date.replace(/\..*$/, '').replace('T', '-').replace(/[:]/g, '').replace(/^(\d+)-(\d+)-(\d+)/, '$1$2$3');
+  const name = (adapter.facts.name.toLowerCase().match(/[a-z0-9]+/g) ?? ['adapter']).slice(0, 3).join('-');
+  return join(RESULTS, `${stamp}-${name}.json`);
+}
+
+interface CommandOptions extends GlobalOptions {
+  readonly quick?: boolean;
+  readonly layout: string;
+  readonly out?: string;
+  readonly seconds?: number;
+}
+
+export function addBench(program: Command): Command {
+  return program
+    .command('bench')
+    .summary('check, then time kernels, stages and the whole pass')
+    .description(
+      'Checks every kernel and the model on all ranks of a layout, times what is right, sets the rates beside the ' +
+        'target, and writes one JSON result file.',
+    )
+    .option('--quick', 'a subset of checks and kernels, within a minute')
+    .option('--layout <axes>', 'ep, pp, tp and dp', formatLayout(CARD_LAYOUT))
+    .option('--out <file>', `where the result goes (default: ${RESULTS}/<time>-<adapter>.json)`)
+    .option('--seconds <n>', `time to aim at (default: ${SECONDS.full}, quick ${SECONDS.quick})`, atLeast(0))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  moebius bench --quick
+  moebius bench --adapter swiftshader --out swiftshader.json
+  moebius bench --layout ep=8,pp=2,tp=2 --json`,
+    )
+    .action(async (_options: object, command: Command) => {
+      const given = command.optsWithGlobals<CommandOptions>();
+      if (given.out !== undefined) await checkOutput(given.out);
+      const result = await bench({ ...given, progress: cliProgress(given.json === true) });
+      const path = given.out ?? defaultResultPath(result);
+      if (given.out === undefined) await makeFolder(RESULTS);
+      await writeWhole(path, `${JSON.stringify(result, null, 2)}\n`);
+      if (given.json) await printJson(result);
+      else {
+        const end = `Took ${formatNs(result.wallNs)}. All samples are in ${path}.`;
+        await printLines([...renderBench(result, stdoutStyle()), '', end]);
+      }
+      requirePass(result);
+    });
+}

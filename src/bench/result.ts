@@ -1,0 +1,63 @@
+/** What a bench run finds: plain data, the same that goes into the result file. `report/schema.ts` describes it. */
+import type { AdapterExamination } from './examine.ts';
+import type { HostTiming } from './host-tasks.ts';
+import type { FamilyReport, KernelTiming } from './kernel-suite.ts';
+import type { BenchClock } from './measure.ts';
+import type { ModelReport } from './model-check.ts';
+import type { ForwardComparison } from './sharded.ts';
+import type { TargetComparison } from './throughput.ts';
+
+export const RESULT_SCHEMA = 'moebius-bench';
+/** Raised when a field changes its meaning or goes away. New fields don't raise it. */
+export const RESULT_VERSION = 1;
+
+/** Where a number comes from. */
+export type Source = 'measured' | 'modelled' | 'assumed';
+
+export interface BenchResult {
+  readonly schema: typeof RESULT_SCHEMA;
+  readonly version: typeof RESULT_VERSION;
+  /** ISO 8601, UTC. */
+  readonly date: string;
+  readonly quick: boolean;
+  readonly layout: string;
+  readonly model: string;
+  /** The commit of the checkout, '+changes' when files differ from it; null outside of one. */
+  readonly commit: string | null;
+  readonly versions: Readonly<Record<string, string>>;
+  /** Measured, and what the adapter says of itself. */
+  readonly adapter: AdapterExamination;
+  readonly clock: BenchClock;
+  /** True when every check passed. */
+  readonly pass: boolean;
+  readonly checks: { readonly kernels: readonly FamilyReport[]; readonly model: ModelReport };
+  /** Measured. */
+  readonly kernels: readonly KernelTiming[];
+  /** Measured. Null when a check failed before. */
+  readonly forward: ForwardComparison | null;
+  /** Measured, on `model`: tokens per ms that one GPU of N passes, see `RATE_NOTE`. Null without a forward pass. */
+  readonly rates: BenchRates | null;
+  /** Modelled on `target.assumptions`. */
+  readonly target: TargetComparison;
+  /** Measured. */
+  readonly host: readonly HostTiming[];
+  readonly verdict: Verdict;
+  /** Host time of the whole run, ns. */
+  readonly wallNs: number;
+  /** Source of the numbers of each part. */
+  readonly sources: Readonly<Record<'kernels' | 'forward' | 'rates' | 'target' | 'host', Source>>;
+}
+
+export interface BenchRates {
+  readonly clock: 'host';
+  readonly tokensPerMsPerGpu: number;
+  readonly unshardedTokensPerMs: number;
+  /** GEMM and attention FLOP of the forward pass over its time. */
+  readonly usefulFlopsPerSecond: number;
+}
+
+export interface Verdict {
+  /** Whether the target could be judged from this run. */
+  readonly given: boolean;
+  readonly text: string;
+}

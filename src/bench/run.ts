@@ -1,0 +1,173 @@
+/** The whole bench in order: check, then time, then set the rates beside the target. */
+import { CheckError } from '../core/errors.ts';
+import { formatNumber, NS_PER_S } from '../core/units.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { formatLayout, type LayoutSpec } from '../layout/spec.ts';
+import type { Checkpoint } from '../model/checkpoint.ts';
+import { presetNamed } from '../model/presets.ts';
+import { internalCases } from '../validate/cases/internal.ts';
+import { kernelCases, quickCases } from '../validate/cases.ts';
+import { benchCases, SCALES } from './bench-cases.ts';
+import { examineAdapter } from './examine.ts';
+import { timeHostTasks } from './host-tasks.ts';
+import { checkKernels, timeKernels, type KernelTiming } from './kernel-suite.ts';
+import type { KnownAnswers } from './known-answers.ts';
+import { chooseClock } from './measure.ts';
+import { checkModel } from './model-check.ts';
+import { SILENT, type Progress } from './progress.ts';
+import { RESULT_SCHEMA, RESULT_VERSION, type BenchRates, type BenchResult, type Verdict } from './result.ts';
+import { compareForward, type ForwardComparison } from './sharded.ts';
+import { summarise } from './statistics.ts';
+import { compareWithTarget, tokensPerMs, usefulFlopsPerSecond, type TargetComparison } from './throughput.ts';
+
+export interface BenchInputs {
+  readonly model: Checkpoint;
+  readonly answers: KnownAnswers;
+  /** Bytes of the model's safetensors file, for the host's tasks. */
+  readonly checkpoint: Uint8Array;
+  readonly layout: LayoutSpec;
+  readonly quick: boolean;
+  /** Host time that the run aims at. Checks are never cut short; timings take what is left. */
+  readonly seconds: number;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly commit: string | null;
+  readonly progress?: Progress;
+}
+
+/** How much of each check and of each timing. */
+const SIZES = {
+  quick: { prompts: 1, tokens: 20, windows: 1, sequences: 64, tokensPerSequence: 8, hostMs: 30 },
+  full: { prompts: 2, tokens: 50, windows: 2, sequences: 128, tokensPerSequence: 32, hostMs: 150 },
+} as const;
+
+/** Share of the time left after the checks that the forward passes may take. */
+const FORWARD_SHARE = 0.6;
+
+export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResult> {
+  const { model, quick, layout, answers, progress = SILENT } = inputs;
+  const { now } = gpu.platform;
+  const start = now();
+  const sizes = quick ? SIZES.quick : SIZES.full;
+  const leftNs = (): number => Math.max(0, inputs.seconds * NS_PER_S - (now() - start));
+
+  const adapter = await progress.step('Examine the adapter', () => examineAdapter(gpu), () => gpu.facts.name);
+  const clock = await chooseClock(gpu);
+  const families = await progress.step(
+    'Check kernels against float64',
+    (say) => checkKernels(gpu, quick ? quickCases : kernelCases, say),
+    (reports) => {
+      const [runs, failed] = [count(reports, 'runs'), count(reports, 'failed')];
+      return failed === 0 ? `${runs} runs, all pass` : `${failed} of ${runs} runs FAILED`;
+    },
+  );
+  const modelReport = await progress.step(
+    `Check ${model.config.name} on the ranks of ${formatLayout(layout)}`,
+    (say) => checkModel(gpu, model, { layout, answers, ...sizes, say }),
+    ({ pass, checks }) => (pass ? `${checks.length} checks pass` : 'FAILED'),
+  );
+
+  const forward = modelReport.pass
+    ? await progress.step(
+        `Time the forward pass of ${sizes.sequences} x ${sizes.tokensPerSequence} tokens`,
+        (say) =>
+          compareForward(gpu, model, {
+            ...{ layout, ...sizes, say, maxSamples: quick ? 5 : 9 },
+            ids: model.tokenizer?.encode(answers.validText) ?? [],
+            budgetNs: leftNs() * FORWARD_SHARE,
+          }),
+        ({ ratio }) => (ratio === undefined ? 'FAILED' : `sharded / unsharded ${formatNumber(ratio)}`),
+      )
+    : null;
+  const cases = benchCases(gpu.facts.kind === 'gpu' ? SCALES.gpu : SCALES.software);
+  const timed = quick ? cases.filter((c) => c.quick) : [...cases, ...internalCases];
+  const kernels = await progress.step(
+    'Time kernels, each after its check',
+    (say) => timeKernels(gpu, timed, { clock, budgetNs: leftNs(), chosenOnly: quick, say }),
+    (timings) => `${timings.filter(({ timing }) => timing.state === 'measured').length} of ${timings.length} measured`,
+  );
+  const host = await progress.step('Time host tasks', () => timeHostTasks(gpu, inputs.checkpoint, sizes.hostMs));
+
+  const rates = forward === null ? null : ratesOf(model, forward);
+  const target = compareWithTarget(
+    presetNamed('card').config,
+    layout,
+    modelReport.worldSize,
+    rates?.usefulFlopsPerSecond,
+  );
+  const failed = failuresOf(kernels);
+  return {
+    schema: RESULT_SCHEMA,
+    version: RESULT_VERSION,
+    date: new Date().toISOString(),
+    quick,
+    layout: formatLayout(layout),
+    model: model.config.name,
+    commit: inputs.commit,
+    versions: inputs.versions,
+    adapter,
+    clock,
+    pass: count(families, 'failed') === 0 && modelReport.pass && forward?.pass === true && failed.length === 0,
+    checks: { kernels: families, model: modelReport },
+    kernels,
+    forward,
+    rates,
+    target,
+    host,
+    verdict: verdictOf(gpu, target, clock.clock),
+    wallNs: now() - start,
+    sources: { kernels: 'measured', forward: 'measured', rates: 'measured', target: 'modelled', host: 'measured' },
+  };
+}
+
+/** @throws CheckError that names what failed; the result itself has all the details. */
+export function requirePass(result: BenchResult): void {
+  if (result.pass) return;
+  const { kernels, model } = result.checks;
+  const failures = [
+    ...kernels.flatMap((family) => family.failures),
+    ...model.checks.filter((check) => !check.pass).map((c) => `${model.model}: ${c.who} ${c.what}: ${c.found}`),
+    ...failuresOf(result.kernels),
+    ...(result.forward?.pass === false ? ['the sharded forward pass differs from the unsharded one'] : []),
+  ];
+  throw new CheckError(`${failures.length} checks failed; the first: ${failures[0] ?? 'unknown'}`);
+}
+
+function failuresOf(kernels: readonly KernelTiming[]): string[] {
+  return kernels.flatMap(({ family, name, variant, timing }) =>
+    timing.state === 'failed' ? [`${family}, ${name}, variant ${variant}: ${timing.reason}`] : [],
+  );
+}
+
+function count<K extends string>(reports: readonly Readonly<Record<K, number>>[], key: K): number {
+  return reports.reduce((total, report) => total + report[key], 0);
+}
+
+function ratesOf(model: Checkpoint, forward: ForwardComparison): BenchRates | null {
+  const { sharded, unsharded, tokens, tokensPerSequence } = forward;
+  if (sharded === undefined || unsharded === undefined) return null;
+  const ns = summarise(sharded.samplesNs).median;
+  const meanKvLength = (tokensPerSequence + 1) / 2;
+  return {
+    clock: 'host',
+    tokensPerMsPerGpu: tokensPerMs(tokens, ns),
+    unshardedTokensPerMs: tokensPerMs(tokens, summarise(unsharded.samplesNs).median),
+    usefulFlopsPerSecond: usefulFlopsPerSecond(model.config, tokens, meanKvLength, ns),
+  };
+}
+
+function verdictOf(gpu: Gpu, target: TargetComparison, clock: string): Verdict {
+  if (gpu.facts.kind !== 'gpu') {
+    return { given: false, text: 'No verdict on the target: this adapter runs on the CPU.' };
+  }
+  const rate = target.atMeasuredFlops;
+  if (rate === undefined) return { given: false, text: 'No verdict on the target: a check failed.' };
+  const reaches = rate >= target.targetTokensPerMsPerGpu;
+  return {
+    given: true,
+    text:
+      `At the FLOP/s measured here (${clock} clock for kernels, host for the pass) one GPU would pass ` +
+      `${formatNumber(rate)} tokens/ms of preset ${target.preset}: the target of ${target.targetTokensPerMsPerGpu} ` +
+      `is ${reaches ? 'within reach' : 'not reached'} (modelled, without network).`,
+  };
+}
+
