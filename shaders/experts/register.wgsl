@@ -1,15 +1,14 @@
 // Grouped GEMM with the epilogue of an expert: for each row r of expert e,
 // y[r,n] = act(w1[e,n] . x[r] + bias[e,n]) * (w3[e,n] . x[r] + bias[e,N+n])   (gated)
 // y[r,n] = act(w1[e,n] . x[r] + bias[e,n])                                     (not gated).
-// Grid    x: columns by THREADS_N*REG_N, y: tiles of REG_M*THREADS_M rows; a thread owns REG_M x REG_N outputs.
+// Grid    x: columns by 4 THREADS_N, y: tiles of at most 4 THREADS_M rows; a thread owns 4 x 4 outputs.
 // Memory  vec4 loads along k straight into registers; no workgroup storage, so no barrier.
-// Order   four partial sums (k mod 4), each ascending, added as (0+1)+(2+3): the same bits on every run.
+// Order   k ascending by fours, each four as ((0+1)+2)+3: the same bits on every run.
 // Edges   K must be a multiple of 4; rows and columns outside are clamped for the loads and never stored.
+// The tile is written out by hand: an array indexed in a loop lives in memory on drivers that do not unroll.
 
 const THREADS_M : u32 = 2u;     // spec: threads along the rows of a tile
 const THREADS_N : u32 = 16u;    // spec: threads along n
-const REG_M : u32 = 4u;         // spec: rows per thread
-const REG_N : u32 = 2u;         // spec: columns per thread
 const W_F16 : bool = false;     // spec: weights hold packed f16 instead of f32
 const GATED : bool = true;      // spec: multiply by the up projection w3
 const BIASED : bool = false;    // spec: add the bias
@@ -64,47 +63,74 @@ fn bias(expert : u32, n : u32, which : u32) -> f32 {
   return bias_E2N[expert * width + which * params.numCols + n];
 }
 
-fn total(v : vec4<f32>) -> f32 { return (v.x + v.y) + (v.z + v.w); }
+// Products of one row of x with four rows of weights, summed over a group of four along k.
+fn products(x : vec4<f32>, w0 : vec4<f32>, w1 : vec4<f32>, w2 : vec4<f32>, w3 : vec4<f32>) -> vec4<f32> {
+  return vec4<f32>(
+    x.x * w0.x + x.y * w0.y + x.z * w0.z + x.w * w0.w,
+    x.x * w1.x + x.y * w1.y + x.z * w1.z + x.w * w1.w,
+    x.x * w2.x + x.y * w2.y + x.z * w2.z + x.w * w2.w,
+    x.x * w3.x + x.y * w3.y + x.z * w3.z + x.w * w3.w);
+}
+
+fn store(tile : vec4<u32>, row : u32, n : u32, gate : vec4<f32>, up : vec4<f32>) {
+  if (row >= tile.z) { return; }
+  for (var j = 0u; j < 4u; j += 1u) {
+    if (n + j >= params.numCols) { return; }
+    let g = gate[j] + bias(tile.x, n + j, 0u);
+    var u = 0.0;
+    if (GATED) { u = up[j] + bias(tile.x, n + j, 1u); }
+    y_RN[row * params.numCols + n + j] = epilogue(g, u);
+  }
+}
 
 @compute @workgroup_size(THREADS_N, THREADS_M)
 fn main(@builtin(global_invocation_id) gid : vec3<u32>,
         @builtin(workgroup_id) group : vec3<u32>,
         @builtin(local_invocation_id) local : vec3<u32>) {
   let tile = tiles[group.y];
-  let firstRow = tile.y + local.y * REG_M;
-  let firstCol = gid.x * REG_N;
-  if (firstRow >= tile.z || firstCol >= params.numCols) { return; }
+  let r = tile.y + local.y * 4u;
+  let n = gid.x * 4u;
+  if (r >= tile.z || n >= params.numCols) { return; }
   let depth4 = params.depth / 4u;
-  var rowX : array<u32, REG_M>;
-  var rowW : array<u32, REG_N>;
-  for (var i = 0u; i < REG_M; i += 1u) { rowX[i] = min(firstRow + i, tile.z - 1u) * depth4; }
-  for (var j = 0u; j < REG_N; j += 1u) {
-    rowW[j] = (tile.x * params.numCols + min(firstCol + j, params.numCols - 1u)) * depth4;
-  }
-  var gate : array<vec4<f32>, REG_M * REG_N>;
-  var up : array<vec4<f32>, REG_M * REG_N>;
+  let rowX = min(vec4<u32>(r, r + 1u, r + 2u, r + 3u), vec4<u32>(tile.z - 1u)) * depth4;
+  let cols = min(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(params.numCols - 1u));
+  let rowW = (vec4<u32>(tile.x * params.numCols) + cols) * depth4;
+  var gate0 = vec4<f32>();
+  var gate1 = vec4<f32>();
+  var gate2 = vec4<f32>();
+  var gate3 = vec4<f32>();
+  var up0 = vec4<f32>();
+  var up1 = vec4<f32>();
+  var up2 = vec4<f32>();
+  var up3 = vec4<f32>();
   for (var k = 0u; k < depth4; k += 1u) {
-    var x : array<vec4<f32>, REG_M>;
-    for (var i = 0u; i < REG_M; i += 1u) { x[i] = x_RK[rowX[i] + k]; }
-    for (var j = 0u; j < REG_N; j += 1u) {
-      let w1 = gateWeight4(rowW[j] + k);
-      for (var i = 0u; i < REG_M; i += 1u) { gate[i * REG_N + j] = fma(x[i], w1, gate[i * REG_N + j]); }
-      if (GATED) {
-        let w3 = upWeight4(rowW[j] + k);
-        for (var i = 0u; i < REG_M; i += 1u) { up[i * REG_N + j] = fma(x[i], w3, up[i * REG_N + j]); }
-      }
+    let x0 = x_RK[rowX.x + k];
+    let x1 = x_RK[rowX.y + k];
+    let x2 = x_RK[rowX.z + k];
+    let x3 = x_RK[rowX.w + k];
+    {
+      let w0 = gateWeight4(rowW.x + k);
+      let w1 = gateWeight4(rowW.y + k);
+      let w2 = gateWeight4(rowW.z + k);
+      let w3 = gateWeight4(rowW.w + k);
+      gate0 += products(x0, w0, w1, w2, w3);
+      gate1 += products(x1, w0, w1, w2, w3);
+      gate2 += products(x2, w0, w1, w2, w3);
+      gate3 += products(x3, w0, w1, w2, w3);
+    }
+    if (GATED) {
+      let w0 = upWeight4(rowW.x + k);
+      let w1 = upWeight4(rowW.y + k);
+      let w2 = upWeight4(rowW.z + k);
+      let w3 = upWeight4(rowW.w + k);
+      up0 += products(x0, w0, w1, w2, w3);
+      up1 += products(x1, w0, w1, w2, w3);
+      up2 += products(x2, w0, w1, w2, w3);
+      up3 += products(x3, w0, w1, w2, w3);
     }
   }
-  for (var i = 0u; i < REG_M; i += 1u) {
-    for (var j = 0u; j < REG_N; j += 1u) {
-      let row = firstRow + i;
-      let n = firstCol + j;
-      if (row < tile.z && n < params.numCols) {
-        let g = total(gate[i * REG_N + j]) + bias(tile.x, n, 0u);
-        var u = 0.0;
-        if (GATED) { u = total(up[i * REG_N + j]) + bias(tile.x, n, 1u); }
-        y_RN[row * params.numCols + n] = epilogue(g, u);
-      }
-    }
-  }
+  store(tile, r, n, gate0, up0);
+  store(tile, r + 1u, n, gate1, up1);
+  store(tile, r + 2u, n, gate2, up2);
+  store(tile, r + 3u, n, gate3, up3);
 }

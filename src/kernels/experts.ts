@@ -56,10 +56,18 @@ const tiled = defineKernel({
 
 const register = defineKernel({
   shader: 'experts/register.wgsl',
-  spec: { THREADS_M: 2, THREADS_N: 16, REG_M: 4, REG_N: 2, ...epilogue },
+  spec: { THREADS_M: 2, THREADS_N: 16, ...epilogue },
   params,
   buffers,
-  grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * s.REG_N), 0, 1],
+  grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * 4), 0, 1],
+});
+
+const row = defineKernel({
+  shader: 'experts/row.wgsl',
+  spec: { WG: 32, ...epilogue },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG), 0, 1],
 });
 
 const ACTIVATION_CODE: Record<Activation, number> = { identity: 0, silu: 1, gelu: 2, relu: 3, swiglu_oai: 4 };
@@ -71,24 +79,35 @@ const epilogueSpec = (shape: ExpertShape): typeof epilogue => ({
   ACT: ACTIVATION_CODE[shape.activation],
 });
 
-interface ExpertVariant extends Variant<ExpertShape, typeof plain | typeof tiled | typeof register> {
+interface ExpertVariant extends Variant<
+  ExpertShape,
+  typeof plain | typeof tiled | typeof register | typeof row
+> {
   /** Most rows of one tile. */
-  readonly tileRows: (shape: ExpertShape) => number;
+  readonly tileRows: () => number;
 }
+
+const wholeFours = ({ depth }: ExpertShape): string | undefined =>
+  depth % 4 === 0 ? undefined : `the input width ${depth} is not a multiple of 4`;
 
 const fewRows = (shape: ExpertShape): boolean => shape.rowsPerExpert <= 2;
 
 export const expertVariants: readonly ExpertVariant[] = [
   {
     name: 'register',
-    idea: 'register tile, vec4 loads along k, no barrier',
+    idea: '4 x 4 register tile, vec4 loads along k, no barrier',
     kernel: register,
-    spec: (shape) => ({
-      ...epilogueSpec(shape),
-      ...(fewRows(shape) ? { THREADS_M: 1, THREADS_N: 32, REG_M: 1, REG_N: 1 } : {}),
-    }),
-    refusal: ({ depth }) => (depth % 4 === 0 ? undefined : `the input width ${depth} is not a multiple of 4`),
-    tileRows: (shape) => (fewRows(shape) ? 1 : 8),
+    spec: epilogueSpec,
+    refusal: wholeFours,
+    tileRows: () => 8,
+  },
+  {
+    name: 'row',
+    idea: 'a thread per column, vec4 loads along k: few rows per expert',
+    kernel: row,
+    spec: epilogueSpec,
+    refusal: wholeFours,
+    tileRows: () => 2,
   },
   {
     name: 'tiled',
@@ -133,17 +152,15 @@ export async function prepareExpertGemm(
   shape: ExpertShape,
   requested?: string,
 ): Promise<ExpertGemm> {
-  const order =
-    gpu.facts.kind === 'gpu' && !fewRows(shape)
-      ? [...expertVariants].sort((a, b) => Number(b.name === 'tiled') - Number(a.name === 'tiled'))
-      : expertVariants;
+  const best = fewRows(shape) ? 'row' : gpu.facts.kind === 'gpu' ? 'tiled' : 'register';
+  const order = [...expertVariants].sort((a, b) => Number(b.name === best) - Number(a.name === best));
   const variant = chooseVariant('experts', order, shape, gpu, requested);
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape));
   const { alpha, beta, limit } = shape.clamp ?? { alpha: 0, beta: 0, limit: 0 };
   const values = { depth: shape.depth, numCols: shape.numCols, alpha, beta, limit };
   return {
     variant: variant.name,
-    tileRows: variant.tileRows(shape),
+    tileRows: variant.tileRows(),
     columnGroups: kernel.definition.grid(kernel.spec as never, values)[0],
     record: (commands, t, grid) => {
       commands.dispatchIndirect(

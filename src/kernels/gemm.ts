@@ -17,6 +17,9 @@ export interface GemmShape {
   readonly weightDtype: WeightDtype;
 }
 
+/** y of a grid: the specification's least limit. */
+const MOST_GRID_ROWS = 65535;
+
 const params = { numRows: 'u32', numCols: 'u32', depth: 'u32' } as const;
 const buffers = { a_MK: 'read', b_NK: 'read', c_MN: 'write' } as const;
 
@@ -38,25 +41,46 @@ const tiled = defineKernel({
 
 const register = defineKernel({
   shader: 'gemm/register.wgsl',
-  spec: { THREADS_M: 4, THREADS_N: 8, REG_M: 4, REG_N: 4, B_F16: false },
+  spec: { THREADS_M: 4, THREADS_N: 8, B_F16: false },
   params,
   buffers,
-  grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * s.REG_N), ceilDiv(p.numRows, s.THREADS_M * s.REG_M), 1],
+  grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * 4), ceilDiv(p.numRows, s.THREADS_M * 4), 1],
+});
+
+const row = defineKernel({
+  shader: 'gemm/row.wgsl',
+  spec: { WG: 32, B_F16: false },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG), p.numRows, 1],
 });
 
 const weightSpec = (shape: GemmShape): { B_F16: boolean } => ({ B_F16: shape.weightDtype === 'f16' });
 
-/** On a GPU, operands shared through workgroup storage win; on a CPU adapter a barrier costs more than a load. */
-export const gemmVariants: readonly Variant<GemmShape, typeof plain | typeof tiled | typeof register>[] = [
+const wholeFours = ({ depth }: GemmShape): string | undefined =>
+  depth % 4 === 0 ? undefined : `K = ${depth} is not a multiple of 4`;
+
+export const gemmVariants: readonly Variant<
+  GemmShape,
+  typeof plain | typeof tiled | typeof register | typeof row
+>[] = [
   {
     name: 'register',
-    idea: 'register tile, vec4 loads along k, no barrier',
+    idea: '4 x 4 register tile, vec4 loads along k, no barrier',
     kernel: register,
-    spec: (shape) => ({
-      ...weightSpec(shape),
-      ...(shape.numRows === 1 ? { THREADS_M: 1, THREADS_N: 32, REG_M: 1, REG_N: 1 } : {}),
-    }),
-    refusal: ({ depth }) => (depth % 4 === 0 ? undefined : `K = ${depth} is not a multiple of 4`),
+    spec: weightSpec,
+    refusal: wholeFours,
+  },
+  {
+    name: 'row',
+    idea: 'a thread per output, vec4 loads along k: few rows',
+    kernel: row,
+    spec: weightSpec,
+    refusal: (shape) =>
+      wholeFours(shape) ??
+      (shape.numRows <= MOST_GRID_ROWS
+        ? undefined
+        : `${shape.numRows} rows exceed a grid's ${MOST_GRID_ROWS}`),
   },
   {
     name: 'tiled',
@@ -100,7 +124,11 @@ export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string
   };
 }
 
+/**
+ * Best first. On a GPU, operands shared through workgroup storage win; on a CPU adapter a barrier costs more than a
+ * load. Below four rows a register tile computes rows that are not there.
+ */
 function preferred(gpu: Gpu, shape: GemmShape): typeof gemmVariants {
-  if (gpu.facts.kind !== 'gpu' || shape.numRows === 1) return gemmVariants;
-  return [...gemmVariants].sort((a, b) => Number(b.name === 'tiled') - Number(a.name === 'tiled'));
+  const best = shape.numRows < 4 ? 'row' : gpu.facts.kind === 'gpu' ? 'tiled' : 'register';
+  return [...gemmVariants].sort((a, b) => Number(b.name === best) - Number(a.name === best));
 }
