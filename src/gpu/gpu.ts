@@ -83,6 +83,16 @@ export class Gpu implements DeviceContext {
     return this.device.features.has(feature);
   }
 
+  /**
+   * Lanes that should share one row of a reduction: a GPU hides a barrier behind other workgroups; a CPU adapter
+   * switches fibres at each, unless the workgroup is one subgroup.
+   */
+  get rowLanes(): number {
+    if (this.facts.kind === 'gpu') return 64;
+    const { subgroupMaxSize = 8 } = this.device.adapterInfo;
+    return Math.min(64, Math.max(4, subgroupMaxSize));
+  }
+
   /** How often the host has waited for the device so far. The hot path must not raise it. */
   get hostSyncs(): number {
     return this.#syncs;

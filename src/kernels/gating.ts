@@ -87,7 +87,8 @@ export async function prepareTopk(gpu: Gpu, shape: GatingShape, requested?: stri
   // A thread walks K + 2 times over its logits; past a few hundred loads a workgroup is the better owner.
   const order = shape.numExperts * (shape.topK + 2) > 1024 ? [...topkVariants].reverse() : topkVariants;
   const variant = chooseVariant('gate-topk', order, shape, gpu, requested);
-  const kernel = await gpu.kernel(variant.kernel, variant.spec(shape));
+  const lanes = variant.name === 'workgroup' ? { WG: gpu.rowLanes } : {};
+  const kernel = await gpu.kernel(variant.kernel, { ...variant.spec(shape), ...lanes });
   const { numExperts, topK } = shape;
   return {
     variant: variant.name,
@@ -125,6 +126,7 @@ export async function prepareRouter(
   const kernel = await gpu.kernel(variant.kernel, {
     ...variant.spec(shape),
     W_F16: shape.weightDtype === 'f16',
+    WG: Math.min(gpu.rowLanes, powerOfTwo(shape.numExperts, 16)),
   });
   const { numExperts, topK, modelDim } = shape;
   return {
@@ -147,7 +149,6 @@ const routerVariants: readonly Variant<GatingShape, typeof router>[] = [
     spec: ({ score, numExperts }) => ({
       SIGMOID: score === 'sigmoid',
       MAX_EXPERTS: powerOfTwo(numExperts, 64),
-      WG: powerOfTwo(Math.min(numExperts, 64), 16),
     }),
     refusal: tooMany,
   },

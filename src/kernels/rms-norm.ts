@@ -28,7 +28,7 @@ export async function prepareRmsNorm(
   gpu: Gpu,
   shape: { width: number; eps: number; residual: boolean },
 ): Promise<RmsNorm> {
-  const kernel = await gpu.kernel(rmsNorm, { RESIDUAL: shape.residual });
+  const kernel = await gpu.kernel(rmsNorm, { RESIDUAL: shape.residual, WG: gpu.rowLanes });
   return {
     record: (commands, { numRows, residualRow = 0 }, { x, residual, weight, y, sum }) => {
       commands.dispatch(
