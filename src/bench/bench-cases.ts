@@ -28,7 +28,6 @@ export function benchCases({ rows, expertRows, sequence }: Scale): KernelCase[] 
   return [
     ...opCases(gateTopk, {
       [`${16 * rows} tokens, 16 experts`]: {
-        quick: true,
         attrs: { k: 2 },
         tensors: (make) => ({ logits: make.normal([16 * rows, E]) }),
       },
@@ -39,7 +38,6 @@ export function benchCases({ rows, expertRows, sequence }: Scale): KernelCase[] 
     }),
     ...opCases(moe, {
       [`tiny-moe layer, ${8 * rows} tokens`]: {
-        quick: true,
         attrs: { k: 2 },
         tensors: (make) => ({
           x: make.normal([8 * rows, 128]),
@@ -62,7 +60,6 @@ export function benchCases({ rows, expertRows, sequence }: Scale): KernelCase[] 
     }),
     ...opCases(attention, {
       [`prefill of ${sequence}, 8 heads`]: {
-        quick: true,
         tensors: (make) => {
           const shape = [1, sequence, HEADS, DH];
           return { q: make.normal(shape), k: make.normal(shape), v: make.normal(shape) };
@@ -77,7 +74,6 @@ export function benchCases({ rows, expertRows, sequence }: Scale): KernelCase[] 
     }),
     ...opCases(rmsNorm, {
       [`${4 * rows} x ${D} + residual`]: {
-        quick: true,
         tensors: (make) => {
           const shape = [4 * rows, D];
           return { x: make.normal(shape), residual: make.normal(shape), weight: make.normal([D]) };
@@ -86,13 +82,11 @@ export function benchCases({ rows, expertRows, sequence }: Scale): KernelCase[] 
     }),
     ...opCases(rope, {
       [`${4 * rows} x 8 heads`]: {
-        quick: true,
         tensors: (make) => ({ x: make.normal([1, 4 * rows, HEADS, DH]) }),
       },
     }),
     ...opCases(matmul, {
       [`card q, k, v: ${rows} rows`]: {
-        quick: true,
         tensors: (make) => ({ a: make.normal([rows, D]), b: make.weight([3 * HEADS * DH, D]) }),
       },
       [`card q, k, v: ${rows} rows, f16`]: {

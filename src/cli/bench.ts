@@ -9,6 +9,7 @@ import { formatNs } from '../core/units.ts';
 import { planLayout } from '../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../layout/spec.ts';
 import { renderBench } from '../report/bench.ts';
+import { formatResult } from '../report/schema.ts';
 import { checkOutput, makeFolder, writeWhole } from './files.ts';
 import { loadModel, TINY_MOE } from './model.ts';
 import { atLeast, type GlobalOptions } from './options.ts';
@@ -91,7 +92,7 @@ Examples:
       const result = await bench({ ...given, progress: cliProgress(given.json === true) });
       const path = given.out ?? defaultResultPath(result);
       if (given.out === undefined) await makeFolder(RESULTS);
-      await writeWhole(path, `${JSON.stringify(result, null, 2)}\n`);
+      await writeWhole(path, formatResult(result));
       if (given.json) await printJson(result);
       else {
         const end = `Took ${formatNs(result.wallNs)}. All samples are in ${path}.`;

@@ -123,7 +123,7 @@ function renderResult({ adapter, families, model, quick }: ValidateResult): stri
 function failureText({ families, model }: ValidateResult): string {
   const failures = [
     ...families.flatMap((family) => family.failures),
-    ...(model?.checks ?? []).filter((c) => !c.pass).map(({ who, what, found }) => `${who} ${what}: ${found}`),
+    ...(model?.checks ?? []).filter((c) => !c.pass).map((c) => `${c.what}, ${c.who} - ${c.against}: ${c.found}`),
   ];
   const count = failures.length === 1 ? '1 check failed' : `${failures.length} checks failed; the first`;
   return `${count}: ${failures[0] ?? 'unknown'}`;

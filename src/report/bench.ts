@@ -34,7 +34,7 @@ export function renderBench(result: BenchResult, style: Style = PLAIN): string[]
     ...renderKernels(result.kernels, style),
     ...paragraph(
       `Clock: ${clock.note}. FLOP and bytes are what the operation needs at least, each input and output once; ` +
-        '* is the variant taken by default.',
+        '* is the variant taken by default, a family without variants has one.',
     ),
     '',
     ...(forward === null ? [] : [...renderStages(forward, style), ...renderForward(forward, style), '']),
@@ -45,25 +45,33 @@ export function renderBench(result: BenchResult, style: Style = PLAIN): string[]
   ];
 }
 
+/** Cases under the name of their family. */
 function renderKernels(kernels: readonly KernelTiming[], style: Style): string[] {
+  const families = [...new Set(kernels.map(({ family }) => family))];
   return drawTable(
     [
-      { head: 'kernel', max: 12 },
-      { head: 'case', max: 29 },
+      { head: 'kernel', max: 36 },
       { head: 'variant', max: 10 },
       { head: 'time', align: 'right' },
       { head: '+-', align: 'right' },
       { head: 'rate', align: 'right' },
     ],
-    kernels.map((kernel) => [
-      kernel.family,
-      kernel.name,
-      `${kernel.variant}${kernel.chosen && kernel.variant !== 'default' ? '*' : ''}`,
-      kernel.timing.state === 'failed' ? style.bad('failed') : timeText(kernel.timing),
-      spreadText(kernel.timing),
-      rateText(kernel),
+    families.flatMap((family) => [
+      [family, '', '', '', ''],
+      ...kernels.filter((kernel) => kernel.family === family).map((kernel) => kernelRow(kernel, style)),
     ]),
   );
+}
+
+function kernelRow(kernel: KernelTiming, style: Style): string[] {
+  const { name, variant, chosen, timing } = kernel;
+  return [
+    `  ${name}`,
+    variant === 'default' ? '' : `${variant}${chosen ? '*' : ''}`,
+    timing.state === 'failed' ? style.bad('failed') : timeText(timing),
+    spreadText(timing),
+    rateText(kernel),
+  ];
 }
 
 function timeText(timing: Timing): string {
@@ -80,5 +88,5 @@ export function spreadText(timing: Timing): string {
 /** FLOP/s where there is arithmetic worth the name, bytes/s where data only moves. */
 function rateText({ flops, bytes, flopsPerSecond, bytesPerSecond }: KernelTiming): string {
   if (flopsPerSecond === undefined || bytesPerSecond === undefined) return '';
-  return flops > 4 * bytes ? formatSi(flopsPerSecond, 'F/s') : formatSi(bytesPerSecond, 'B/s');
+  return flops > 4 * bytes ? formatSi(flopsPerSecond, 'FLOP/s') : formatSi(bytesPerSecond, 'B/s');
 }

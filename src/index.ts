@@ -1,0 +1,54 @@
+/**
+ * The public API of Moebius in Node. The verbs are the commands' own functions: they take plain options and give
+ * the objects that `--json` prints. Below them are the parts they are built from.
+ */
+
+// The verbs.
+export { bench, type BenchOptions } from './cli/bench.ts';
+export { doctor, type DoctorOptions } from './cli/doctor.ts';
+export { generate, type GenerateOptions, type GenerateResult } from './cli/generate.ts';
+export { layout, type LayoutOptions, type LayoutResult } from './cli/layout.ts';
+export { op, type OpOptions, type OpResult } from './cli/op.ts';
+export { validate, type ValidateOptions, type ValidateResult } from './cli/validate.ts';
+
+// Failures: the caller's mistake, a result that is wrong, our own fault.
+export { CheckError, ConfigError, InvariantError } from './core/errors.ts';
+
+// The adapter and the device.
+export { nodePlatform } from './platform/node/node.ts';
+export type { AdapterFacts, Platform } from './platform/platform.ts';
+export { Gpu, openGpu } from './gpu/gpu.ts';
+
+// Tensors, models, layouts.
+export { castFloat, f32Tensor, tensor, toF32, toF64, type Dtype, type Tensor } from './tensor/tensor.ts';
+export { readSafetensors, writeSafetensors } from './model/safetensors.ts';
+export { loadCheckpoint, type Checkpoint } from './model/checkpoint.ts';
+export { syntheticWeights } from './model/synthetic.ts';
+export { presetNamed, presets } from './model/presets.ts';
+export type { MoeConfig, WeightSource } from './model/config.ts';
+export { flopsPerToken, kvBytesPerToken, parameters, weightBytes } from './model/cost.ts';
+export { targetNeeds, type TargetLayout, type TargetNeeds } from './model/target.ts';
+export { CARD_LAYOUT, formatLayout, parseLayout, type LayoutSpec } from './layout/spec.ts';
+export { planLayout, type Layout } from './layout/layout.ts';
+export { explainLayout, type LayoutExplanation } from './layout/explain.ts';
+export { renderExplanation } from './layout/render.ts';
+
+// Ops, and the engine that runs a model on all ranks.
+export { opByName, ops, runOp } from './ops/ops.ts';
+export type { Op, OpInputs, PreparedOp } from './ops/op.ts';
+export { createEngine, type Engine, type EngineOptions } from './runtime/engine.ts';
+export { generate as continuePrompt, type Generation } from './runtime/generate.ts';
+export { referenceModel, type ReferenceModel } from './reference/forward.ts';
+
+// Checks and measurements.
+export { kernelCases, quickCases } from './validate/cases.ts';
+export { runCase, runCases, type CaseResult } from './validate/run-case.ts';
+export { checkModel, type ModelReport } from './bench/model-check.ts';
+export { chooseClock, measureKernel, type BenchClock } from './bench/measure.ts';
+export { measureClockStep } from './bench/clock.ts';
+export { examineAdapter, type AdapterExamination } from './bench/examine.ts';
+export { compareForward, type ForwardComparison } from './bench/sharded.ts';
+export { summarise, type Summary } from './bench/statistics.ts';
+export type { Timing } from './bench/timing.ts';
+export type { BenchResult } from './bench/result.ts';
+export { readResult, type StoredBenchResult } from './report/schema.ts';

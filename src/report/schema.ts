@@ -1,0 +1,192 @@
+/**
+ * The result file of `moebius bench`, version 1: one JSON object.
+ *
+ *   schema, version      'moebius-bench', 1. The version rises when a field changes its meaning or goes away.
+ *   date, wallNs         when it ended (ISO 8601, UTC) and how long it took
+ *   quick, layout, model what was run
+ *   commit, versions     of the checkout (null outside of one), of this package, Node and what it computes with
+ *   adapter              name, driver, kind and how it was found; limits, features, clock step, latencies (measured)
+ *   clock                what kernels were timed with: 'gpu' timestamps or the 'host' clock, and its step in ns
+ *   pass, checks         every check by family and of the model; nothing that failed was timed
+ *   kernels              one entry per kernel case and variant; its timing is one of
+ *                          {state: 'measured', clock, samplesNs, repeats}   all samples, ns per run
+ *                          {state: 'too-fine', clock, grainNs, windowNs}    the clock cannot carry it
+ *                          {state: 'skipped', reason}                       no time left
+ *                          {state: 'failed', reason}                        its check failed: it was not timed
+ *   forward              sharded and unsharded passes in turn: all samples, GPU time by stage and phase, host waits
+ *   rates                tokens/ms per GPU: one adapter plays all ranks in turn
+ *   target               what the target asks of a GPU: modelled, on the assumptions it lists
+ *   host                 host tasks, at most 101 samples each
+ *   verdict              whether the target can be judged from this run; never on a software adapter
+ *   sources              'measured', 'modelled' or 'assumed' for the numbers of each part
+ *
+ * Names end in their unit. A time that was not measured has no number that could be taken for one.
+ */
+import * as v from 'valibot';
+import { RESULT_SCHEMA, RESULT_VERSION, type BenchResult } from '../bench/result.ts';
+import { ConfigError } from '../core/errors.ts';
+import { parseStrictJson } from '../model/strict-json.ts';
+
+const Ns = v.pipe(v.number(), v.finite(), v.minValue(0));
+const Count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const Clock = v.picklist(['gpu', 'host']);
+const Samples = v.pipe(v.array(Ns), v.minLength(1));
+
+const Timing = v.variant('state', [
+  v.object({ state: v.literal('measured'), clock: Clock, samplesNs: Samples, repeats: Count }),
+  v.object({ state: v.literal('too-fine'), clock: Clock, grainNs: Ns, windowNs: Ns }),
+  v.object({ state: v.literal('skipped'), reason: v.string() }),
+  v.object({ state: v.literal('failed'), reason: v.string() }),
+]);
+
+const Summary = v.object({
+  ...{ count: Count, median: Ns, low: Ns, high: Ns, mad: Ns, min: Ns, max: Ns },
+});
+
+const Adapter = v.object({
+  facts: v.object({
+    name: v.string(),
+    vendor: v.string(),
+    architecture: v.string(),
+    driver: v.string(),
+    kind: v.picklist(['gpu', 'software', 'embedded-software']),
+    search: v.array(v.string()),
+  }),
+  limits: v.record(v.string(), v.number()),
+  features: v.record(v.string(), v.boolean()),
+  gpuClock: v.optional(v.object({ stepNs: Ns, smallestNs: Ns, readings: Count })),
+  hostClockStepNs: Ns,
+  readbackNs: Summary,
+  dispatchFloorNs: Summary,
+});
+
+const Checks = v.object({
+  kernels: v.array(
+    v.object({
+      family: v.string(),
+      cases: Count,
+      runs: Count,
+      failed: Count,
+      /** Null stands for infinity, which JSON cannot write. */
+      worstShare: v.nullable(v.number()),
+      failures: v.array(v.string()),
+    }),
+  ),
+  model: v.object({
+    model: v.string(),
+    layout: v.string(),
+    worldSize: Count,
+    pass: v.boolean(),
+    greedyTokens: Count,
+    checks: v.array(
+      v.object({
+        what: v.string(),
+        who: v.string(),
+        against: v.string(),
+        pass: v.boolean(),
+        found: v.string(),
+        limit: v.string(),
+      }),
+    ),
+  }),
+});
+
+const Phase = v.object({ phase: v.string(), ns: Ns, passes: Count, share: v.number() });
+const ForwardTiming = v.object({
+  layout: v.string(),
+  worldSize: Count,
+  samplesNs: Samples,
+  dispatches: Count,
+  microBatches: Count,
+  hostSyncsPerLayer: v.number(),
+  profiles: v.array(
+    v.object({
+      totalNs: Ns,
+      voidPasses: Count,
+      stages: v.array(v.object({ stage: v.string(), ns: Ns, passes: Count, phases: v.array(Phase) })),
+      kernels: v.array(Phase),
+    }),
+  ),
+  liveBytes: Count,
+  predictedBytes: Count,
+});
+
+export const BenchResultFile = v.object({
+  schema: v.literal(RESULT_SCHEMA),
+  version: v.literal(RESULT_VERSION),
+  date: v.pipe(v.string(), v.isoTimestamp()),
+  quick: v.boolean(),
+  layout: v.string(),
+  model: v.string(),
+  commit: v.nullable(v.string()),
+  versions: v.record(v.string(), v.string()),
+  adapter: Adapter,
+  clock: v.object({ clock: Clock, grainNs: Ns, note: v.string() }),
+  pass: v.boolean(),
+  checks: Checks,
+  kernels: v.array(
+    v.object({
+      family: v.string(),
+      name: v.string(),
+      variant: v.string(),
+      chosen: v.boolean(),
+      timing: Timing,
+      flops: v.number(),
+      bytes: v.number(),
+      flopsPerSecond: v.optional(v.number()),
+      bytesPerSecond: v.optional(v.number()),
+    }),
+  ),
+  forward: v.nullable(
+    v.object({
+      sequences: Count,
+      tokensPerSequence: Count,
+      tokens: Count,
+      logitsError: v.nullable(v.number()),
+      pass: v.boolean(),
+      sharded: v.optional(ForwardTiming),
+      unsharded: v.optional(ForwardTiming),
+      ratio: v.optional(v.number()),
+    }),
+  ),
+  rates: v.nullable(
+    v.object({
+      clock: v.literal('host'),
+      tokensPerMsPerGpu: v.number(),
+      unshardedTokensPerMs: v.number(),
+      usefulFlopsPerSecond: v.number(),
+    }),
+  ),
+  target: v.object({
+    preset: v.string(),
+    targetTokensPerMsPerGpu: v.number(),
+    targetTokensPerMs: v.number(),
+    worldSize: Count,
+    needs: v.record(v.string(), v.number()),
+    assumptions: v.record(v.string(), v.number()),
+    atMeasuredFlops: v.optional(v.number()),
+  }),
+  host: v.array(v.object({ task: v.string(), timing: Timing })),
+  verdict: v.object({ given: v.boolean(), text: v.string() }),
+  wallNs: Ns,
+  sources: v.record(v.string(), v.picklist(['measured', 'modelled', 'assumed'])),
+});
+
+/** What `JSON.parse` gives for a result file. */
+export type StoredBenchResult = v.InferOutput<typeof BenchResultFile>;
+
+/** The result as it is stored: whole, with two blanks of indent. */
+export function formatResult(result: BenchResult): string {
+  return `${JSON.stringify(result, null, 2)}\n`;
+}
+
+/** @throws ConfigError when the bytes are no result of this version; the message names the first wrong field. */
+export function readResult(bytes: Uint8Array, label: string): StoredBenchResult {
+  const parsed = v.safeParse(BenchResultFile, parseStrictJson(bytes, label));
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw new ConfigError(
+    `${label} is no ${RESULT_SCHEMA} result of version ${RESULT_VERSION}: ` +
+      `${v.getDotPath(issue) ?? 'the file'}: ${issue.message}.`,
+  );
+}
