@@ -26,9 +26,14 @@ var<workgroup> idOfLane : array<u32, WG>;
 var<workgroup> sumOfLane : array<f32, WG>;
 var<workgroup> piece : array<f32, PIECE>;
 
-// The better of two candidates: the higher logit, then the lower id; NONE loses to all.
+// A NaN logit is chosen first: its score is NaN, which no later check lets pass.
+fn isNan(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
+
+// The better of two candidates: NaN, then the higher logit, then the lower id; NONE loses to all.
 fn better(v : f32, id : u32, best : f32, bestId : u32) -> bool {
-  return id != NONE && (bestId == NONE || v > best || (v == best && id < bestId));
+  if (id == NONE || bestId == NONE) { return id != NONE; }
+  if (isNan(v) || isNan(best)) { return isNan(v) && !isNan(best); }
+  return v > best || (v == best && id < bestId);
 }
 
 // Selection by the whole workgroup from logits in workgroup storage; every lane takes part.

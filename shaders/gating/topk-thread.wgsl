@@ -14,6 +14,9 @@ struct Params { numTokens : u32, numExperts : u32, topK : u32, renormalize : u32
 @group(0) @binding(2) var<storage, read_write> scores_TK : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
+// A NaN logit is chosen first: its score is NaN, which no later check lets pass.
+fn isNan(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
+
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   let t = gid.x;
@@ -34,7 +37,7 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
     for (var e = 0u; e < params.numExperts; e += 1u) {
       let v = logits_TE[first + e];
       let after = k == 0u || v < previous || (v == previous && e > previousId);
-      if (after && (bestId == 0xffffffffu || v > best)) {
+      if (after && (bestId == 0xffffffffu || v > best || (isNan(v) && !isNan(best)))) {
         best = v;
         bestId = e;
       }

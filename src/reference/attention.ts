@@ -94,7 +94,7 @@ function checkSizes(input: AttentionInput): void {
       `numHeads (${numHeads}) is not a multiple of numKvHeads (${numKvHeads}); groups must be equal.`,
     );
   }
-  if (numQueries > numKeys) {
+  if (input.causal && numQueries > numKeys) {
     throw new ConfigError(
       `${numQueries} queries are more than ${numKeys} keys; queries are the last positions.`,
     );

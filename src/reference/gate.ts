@@ -45,7 +45,9 @@ export function gateTopK(input: GateInput): Routing {
   for (let t = 0; t < numTokens; t++) {
     const scores = all_TE.subarray(t * numExperts, (t + 1) * numExperts);
     if (scores.some(Number.isNaN)) throw new CheckError(`The router scores of token ${t} are not numbers.`);
-    const ranked = range(numExperts).sort((a, b) => f64At(scores, b) - f64At(scores, a) || a - b);
+    // Both scores grow with the logit; ranked by logit, experts differ even where their scores saturate or underflow.
+    const logits = logits_TE.subarray(t * numExperts, (t + 1) * numExperts);
+    const ranked = range(numExperts).sort((a, b) => descending(f64At(logits, a), f64At(logits, b)) || a - b);
     const chosen = ranked.slice(0, topK);
     const total = renormalize ? chosen.reduce((sum, e) => sum + f64At(scores, e), 0) : 1;
     ids_TK.set(chosen, t * topK);
@@ -57,4 +59,9 @@ export function gateTopK(input: GateInput): Routing {
     if (next !== undefined) gap_T[t] = f64At(scores, chosen.at(-1) ?? 0) - f64At(scores, next);
   }
   return { ids_TK, scores_TK, gap_T };
+}
+
+/** Larger first; equal infinities are equal. */
+function descending(a: number, b: number): number {
+  return a === b ? 0 : b - a;
 }

@@ -19,13 +19,18 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   kernels: ['core', 'tensor', 'gpu'],
   collectives: ['core', 'layout', 'gpu', 'kernels'],
   runtime: ['core', 'platform', 'tensor', 'model', 'layout', 'routing', 'gpu', 'kernels', 'collectives'],
+  ops: ['core', 'tensor', 'model', 'reference', 'gpu', 'kernels', 'collectives'],
   plan: ['core', 'model', 'layout', 'routing'],
   profile: ['core', 'gpu', 'model'],
   validate: [
     ...['core', 'platform', 'tensor', 'model', 'layout', 'routing', 'reference', 'gpu', 'kernels'],
-    ...['collectives', 'runtime', 'plan', 'profile'],
+    ...['collectives', 'runtime', 'ops', 'plan', 'profile'],
   ],
-  report: ['core', 'model', 'plan', 'profile', 'validate'],
+  bench: [
+    ...['core', 'platform', 'tensor', 'model', 'layout', 'routing', 'reference', 'gpu', 'kernels'],
+    ...['collectives', 'runtime', 'ops', 'plan', 'profile', 'validate'],
+  ],
+  report: ['core', 'platform', 'model', 'plan', 'profile', 'ops', 'validate', 'bench'],
 };
 
 /** These put everything together. */

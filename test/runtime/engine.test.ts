@@ -7,7 +7,7 @@ import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { planLayout, type Layout } from '../../src/layout/layout.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
 import { loadCheckpoint, type Checkpoint } from '../../src/model/checkpoint.ts';
-import type { MoeConfig } from '../../src/model/config.ts';
+import { weightNames, type MoeConfig, type WeightSource } from '../../src/model/config.ts';
 import { syntheticWeights } from '../../src/model/synthetic.ts';
 import { referenceModel } from '../../src/reference/forward.ts';
 import { createEngine, type Engine, type EngineOptions } from '../../src/runtime/engine.ts';
@@ -176,3 +176,19 @@ describe('sabotage is caught by the logits check', () => {
 function swap([a, b, ...rest]: number[]): number[] {
   return [b ?? 0, a ?? 0, ...rest];
 }
+
+test.each(['gate', 'expert'] as const)('a NaN in the %s weights reaches the logits', async (which) => {
+  const bad: WeightSource = {
+    ...model,
+    get: (name) => {
+      const found = model.get(name);
+      const poisoned =
+        which === 'gate' ? name === weightNames.gate(2) : /layers\.1\..*experts\.\d+\.w2/.test(name);
+      return poisoned ? { ...found, data: found.data.map(() => 0x7e00) } : found;
+    },
+  };
+  const engine = await engineOn('ep=4,pp=2,tp=2,dp=1', { weights: bad });
+  const { logits } = await engine.forward([{ sequence: 0, ids: PROMPT }]);
+  expect(at(logits, 0).some(Number.isNaN)).toBe(true);
+  expect(logitsError(at(logits, 0), at(logits, 0))).toBe(Infinity);
+});
