@@ -40,8 +40,14 @@ export async function measureClockStep(gpu: Gpu): Promise<ClockStep | undefined>
   const pipeline = emptyPipeline(device);
   const querySet = device.createQuerySet({ type: 'timestamp', count: 2 * PASSES });
   const bytes = 16 * PASSES;
-  const resolved = device.createBuffer({ size: bytes, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
-  const staging = device.createBuffer({ size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+  const resolved = device.createBuffer({
+    size: bytes,
+    usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+  });
+  const staging = device.createBuffer({
+    size: bytes,
+    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+  });
   try {
     const encoder = device.createCommandEncoder({ label: 'clock step' });
     for (const i of range(PASSES)) {

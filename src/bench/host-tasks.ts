@@ -1,6 +1,5 @@
 /** What the host does around the kernels, timed by tinybench on the host's clock. */
 import { Bench } from 'tinybench';
-import { range } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { explainLayout } from '../layout/explain.ts';
 import { planLayout } from '../layout/layout.ts';
@@ -23,11 +22,21 @@ const RECORDED_DISPATCHES = 100;
 const MAX_KEPT = 101;
 
 /** @param checkpoint bytes of a safetensors file. @param msPerTask time to spend on each. */
-export async function timeHostTasks(gpu: Gpu, checkpoint: Uint8Array, msPerTask = 100): Promise<HostTiming[]> {
+export async function timeHostTasks(
+  gpu: Gpu,
+  checkpoint: Uint8Array,
+  msPerTask = 100,
+): Promise<HostTiming[]> {
   const card = presetNamed('card').config;
   const x = f32Tensor([1, 1, 1, 2], new Float32Array(2));
   const prepared = await rope.prepare(gpu, inputsOf(rope, { x }));
-  const bench = new Bench({ time: msPerTask, iterations: 10, warmupTime: 10, warmupIterations: 2, retainSamples: true });
+  const bench = new Bench({
+    time: msPerTask,
+    iterations: 10,
+    warmupTime: 10,
+    warmupIterations: 2,
+    retainSamples: true,
+  });
   bench.add(`read a safetensors file of ${(checkpoint.byteLength / 1e6).toFixed(1)} MB`, () => {
     readSafetensors(checkpoint, 'bench');
   });
@@ -37,7 +46,7 @@ export async function timeHostTasks(gpu: Gpu, checkpoint: Uint8Array, msPerTask 
   bench.add(`record and submit ${RECORDED_DISPATCHES} dispatches`, async () => {
     const start = gpu.platform.now();
     const commands = gpu.commands('host task');
-    for (const _ of range(RECORDED_DISPATCHES)) prepared.record(commands);
+    for (let i = 0; i < RECORDED_DISPATCHES; i++) prepared.record(commands);
     commands.submit();
     const ns = gpu.platform.now() - start;
     // The wait is the adapter's time, not the host's.

@@ -25,9 +25,16 @@ export async function checkKernels(
   cases: readonly KernelCase[],
   say: (text: string) => void = () => undefined,
 ): Promise<FamilyReport[]> {
-  const results = await runCases(gpu, cases, ({ family, name, variant }) => say(`${family}: ${name}, ${variant}`));
+  const results = await runCases(gpu, cases, ({ family, name, variant }) =>
+    say(`${family}: ${name}, ${variant}`),
+  );
   const families = [...new Set(cases.map(({ family }) => family))];
-  return families.map((family) => familyReport(family, results.filter((result) => result.family === family)));
+  return families.map((family) =>
+    familyReport(
+      family,
+      results.filter((result) => result.family === family),
+    ),
+  );
 }
 
 export function familyReport(family: string, results: readonly CaseResult[]): FamilyReport {
@@ -38,7 +45,9 @@ export function familyReport(family: string, results: readonly CaseResult[]): Fa
     runs: results.length,
     failed: failed.length,
     worstShare: Math.max(0, ...results.map(({ worstShare }) => worstShare)),
-    failures: failed.map(({ name, variant, message }) => `${family}, ${name}, variant ${variant}: ${message}`),
+    failures: failed.map(
+      ({ name, variant, message }) => `${family}, ${name}, variant ${variant}: ${message}`,
+    ),
   };
 }
 
@@ -126,7 +135,10 @@ async function checkThenTime(
     const prepared = await kernelCase.prepare(gpu, variant);
     try {
       const minSamples = budgetNs < 100e6 ? 3 : 5;
-      return await measureKernel(gpu, (commands) => prepared.record(commands), clock, { budgetNs, minSamples });
+      return await measureKernel(gpu, (commands) => prepared.record(commands), clock, {
+        budgetNs,
+        minSamples,
+      });
     } finally {
       prepared.destroy();
     }

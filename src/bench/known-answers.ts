@@ -32,7 +32,10 @@ export type KnownAnswers = v.InferOutput<typeof KnownAnswersFile> & {
 };
 
 /** @throws ConfigError when the folder has no such files or they hold something else. */
-export async function readKnownAnswers(folder: string, readFile: Platform['readFile']): Promise<KnownAnswers> {
+export async function readKnownAnswers(
+  folder: string,
+  readFile: Platform['readFile'],
+): Promise<KnownAnswers> {
   const path = `${folder}/reference.json`;
   const parsed = v.safeParse(KnownAnswersFile, parseStrictJson(await readFile(path), path));
   if (!parsed.success) {

@@ -26,7 +26,10 @@ export async function chooseClock(gpu: Gpu): Promise<BenchClock> {
   }
   // A host-timed window contains one submission and one wait: they must be small beside it.
   const floor = (await syncLatency(gpu)).median;
-  const grainNs = Math.max(hostClockStepNs(() => gpu.platform.now()), floor / 5);
+  const grainNs = Math.max(
+    hostClockStepNs(() => gpu.platform.now()),
+    floor / 5,
+  );
   const why = gpu.has('timestamp-query') ? 'its timestamps do not move' : 'the adapter has no timestamps';
   return { clock: 'host', grainNs, note: `host clock, since ${why}; submission and wait included` };
 }

@@ -112,9 +112,12 @@ export async function checkModel(
     ['sharded', 'unsharded', sharded, unsharded],
   ] as const;
   const checks = pairs.flatMap(([who, against, got, want]) =>
-    [logitsCheck(got, want), expertsCheck(got, want, gaps), textCheck(got, want), lossCheck(got, want, questions)].map(
-      (check) => ({ ...check, who, against }),
-    ),
+    [
+      logitsCheck(got, want),
+      expertsCheck(got, want, gaps),
+      textCheck(got, want),
+      lossCheck(got, want, questions),
+    ].map((check) => ({ ...check, who, against })),
   );
   return {
     model: model.config.name,
@@ -168,7 +171,12 @@ async function ask(gpu: Gpu, model: Checkpoint, spec: LayoutSpec, questions: Que
     const nats = windows.map((ids, i) =>
       crossEntropySum(Float64Array.from(at(second.logits, i)), ids.slice(1), model.config.vocabSize),
     );
-    return { logits: first.logits, experts: [...(first.experts ?? []), ...(second.experts ?? [])], text, nats };
+    return {
+      logits: first.logits,
+      experts: [...(first.experts ?? []), ...(second.experts ?? [])],
+      text,
+      nats,
+    };
   } finally {
     engine.destroy();
   }
@@ -228,7 +236,12 @@ function textCheck(got: Answers, want: Answers): Finding {
   const total = sum(got.text.map((ids) => ids.length));
   let equal = 0;
   got.text.forEach((ids, i) => ids.forEach((id, t) => void (equal += Number(id === want.text[i]?.[t]))));
-  return { what: 'text', pass: total > 0 && equal === total, found: `${equal}/${total}`, limit: 'all greedy tokens' };
+  return {
+    what: 'text',
+    pass: total > 0 && equal === total,
+    found: `${equal}/${total}`,
+    limit: 'all greedy tokens',
+  };
 }
 
 function lossCheck(got: Answers, want: Answers, { windows }: Questions): Finding {

@@ -1,5 +1,4 @@
 /** The smallest piece of work: what it costs is what every dispatch and every read-back costs at least. */
-import { range } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { summarise, type Summary } from './statistics.ts';
 
@@ -56,7 +55,7 @@ export async function dispatchFloor(gpu: Gpu, samples = 9): Promise<Summary> {
   const [few, many] = [16, 272];
   await run(many);
   const slopes: number[] = [];
-  for (const _ of range(samples)) {
+  for (let i = 0; i < samples; i++) {
     const short = await run(few);
     slopes.push(Math.max(0, (await run(many)) - short) / (many - few));
   }

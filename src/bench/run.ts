@@ -36,18 +36,38 @@ export interface BenchInputs {
 
 /** How much of each check and of each timing; kernels get `kernelNs` even when the time is up. */
 const SIZES = {
-  quick: { prompts: 1, tokens: 20, windows: 1, sequences: 64, tokensPerSequence: 8, hostMs: 30, kernelNs: 8e9 },
-  full: { prompts: 2, tokens: 50, windows: 2, sequences: 128, tokensPerSequence: 32, hostMs: 150, kernelNs: 40e9 },
+  quick: {
+    prompts: 1,
+    tokens: 20,
+    windows: 1,
+    sequences: 64,
+    tokensPerSequence: 8,
+    hostMs: 30,
+    kernelNs: 8e9,
+  },
+  full: {
+    prompts: 2,
+    tokens: 50,
+    windows: 2,
+    sequences: 128,
+    tokensPerSequence: 32,
+    hostMs: 150,
+    kernelNs: 40e9,
+  },
 } as const;
 
 export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResult> {
   const { model, quick, layout, answers, progress = SILENT } = inputs;
-  const { now } = gpu.platform;
+  const now = (): number => gpu.platform.now();
   const start = now();
   const sizes = quick ? SIZES.quick : SIZES.full;
   const leftNs = (): number => Math.max(0, inputs.seconds * NS_PER_S - (now() - start));
 
-  const adapter = await progress.step('Examine the adapter', () => examineAdapter(gpu), () => gpu.facts.name);
+  const adapter = await progress.step(
+    'Examine the adapter',
+    () => examineAdapter(gpu),
+    () => gpu.facts.name,
+  );
   const clock = await chooseClock(gpu);
   const families = await progress.step(
     'Check kernels against float64',
@@ -79,10 +99,19 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
   const timed = [...cases, ...internalCases];
   const kernels = await progress.step(
     'Time kernels, each after its check',
-    (say) => timeKernels(gpu, timed, { clock, budgetNs: Math.max(sizes.kernelNs, leftNs()), chosenOnly: quick, say }),
-    (timings) => `${timings.filter(({ timing }) => timing.state === 'measured').length} of ${timings.length} measured`,
+    (say) =>
+      timeKernels(gpu, timed, {
+        clock,
+        budgetNs: Math.max(sizes.kernelNs, leftNs()),
+        chosenOnly: quick,
+        say,
+      }),
+    (timings) =>
+      `${timings.filter(({ timing }) => timing.state === 'measured').length} of ${timings.length} measured`,
   );
-  const host = await progress.step('Time host tasks', () => timeHostTasks(gpu, inputs.checkpoint, sizes.hostMs));
+  const host = await progress.step('Time host tasks', () =>
+    timeHostTasks(gpu, inputs.checkpoint, sizes.hostMs),
+  );
 
   const rates = forward === null ? null : ratesOf(model, forward);
   const target = compareWithTarget(
@@ -103,7 +132,8 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
     versions: inputs.versions,
     adapter,
     clock,
-    pass: count(families, 'failed') === 0 && modelReport.pass && forward?.pass === true && failed.length === 0,
+    pass:
+      count(families, 'failed') === 0 && modelReport.pass && forward?.pass === true && failed.length === 0,
     checks: { kernels: families, model: modelReport },
     kernels,
     forward,
@@ -112,7 +142,13 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
     host,
     verdict: verdictOf(gpu, target, clock.clock),
     wallNs: now() - start,
-    sources: { kernels: 'measured', forward: 'measured', rates: 'measured', target: 'modelled', host: 'measured' },
+    sources: {
+      kernels: 'measured',
+      forward: 'measured',
+      rates: 'measured',
+      target: 'modelled',
+      host: 'measured',
+    },
   };
 }
 
@@ -122,7 +158,9 @@ export function requirePass(result: BenchResult): void {
   const { kernels, model } = result.checks;
   const failures = [
     ...kernels.flatMap((family) => family.failures),
-    ...model.checks.filter((check) => !check.pass).map((c) => `${model.model}: ${c.what}, ${c.who} - ${c.against}: ${c.found}`),
+    ...model.checks
+      .filter((check) => !check.pass)
+      .map((c) => `${model.model}: ${c.what}, ${c.who} - ${c.against}: ${c.found}`),
     ...failuresOf(result.kernels),
     ...(result.forward?.pass === false ? ['the sharded forward pass differs from the unsharded one'] : []),
   ];
@@ -167,4 +205,3 @@ function verdictOf(gpu: Gpu, target: TargetComparison, clock: string): Verdict {
       `is ${reaches ? 'within reach' : 'not reached'} (modelled, without network).`,
   };
 }
-

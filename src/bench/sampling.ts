@@ -65,7 +65,8 @@ export async function sampleTiming(stopwatch: Stopwatch, options: SamplingOption
   while (!isEnough(samplesNs, now() - start, wanted)) {
     const ns = await window(repeats);
     if (ns !== undefined) samplesNs.push(ns / repeats);
-    else if (++voids > wanted.maxSamples) return { state: 'failed', reason: 'the clock keeps going backwards' };
+    else if (++voids > wanted.maxSamples)
+      return { state: 'failed', reason: 'the clock keeps going backwards' };
   }
   return { state: 'measured', clock, samplesNs, repeats };
 }

@@ -75,7 +75,11 @@ export async function compareForward(
   }
 }
 
-async function compareEngines(one: Engine, many: Engine, options: ForwardOptions): Promise<ForwardComparison> {
+async function compareEngines(
+  one: Engine,
+  many: Engine,
+  options: ForwardOptions,
+): Promise<ForwardComparison> {
   const { sequences, tokensPerSequence, say = () => undefined } = options;
   const requests = requestsOf(options);
   const base = { sequences, tokensPerSequence, tokens: sequences * tokensPerSequence };
@@ -87,7 +91,7 @@ async function compareEngines(one: Engine, many: Engine, options: ForwardOptions
   // A pass per phase costs a few microseconds each and gives both times from one run.
   const timing = one.gpu.has('timestamp-query') ? 'span' : 'none';
   const results: { one: StepResult[]; many: StepResult[] } = { one: [], many: [] };
-  const { now } = one.gpu.platform;
+  const now = (): number => one.gpu.platform.now();
   const start = now();
   while (results.many.length < options.maxSamples) {
     const taken = results.many.length;

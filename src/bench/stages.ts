@@ -61,7 +61,9 @@ export function profileStages(spans: readonly LabelledTime[]): StageProfile {
     totalNs,
     voidPasses: spans.filter(({ ns }) => ns === undefined).length,
     stages,
-    kernels: shares(withKernel, ({ label }) => partsOf(label).kernel ?? '', totalNs).sort((a, b) => b.ns - a.ns),
+    kernels: shares(withKernel, ({ label }) => partsOf(label).kernel ?? '', totalNs).sort(
+      (a, b) => b.ns - a.ns,
+    ),
   };
 }
 

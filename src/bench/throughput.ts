@@ -22,7 +22,12 @@ export const RATE_NOTE =
   'perfect scaling, nothing overlapped and no network.';
 
 /** FLOP/s that the forward pass made use of: its GEMMs' and attention's FLOP over the whole time. */
-export function usefulFlopsPerSecond(config: MoeConfig, tokens: number, meanKvLength: number, ns: number): number {
+export function usefulFlopsPerSecond(
+  config: MoeConfig,
+  tokens: number,
+  meanKvLength: number,
+  ns: number,
+): number {
   return (tokens * flopsPerToken(config, meanKvLength).total) / (ns / 1e9);
 }
 

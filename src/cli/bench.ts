@@ -38,7 +38,7 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   const layout = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
   const model = await loadModel(TINY_MOE);
   planLayout(layout, model.config);
-  const { readFile } = platformHere();
+  const readFile = (path: string): Promise<Uint8Array> => platformHere().readFile(path);
   const answers = await readKnownAnswers(TINY_MOE, readFile);
   const checkpoint = await readFile(`${TINY_MOE}/model.safetensors`);
   return withGpu(adapter, (gpu) =>
@@ -54,7 +54,11 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
 
 /** results/20250131-174500-llvmpipe.json */
 export function defaultResultPath({ date, adapter }: BenchResult): string {
-  const stamp = date.replace(/\..*$/, '').replace('T', '-').replace(/[:]/g, '').replace(/^(\d+)-(\d+)-(\d+)/, '$1$2$3');
+  const stamp = date
+    .replace(/\..*$/, '')
+    .replace('T', '-')
+    .replace(/[:]/g, '')
+    .replace(/^(\d+)-(\d+)-(\d+)/, '$1$2$3');
   const name = (adapter.facts.name.toLowerCase().match(/[a-z0-9]+/g) ?? ['adapter']).slice(0, 3).join('-');
   return join(RESULTS, `${stamp}-${name}.json`);
 }

@@ -26,7 +26,9 @@ export function addDoctor(program: Command): Command {
   return program
     .command('doctor')
     .summary('show the adapter, its limits and its clocks')
-    .description('Shows which adapter is used and why, its limits and features, and measures its clocks and latencies.')
+    .description(
+      'Shows which adapter is used and why, its limits and features, and measures its clocks and latencies.',
+    )
     .addHelpText(
       'after',
       `

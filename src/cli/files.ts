@@ -17,7 +17,8 @@ export async function checkOutput(path: string, inputs: readonly string[] = []):
   }
   const there = await stat(resolve(path)).catch(() => undefined);
   if (there === undefined) return;
-  if (!there.isFile()) throw new ConfigError(`cannot write ${path}: it is not a plain file. Name another one.`);
+  if (!there.isFile())
+    throw new ConfigError(`cannot write ${path}: it is not a plain file. Name another one.`);
   for (const input of inputs) {
     const same = await isSameFile(path, input);
     if (same) throw new ConfigError(`${path} is the input; it must not be overwritten. Name another output.`);

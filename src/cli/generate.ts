@@ -98,7 +98,8 @@ function checkNumbers(options: GenerateOptions, maxPositions: number): void {
   if (!(temperature >= 0 && Number.isFinite(temperature))) {
     throw new ConfigError(`temperature (${temperature}) must be 0 (greedy) or a positive number.`);
   }
-  if (weights !== 'f32' && weights !== 'f16') throw new ConfigError(`weights (${String(weights)}) must be f32 or f16.`);
+  if (weights !== 'f32' && weights !== 'f16')
+    throw new ConfigError(`weights (${String(weights)}) must be f32 or f16.`);
   if (prompt === '') throw new ConfigError('the prompt is empty; give at least one character to continue.');
   const length = [...prompt].length + tokens;
   if (length > maxPositions) {
@@ -123,14 +124,18 @@ export function addGenerate(program: Command): Command {
   return program
     .command('generate')
     .summary('continue a prompt on all ranks of a layout')
-    .description('Continues a prompt with a model that runs on every rank of a layout, simulated on one adapter.')
+    .description(
+      'Continues a prompt with a model that runs on every rank of a layout, simulated on one adapter.',
+    )
     .requiredOption('--prompt <text>', 'the text to continue')
     .option('--tokens <n>', 'how many tokens to add', integer(1), 100)
     .option('--layout <axes>', 'ep, pp, tp and dp', formatLayout(CARD_LAYOUT))
     .option('--temperature <t>', '0 takes the most likely token, more samples', atLeast(0), 0)
     .option('--seed <n>', 'of the sampling', integer(0), 0)
     .option('--model <folder>', 'a Mixtral-style checkpoint', TINY_MOE)
-    .addOption(new Option('--weights <dtype>', 'how weights are stored').choices(['f32', 'f16']).default('f32'))
+    .addOption(
+      new Option('--weights <dtype>', 'how weights are stored').choices(['f32', 'f16']).default('f32'),
+    )
     .addHelpText(
       'after',
       `

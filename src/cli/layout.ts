@@ -101,4 +101,3 @@ function rankLine({ ranks, exampleRank, bytesPerWeight }: LayoutResult): string 
     `${formatBytes(bytes)} at ${bytesPerWeight} bytes each.`
   );
 }
-

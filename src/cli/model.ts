@@ -15,10 +15,14 @@ export async function loadModel(folder: string): Promise<Checkpoint> {
     const found = await stat(resolve(folder)).catch(() => undefined);
     if (found === undefined) throw new ConfigError(`there is no model folder ${folder}.`);
     if (!found.isDirectory()) {
-      throw new ConfigError(`${folder} is a file; name the folder that has config.json and model.safetensors.`);
+      throw new ConfigError(
+        `${folder} is a file; name the folder that has config.json and model.safetensors.`,
+      );
     }
   }
-  return loadCheckpoint(folder === TINY_MOE ? folder : resolve(folder), (path) => platformHere().readFile(path));
+  return loadCheckpoint(folder === TINY_MOE ? folder : resolve(folder), (path) =>
+    platformHere().readFile(path),
+  );
 }
 
 /** @throws ConfigError when the model comes without a vocabulary. */

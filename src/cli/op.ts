@@ -39,7 +39,11 @@ export interface OpResult {
   readonly out: string;
   readonly adapter: AdapterFacts;
   /** By output; only when asked for. `worstShare` is the largest error as a share of what is allowed. */
-  readonly checks?: readonly { readonly output: string; readonly pass: boolean; readonly worstShare: number }[];
+  readonly checks?: readonly {
+    readonly output: string;
+    readonly pass: boolean;
+    readonly worstShare: number;
+  }[];
 }
 
 export interface TensorFact {
@@ -92,11 +96,16 @@ export function opNamed(name: string): Op {
   return opByName(name.replaceAll('_', '-'));
 }
 
-function checkOutputs(chosen: Op, inputs: OpInputs, outputs: ReadonlyMap<string, Tensor>): NonNullable<OpResult['checks']> {
+function checkOutputs(
+  chosen: Op,
+  inputs: OpInputs,
+  outputs: ReadonlyMap<string, Tensor>,
+): NonNullable<OpResult['checks']> {
   return [...chosen.reference(inputs)].map(([output, { values, shape, budget }]) => {
     const got = outputs.get(output);
     const result = compare(got === undefined ? [] : toF64(got), values, shape, budget);
-    if (!result.pass) throw new CheckError(`${describe(`${chosen.name}.${output}`, result)}. Nothing was written.`);
+    if (!result.pass)
+      throw new CheckError(`${describe(`${chosen.name}.${output}`, result)}. Nothing was written.`);
     return { output, pass: result.pass, worstShare: result.worstShare };
   });
 }
@@ -149,7 +158,9 @@ Examples:
       opNamed(name);
       if (input === undefined || out === undefined) {
         const missing = input === undefined ? '--in <file> with its tensors' : '--out <file> for its results';
-        throw new ConfigError(`op ${name} needs ${missing}. "moebius op ${name} --help" shows what it takes.`);
+        throw new ConfigError(
+          `op ${name} needs ${missing}. "moebius op ${name} --help" shows what it takes.`,
+        );
       }
       const { adapter, attr: attrs, variant, check } = given;
       const result = await op({

@@ -12,7 +12,8 @@ interface PackageFile {
 
 function versionIn(folder: string): string | undefined {
   try {
-    return (JSON.parse(readFileSync(join(PACKAGE_ROOT, folder, 'package.json'), 'utf8')) as PackageFile).version;
+    return (JSON.parse(readFileSync(join(PACKAGE_ROOT, folder, 'package.json'), 'utf8')) as PackageFile)
+      .version;
   } catch {
     return undefined;
   }
@@ -34,7 +35,10 @@ export function versionsHere(): Record<string, string> {
 /** The commit of this checkout, '+changes' when files differ from it; undefined outside of git. */
 export function commitHere(): string | undefined {
   const git = (...args: string[]): string =>
-    execFileSync('git', ['-C', PACKAGE_ROOT, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    execFileSync('git', ['-C', PACKAGE_ROOT, ...args], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
   try {
     const commit = git('rev-parse', 'HEAD').trim();
     return git('status', '--porcelain', '--untracked-files=no').trim() === '' ? commit : `${commit}+changes`;

@@ -34,7 +34,8 @@ export function buildProgram(): Command {
   for (const add of [addDoctor, addLayout, addGenerate, addValidate, addOp, addBench]) {
     const command = add(program).copyInheritedSettings(program);
     // The help of `op <name>` is about that op, so it shows it by itself.
-    if (command.name() === 'op') command.helpOption(false).option('-h, --help', 'show this help, or that of an op');
+    if (command.name() === 'op')
+      command.helpOption(false).option('-h, --help', 'show this help, or that of an op');
     else command.helpOption('-h, --help', 'show this help');
   }
   return program;

@@ -23,7 +23,11 @@ function liveProgress(): Progress {
             },
           },
         ],
-        { renderer: 'default', rendererOptions: { logger, collapseErrors: false }, registerSignalListeners: false },
+        {
+          renderer: 'default',
+          rendererOptions: { logger, collapseErrors: false },
+          registerSignalListeners: false,
+        },
       );
       await list.run();
       return result as Awaited<ReturnType<typeof work>>;
@@ -43,4 +47,3 @@ function lineProgress(): Progress {
     },
   };
 }
-

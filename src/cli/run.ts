@@ -45,7 +45,8 @@ export async function run(args: readonly string[]): Promise<never> {
     const failure = failureOf(error);
     if (failure !== undefined) {
       code = failure.code;
-      if (process.env.MOEBIUS_DEBUG && error instanceof Error) await write(process.stderr, `${error.stack}\n`);
+      if (process.env.MOEBIUS_DEBUG && error instanceof Error)
+        await write(process.stderr, `${error.stack}\n`);
       else await write(process.stderr, `moebius: ${failure.message}\n`);
       // A failed check has printed its result already.
       if (args.includes('--json') && failure.kind !== 'check') {

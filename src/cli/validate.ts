@@ -46,7 +46,9 @@ export async function validate(options: ValidateOptions = {}): Promise<ValidateR
   if (family !== undefined && !caseFamilies.includes(family)) {
     const near = nearest(family, caseFamilies);
     const hint = near === undefined ? '' : ` (did you mean "${near}"?)`;
-    throw new ConfigError(`there is no kernel family "${family}"${hint}. Families: ${caseFamilies.join(', ')}.`);
+    throw new ConfigError(
+      `there is no kernel family "${family}"${hint}. Families: ${caseFamilies.join(', ')}.`,
+    );
   }
   const spec = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
   const all = family === undefined ? kernelCases : casesOf(family);
@@ -61,7 +63,7 @@ export async function validate(options: ValidateOptions = {}): Promise<ValidateR
     );
     let report: ModelReport | null = null;
     if (family === undefined) {
-      const answers = await readKnownAnswers(TINY_MOE, platformHere().readFile);
+      const answers = await readKnownAnswers(TINY_MOE, (path) => platformHere().readFile(path));
       const sizes = quick ? SIZES.quick : SIZES.full;
       report = await progress.step(
         `Check ${model.config.name} on the ranks of ${formatLayout(spec)}`,
@@ -123,7 +125,9 @@ function renderResult({ adapter, families, model, quick }: ValidateResult): stri
 function failureText({ families, model }: ValidateResult): string {
   const failures = [
     ...families.flatMap((family) => family.failures),
-    ...(model?.checks ?? []).filter((c) => !c.pass).map((c) => `${c.what}, ${c.who} - ${c.against}: ${c.found}`),
+    ...(model?.checks ?? [])
+      .filter((c) => !c.pass)
+      .map((c) => `${c.what}, ${c.who} - ${c.against}: ${c.found}`),
   ];
   const count = failures.length === 1 ? '1 check failed' : `${failures.length} checks failed; the first`;
   return `${count}: ${failures[0] ?? 'unknown'}`;

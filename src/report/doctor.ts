@@ -90,8 +90,17 @@ export function summaryText({ median, low, high }: Summary): string {
 
 function verdict({ gpuClock }: DoctorFindings, isCpu: boolean, style: Style): string[] {
   const lines: string[] = [];
-  if (isCpu) lines.push(...paragraph(`${style.warn('Software adapter')}: results are right, times say nothing about a GPU.`, ''));
-  if (gpuClock === undefined) lines.push(...paragraph(style.warn('Times come from the host clock and contain submission and wait.'), ''));
+  if (isCpu)
+    lines.push(
+      ...paragraph(
+        `${style.warn('Software adapter')}: results are right, times say nothing about a GPU.`,
+        '',
+      ),
+    );
+  if (gpuClock === undefined)
+    lines.push(
+      ...paragraph(style.warn('Times come from the host clock and contain submission and wait.'), ''),
+    );
   if (lines.length === 0) lines.push(style.good('Ready: kernels can be checked and timed here.'));
   return lines;
 }

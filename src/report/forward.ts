@@ -12,7 +12,10 @@ export function renderStages(forward: ForwardComparison, style: Style = PLAIN): 
   const timing = forward.sharded;
   if (timing === undefined) return [title, '  none: the sharded pass failed its check', ''];
   if (timing.profiles.length === 0) return [title, '  none: the adapter has no timestamps', ''];
-  const times = stageTimes(timing.profiles).map((time) => ({ ...time, ns: summarise(time.samplesNs).median }));
+  const times = stageTimes(timing.profiles).map((time) => ({
+    ...time,
+    ns: summarise(time.samplesNs).median,
+  }));
   const stages = [...new Set(times.map(({ stage }) => stage))];
   const phases = [...new Set(times.map(({ phase }) => phase))];
   const nsOf = (stage: string, phase: string): number | undefined =>
@@ -21,7 +24,9 @@ export function renderStages(forward: ForwardComparison, style: Style = PLAIN): 
   const shown = stages.length <= 6 ? stages : [];
   const row = (phase: string): string[] => {
     const ns = sum(stages.map((stage) => nsOf(stage, phase) ?? 0));
-    const cells = shown.map((stage) => nsOf(stage, phase)).map((value) => (value === undefined ? '' : formatNs(value)));
+    const cells = shown
+      .map((stage) => nsOf(stage, phase))
+      .map((value) => (value === undefined ? '' : formatNs(value)));
     return [phase, ...cells, formatNs(ns), `${Math.round((100 * ns) / total)}%`];
   };
   const ofStage = (stage: string): string =>
@@ -29,10 +34,7 @@ export function renderStages(forward: ForwardComparison, style: Style = PLAIN): 
   return [
     title,
     ...drawTable(
-      [
-        { head: 'phase' },
-        ...[...shown, 'all', 'share'].map((head) => ({ head, align: 'right' as const })),
-      ],
+      [{ head: 'phase' }, ...[...shown, 'all', 'share'].map((head) => ({ head, align: 'right' as const }))],
       [...phases.map(row), ['all', ...shown.map(ofStage), formatNs(total), '100%']],
     ),
     '',
@@ -41,9 +43,14 @@ export function renderStages(forward: ForwardComparison, style: Style = PLAIN): 
 
 export function renderForward(forward: ForwardComparison, style: Style = PLAIN): string[] {
   const { sharded, unsharded, ratio, sequences, tokensPerSequence, logitsError } = forward;
-  const title = style.bold(`Forward pass of ${sequences} sequences x ${tokensPerSequence} tokens (measured, host clock)`);
+  const title = style.bold(
+    `Forward pass of ${sequences} sequences x ${tokensPerSequence} tokens (measured, host clock)`,
+  );
   if (sharded === undefined || unsharded === undefined || ratio === undefined) {
-    return [title, style.bad(`  FAILED: sharded logits differ by ${logitsError.toExponential(1)} of the largest`)];
+    return [
+      title,
+      style.bad(`  FAILED: sharded logits differ by ${logitsError.toExponential(1)} of the largest`),
+    ];
   }
   const row = (name: string, timing: ForwardTiming): string[] => {
     const { median, low, high, count } = summarise(timing.samplesNs);

@@ -71,6 +71,5 @@ function cut(cell: string, max: number): string {
 
 /** Without the escapes of colours. */
 export function visible(text: string): string {
-  // eslint-disable-next-line no-control-regex
   return text.replace(/\x1b\[[0-9;]*m/g, '');
 }

@@ -17,9 +17,17 @@ export function renderTarget(result: BenchResult, style: Style = PLAIN): string[
   ];
   if (rates !== null) {
     rows.push(
-      [`${model} per GPU, sharded`, `${formatNumber(rates.tokensPerMsPerGpu)} tokens/ms`, 'measured, host clock'],
+      [
+        `${model} per GPU, sharded`,
+        `${formatNumber(rates.tokensPerMsPerGpu)} tokens/ms`,
+        'measured, host clock',
+      ],
       ['  unsharded', `${formatNumber(rates.unshardedTokensPerMs)} tokens/ms`, 'measured, host clock'],
-      ['  useful arithmetic', formatSi(rates.usefulFlopsPerSecond, 'FLOP/s'), 'modelled FLOP / measured time'],
+      [
+        '  useful arithmetic',
+        formatSi(rates.usefulFlopsPerSecond, 'FLOP/s'),
+        'modelled FLOP / measured time',
+      ],
     );
   }
   if (target.atMeasuredFlops !== undefined) {

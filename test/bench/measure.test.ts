@@ -52,7 +52,10 @@ describe.each(['gpu', 'host'] as const)('on the %s clock', (which) => {
 function broken(kernelCase: KernelCase): KernelCase {
   const reference = (): ReturnType<KernelCase['reference']> =>
     new Map(
-      [...kernelCase.reference()].map(([name, e]) => [name, { ...e, values: e.values.map((value) => value + 1) }]),
+      [...kernelCase.reference()].map(([name, e]) => [
+        name,
+        { ...e, values: e.values.map((value) => value + 1) },
+      ]),
     );
   return { ...kernelCase, name: 'broken', reference };
 }

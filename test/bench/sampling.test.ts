@@ -13,7 +13,12 @@ interface Fake {
 }
 
 /** A clock that truncates to its step, and what was asked of it. */
-function fakeStopwatch({ runNs, grainNs, noise = [0], isVoid }: Fake): Stopwatch & { readonly asked: number[] } {
+function fakeStopwatch({
+  runNs,
+  grainNs,
+  noise = [0],
+  isVoid,
+}: Fake): Stopwatch & { readonly asked: number[] } {
   let time = 0;
   const asked: number[] = [];
   return {
@@ -85,7 +90,10 @@ test('void readings are left out', async () => {
 
 test('a clock that keeps going backwards fails instead of running on', async () => {
   const stopwatch = fakeStopwatch({ runNs: 1e6, grainNs: 1, isVoid: (i) => i > 1 });
-  expect(await sampleTiming(stopwatch)).toEqual({ state: 'failed', reason: 'the clock keeps going backwards' });
+  expect(await sampleTiming(stopwatch)).toEqual({
+    state: 'failed',
+    reason: 'the clock keeps going backwards',
+  });
 });
 
 test('the first run of all, which compiles and pages in, is no sample', async () => {

@@ -71,7 +71,11 @@ describe('profileStages', () => {
   });
 
   test('stageTimes lines the samples of several passes up', () => {
-    expect(stageTimes([profile, profile])[0]).toEqual({ stage: 'stage 0', phase: 'attention', samplesNs: [50, 50] });
+    expect(stageTimes([profile, profile])[0]).toEqual({
+      stage: 'stage 0',
+      phase: 'attention',
+      samplesNs: [50, 50],
+    });
     expect(stageTimes([])).toEqual([]);
   });
 });

@@ -5,7 +5,15 @@ import { seededRandom } from '../../src/core/random.ts';
 import { intervalRank, relativeHalfWidth, summarise } from '../../src/bench/statistics.ts';
 
 test('summarise: the example in its comment', () => {
-  expect(summarise([3, 1, 2])).toMatchObject({ count: 3, median: 2, low: 1, high: 3, min: 1, max: 3, mad: 1 });
+  expect(summarise([3, 1, 2])).toMatchObject({
+    count: 3,
+    median: 2,
+    low: 1,
+    high: 3,
+    min: 1,
+    max: 3,
+    mad: 1,
+  });
 });
 
 test('a single sample is its own interval', () => {

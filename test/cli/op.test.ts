@@ -1,0 +1,172 @@
+/** One op from file to file: the right numbers, whole files, and hostile input. */
+import { link, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { checkOutput, writeWhole } from '../../src/cli/files.ts';
+import { op, type OpOptions } from '../../src/cli/op.ts';
+import { seededRandom } from '../../src/core/random.ts';
+import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
+import { parseAttrs } from '../../src/ops/attrs.ts';
+import { opByName } from '../../src/ops/ops.ts';
+import { compare } from '../../src/tensor/compare.ts';
+import { f32Tensor, toF64, type Tensor } from '../../src/tensor/tensor.ts';
+import { scratchFolder } from './spawn.ts';
+
+const random = seededRandom(5);
+const moeTensors = (): Record<string, Tensor> => ({
+  x: f32Tensor([6, 8], random.normals(48)),
+  logits: f32Tensor([6, 4], random.normals(24)),
+  w1: f32Tensor([4, 12, 8], random.normals(384)),
+  w3: f32Tensor([4, 12, 8], random.normals(384)),
+  w2: f32Tensor([4, 8, 12], random.normals(384)),
+});
+const matmulTensors = (): Record<string, Tensor> => ({
+  a: f32Tensor([3, 8], random.normals(24)),
+  b: f32Tensor([5, 8], random.normals(40)),
+});
+
+async function inFolder(bytes: Uint8Array): Promise<{ folder: string; in: string; out: string }> {
+  const folder = await scratchFolder();
+  const paths = { folder, in: join(folder, 'in.safetensors'), out: join(folder, 'out.safetensors') };
+  await writeFile(paths.in, bytes);
+  return paths;
+}
+
+test.each([
+  ['moe', moeTensors, ['k=2']],
+  ['matmul', matmulTensors, []],
+])('%s equals its float64 reference, in every variant', async (name, tensors, attrs) => {
+  const inputs = tensors();
+  const paths = await inFolder(writeSafetensors(inputs));
+  const chosen = opByName(name);
+  const expected = chosen.reference({
+    tensors: new Map(Object.entries(inputs)),
+    attrs: parseAttrs(chosen, attrs),
+  });
+  for (const variant of [undefined, ...chosen.variants.map((v) => v.name)]) {
+    const result = await op({
+      ...paths,
+      name,
+      attrs,
+      check: true,
+      ...(variant !== undefined && { variant }),
+    });
+    expect(result.checks?.every(({ pass }) => pass)).toBe(true);
+    const results = readSafetensors(new Uint8Array(await readFile(paths.out)), 'out');
+    for (const [output, { values, shape, budget }] of expected) {
+      const got = results.get(output);
+      expect(got?.shape).toEqual(shape);
+      expect(compare(toF64(got ?? f32Tensor([0], [])), values, shape, budget).pass).toBe(true);
+    }
+  }
+  expect((await readdir(paths.folder)).sort()).toEqual(['in.safetensors', 'out.safetensors']);
+});
+
+describe('refuses, and writes nothing', () => {
+  const good = { name: 'matmul' };
+  const whole = writeSafetensors(matmulTensors());
+  const withHeader = (json: string): Uint8Array => {
+    const header = new TextEncoder().encode(json);
+    const file = new Uint8Array(8 + header.length + 16);
+    new DataView(file.buffer).setBigUint64(0, BigInt(header.length), true);
+    file.set(header, 8);
+    return file;
+  };
+  const huge = new Uint8Array(16);
+  new DataView(huge.buffer).setBigUint64(0, 2n ** 60n, true);
+
+  test.each<[string, Uint8Array, Partial<OpOptions>, RegExp]>([
+    ['an unknown op', whole, { name: 'matmull' }, /no op "matmull" \(did you mean "matmul"\?\)/],
+    ['an unknown attribute', whole, { attrs: ['k=2'] }, /matmul has no attribute "k"/],
+    ['a word that is no attribute', whole, { attrs: ['k'] }, /"k" is not an attribute/],
+    ['an unknown variant', whole, { variant: 'fast' }, /no variant "fast"\. It has: /],
+    ['a missing adapter', whole, { adapter: 'nosuch' }, /no adapter opens/],
+    [
+      'a missing tensor',
+      writeSafetensors({ a: f32Tensor([1, 1], [1]) }),
+      {},
+      /matmul needs the tensor b \[N, K\]/,
+    ],
+    [
+      'a wrong shape',
+      writeSafetensors({ ...matmulTensors(), b: f32Tensor([5, 7], random.normals(35)) }),
+      {},
+      /b is \[5, 7\]; expected \[N, K\] = \[5, 8\] from a/,
+    ],
+    ['a tensor too many', writeSafetensors({ ...matmulTensors(), z: f32Tensor([1], [1]) }), {}, /z/],
+    ['a truncated file', whole.slice(0, whole.length - 3), {}, /in\.safetensors/],
+    ['an empty file', new Uint8Array(0), {}, /in\.safetensors/],
+    ['a header longer than the file', huge, {}, /in\.safetensors/],
+    ['a header that is no JSON', withHeader('{"a": '), {}, /in\.safetensors/],
+    [
+      'offsets outside of the file',
+      withHeader('{"a":{"dtype":"F32","shape":[1000000000],"data_offsets":[0,4000000000]}}'),
+      {},
+      /in\.safetensors/,
+    ],
+    [
+      'a negative shape',
+      withHeader('{"a":{"dtype":"F32","shape":[-1,-4],"data_offsets":[0,16]}}'),
+      {},
+      /in\.safetensors/,
+    ],
+  ])('%s', async (_what, bytes, change, message) => {
+    const paths = await inFolder(bytes);
+    const { folder, ...files } = paths;
+    await expect(op({ ...good, ...files, ...change })).rejects.toThrow(message);
+    await expect(op({ ...good, ...files, ...change })).rejects.toMatchObject({ name: 'ConfigError' });
+    expect(await readdir(folder)).toEqual(['in.safetensors']);
+  });
+
+  test('its own input as output, by whatever name', async () => {
+    const { folder, in: input } = await inFolder(whole);
+    await link(input, join(folder, 'hard'));
+    await symlink(input, join(folder, 'soft'));
+    for (const out of [
+      input,
+      join(folder, 'hard'),
+      join(folder, 'soft'),
+      join(folder, '.', 'in.safetensors'),
+    ]) {
+      await expect(op({ ...good, in: input, out })).rejects.toThrow(
+        /is the input; it must not be overwritten/,
+      );
+    }
+    expect(new Uint8Array(await readFile(input))).toEqual(whole);
+  });
+
+  test('an input that is not there, and an output in no folder', async () => {
+    const { folder, in: input, out } = await inFolder(whole);
+    await expect(op({ ...good, in: join(folder, 'no'), out })).rejects.toThrow(
+      /cannot read .*no: there is no such file/,
+    );
+    await expect(op({ ...good, in: input, out: join(folder, 'no', 'out') })).rejects.toThrow(
+      /there is no folder/,
+    );
+  });
+});
+
+describe('writeWhole', () => {
+  test('replaces a file at once and leaves no draft', async () => {
+    const folder = await scratchFolder();
+    const path = join(folder, 'a');
+    await writeWhole(path, 'one');
+    await writeWhole(path, 'two');
+    expect(await readFile(path, 'utf8')).toBe('two');
+    expect(await readdir(folder)).toEqual(['a']);
+  });
+
+  test('leaves no draft when the target cannot be replaced', async () => {
+    const folder = await scratchFolder();
+    await mkdir(join(folder, 'a', 'b'), { recursive: true });
+    await expect(writeWhole(join(folder, 'a'), 'one')).rejects.toThrow(/cannot write/);
+    expect(await readdir(folder)).toEqual(['a']);
+  });
+
+  test('a folder or a device is no place for a result', async () => {
+    const folder = await scratchFolder();
+    await expect(checkOutput(folder)).rejects.toThrow(/not a plain file/);
+    await expect(checkOutput('/dev/null')).rejects.toThrow(/not a plain file/);
+    await expect(checkOutput('')).rejects.toThrow(/output path is empty/);
+  });
+});
