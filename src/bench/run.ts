@@ -7,6 +7,7 @@ import type { Checkpoint } from '../model/checkpoint.ts';
 import { presetNamed } from '../model/presets.ts';
 import { internalCases } from '../validate/cases/internal.ts';
 import { kernelCases, quickCases } from '../validate/cases.ts';
+import type { KernelCase } from '../validate/kernel-case.ts';
 import { benchCases, SCALES } from './bench-cases.ts';
 import { examineAdapter } from './examine.ts';
 import { timeHostTasks } from './host-tasks.ts';
@@ -32,10 +33,25 @@ export interface BenchInputs {
   readonly versions: Readonly<Record<string, string>>;
   readonly commit: string | null;
   readonly progress?: Progress;
+  /** Only kernels of these families; all when absent. */
+  readonly families?: readonly string[];
+  readonly sizes?: BenchSizes;
 }
 
-/** How much of each check and of each timing; kernels get `kernelNs` even when the time is up. */
-const SIZES = {
+/** How much of each check and of each timing. */
+export interface BenchSizes {
+  readonly prompts: number;
+  /** Greedy tokens per prompt. */
+  readonly tokens: number;
+  readonly windows: number;
+  readonly sequences: number;
+  readonly tokensPerSequence: number;
+  readonly hostMs: number;
+  /** Time for the kernels even when the rest has used up its own. */
+  readonly kernelNs: number;
+}
+
+const SIZES: Readonly<Record<'quick' | 'full', BenchSizes>> = {
   quick: {
     prompts: 1,
     tokens: 20,
@@ -54,13 +70,14 @@ const SIZES = {
     hostMs: 150,
     kernelNs: 40e9,
   },
-} as const;
+};
 
 export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResult> {
   const { model, quick, layout, answers, progress = SILENT } = inputs;
   const now = (): number => gpu.platform.now();
   const start = now();
-  const sizes = quick ? SIZES.quick : SIZES.full;
+  const sizes = inputs.sizes ?? (quick ? SIZES.quick : SIZES.full);
+  const wanted = ({ family }: KernelCase): boolean => inputs.families?.includes(family) ?? true;
   const leftNs = (): number => Math.max(0, inputs.seconds * NS_PER_S - (now() - start));
 
   const adapter = await progress.step(
@@ -71,7 +88,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
   const clock = await chooseClock(gpu);
   const families = await progress.step(
     'Check kernels against float64',
-    (say) => checkKernels(gpu, quick ? quickCases : kernelCases, say),
+    (say) => checkKernels(gpu, (quick ? quickCases : kernelCases).filter(wanted), say),
     (reports) => {
       const [runs, failed] = [count(reports, 'runs'), count(reports, 'failed')];
       return failed === 0 ? `${runs} runs, all pass` : `${failed} of ${runs} runs FAILED`;
@@ -96,7 +113,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
       )
     : null;
   const cases = benchCases(gpu.facts.kind === 'gpu' ? SCALES.gpu : SCALES.software);
-  const timed = [...cases, ...internalCases];
+  const timed = [...cases, ...internalCases].filter(wanted);
   const kernels = await progress.step(
     'Time kernels, each after its check',
     (say) =>
@@ -164,7 +181,8 @@ export function requirePass(result: BenchResult): void {
     ...failuresOf(result.kernels),
     ...(result.forward?.pass === false ? ['the sharded forward pass differs from the unsharded one'] : []),
   ];
-  throw new CheckError(`${failures.length} checks failed; the first: ${failures[0] ?? 'unknown'}`);
+  const count = failures.length === 1 ? '1 check failed' : `${failures.length} checks failed; the first`;
+  throw new CheckError(`${count}: ${failures[0] ?? 'unknown'}`);
 }
 
 function failuresOf(kernels: readonly KernelTiming[]): string[] {

@@ -1,6 +1,6 @@
 /** Tables of what was checked: kernels by family, and the model on its ranks. */
 import type { FamilyReport } from '../bench/kernel-suite.ts';
-import type { ModelCheck, ModelReport } from '../bench/model-check.ts';
+import type { ModelReport } from '../bench/model-check.ts';
 import { sum } from '../core/math.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';
@@ -50,23 +50,31 @@ function shareText(share: number): string {
   return Number.isFinite(share) ? share.toFixed(3) : 'none';
 }
 
-/** A row per question, a column per pair that was compared. */
+/** How a pair that was compared is headed. */
+const PAIRS = [
+  { head: 'sharded', who: 'sharded', against: 'known' },
+  { head: 'unsharded', who: 'unsharded', against: 'known' },
+  { head: 'each other', who: 'sharded', against: 'unsharded' },
+] as const;
+
+/** A row per question: each of the two against what is known, and the two against each other. */
 export function renderModel(report: ModelReport, style: Style = PLAIN): string[] {
-  const pairs = [...new Set(report.checks.map(pairOf))];
   const questions = [...new Set(report.checks.map(({ what }) => what))];
   const rows = questions.map((what) => {
     const asked = report.checks.filter((check) => check.what === what);
-    const cells = pairs.map((pair) => {
-      const check = asked.find((candidate) => pairOf(candidate) === pair);
+    const cells = PAIRS.map(({ who, against }) => {
+      const check = asked.find((candidate) => candidate.who === who && candidate.against === against);
       if (check === undefined) return '';
       return check.pass ? style.good(check.found) : style.bad(`FAILED ${check.found}`);
     });
     return [what, ...cells, asked[0]?.limit ?? ''];
   });
-  const heads = pairs.map((head) => ({ head, align: 'right' as const }));
-  return drawTable([{ head: 'difference' }, ...heads, { head: 'allowed' }], rows);
-}
-
-function pairOf({ who, against }: ModelCheck): string {
-  return `${who} - ${against}`;
+  const heads = PAIRS.map(({ head }) => ({ head, align: 'right' as const }));
+  return [
+    ...drawTable([{ head: '' }, ...heads, { head: 'allowed' }], rows),
+    ...paragraph(
+      'Differences. Sharded and unsharded are compared with reference.json (experts also with float64), ' +
+        'then with each other.',
+    ),
+  ];
 }

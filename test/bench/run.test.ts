@@ -1,0 +1,117 @@
+/** The whole bench, small: its result is what the schema says, and its report fits a terminal. */
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { BenchResult } from '../../src/bench/result.ts';
+import { requirePass, runBench } from '../../src/bench/run.ts';
+import { readKnownAnswers } from '../../src/bench/known-answers.ts';
+import { openGpu } from '../../src/gpu/gpu.ts';
+import { parseLayout } from '../../src/layout/spec.ts';
+import { renderBench } from '../../src/report/bench.ts';
+import { formatResult, readResult } from '../../src/report/schema.ts';
+import { styleFor } from '../../src/report/style.ts';
+import { visible } from '../../src/report/table.ts';
+import { loadTinyMoe, readBytes, TINY_MOE } from '../model/tiny-moe.ts';
+import { testPlatform } from '../setup/platform.ts';
+
+let result: BenchResult;
+
+beforeAll(async () => {
+  const gpu = await openGpu(testPlatform());
+  result = await runBench(gpu, {
+    model: await loadTinyMoe(),
+    answers: await readKnownAnswers(TINY_MOE, readBytes),
+    checkpoint: await readBytes(`${TINY_MOE}/model.safetensors`),
+    layout: parseLayout('ep=4,pp=2,tp=2,dp=2'),
+    quick: true,
+    seconds: 1,
+    versions: {},
+    commit: null,
+    families: ['rope', 'internal'],
+    sizes: {
+      ...{ prompts: 1, tokens: 3, windows: 1, sequences: 16, tokensPerSequence: 2 },
+      ...{ hostMs: 1, kernelNs: 2e9 },
+    },
+  });
+  gpu.destroy();
+}, 120_000);
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+test('passes, and says what each number is', () => {
+  expect(() => requirePass(result)).not.toThrow();
+  expect(result.pass).toBe(true);
+  expect(result.sources).toMatchObject({ kernels: 'measured', target: 'modelled' });
+  expect(result.forward?.sharded).toMatchObject({ worldSize: 16, hostSyncsPerLayer: 0 });
+  expect(result.rates?.tokensPerMsPerGpu).toBeGreaterThan(0);
+});
+
+test('a software adapter never yields a verdict', () => {
+  if (result.adapter.facts.kind === 'gpu') return;
+  expect(result.verdict).toEqual({ given: false, text: expect.stringContaining('No verdict') as string });
+  expect(renderBench(result).join('\n')).toContain('No verdict on the target');
+});
+
+describe('the result file', () => {
+  test('reads back whole', () => {
+    const stored = readResult(encode(formatResult(result)), 'result.json');
+    expect(stored.kernels.length).toBe(result.kernels.length);
+    expect(stored).toMatchObject({ schema: 'moebius-bench', version: 1, layout: 'ep=4,pp=2,tp=2,dp=2' });
+  });
+
+  test('of another version is refused by its first wrong field', () => {
+    const other = formatResult({ ...result, version: 2 as 1 });
+    expect(() => readResult(encode(other), 'old.json')).toThrow(
+      /old\.json is no moebius-bench result of version 1: version: /,
+    );
+  });
+
+  test('cannot hold a number for a time that was not measured', () => {
+    const [first] = result.kernels;
+    if (first === undefined) throw new Error('nothing was timed');
+    const lying = {
+      ...first,
+      timing: { state: 'measured', clock: 'gpu', samplesNs: [], repeats: 1 } as const,
+    };
+    const file = formatResult({ ...result, kernels: [lying] });
+    expect(() => readResult(encode(file), 'x.json')).toThrow(/kernels\.0\.timing\.samplesNs/);
+  });
+
+  test('writes an error without bound as null, and reads it', () => {
+    const [family] = result.checks.kernels;
+    if (family === undefined) throw new Error('nothing was checked');
+    const checks = {
+      ...result.checks,
+      kernels: [{ ...family, worstShare: Infinity, failed: 1, failures: ['x'] }],
+    };
+    const failed = { ...result, pass: false, checks };
+    expect(readResult(encode(formatResult(failed)), 'x.json').checks.kernels[0]?.worstShare).toBeNull();
+    expect(() => requirePass(failed)).toThrow(/1 checks? failed.*: x/);
+  });
+});
+
+describe('the report', () => {
+  test('fits 80 columns, with colours or without', () => {
+    for (const colour of [false, true]) {
+      const wide = renderBench(result, styleFor(colour)).filter((line) => visible(line).length > 80);
+      expect(wide).toEqual([]);
+    }
+  });
+
+  test('shows a failed kernel as failed, without a time', () => {
+    const [first] = result.kernels;
+    if (first === undefined) throw new Error('nothing was timed');
+    const { family, name, variant, chosen, flops, bytes } = first;
+    const timing = { state: 'failed', reason: 'over budget' } as const;
+    const kernels = [{ family, name, variant, chosen, flops, bytes, timing }];
+    const line = renderBench({ ...result, kernels }).find((l) => l.includes('failed'));
+    expect(line).toMatch(/failed$/);
+  });
+
+  test('says so when there are no timestamps', () => {
+    const { forward } = result;
+    if (forward?.sharded === undefined) throw new Error('no forward pass');
+    const without = { ...forward, sharded: { ...forward.sharded, profiles: [] } };
+    expect(renderBench({ ...result, forward: without }).join('\n')).toContain(
+      'none: the adapter has no timestamps',
+    );
+  });
+});
