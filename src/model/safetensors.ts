@@ -26,7 +26,8 @@ function readTensor(bytes: Uint8Array, entry: HeaderEntry, label: string): Tenso
   const elementBytes = count === 0 ? 1 : (entry.end - entry.begin) / count;
   const start = bytes.byteOffset + entry.begin;
   const aligned = start % Math.max(1, elementBytes) === 0 && count > 0;
-  const buffer = aligned ? bytes.buffer : bytes.slice(entry.begin, entry.end).buffer;
+  // Not slice(): of a Node Buffer that is a view, not a copy.
+  const buffer = aligned ? bytes.buffer : new Uint8Array(bytes.subarray(entry.begin, entry.end)).buffer;
   const offset = aligned ? start : 0;
   switch (entry.dtype) {
     case 'F64':

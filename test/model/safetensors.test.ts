@@ -204,3 +204,22 @@ test('any JSON as a header reads or fails with a ConfigError', () => {
     { numRuns: 1000 },
   );
 });
+
+test.each([0, 1, 2, 3, 5])(
+  'data that is not aligned, in a Buffer with %i bytes of header padding, reads the same',
+  (pad) => {
+    const values = Float32Array.from([1.5, -2.25, 3e-8, 4e20]);
+    const header = `{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}${' '.repeat(pad)}`;
+    // As Python's writers do it: no padding to 8 bytes. Buffer.concat gives a Buffer, whose slice() is a view.
+    const size = Buffer.alloc(8);
+    size.writeBigUInt64LE(BigInt(header.length));
+    const file = Buffer.concat([
+      Buffer.from('skip!'.repeat(pad)),
+      size,
+      Buffer.from(header),
+      Buffer.from(values.buffer),
+    ]);
+    const read = readSafetensors(file.subarray(5 * pad), 'file').get('a');
+    expect(read?.data).toEqual(values);
+  },
+);

@@ -45,7 +45,9 @@ async function readBytes(path: string): Promise<Uint8Array> {
   let problem: unknown;
   for (const place of places) {
     try {
-      return await readFile(place);
+      const bytes = await readFile(place);
+      // A plain array: a Buffer's slice() shares memory where an array's copies.
+      return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     } catch (error) {
       if (problem === undefined || codeOf(problem) === 'ENOENT') problem = error;
     }
