@@ -19,7 +19,7 @@ import { cliProgress } from './progress.ts';
 import { platformHere, withGpu } from './session.ts';
 
 /** What a run aims at; checks are never cut short. */
-const SECONDS = { quick: 40, full: 150 } as const;
+const SECONDS = { quick: 45, full: 170 } as const;
 const RESULTS = 'results';
 
 export interface BenchOptions {

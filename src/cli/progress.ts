@@ -4,7 +4,8 @@ import type { Progress } from '../bench/progress.ts';
 
 /** @param quiet nothing at all, for `--json` whose reader is a program. */
 export function cliProgress(quiet: boolean): Progress {
-  if (process.stderr.isTTY && !process.env.CI && process.env.TERM !== 'dumb') return liveProgress();
+  if (process.stderr.isTTY && process.stderr.columns > 0 && !process.env.CI && process.env.TERM !== 'dumb')
+    return liveProgress();
   return quiet ? { step: async (_title, work) => work(() => undefined) } : lineProgress();
 }
 
