@@ -2,10 +2,10 @@
 // Grid    x: queries, y: heads, z: sequences; a workgroup owns one query of one head: for decoding.
 // Memory  a lane scores one key of each chunk of WG keys, then owns output columns lane, lane + WG, ...
 // Order   online softmax over chunks in ascending order, trees of fixed shape: the same bits on every run.
-// Edges   GQA and qLen as in plain.wgsl. Dh <= HEAD_DIM.
+// Edges   GQA and qLen as in plain.wgsl. Dh is a multiple of 4 and at most HEAD_DIM.
 
 const WG : u32 = 64u;           // spec: lanes and keys per chunk, a power of two
-const HEAD_DIM : u32 = 64u;     // spec: room for one head, at least Dh
+const HEAD_DIM : u32 = 64u;     // spec: room for one head, at least Dh, a multiple of 4
 const OWNED : u32 = (HEAD_DIM + WG - 1u) / WG;
 
 struct Params {
@@ -19,14 +19,14 @@ struct Params {
   scale : f32,
 }
 
-@group(0) @binding(0) var<storage, read> q_THD : array<f32>;           // [sum of qLen, H, Dh]
-@group(0) @binding(1) var<storage, read> k_RHD : array<f32>;           // [sequences * cacheLength, Hkv, Dh]
+@group(0) @binding(0) var<storage, read> q_THD : array<vec4<f32>>;           // [sum of qLen, H, Dh]
+@group(0) @binding(1) var<storage, read> k_RHD : array<vec4<f32>>;           // [sequences * cacheLength, Hkv, Dh]
 @group(0) @binding(2) var<storage, read> v_RHD : array<f32>;
 @group(0) @binding(3) var<storage, read> sequences : array<vec4<u32>>; // first q row, qLen, kvLen, cache slot
 @group(0) @binding(4) var<storage, read_write> o_THD : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
-var<workgroup> query : array<f32, HEAD_DIM>;
+var<workgroup> query : array<vec4<f32>, HEAD_DIM / 4u>;
 var<workgroup> weights : array<f32, WG>;
 var<workgroup> tree : array<f32, WG>;
 
@@ -42,7 +42,8 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   let rowQ = ((sequence.x + i) * params.numHeads + h) * params.headDim;
   let firstKey = (sequence.w * params.cacheLength * params.numKvHeads + kvHead) * params.headDim;
   let strideKey = params.numKvHeads * params.headDim;
-  for (var d = lane; d < params.headDim; d += WG) { query[d] = q_THD[rowQ + d] * params.scale; }
+  let vecs = params.headDim / 4u;
+  for (var d = lane; d < vecs; d += WG) { query[d] = q_THD[rowQ / 4u + d] * params.scale; }
   var o : array<f32, OWNED>;
   var highest = -3.4e38;
   var denominator = 0.0;
@@ -52,7 +53,8 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     var score = -3.4e38;
     if (j < numKeys) {
       score = 0.0;
-      for (var d = 0u; d < params.headDim; d += 1u) { score += query[d] * k_RHD[firstKey + j * strideKey + d]; }
+      let row = (firstKey + j * strideKey) / 4u;
+      for (var d = 0u; d < vecs; d += 1u) { score += dot(query[d], k_RHD[row + d]); }
     }
     tree[lane] = score;
     workgroupBarrier();

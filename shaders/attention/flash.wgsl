@@ -2,11 +2,12 @@
 // Grid    x: queries by WG, y: heads, z: sequences; a thread owns one query of one head.
 // Memory  keys and values pass through workgroup storage, TILE at a time, shared by all queries of the workgroup.
 // Order   online softmax over tiles in ascending order (Milakov and Gimelshein, arXiv 1805.02867): fixed.
-// Edges   tiles that no query of the workgroup sees are skipped; GQA and qLen as in plain.wgsl. Dh <= HEAD_DIM.
+// Edges   tiles that no query of the workgroup sees are skipped; GQA and qLen as in plain.wgsl.
+//         Dh is a multiple of 4 and at most 4 HEAD_VECS.
 
 const WG : u32 = 32u;           // spec: queries per workgroup
 const TILE : u32 = 16u;         // spec: keys per tile
-const HEAD_DIM : u32 = 64u;     // spec: room for one head, at least Dh
+const HEAD_VECS : u32 = 16u;    // spec: room for one head in vec4, at least Dh / 4
 
 struct Params {
   numHeads : u32,
@@ -19,15 +20,15 @@ struct Params {
   scale : f32,
 }
 
-@group(0) @binding(0) var<storage, read> q_THD : array<f32>;           // [sum of qLen, H, Dh]
-@group(0) @binding(1) var<storage, read> k_RHD : array<f32>;           // [sequences * cacheLength, Hkv, Dh]
-@group(0) @binding(2) var<storage, read> v_RHD : array<f32>;
+@group(0) @binding(0) var<storage, read> q_THD : array<vec4<f32>>;           // [sum of qLen, H, Dh]
+@group(0) @binding(1) var<storage, read> k_RHD : array<vec4<f32>>;           // [sequences * cacheLength, Hkv, Dh]
+@group(0) @binding(2) var<storage, read> v_RHD : array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> sequences : array<vec4<u32>>; // first q row, qLen, kvLen, cache slot
-@group(0) @binding(4) var<storage, read_write> o_THD : array<f32>;
+@group(0) @binding(4) var<storage, read_write> o_THD : array<vec4<f32>>;
 @group(1) @binding(0) var<uniform> params : Params;
 
-var<workgroup> tileK : array<f32, TILE * HEAD_DIM>;
-var<workgroup> tileV : array<f32, TILE * HEAD_DIM>;
+var<workgroup> tileK : array<vec4<f32>, TILE * HEAD_VECS>;
+var<workgroup> tileV : array<vec4<f32>, TILE * HEAD_VECS>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
@@ -36,6 +37,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   if (firstQuery >= sequence.y) { return; }
   let i = min(firstQuery + lane, sequence.y - 1u);
   let h = group.y;
+  let vecs = params.headDim / 4u;
   let kvHead = h / (params.numHeads / params.numKvHeads);
   // Keys that this query sees, and that the last query of the workgroup sees.
   var numKeys = sequence.z;
@@ -44,23 +46,23 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     numKeys = sequence.z - sequence.y + i + 1u;
     numKeysOfGroup = sequence.z - sequence.y + min(firstQuery + WG, sequence.y);
   }
-  let rowQ = ((sequence.x + i) * params.numHeads + h) * params.headDim;
-  let firstKey = (sequence.w * params.cacheLength * params.numKvHeads + kvHead) * params.headDim;
-  let strideKey = params.numKvHeads * params.headDim;
-  var q : array<f32, HEAD_DIM>;
-  var o : array<f32, HEAD_DIM>;
-  for (var d = 0u; d < params.headDim; d += 1u) { q[d] = q_THD[rowQ + d] * params.scale; }
+  let rowQ = ((sequence.x + i) * params.numHeads + h) * vecs;
+  let firstKey = (sequence.w * params.cacheLength * params.numKvHeads + kvHead) * vecs;
+  let strideKey = params.numKvHeads * vecs;
+  var q : array<vec4<f32>, HEAD_VECS>;
+  var o : array<vec4<f32>, HEAD_VECS>;
+  for (var d = 0u; d < vecs; d += 1u) { q[d] = q_THD[rowQ + d] * params.scale; }
   var highest = -3.4e38;
   var denominator = 0.0;
   for (var first = 0u; first < numKeysOfGroup; first += TILE) {
     let count = min(TILE, numKeysOfGroup - first);
     workgroupBarrier();
-    for (var at = lane; at < count * params.headDim; at += WG) {
-      let j = at / params.headDim;
-      let d = at % params.headDim;
+    for (var at = lane; at < count * vecs; at += WG) {
+      let j = at / vecs;
+      let d = at % vecs;
       let src = firstKey + (first + j) * strideKey + d;
-      tileK[j * HEAD_DIM + d] = k_RHD[src];
-      tileV[j * HEAD_DIM + d] = v_RHD[src];
+      tileK[j * HEAD_VECS + d] = k_RHD[src];
+      tileV[j * HEAD_VECS + d] = v_RHD[src];
     }
     workgroupBarrier();
     let visible = min(count, max(numKeys, first) - first);
@@ -68,21 +70,21 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     var highestOfTile = highest;
     for (var j = 0u; j < visible; j += 1u) {
       var score = 0.0;
-      for (var d = 0u; d < params.headDim; d += 1u) { score += q[d] * tileK[j * HEAD_DIM + d]; }
+      for (var d = 0u; d < vecs; d += 1u) { score += dot(q[d], tileK[j * HEAD_VECS + d]); }
       scores[j] = score;
       highestOfTile = max(highestOfTile, score);
     }
     let shrink = exp(highest - highestOfTile);
     highest = highestOfTile;
     denominator *= shrink;
-    for (var d = 0u; d < params.headDim; d += 1u) { o[d] *= shrink; }
+    for (var d = 0u; d < vecs; d += 1u) { o[d] *= shrink; }
     for (var j = 0u; j < visible; j += 1u) {
       let p = exp(scores[j] - highest);
       denominator += p;
-      for (var d = 0u; d < params.headDim; d += 1u) { o[d] += p * tileV[j * HEAD_DIM + d]; }
+      for (var d = 0u; d < vecs; d += 1u) { o[d] += p * tileV[j * HEAD_VECS + d]; }
     }
   }
   if (firstQuery + lane < sequence.y) {
-    for (var d = 0u; d < params.headDim; d += 1u) { o_THD[rowQ + d] = o[d] / denominator; }
+    for (var d = 0u; d < vecs; d += 1u) { o_THD[rowQ + d] = o[d] / denominator; }
   }
 }

@@ -45,7 +45,7 @@ const plain = defineKernel({
 
 const flash = defineKernel({
   shader: 'attention/flash.wgsl',
-  spec: { WG: 32, TILE: 16, HEAD_DIM: 64 },
+  spec: { WG: 32, TILE: 16, HEAD_VECS: 16 },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.maxQueries, s.WG), p.numHeads, p.numSequences],
@@ -63,6 +63,9 @@ const decode = defineKernel({
 const MOST_HEAD_DIM = 256;
 
 const headRoom = ({ headDim }: AttentionShape): { HEAD_DIM: number } => ({ HEAD_DIM: roundUp(headDim, 8) });
+const inFours = (shape: AttentionShape): string | undefined =>
+  tooWide(shape) ??
+  (shape.headDim % 4 === 0 ? undefined : `head size ${shape.headDim} is not a multiple of 4`);
 const tooWide = ({ headDim }: AttentionShape): string | undefined =>
   headDim <= MOST_HEAD_DIM ? undefined : `head size ${headDim} exceeds ${MOST_HEAD_DIM}`;
 
@@ -74,18 +77,18 @@ export const attentionVariants: readonly Variant<
     name: 'flash',
     idea: 'tiles of keys in workgroup storage, online softmax',
     kernel: flash,
-    spec: (shape) => ({
-      ...headRoom(shape),
-      TILE: Math.min(32, Math.max(4, Math.floor(1024 / roundUp(shape.headDim, 8)))),
+    spec: ({ headDim }) => ({
+      HEAD_VECS: roundUp(headDim, 8) / 4,
+      TILE: Math.min(32, Math.max(4, Math.floor(1024 / roundUp(headDim, 8)))),
     }),
-    refusal: tooWide,
+    refusal: inFours,
   },
   {
     name: 'decode',
     idea: 'a workgroup per query, lanes over keys, online softmax',
     kernel: decode,
     spec: headRoom,
-    refusal: tooWide,
+    refusal: inFours,
   },
   {
     name: 'plain',
