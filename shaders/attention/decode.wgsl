@@ -1,10 +1,12 @@
 // o = softmax(scale * q k^T) v per query and head, queries being the last qLen of kvLen positions.
 // Grid    x: queries, y: heads, z: sequences; a workgroup owns one query of one head: for decoding.
-// Memory  a lane scores one key of each chunk of WG keys, then owns output columns lane, lane + WG, ...
-// Order   online softmax over chunks in ascending order, trees of fixed shape: the same bits on every run.
+// Memory  a lane scores keys lane, lane + WG, ... of each chunk, then owns output columns lane, lane + WG, ...
+//         Scores and weights of a chunk pass through workgroup storage; every lane reads all of them.
+// Order   online softmax over chunks in ascending order, keys ascending: the same bits on every run.
 // Edges   GQA and qLen as in plain.wgsl. Dh is a multiple of 4 and at most HEAD_DIM.
 
-const WG : u32 = 64u;           // spec: lanes and keys per chunk, a power of two
+const WG : u32 = 64u;           // spec: lanes
+const CHUNK : u32 = 64u;        // spec: keys per chunk
 const HEAD_DIM : u32 = 64u;     // spec: room for one head, at least Dh, a multiple of 4
 const OWNED : u32 = (HEAD_DIM + WG - 1u) / WG;
 
@@ -27,8 +29,7 @@ struct Params {
 @group(1) @binding(0) var<uniform> params : Params;
 
 var<workgroup> query : array<vec4<f32>, HEAD_DIM / 4u>;
-var<workgroup> weights : array<f32, WG>;
-var<workgroup> tree : array<f32, WG>;
+var<workgroup> weights : array<f32, CHUNK>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
@@ -47,35 +48,24 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   var o : array<f32, OWNED>;
   var highest = -3.4e38;
   var denominator = 0.0;
-  for (var first = 0u; first < numKeys; first += WG) {
+  for (var first = 0u; first < numKeys; first += CHUNK) {
+    let count = min(CHUNK, numKeys - first);
     workgroupBarrier();
-    let j = first + lane;
-    var score = -3.4e38;
-    if (j < numKeys) {
-      score = 0.0;
-      let row = (firstKey + j * strideKey) / 4u;
+    for (var key = lane; key < count; key += WG) {
+      let row = (firstKey + (first + key) * strideKey) / 4u;
+      var score = 0.0;
       for (var d = 0u; d < vecs; d += 1u) { score += dot(query[d], k_RHD[row + d]); }
+      weights[key] = score;
     }
-    tree[lane] = score;
     workgroupBarrier();
-    for (var step = WG / 2u; step > 0u; step /= 2u) {
-      if (lane < step) { tree[lane] = max(tree[lane], tree[lane + step]); }
-      workgroupBarrier();
-    }
-    let highestOfChunk = max(highest, tree[0]);
-    let p = select(0.0, exp(score - highestOfChunk), j < numKeys);
+    let previous = highest;
+    for (var key = 0u; key < count; key += 1u) { highest = max(highest, weights[key]); }
     workgroupBarrier();
-    weights[lane] = p;
-    tree[lane] = p;
+    for (var key = lane; key < count; key += WG) { weights[key] = exp(weights[key] - highest); }
     workgroupBarrier();
-    for (var step = WG / 2u; step > 0u; step /= 2u) {
-      if (lane < step) { tree[lane] += tree[lane + step]; }
-      workgroupBarrier();
-    }
-    let shrink = exp(highest - highestOfChunk);
-    highest = highestOfChunk;
-    denominator = denominator * shrink + tree[0];
-    let count = min(WG, numKeys - first);
+    let shrink = exp(previous - highest);
+    denominator *= shrink;
+    for (var key = 0u; key < count; key += 1u) { denominator += weights[key]; }
     for (var own = 0u; own < OWNED; own += 1u) {
       let d = own * WG + lane;
       if (d < params.headDim) {

@@ -53,7 +53,7 @@ const flash = defineKernel({
 
 const decode = defineKernel({
   shader: 'attention/decode.wgsl',
-  spec: { WG: 64, HEAD_DIM: 64 },
+  spec: { WG: 64, CHUNK: 64, HEAD_DIM: 64 },
   params,
   buffers,
   grid: (_s, p) => [p.maxQueries, p.numHeads, p.numSequences],
@@ -122,7 +122,8 @@ export async function prepareAttention(
       ? [...attentionVariants].sort((a, b) => Number(b.name === 'decode') - Number(a.name === 'decode'))
       : attentionVariants;
   const variant = chooseVariant('attention', order, shape, gpu, requested);
-  const kernel = await gpu.kernel(variant.kernel, variant.spec(shape));
+  const lanes = variant.name === 'decode' ? { WG: gpu.rowLanes } : {};
+  const kernel = await gpu.kernel(variant.kernel, { ...variant.spec(shape), ...lanes });
   const { numHeads, numKvHeads, headDim, cacheLength, scale } = shape;
   return {
     variant: variant.name,

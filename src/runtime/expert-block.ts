@@ -33,6 +33,8 @@ export function recordExperts(
 ): void {
   const busy = busyGroups(c, step);
   commands.span(`stage ${stage}/route`);
+  // A rank without tokens starts every expert at row 0; its peers read that.
+  if (step.loads.some(({ share }) => share.count === 0)) commands.clear(w.symmetric('start').buffer);
   for (const group of busy) recordRouting(commands, c, w, layer, step, group);
   commands.span(`stage ${stage}/all-to-all`);
   if (c.layout.spec.ep > 1) {
@@ -92,6 +94,7 @@ function recordRouting(
 ): void {
   for (const rank of ranks) {
     const { share } = at(step.loads, rank);
+    if (share.count === 0) continue;
     const own = w.rank(rank);
     const weights = at(layer.weights, rank);
     kernels.normResidual.record(
@@ -111,7 +114,6 @@ function recordRouting(
       ids: own.ids,
       scores: own.scores,
     });
-    // A rank without tokens records its plan too: its peers read its starts.
     kernels.plan.record(commands, share.count, {
       ids: own.ids,
       start: w.symmetric('start').part(rank),
@@ -124,7 +126,7 @@ function recordRouting(
       { numRows: share.count * z.topK, numSource: share.count },
       { x: own.routed, index: own.rowToken, y: w.symmetric('send').part(rank) },
     );
-    if (share.count > 0) step.onIds?.(layer.index, rank, own.ids);
+    step.onIds?.(layer.index, rank, own.ids);
   }
 }
 

@@ -102,8 +102,8 @@ export const saboteurs: readonly Saboteur[] = [
   {
     name: 'gives ties to the higher expert',
     shader: 'gating/topk-thread',
-    find: 'v > best)',
-    replace: 'v >= best)',
+    find: 'v > best ||',
+    replace: 'v >= best ||',
     ...{ family: 'gate-topk', caseName: 'equal logits', variant: 'thread' },
   },
   {
