@@ -15,8 +15,18 @@ export interface FamilyReport {
   readonly failed: number;
   /** Largest error as a share of what arithmetic allows, over all runs. */
   readonly worstShare: number;
-  /** What went wrong, one line per failed run. */
-  readonly failures: readonly string[];
+  readonly failures: readonly FailedRun[];
+}
+
+export interface FailedRun {
+  readonly name: string;
+  readonly variant: string;
+  readonly message: string;
+}
+
+/** 'matmul, primes, variant plain: c: 3 of 37 over budget; ...' */
+export function failureText(family: string, { name, variant, message }: FailedRun): string {
+  return `${family}, ${name}, variant ${variant}: ${message}`;
 }
 
 /** Runs every case with every variant. @param say is told what is at hand. */
@@ -45,9 +55,7 @@ export function familyReport(family: string, results: readonly CaseResult[]): Fa
     runs: results.length,
     failed: failed.length,
     worstShare: Math.max(0, ...results.map(({ worstShare }) => worstShare)),
-    failures: failed.map(
-      ({ name, variant, message }) => `${family}, ${name}, variant ${variant}: ${message}`,
-    ),
+    failures: failed.map(({ name, variant, message }) => ({ name, variant, message })),
   };
 }
 
@@ -68,6 +76,8 @@ export interface KernelTiming {
 
 export interface TimeKernelsOptions {
   readonly clock: BenchClock;
+  /** What was checked before: a variant that failed there is not timed on any case. */
+  readonly checked?: readonly FamilyReport[];
   /** Host time for all of them; shared out evenly among those that are left. */
   readonly budgetNs: number;
   /** Only the variant that would be chosen. */
@@ -85,7 +95,7 @@ export async function timeKernels(
   cases: readonly KernelCase[],
   options: TimeKernelsOptions,
 ): Promise<KernelTiming[]> {
-  const { clock, chosenOnly = false, say = () => undefined } = options;
+  const { clock, checked = [], chosenOnly = false, say = () => undefined } = options;
   const end = gpu.platform.now() + options.budgetNs;
   const jobs: { kernelCase: KernelCase; variant: string; chosen: boolean }[] = [];
   for (const kernelCase of cases) {
@@ -103,13 +113,25 @@ export async function timeKernels(
     say(`${family}: ${name}, ${variant}`);
     const left = end - gpu.platform.now();
     const budgetNs = Math.min(MOST_BUDGET_NS, left / (order.length - i));
-    const timing: Timing =
-      left < LEAST_BUDGET_NS
-        ? { state: 'skipped', reason: 'no time left' }
-        : await checkThenTime(gpu, kernelCase, variant, clock, Math.max(LEAST_BUDGET_NS, budgetNs));
+    const failure = earlierFailure(checked, kernelCase, variant);
+    let timing: Timing;
+    if (failure !== undefined) timing = { state: 'failed', reason: failure };
+    else if (left < LEAST_BUDGET_NS) timing = { state: 'skipped', reason: 'no time left' };
+    else timing = await checkThenTime(gpu, kernelCase, variant, clock, Math.max(LEAST_BUDGET_NS, budgetNs));
     timings.set(job, { family, name, variant, chosen, timing, ...rates(kernelCase, timing) });
   }
   return jobs.flatMap((job) => timings.get(job) ?? []);
+}
+
+/** Every case of `internal` is a kernel of its own; in other families the variant is the kernel. */
+function earlierFailure(
+  checked: readonly FamilyReport[],
+  { family, name }: KernelCase,
+  variant: string,
+): string | undefined {
+  const failures = checked.find((report) => report.family === family)?.failures ?? [];
+  const same = failures.find((run) => (family === 'internal' ? run.name === name : run.variant === variant));
+  return same === undefined ? undefined : `its check failed on ${same.name}: ${same.message}`;
 }
 
 async function chosenVariant(gpu: Gpu, kernelCase: KernelCase): Promise<string | undefined> {

@@ -2,6 +2,7 @@
  * The whole model on the ranks of a layout against the same model on one rank and against known answers: logits,
  * expert choices, generated text and loss. V vocabulary, K experts per token.
  */
+import { messageOf } from '../core/errors.ts';
 import { at, range, sum } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { planLayout } from '../layout/layout.ts';
@@ -42,6 +43,8 @@ export interface ModelReport {
   readonly pass: boolean;
   readonly checks: readonly ModelCheck[];
   readonly greedyTokens: number;
+  /** Why the model could not be run at all, after kernels had failed: then there are no checks. */
+  readonly error?: string;
 }
 
 export interface ModelCheckOptions {
@@ -129,6 +132,32 @@ export async function checkModel(
   };
 }
 
+/**
+ * As `checkModel`, but when kernels have failed already an error of the model is one more result, not the end of all.
+ * @param kernelsPass whether all of them passed: then an error is thrown as it is.
+ */
+export async function checkModelAfter(
+  kernelsPass: boolean,
+  gpu: Gpu,
+  model: Checkpoint,
+  options: ModelCheckOptions,
+): Promise<ModelReport> {
+  try {
+    return await checkModel(gpu, model, options);
+  } catch (error) {
+    if (kernelsPass) throw error;
+    return {
+      model: model.config.name,
+      layout: formatLayout(options.layout),
+      worldSize: planLayout(options.layout, model.config).worldSize,
+      pass: false,
+      checks: [],
+      greedyTokens: options.tokens,
+      error: messageOf(error),
+    };
+  }
+}
+
 /** Of the prompts as reference.json has them, of the windows from our own float64 reference. */
 function knownChoices(model: Checkpoint, { prompts, windows }: Questions): Choices[] {
   const truth = referenceModel(model);
@@ -200,7 +229,7 @@ export function logitsError(got: ArrayLike<number>, want: ArrayLike<number>): nu
 
 function logitsCheck(got: Answers, want: Answers): Finding {
   const worst = Math.max(...want.logits.map((row, i) => logitsError(got.logits[i] ?? [], row)));
-  const limit = `${LOGITS_LIMIT} of the largest`;
+  const limit = `${LOGITS_LIMIT} relative`;
   return { what: 'logits', pass: worst <= LOGITS_LIMIT, found: worst.toExponential(1), limit };
 }
 
@@ -221,7 +250,7 @@ function expertsCheck(got: Answers, want: Answers, gaps: readonly Choices['gaps'
       }
     });
   });
-  const limit = `all with a gap > ${NEAR_TIE}`;
+  const limit = `all, gap > ${NEAR_TIE}`;
   return { what: 'experts', pass: compared > 0 && equal === compared, found: `${equal}/${compared}`, limit };
 }
 
@@ -240,13 +269,13 @@ function textCheck(got: Answers, want: Answers): Finding {
     what: 'text',
     pass: total > 0 && equal === total,
     found: `${equal}/${total}`,
-    limit: 'all greedy tokens',
+    limit: 'all',
   };
 }
 
 function lossCheck(got: Answers, want: Answers, { windows }: Questions): Finding {
   const predictions = sum(windows.map((ids) => ids.length - 1));
   const error = Math.abs(sum(got.nats) - sum(want.nats)) / predictions;
-  const limit = `${LOSS_LIMIT} nats/character`;
+  const limit = `${LOSS_LIMIT} nats/char`;
   return { what: 'cross entropy', pass: error <= LOSS_LIMIT, found: error.toExponential(1), limit };
 }

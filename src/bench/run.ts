@@ -11,10 +11,10 @@ import type { KernelCase } from '../validate/kernel-case.ts';
 import { benchCases, SCALES } from './bench-cases.ts';
 import { examineAdapter } from './examine.ts';
 import { timeHostTasks } from './host-tasks.ts';
-import { checkKernels, timeKernels, type KernelTiming } from './kernel-suite.ts';
+import { checkKernels, failureText, timeKernels, type KernelTiming } from './kernel-suite.ts';
 import type { KnownAnswers } from './known-answers.ts';
 import { chooseClock } from './measure.ts';
-import { checkModel } from './model-check.ts';
+import { checkModelAfter } from './model-check.ts';
 import { SILENT, type Progress } from './progress.ts';
 import { RESULT_SCHEMA, RESULT_VERSION, type BenchRates, type BenchResult, type Verdict } from './result.ts';
 import { compareForward, type ForwardComparison } from './sharded.ts';
@@ -94,9 +94,10 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
       return failed === 0 ? `${runs} runs, all pass` : `${failed} of ${runs} runs FAILED`;
     },
   );
+  const kernelsPass = count(families, 'failed') === 0;
   const modelReport = await progress.step(
     `Check ${model.config.name} on the ranks of ${formatLayout(layout)}`,
-    (say) => checkModel(gpu, model, { layout, answers, ...sizes, say }),
+    (say) => checkModelAfter(kernelsPass, gpu, model, { layout, answers, ...sizes, say }),
     ({ pass, checks }) => (pass ? `${checks.length} checks pass` : 'FAILED'),
   );
 
@@ -119,6 +120,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
     (say) =>
       timeKernels(gpu, timed, {
         clock,
+        checked: families,
         budgetNs: Math.max(sizes.kernelNs, leftNs()),
         chosenOnly: quick,
         say,
@@ -149,8 +151,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
     versions: inputs.versions,
     adapter,
     clock,
-    pass:
-      count(families, 'failed') === 0 && modelReport.pass && forward?.pass === true && failed.length === 0,
+    pass: kernelsPass && modelReport.pass && forward?.pass === true && failed.length === 0,
     checks: { kernels: families, model: modelReport },
     kernels,
     forward,
@@ -174,7 +175,8 @@ export function requirePass(result: BenchResult): void {
   if (result.pass) return;
   const { kernels, model } = result.checks;
   const failures = [
-    ...kernels.flatMap((family) => family.failures),
+    ...kernels.flatMap(({ family, failures: runs }) => runs.map((run) => failureText(family, run))),
+    ...(model.error === undefined ? [] : [`${model.model}: ${model.error}`]),
     ...model.checks
       .filter((check) => !check.pass)
       .map((c) => `${model.model}: ${c.what}, ${c.who} - ${c.against}: ${c.found}`),
@@ -187,7 +189,7 @@ export function requirePass(result: BenchResult): void {
 
 function failuresOf(kernels: readonly KernelTiming[]): string[] {
   return kernels.flatMap(({ family, name, variant, timing }) =>
-    timing.state === 'failed' ? [`${family}, ${name}, variant ${variant}: ${timing.reason}`] : [],
+    timing.state === 'failed' ? [failureText(family, { name, variant, message: timing.reason })] : [],
   );
 }
 

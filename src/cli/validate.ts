@@ -1,8 +1,8 @@
 /** `moebius validate`: is every kernel right on this adapter, and the model on all ranks of a layout? */
 import type { Command } from 'commander';
-import { checkKernels, type FamilyReport } from '../bench/kernel-suite.ts';
+import { checkKernels, failureText, type FamilyReport } from '../bench/kernel-suite.ts';
 import { readKnownAnswers } from '../bench/known-answers.ts';
-import { checkModel, type ModelReport } from '../bench/model-check.ts';
+import { checkModelAfter, type ModelReport } from '../bench/model-check.ts';
 import { SILENT, type Progress } from '../bench/progress.ts';
 import { CheckError, ConfigError } from '../core/errors.ts';
 import { planLayout } from '../layout/layout.ts';
@@ -61,17 +61,18 @@ export async function validate(options: ValidateOptions = {}): Promise<ValidateR
       (say) => checkKernels(gpu, cases, say),
       (reports) => (reports.every(({ failed }) => failed === 0) ? 'all pass' : 'FAILED'),
     );
+    const kernelsPass = families.every(({ failed }) => failed === 0);
     let report: ModelReport | null = null;
     if (family === undefined) {
       const answers = await readKnownAnswers(TINY_MOE, (path) => platformHere().readFile(path));
       const sizes = quick ? SIZES.quick : SIZES.full;
       report = await progress.step(
         `Check ${model.config.name} on the ranks of ${formatLayout(spec)}`,
-        (say) => checkModel(gpu, model, { layout: spec, answers, ...sizes, say }),
+        (say) => checkModelAfter(kernelsPass, gpu, model, { layout: spec, answers, ...sizes, say }),
         ({ pass, checks }) => (pass ? `${checks.length} checks pass` : 'FAILED'),
       );
     }
-    const pass = families.every(({ failed }) => failed === 0) && report?.pass !== false;
+    const pass = kernelsPass && report?.pass !== false;
     return { pass, adapter: gpu.facts, quick, families, model: report };
   });
 }
@@ -105,7 +106,7 @@ Examples:
       const given = command.optsWithGlobals<CommandOptions>();
       const result = await validate({ ...given, progress: cliProgress(given.json === true) });
       await (given.json ? printJson(result) : printLines(renderResult(result)));
-      if (!result.pass) throw new CheckError(failureText(result));
+      if (!result.pass) throw new CheckError(summaryOf(result));
     });
 }
 
@@ -122,9 +123,10 @@ function renderResult({ adapter, families, model, quick }: ValidateResult): stri
   return lines;
 }
 
-function failureText({ families, model }: ValidateResult): string {
+function summaryOf({ families, model }: ValidateResult): string {
   const failures = [
-    ...families.flatMap((family) => family.failures),
+    ...families.flatMap(({ family, failures: runs }) => runs.map((run) => failureText(family, run))),
+    ...(model?.error === undefined ? [] : [`${model.model}: ${model.error}`]),
     ...(model?.checks ?? [])
       .filter((c) => !c.pass)
       .map((c) => `${c.what}, ${c.who} - ${c.against}: ${c.found}`),

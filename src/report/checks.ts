@@ -1,5 +1,5 @@
 /** Tables of what was checked: kernels by family, and the model on its ranks. */
-import type { FamilyReport } from '../bench/kernel-suite.ts';
+import { failureText, type FamilyReport } from '../bench/kernel-suite.ts';
 import type { ModelReport } from '../bench/model-check.ts';
 import { sum } from '../core/math.ts';
 import { PLAIN, type Style } from './style.ts';
@@ -16,7 +16,9 @@ export function renderFamilies(families: readonly FamilyReport[], style: Style =
     failed === 0 ? style.good('pass') : style.bad(`${failed} FAILED`),
     shareText(worstShare),
   ]);
-  const failures = families.flatMap((family) => family.failures);
+  const failures = families.flatMap(({ family, failures: runs }) =>
+    runs.map((run) => failureText(family, run)),
+  );
   const more = failures.length - SHOWN_FAILURES;
   return [
     ...drawTable(
@@ -47,7 +49,8 @@ function totalRow(families: readonly FamilyReport[], style: Style): string[] {
 
 /** A run that did not end has no error, and one that gave NaN has no bound. */
 function shareText(share: number): string {
-  return Number.isFinite(share) ? share.toFixed(3) : 'none';
+  if (!Number.isFinite(share)) return 'none';
+  return share < 1000 ? share.toFixed(3) : share.toExponential(1);
 }
 
 /** How a pair that was compared is headed. */
@@ -59,19 +62,21 @@ const PAIRS = [
 
 /** A row per question: each of the two against what is known, and the two against each other. */
 export function renderModel(report: ModelReport, style: Style = PLAIN): string[] {
+  if (report.error !== undefined) return paragraph(style.bad(`FAILED: ${report.error}`));
   const questions = [...new Set(report.checks.map(({ what }) => what))];
   const rows = questions.map((what) => {
     const asked = report.checks.filter((check) => check.what === what);
     const cells = PAIRS.map(({ who, against }) => {
       const check = asked.find((candidate) => candidate.who === who && candidate.against === against);
       if (check === undefined) return '';
-      return check.pass ? style.good(check.found) : style.bad(`FAILED ${check.found}`);
+      return check.pass ? check.found : style.bad(check.found);
     });
-    return [what, ...cells, asked[0]?.limit ?? ''];
+    const pass = asked.every((check) => check.pass);
+    return [what, ...cells, asked[0]?.limit ?? '', pass ? style.good('pass') : style.bad('FAILED')];
   });
   const heads = PAIRS.map(({ head }) => ({ head, align: 'right' as const }));
   return [
-    ...drawTable([{ head: '' }, ...heads, { head: 'allowed' }], rows),
+    ...drawTable([{ head: '' }, ...heads, { head: 'allowed' }, { head: 'result' }], rows),
     ...paragraph(
       'Differences. Sharded and unsharded are compared with reference.json (experts also with float64), ' +
         'then with each other.',

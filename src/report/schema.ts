@@ -69,7 +69,7 @@ const Checks = v.object({
       failed: Count,
       /** Null stands for infinity, which JSON cannot write. */
       worstShare: v.nullable(v.number()),
-      failures: v.array(v.string()),
+      failures: v.array(v.object({ name: v.string(), variant: v.string(), message: v.string() })),
     }),
   ),
   model: v.object({
@@ -78,6 +78,7 @@ const Checks = v.object({
     worldSize: Count,
     pass: v.boolean(),
     greedyTokens: Count,
+    error: v.optional(v.string()),
     checks: v.array(
       v.object({
         what: v.string(),

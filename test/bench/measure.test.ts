@@ -69,7 +69,14 @@ test('a kernel whose check failed is reported and never timed', async () => {
   expect(timings[0]?.flopsPerSecond).toBeUndefined();
   const [family] = await checkKernels(gpu, [broken(rope), rope]);
   expect(family).toMatchObject({ family: 'rope', cases: 2, runs: 2, failed: 1 });
-  expect(family?.failures[0]).toMatch(/rope, broken, variant default: y: .* over budget/);
+  expect(family?.failures[0]).toMatchObject({ name: 'broken', variant: 'default' });
+  expect(family?.failures[0]?.message).toMatch(/^y: .* over budget/);
+});
+
+test('a variant that failed any check before is not timed on a case that it passes', async () => {
+  const checked = await checkKernels(gpu, [broken(rope)]);
+  const [timing] = await timeKernels(gpu, [rope], { clock, checked, budgetNs: 1e9 });
+  expect(timing?.timing).toMatchObject({ state: 'failed' });
 });
 
 test('what does not fit into the time is skipped and says so', async () => {

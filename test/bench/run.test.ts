@@ -80,11 +80,13 @@ describe('the result file', () => {
     if (family === undefined) throw new Error('nothing was checked');
     const checks = {
       ...result.checks,
-      kernels: [{ ...family, worstShare: Infinity, failed: 1, failures: ['x'] }],
+      kernels: [
+        { ...family, worstShare: Infinity, failed: 1, failures: [{ name: 'x', variant: 'y', message: 'z' }] },
+      ],
     };
     const failed = { ...result, pass: false, checks };
     expect(readResult(encode(formatResult(failed)), 'x.json').checks.kernels[0]?.worstShare).toBeNull();
-    expect(() => requirePass(failed)).toThrow(/1 checks? failed.*: x/);
+    expect(() => requirePass(failed)).toThrow(/^1 check failed: .*, x, variant y: z$/);
   });
 });
 
