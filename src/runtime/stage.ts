@@ -8,7 +8,7 @@ import type { CommandList } from '../gpu/command-list.ts';
 import type { WeightSource } from '../model/config.ts';
 import { recordAttention } from './attention-block.ts';
 import { recordExperts } from './expert-block.ts';
-import { layerShards, type LayerShards, type WeightDtype } from './shards.ts';
+import { layerShards, type LayerShards, type Shard, type WeightDtype } from './shards.ts';
 import type { RankSizes } from './sizes.ts';
 import type { StageContext, StageLayer, StageStep } from './stage-context.ts';
 import { bufferBytes, Workspace } from './workspace.ts';
@@ -65,7 +65,7 @@ export class Stage {
       tp: rank % layout.spec.tp,
       ep: rank % layout.spec.ep,
     });
-    const entries = Object.entries(shards).map(([name, shard]) => [name, weights.get(shard)]);
+    const entries = Object.entries<Shard>({ ...shards }).map(([name, shard]) => [name, weights.get(shard)]);
     return Object.fromEntries(entries) as { [K in keyof LayerShards]: GpuBuffer };
   }
 }

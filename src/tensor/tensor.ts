@@ -45,7 +45,7 @@ export function toF64(t: Tensor): Float64Array {
 /** Bit patterns of the nearest f16 values (ties to even). */
 export function toF16Bits(values: ArrayLike<number>): Uint16Array {
   const halves = Float16Array.from(values);
-  return new Uint16Array(halves.buffer as ArrayBuffer, halves.byteOffset, halves.length);
+  return new Uint16Array(halves.buffer, halves.byteOffset, halves.length);
 }
 
 /** The same values in another float type. */
