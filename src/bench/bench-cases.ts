@@ -1,6 +1,7 @@
 /**
  * Cases to time, at the shapes that one GPU of the reference deployment meets (`card` preset: D 1024, 16 heads of 64,
  * F 2048, TP 2, one expert per GPU) and one whole layer of tiny-moe. They are checked like every other case.
+ * The quick ones have each kernel at least once.
  */
 import { attention } from '../ops/attention.ts';
 import { gateTopk } from '../ops/gate-topk.ts';
@@ -28,16 +29,19 @@ export function benchCases({ rows, expertRows, sequence }: Scale): KernelCase[] 
   return [
     ...opCases(gateTopk, {
       [`${16 * rows} tokens, 16 experts`]: {
+        quick: true,
         attrs: { k: 2 },
         tensors: (make) => ({ logits: make.normal([16 * rows, E]) }),
       },
       [`${2 * rows} tokens, 128 experts`]: {
+        quick: true,
         attrs: { k: 8 },
         tensors: (make) => ({ logits: make.normal([2 * rows, 128]) }),
       },
     }),
     ...opCases(moe, {
       [`tiny-moe layer, ${8 * rows} tokens`]: {
+        quick: true,
         attrs: { k: 2 },
         tensors: (make) => ({
           x: make.normal([8 * rows, 128]),
@@ -60,12 +64,14 @@ export function benchCases({ rows, expertRows, sequence }: Scale): KernelCase[] 
     }),
     ...opCases(attention, {
       [`prefill of ${sequence}, 8 heads`]: {
+        quick: true,
         tensors: (make) => {
           const shape = [1, sequence, HEADS, DH];
           return { q: make.normal(shape), k: make.normal(shape), v: make.normal(shape) };
         },
       },
       [`decode 16 x ${2 * sequence}, 8 heads`]: {
+        quick: true,
         tensors: (make) => {
           const past = [16, 2 * sequence, HEADS, DH];
           return { q: make.normal([16, 1, HEADS, DH]), k: make.normal(past), v: make.normal(past) };
@@ -74,6 +80,7 @@ export function benchCases({ rows, expertRows, sequence }: Scale): KernelCase[] 
     }),
     ...opCases(rmsNorm, {
       [`${4 * rows} x ${D} + residual`]: {
+        quick: true,
         tensors: (make) => {
           const shape = [4 * rows, D];
           return { x: make.normal(shape), residual: make.normal(shape), weight: make.normal([D]) };
@@ -82,11 +89,13 @@ export function benchCases({ rows, expertRows, sequence }: Scale): KernelCase[] 
     }),
     ...opCases(rope, {
       [`${4 * rows} x 8 heads`]: {
+        quick: true,
         tensors: (make) => ({ x: make.normal([1, 4 * rows, HEADS, DH]) }),
       },
     }),
     ...opCases(matmul, {
       [`card q, k, v: ${rows} rows`]: {
+        quick: true,
         tensors: (make) => ({ a: make.normal([rows, D]), b: make.weight([3 * HEADS * DH, D]) }),
       },
       [`card q, k, v: ${rows} rows, f16`]: {
@@ -96,6 +105,7 @@ export function benchCases({ rows, expertRows, sequence }: Scale): KernelCase[] 
         }),
       },
       ['card q, k, v: 1 row']: {
+        quick: true,
         tensors: (make) => ({ a: make.normal([1, D]), b: make.weight([3 * HEADS * DH, D]) }),
       },
     }),

@@ -104,8 +104,12 @@ export async function timeKernels(
       if (!chosenOnly || variant === chosen) jobs.push({ kernelCase, variant, chosen: variant === chosen });
     }
   }
-  // The chosen variants first: when the time is up, what is missing is the also-rans.
-  const order = [...jobs].sort((a, b) => Number(b.chosen) - Number(a.chosen));
+  // The chosen variants first, and the cheap before the dear: when the time is up, little is missing.
+  const costOf = ({ kernelCase }: (typeof jobs)[number]): number => {
+    const { flops, bytes } = kernelCase.cost();
+    return flops + bytes;
+  };
+  const order = [...jobs].sort((a, b) => Number(b.chosen) - Number(a.chosen) || costOf(a) - costOf(b));
   const timings = new Map<(typeof jobs)[number], KernelTiming>();
   for (const [i, job] of order.entries()) {
     const { kernelCase, variant, chosen } = job;

@@ -12,6 +12,8 @@ import { summarise } from './statistics.ts';
 
 /** How much slower all ranks on one adapter may be than one rank: what the bookkeeping of a layout may cost. */
 export const RATIO_LIMIT = 3;
+/** The limit is about passes of at least so many tokens, 128 x 32: smaller ones are all bookkeeping. */
+export const RATIO_TOKENS = 4096;
 
 export interface ForwardTiming {
   readonly layout: string;
