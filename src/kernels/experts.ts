@@ -9,6 +9,7 @@ import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import type { WeightDtype } from './gemm.ts';
+import { broadcastLanes, broadcastRefusal, rowsHeld } from './subgroups.ts';
 import { chooseVariant, type Variant } from './variants.ts';
 
 export interface ExpertShape {
@@ -62,6 +63,15 @@ const register = defineKernel({
   grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * 4), 0, 1],
 });
 
+const subgroup = defineKernel({
+  shader: 'experts/subgroup.wgsl',
+  spec: { WG: 32, HELD: 1, ...epilogue },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), 0, 1],
+  features: ['subgroups'],
+});
+
 const row = defineKernel({
   shader: 'experts/row.wgsl',
   spec: { WG: 32, ...epilogue },
@@ -81,7 +91,7 @@ const epilogueSpec = (shape: ExpertShape): typeof epilogue => ({
 
 interface ExpertVariant extends Variant<
   ExpertShape,
-  typeof plain | typeof tiled | typeof register | typeof row
+  typeof plain | typeof tiled | typeof register | typeof subgroup | typeof row
 > {
   /** Most rows of one tile. */
   readonly tileRows: () => number;
@@ -93,6 +103,14 @@ const wholeFours = ({ depth }: ExpertShape): string | undefined =>
 const fewRows = (shape: ExpertShape): boolean => shape.rowsPerExpert <= 2;
 
 export const expertVariants: readonly ExpertVariant[] = [
+  {
+    name: 'subgroup',
+    idea: 'rows broadcast within a subgroup, 8 x 4 per lane',
+    kernel: subgroup,
+    spec: epilogueSpec,
+    refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
+    tileRows: () => 8,
+  },
   {
     name: 'register',
     idea: '4 x 4 register tile, vec4 loads along k, no barrier',
@@ -152,10 +170,11 @@ export async function prepareExpertGemm(
   shape: ExpertShape,
   requested?: string,
 ): Promise<ExpertGemm> {
-  const best = fewRows(shape) ? 'row' : gpu.facts.kind === 'gpu' ? 'tiled' : 'register';
+  const best = fewRows(shape) ? 'row' : gpu.facts.kind === 'gpu' ? 'tiled' : 'subgroup';
   const order = [...expertVariants].sort((a, b) => Number(b.name === best) - Number(a.name === best));
   const variant = chooseVariant('experts', order, shape, gpu, requested);
-  const kernel = await gpu.kernel(variant.kernel, variant.spec(shape));
+  const held = variant.name === 'subgroup' ? { HELD: rowsHeld(gpu), WG: broadcastLanes(gpu) } : {};
+  const kernel = await gpu.kernel(variant.kernel, { ...variant.spec(shape), ...held });
   const { alpha, beta, limit } = shape.clamp ?? { alpha: 0, beta: 0, limit: 0 };
   const values = { depth: shape.depth, numCols: shape.numCols, alpha, beta, limit };
   return {

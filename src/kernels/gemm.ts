@@ -4,6 +4,7 @@ import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { ceilDiv } from '../core/math.ts';
+import { broadcastLanes, broadcastRefusal, rowsHeld } from './subgroups.ts';
 import { chooseVariant, type Variant } from './variants.ts';
 
 /** Storage type of a weight matrix. */
@@ -47,6 +48,15 @@ const register = defineKernel({
   grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * 4), ceilDiv(p.numRows, s.THREADS_M * 4), 1],
 });
 
+const subgroup = defineKernel({
+  shader: 'gemm/subgroup.wgsl',
+  spec: { WG: 32, HELD: 1, B_F16: false },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), ceilDiv(p.numRows, 8), 1],
+  features: ['subgroups'],
+});
+
 const row = defineKernel({
   shader: 'gemm/row.wgsl',
   spec: { WG: 32, B_F16: false },
@@ -62,8 +72,15 @@ const wholeFours = ({ depth }: GemmShape): string | undefined =>
 
 export const gemmVariants: readonly Variant<
   GemmShape,
-  typeof plain | typeof tiled | typeof register | typeof row
+  typeof plain | typeof tiled | typeof register | typeof subgroup | typeof row
 >[] = [
+  {
+    name: 'subgroup',
+    idea: 'rows of a broadcast within a subgroup, 8 x 4 per lane',
+    kernel: subgroup,
+    spec: weightSpec,
+    refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
+  },
   {
     name: 'register',
     idea: '4 x 4 register tile, vec4 loads along k, no barrier',
@@ -114,7 +131,8 @@ export interface Gemm {
 /** @throws ConfigError when the requested variant does not exist or cannot run. */
 export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string): Promise<Gemm> {
   const variant = chooseVariant('gemm', preferred(gpu, shape), shape, gpu, requested);
-  const kernel = await gpu.kernel(variant.kernel, variant.spec(shape));
+  const held = variant.name === 'subgroup' ? { HELD: rowsHeld(gpu), WG: broadcastLanes(gpu) } : {};
+  const kernel = await gpu.kernel(variant.kernel, { ...variant.spec(shape), ...held });
   const { numCols, depth } = shape;
   return {
     variant: variant.name,
@@ -126,9 +144,10 @@ export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string
 
 /**
  * Best first. On a GPU, operands shared through workgroup storage win; on a CPU adapter a barrier costs more than a
- * load. Below four rows a register tile computes rows that are not there.
+ * load, and a broadcast less. With few rows, a tile computes rows that are not there.
  */
-function preferred(gpu: Gpu, shape: GemmShape): typeof gemmVariants {
-  const best = shape.numRows < 4 ? 'row' : gpu.facts.kind === 'gpu' ? 'tiled' : 'register';
+function preferred(gpu: Gpu, { numRows }: GemmShape): typeof gemmVariants {
+  const onCpu = numRows <= 4 ? 'register' : 'subgroup';
+  const best = numRows < 4 ? 'row' : gpu.facts.kind === 'gpu' ? 'tiled' : onCpu;
   return [...gemmVariants].sort((a, b) => Number(b.name === best) - Number(a.name === best));
 }
