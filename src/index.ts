@@ -46,6 +46,8 @@ export { runCase, runCases, type CaseResult } from './validate/run-case.ts';
 export { checkModel, type ModelReport } from './bench/model-check.ts';
 export { chooseClock, measureKernel, type BenchClock } from './bench/measure.ts';
 export { measureClockStep } from './bench/clock.ts';
+export { measureCeilings, type Ceiling, type Ceilings } from './bench/ceilings.ts';
+export { rooflineShare, type RooflineShare } from './bench/roofline.ts';
 export { examineAdapter, type AdapterExamination } from './bench/examine.ts';
 export { compareForward, type ForwardComparison } from './bench/sharded.ts';
 export { summarise, type Summary } from './bench/statistics.ts';

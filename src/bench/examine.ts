@@ -29,6 +29,8 @@ export interface AdapterExamination {
   readonly hostClockStepNs: number;
   readonly readbackNs: Summary;
   readonly dispatchFloorNs: Summary;
+  /** The same for a dispatch whose grid lies in a buffer. */
+  readonly indirectFloorNs: Summary;
 }
 
 export async function examineAdapter(gpu: Gpu): Promise<AdapterExamination> {
@@ -40,5 +42,6 @@ export async function examineAdapter(gpu: Gpu): Promise<AdapterExamination> {
     hostClockStepNs: hostClockStepNs(() => gpu.platform.now()),
     readbackNs: await readbackLatency(gpu),
     dispatchFloorNs: await dispatchFloor(gpu),
+    indirectFloorNs: await dispatchFloor(gpu, 'indirect'),
   };
 }

@@ -5,6 +5,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelCase } from '../validate/kernel-case.ts';
 import { runCase, runCases, type CaseResult } from '../validate/run-case.ts';
 import { measureKernel, type BenchClock } from './measure.ts';
+import type { RooflineShare } from './roofline.ts';
 import { medianNs, type Timing } from './timing.ts';
 
 export interface FamilyReport {
@@ -72,6 +73,8 @@ export interface KernelTiming {
   /** Absent without a measured time. */
   readonly flopsPerSecond?: number;
   readonly bytesPerSecond?: number;
+  /** Share of what this adapter can do; absent without a measured time or without the ceilings it needs. */
+  readonly roof?: RooflineShare;
 }
 
 export interface TimeKernelsOptions {

@@ -39,25 +39,37 @@ export async function syncLatency(gpu: Gpu, samples = 15): Promise<Summary> {
 }
 
 /** Host time per empty dispatch within one pass, ns: the slope between few and many, so the submission drops out. */
-export async function dispatchFloor(gpu: Gpu, samples = 9): Promise<Summary> {
+export async function dispatchFloor(
+  gpu: Gpu,
+  kind: 'direct' | 'indirect' = 'direct',
+  samples = 9,
+): Promise<Summary> {
   const pipeline = emptyPipeline(gpu.device);
+  const grid = gpu.upload('probe/grid', Uint32Array.of(1, 1, 1));
   const run = async (count: number): Promise<number> => {
     const start = gpu.platform.now();
     const encoder = gpu.device.createCommandEncoder({ label: 'dispatch floor' });
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);
-    for (let i = 0; i < count; i++) pass.dispatchWorkgroups(1);
+    for (let i = 0; i < count; i++) {
+      if (kind === 'direct') pass.dispatchWorkgroups(1);
+      else pass.dispatchWorkgroupsIndirect(grid.handle, 0);
+    }
     pass.end();
     gpu.device.queue.submit([encoder.finish()]);
     await gpu.sync();
     return gpu.platform.now() - start;
   };
   const [few, many] = [16, 272];
-  await run(many);
-  const slopes: number[] = [];
-  for (let i = 0; i < samples; i++) {
-    const short = await run(few);
-    slopes.push(Math.max(0, (await run(many)) - short) / (many - few));
+  try {
+    await run(many);
+    const slopes: number[] = [];
+    for (let i = 0; i < samples; i++) {
+      const short = await run(few);
+      slopes.push(Math.max(0, (await run(many)) - short) / (many - few));
+    }
+    return summarise(slopes);
+  } finally {
+    grid.destroy();
   }
-  return summarise(slopes);
 }

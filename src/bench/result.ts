@@ -1,4 +1,5 @@
 /** What a bench run finds: plain data, the same that goes into the result file. `report/schema.ts` describes it. */
+import type { Ceilings } from './ceilings.ts';
 import type { AdapterExamination } from './examine.ts';
 import type { HostTiming } from './host-tasks.ts';
 import type { FamilyReport, KernelTiming } from './kernel-suite.ts';
@@ -28,6 +29,8 @@ export interface BenchResult {
   /** Measured, and what the adapter says of itself. */
   readonly adapter: AdapterExamination;
   readonly clock: BenchClock;
+  /** Measured: the most that this adapter does of one thing. */
+  readonly ceilings: Ceilings;
   /** True when every check passed. */
   readonly pass: boolean;
   readonly checks: { readonly kernels: readonly FamilyReport[]; readonly model: ModelReport };
@@ -45,7 +48,9 @@ export interface BenchResult {
   /** Host time of the whole run, ns. */
   readonly wallNs: number;
   /** Source of the numbers of each part. */
-  readonly sources: Readonly<Record<'kernels' | 'forward' | 'rates' | 'target' | 'host', Source>>;
+  readonly sources: Readonly<
+    Record<'ceilings' | 'kernels' | 'forward' | 'rates' | 'target' | 'host', Source>
+  >;
 }
 
 export interface BenchRates {

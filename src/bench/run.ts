@@ -1,6 +1,6 @@
 /** The whole bench in order: check, then time, then set the rates beside the target. */
 import { CheckError } from '../core/errors.ts';
-import { formatNumber, NS_PER_S } from '../core/units.ts';
+import { formatNumber, formatSi, NS_PER_S } from '../core/units.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { formatLayout, type LayoutSpec } from '../layout/spec.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
@@ -8,7 +8,9 @@ import { presetNamed } from '../model/presets.ts';
 import { internalCases } from '../validate/cases/internal.ts';
 import { kernelCases, quickCases } from '../validate/cases.ts';
 import type { KernelCase } from '../validate/kernel-case.ts';
+import { anyAboveRoof, ceilingFailures, holdToRoof } from './above-roof.ts';
 import { benchCases, SCALES } from './bench-cases.ts';
+import { bestOf, measureCeilings, type Ceilings } from './ceilings.ts';
 import { examineAdapter } from './examine.ts';
 import { timeHostTasks } from './host-tasks.ts';
 import { checkKernels, failureText, timeKernels, type KernelTiming } from './kernel-suite.ts';
@@ -17,6 +19,7 @@ import { chooseClock } from './measure.ts';
 import { checkModelAfter } from './model-check.ts';
 import { SILENT, type Progress } from './progress.ts';
 import { RESULT_SCHEMA, RESULT_VERSION, type BenchRates, type BenchResult, type Verdict } from './result.ts';
+import { bandwidthFor, peakFlopsPerSecond } from './roofline.ts';
 import { compareForward, type ForwardComparison } from './sharded.ts';
 import { summarise } from './statistics.ts';
 import { compareWithTarget, tokensPerMs, usefulFlopsPerSecond, type TargetComparison } from './throughput.ts';
@@ -49,6 +52,8 @@ export interface BenchSizes {
   readonly hostMs: number;
   /** Time for the kernels even when the rest has used up its own. */
   readonly kernelNs: number;
+  /** Time for the probes of the adapter's ceilings. */
+  readonly ceilingNs: number;
 }
 
 const SIZES: Readonly<Record<'quick' | 'full', BenchSizes>> = {
@@ -60,6 +65,7 @@ const SIZES: Readonly<Record<'quick' | 'full', BenchSizes>> = {
     tokensPerSequence: 8,
     hostMs: 30,
     kernelNs: 15e9,
+    ceilingNs: 3e9,
   },
   full: {
     prompts: 2,
@@ -69,6 +75,7 @@ const SIZES: Readonly<Record<'quick' | 'full', BenchSizes>> = {
     tokensPerSequence: 32,
     hostMs: 150,
     kernelNs: 95e9,
+    ceilingNs: 8e9,
   },
 };
 
@@ -89,6 +96,16 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
     () => gpu.facts.name,
   );
   const clock = await chooseClock(gpu);
+  const probe = (step: string): Promise<Ceilings> =>
+    progress.step(
+      step,
+      (say) => measureCeilings(gpu, { clock, budgetNs: sizes.ceilingNs, say }),
+      (found) => {
+        const failed = ceilingFailures(found).length;
+        return failed === 0 ? peakText(found) : `${failed} probes FAILED`;
+      },
+    );
+  let ceilings = await probe('Measure the ceilings of the adapter');
   const families = await progress.step(
     'Check kernels against float64',
     (say) => checkKernels(gpu, (quick ? quickCases : kernelCases).filter(wanted), say),
@@ -118,7 +135,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
     : null;
   const cases = benchCases(gpu.facts.kind === 'gpu' ? SCALES.gpu : SCALES.software);
   const timed = [...cases.filter((c) => c.quick || !quick), ...internalCases].filter(wanted);
-  const kernels = await progress.step(
+  const timings = await progress.step(
     'Time kernels, each after its check',
     (say) =>
       timeKernels(gpu, timed, {
@@ -128,9 +145,13 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
         chosenOnly: quick,
         say,
       }),
-    (timings) =>
-      `${timings.filter(({ timing }) => timing.state === 'measured').length} of ${timings.length} measured`,
+    (found) =>
+      `${found.filter(({ timing }) => timing.state === 'measured').length} of ${found.length} measured`,
   );
+  if (anyAboveRoof(timings, ceilings)) {
+    ceilings = bestOf([...ceilings, ...(await probe('Measure the ceilings again: a kernel is above them'))]);
+  }
+  const kernels = holdToRoof(timings, ceilings);
   const host = await progress.step('Time host tasks', () =>
     timeHostTasks(gpu, inputs.checkpoint, sizes.hostMs),
   );
@@ -142,7 +163,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
     modelReport.worldSize,
     rates?.usefulFlopsPerSecond,
   );
-  const failed = failuresOf(kernels);
+  const failed = [...ceilingFailures(ceilings), ...failuresOf(kernels)];
   return {
     schema: RESULT_SCHEMA,
     version: RESULT_VERSION,
@@ -154,6 +175,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
     versions: inputs.versions,
     adapter,
     clock,
+    ceilings,
     pass: kernelsPass && modelReport.pass && forward?.pass === true && failed.length === 0,
     checks: { kernels: families, model: modelReport },
     kernels,
@@ -164,6 +186,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
     verdict: verdictOf(gpu, target, clock.clock),
     wallNs: now() - start,
     sources: {
+      ceilings: 'measured',
       kernels: 'measured',
       forward: 'measured',
       rates: 'measured',
@@ -183,11 +206,18 @@ export function requirePass(result: BenchResult): void {
     ...model.checks
       .filter((check) => !check.pass)
       .map((c) => `${model.model}: ${c.what}, ${c.who} - ${c.against}: ${c.found}`),
+    ...ceilingFailures(result.ceilings),
     ...failuresOf(result.kernels),
     ...(result.forward?.pass === false ? ['the sharded forward pass differs from the unsharded one'] : []),
   ];
   const count = failures.length === 1 ? '1 check failed' : `${failures.length} checks failed; the first`;
   throw new CheckError(`${count}: ${failures[0] ?? 'unknown'}`);
+}
+
+/** '105 GFLOP/s, 7.90 GB/s': peak and the bandwidth of main memory. */
+function peakText(ceilings: Ceilings): string {
+  const peak = formatSi(peakFlopsPerSecond(ceilings) ?? NaN, 'FLOP/s');
+  return `${peak}, ${formatSi(bandwidthFor(ceilings, Infinity) ?? NaN, 'B/s')}`;
 }
 
 function failuresOf(kernels: readonly KernelTiming[]): string[] {

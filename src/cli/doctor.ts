@@ -1,12 +1,17 @@
-/** `moebius doctor`: which adapter, how it was found, what it can do and what its smallest steps cost. */
+/** `moebius doctor`: which adapter, how it was found, what it can do, what its smallest steps cost and what it reaches at most. */
 import type { Command } from 'commander';
+import { measureCeilings } from '../bench/ceilings.ts';
 import { examineAdapter } from '../bench/examine.ts';
+import { chooseClock } from '../bench/measure.ts';
 import { swiftshaderObstacle } from '../platform/node/swiftshader.ts';
 import { renderDoctor, type DoctorFindings } from '../report/doctor.ts';
 import type { GlobalOptions } from './options.ts';
 import { printJson, printLines, stdoutStyle } from './output.ts';
 import { versionsHere } from './package.ts';
 import { withGpu } from './session.ts';
+
+/** Host time for the probes. */
+const CEILING_NS = 2.5e9;
 
 export interface DoctorOptions {
   /** `auto`, or part of an adapter's name. */
@@ -17,6 +22,7 @@ export interface DoctorOptions {
 export function doctor(options: DoctorOptions = {}): Promise<DoctorFindings> {
   return withGpu(options.adapter ?? 'auto', async (gpu) => ({
     ...(await examineAdapter(gpu)),
+    ceilings: await measureCeilings(gpu, { clock: await chooseClock(gpu), budgetNs: CEILING_NS }),
     versions: versionsHere(),
     embeddedObstacle: swiftshaderObstacle() ?? null,
   }));
@@ -27,7 +33,7 @@ export function addDoctor(program: Command): Command {
     .command('doctor')
     .summary('show the adapter, its limits and its clocks')
     .description(
-      'Shows which adapter is used and why, its limits and features, and measures its clocks and latencies.',
+      'Shows which adapter is used and why, its limits and features, and measures its clocks, latencies and ceilings.',
     )
     .addHelpText(
       'after',

@@ -4,6 +4,7 @@ import { summarise } from '../bench/statistics.ts';
 import type { KernelTiming } from '../bench/kernel-suite.ts';
 import type { Timing } from '../bench/timing.ts';
 import { formatNs, formatSi } from '../core/units.ts';
+import { renderCeilings, roofText, ROOF_LEGEND } from './ceilings.ts';
 import { renderFamilies, renderModel } from './checks.ts';
 import { kindText } from './doctor.ts';
 import { renderForward, renderStages } from './forward.ts';
@@ -24,6 +25,9 @@ export function renderBench(result: BenchResult, style: Style = PLAIN): string[]
       ['clock', clock.note],
     ]),
     '',
+    head('Ceilings of this adapter (measured)'),
+    ...renderCeilings(result.ceilings, style),
+    '',
     head(`Kernels against float64${result.quick ? ' (quick subset)' : ''}`),
     ...renderFamilies(checks.kernels, style),
     '',
@@ -36,6 +40,7 @@ export function renderBench(result: BenchResult, style: Style = PLAIN): string[]
       `Clock: ${clock.note}. FLOP and bytes are what the operation needs at least, each input and output once; ` +
         '* is the variant taken by default, a family without variants has one.',
     ),
+    ...paragraph(ROOF_LEGEND),
     '',
     ...(forward === null ? [] : [...renderStages(forward, style), ...renderForward(forward, style), '']),
     ...renderTarget(result, style),
@@ -50,14 +55,15 @@ function renderKernels(kernels: readonly KernelTiming[], style: Style): string[]
   const families = [...new Set(kernels.map(({ family }) => family))];
   return drawTable(
     [
-      { head: 'kernel', max: 36 },
+      { head: 'kernel', max: 28 },
       { head: 'variant', max: 10 },
       { head: 'time', align: 'right' },
       { head: '+-', align: 'right' },
       { head: 'rate', align: 'right' },
+      { head: 'roof', align: 'right' },
     ],
     families.flatMap((family) => [
-      [family, '', '', '', ''],
+      [family, '', '', '', '', ''],
       ...kernels.filter((kernel) => kernel.family === family).map((kernel) => kernelRow(kernel, style)),
     ]),
   );
@@ -71,6 +77,7 @@ function kernelRow(kernel: KernelTiming, style: Style): string[] {
     timing.state === 'failed' ? style.bad('failed') : timeText(timing),
     spreadText(timing),
     rateText(kernel),
+    roofText(kernel.roof),
   ];
 }
 

@@ -1,13 +1,17 @@
 /** An examination of the adapter, told to a person. */
+import type { Ceilings } from '../bench/ceilings.ts';
 import type { AdapterExamination } from '../bench/examine.ts';
 import type { Summary } from '../bench/statistics.ts';
 import { formatBytes, formatNs } from '../core/units.ts';
 import { isSoftwareName } from '../platform/choice.ts';
 import type { AdapterFacts } from '../platform/platform.ts';
+import { renderCeilings } from './ceilings.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawFacts, paragraph } from './table.ts';
 
 export interface DoctorFindings extends AdapterExamination {
+  /** The most that probes reached within a short time. */
+  readonly ceilings: Ceilings;
   /** Of this package, the runtime and what it computes with. */
   readonly versions: Readonly<Record<string, string>>;
   /** Why the adapter that npm brings cannot be used here; null when it can. */
@@ -52,7 +56,11 @@ export function renderDoctor(found: DoctorFindings, style: Style = PLAIN): strin
       ['host clock', `step ${formatNs(found.hostClockStepNs)}`],
       ['read-back', `${summaryText(found.readbackNs)} for 4 bytes, wait included`],
       ['dispatch', `${summaryText(found.dispatchFloorNs)} for an empty one, recording included`],
+      ['indirect', `${summaryText(found.indirectFloorNs)} for one whose grid lies in a buffer`],
     ]),
+    '',
+    style.bold('Ceilings, measured just now'),
+    ...renderCeilings(found.ceilings, style),
     '',
     style.bold('Versions'),
     ...drawFacts(Object.entries(found.versions)),

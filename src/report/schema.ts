@@ -7,6 +7,8 @@
  *   commit, versions     of the checkout (null outside of one), of this package, Node and what it computes with
  *   adapter              name, driver, kind and how it was found; limits, features, clock step, latencies (measured)
  *   clock                what kernels were timed with: 'gpu' timestamps or the 'host' clock, and its step in ns
+ *   ceilings             the most that probes reached, by working set: value and all samples in its unit, or the reason why
+ *                        there is none; absent in results of before
  *   pass, checks         every check by family and of the model; nothing that failed was timed
  *   kernels              one entry per kernel case and variant; its timing is one of
  *                          {state: 'measured', clock, samplesNs, repeats}   all samples, ns per run
@@ -43,6 +45,21 @@ const Summary = v.object({
   ...{ count: Count, median: Ns, low: Ns, high: Ns, mad: Ns, min: Ns, max: Ns },
 });
 
+const Probed = { name: v.string(), footprintBytes: v.optional(Count) };
+const Rate = v.pipe(v.number(), v.finite(), v.minValue(0));
+const Ceiling = v.variant('state', [
+  v.object({
+    ...Probed,
+    state: v.literal('measured'),
+    form: v.optional(v.string()),
+    value: Rate,
+    unit: v.string(),
+    samples: v.pipe(v.array(Rate), v.minLength(1)),
+    clock: Clock,
+  }),
+  v.object({ ...Probed, state: v.picklist(['absent', 'failed']), reason: v.string() }),
+]);
+
 const Adapter = v.object({
   facts: v.object({
     name: v.string(),
@@ -58,6 +75,7 @@ const Adapter = v.object({
   hostClockStepNs: Ns,
   readbackNs: Summary,
   dispatchFloorNs: Summary,
+  indirectFloorNs: v.optional(Summary),
 });
 
 const Checks = v.object({
@@ -123,6 +141,7 @@ export const BenchResultFile = v.object({
   versions: v.record(v.string(), v.string()),
   adapter: Adapter,
   clock: v.object({ clock: Clock, grainNs: Ns, note: v.string() }),
+  ceilings: v.optional(v.array(Ceiling)),
   pass: v.boolean(),
   checks: Checks,
   kernels: v.array(
@@ -136,6 +155,10 @@ export const BenchResultFile = v.object({
       bytes: v.number(),
       flopsPerSecond: v.optional(v.number()),
       bytesPerSecond: v.optional(v.number()),
+      /** Share of the roofline of `ceilings`. */
+      roof: v.optional(
+        v.object({ share: v.number(), binds: v.picklist(['compute', 'bandwidth']), attainableNs: Ns }),
+      ),
     }),
   ),
   forward: v.nullable(

@@ -32,6 +32,7 @@ test('an examination has every number a report shows', async () => {
   expect(found.facts.name).toBe(gpu.facts.name);
   expect(found.readbackNs.median).toBeGreaterThan(0);
   expect(found.dispatchFloorNs.count).toBeGreaterThan(5);
+  expect(found.indirectFloorNs.count).toBeGreaterThan(5);
   expect(Object.values(found.limits).every((limit) => limit > 0)).toBe(true);
 });
 

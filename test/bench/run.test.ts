@@ -28,7 +28,7 @@ beforeAll(async () => {
     families: ['rope', 'internal'],
     sizes: {
       ...{ prompts: 1, tokens: 3, windows: 1, sequences: 16, tokensPerSequence: 2 },
-      ...{ hostMs: 1, kernelNs: 2e9 },
+      ...{ hostMs: 1, kernelNs: 2e9, ceilingNs: 2e8 },
     },
   });
   gpu.destroy();
@@ -42,6 +42,8 @@ test('passes, and says what each number is', () => {
   expect(result.sources).toMatchObject({ kernels: 'measured', target: 'modelled' });
   expect(result.forward?.sharded).toMatchObject({ worldSize: 16, hostSyncsPerLayer: 0 });
   expect(result.rates?.tokensPerMsPerGpu).toBeGreaterThan(0);
+  const timed = result.kernels.filter(({ timing }) => timing.state === 'measured');
+  expect(timed.every(({ roof }) => roof !== undefined)).toBe(true);
 });
 
 test('a software adapter never yields a verdict', () => {
@@ -50,11 +52,32 @@ test('a software adapter never yields a verdict', () => {
   expect(renderBench(result).join('\n')).toContain('No verdict on the target');
 });
 
+test('a probe whose result is wrong fails the run by name', () => {
+  const wrong = {
+    name: 'storage copy',
+    footprintBytes: 4096,
+    state: 'failed',
+    reason: 'element 1 is 0, not 2',
+  } as const;
+  expect(() => requirePass({ ...result, pass: false, ceilings: [wrong] })).toThrow(
+    '1 check failed: probe storage copy, 4.00 KiB: element 1 is 0, not 2',
+  );
+});
+
 describe('the result file', () => {
   test('reads back whole', () => {
     const stored = readResult(encode(formatResult(result)), 'result.json');
     expect(stored.kernels.length).toBe(result.kernels.length);
     expect(stored).toMatchObject({ schema: 'moebius-bench', version: 1, layout: 'ep=4,pp=2,tp=2,dp=2' });
+  });
+
+  test('keeps ceilings and the share of each row, and one written before there were any reads too', () => {
+    const stored = readResult(encode(formatResult(result)), 'result.json');
+    expect(stored.ceilings).toEqual(result.ceilings);
+    expect(stored.kernels.map(({ roof }) => roof)).toEqual(result.kernels.map(({ roof }) => roof));
+    const kernels = result.kernels.map((kernel) => ({ ...kernel, roof: undefined }));
+    const old = encode(JSON.stringify({ ...result, ceilings: undefined, kernels }));
+    expect(readResult(old, 'old.json').ceilings).toBeUndefined();
   });
 
   test('of another version is refused by its first wrong field', () => {

@@ -14,7 +14,9 @@ describe('doctor', () => {
     expect(found.facts.name).not.toBe('');
     expect(found.versions).toMatchObject({ node: process.versions.node });
     expect(found.readbackNs.median).toBeGreaterThan(0);
+    expect(found.ceilings.filter(({ state }) => state === 'failed')).toEqual([]);
     const lines = renderDoctor(found);
+    expect(lines).toContain('Ceilings, measured just now');
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
   });
 
