@@ -4,7 +4,6 @@ import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import type { WeightDtype } from './gemm.ts';
 import { chooseVariant, powerOfTwo, spread, type Variant } from './variants.ts';
 
 export type ScoreFunction = 'softmax' | 'sigmoid';
@@ -32,16 +31,8 @@ const workgroup = defineKernel({
   grid: (_s, p) => spread(p.numTokens),
 });
 
-const router = defineKernel({
-  shader: 'gating/router-topk.wgsl',
-  spec: { WG: 64, MAX_EXPERTS: 256, PIECE: 256, SIGMOID: false, W_F16: false },
-  params: { numTokens: 'u32', modelDim: 'u32', numExperts: 'u32', topK: 'u32', renormalize: 'u32' },
-  buffers: { x_TD: 'read', gate_ED: 'read', ids_TK: 'write', scores_TK: 'write' },
-  grid: (_s, p) => spread(p.numTokens),
-});
-
 /** Workgroup storage holds the logits of one token. */
-const MOST_EXPERTS = 2048;
+export const MOST_EXPERTS = 2048;
 
 const tooMany = ({ numExperts }: GatingShape): string | undefined =>
   numExperts <= MOST_EXPERTS
@@ -101,55 +92,3 @@ export async function prepareTopk(gpu: Gpu, shape: GatingShape, requested?: stri
     },
   };
 }
-
-export interface Router {
-  readonly variant: string;
-  /** x [T, D] against gate [E, D]. */
-  record(
-    commands: CommandList,
-    numTokens: number,
-    tensors: {
-      readonly x: GpuBuffer | BufferView;
-      readonly gate: GpuBuffer | BufferView;
-      readonly ids: GpuBuffer | BufferView;
-      readonly scores: GpuBuffer | BufferView;
-    },
-  ): void;
-}
-
-/** Router GEMM and top-k in one dispatch: the logits never reach memory. */
-export async function prepareRouter(
-  gpu: Gpu,
-  shape: GatingShape & { readonly modelDim: number; readonly weightDtype: WeightDtype },
-): Promise<Router> {
-  const variant = chooseVariant('router', routerVariants, shape, gpu);
-  const kernel = await gpu.kernel(variant.kernel, {
-    ...variant.spec(shape),
-    W_F16: shape.weightDtype === 'f16',
-    WG: Math.min(gpu.rowLanes, powerOfTwo(shape.numExperts, 16)),
-  });
-  const { numExperts, topK, modelDim } = shape;
-  return {
-    variant: variant.name,
-    record: (commands, numTokens, { x, gate, ids, scores }) => {
-      commands.dispatch(
-        kernel,
-        { numTokens, modelDim, numExperts, topK, renormalize: Number(shape.renormalize) },
-        { x_TD: x, gate_ED: gate, ids_TK: ids, scores_TK: scores },
-      );
-    },
-  };
-}
-
-const routerVariants: readonly Variant<GatingShape, typeof router>[] = [
-  {
-    name: 'fused',
-    idea: 'router GEMM and top-k in one dispatch',
-    kernel: router,
-    spec: ({ score, numExperts }) => ({
-      SIGMOID: score === 'sigmoid',
-      MAX_EXPERTS: powerOfTwo(numExperts, 64),
-    }),
-    refusal: tooMany,
-  },
-];

@@ -108,9 +108,11 @@ function recordRouting(
         sum: own.sum,
       },
     );
-    kernels.router.record(commands, share.count, {
+    const { router } = share.count <= 4 ? kernels.few : kernels.many;
+    router.record(commands, share.count, {
       x: own.routed,
       gate: weights.gate,
+      logits: own.logits,
       ids: own.ids,
       scores: own.scores,
     });

@@ -1,9 +1,9 @@
 /** The compiled kernels of one rank's layer. All ranks of a layout have equal shapes, so one set serves all. */
 import { prepareAttention, type Attention } from '../kernels/attention.ts';
 import { prepareExpertGemm, type ExpertGemm } from '../kernels/experts.ts';
-import { prepareRouter, type Router } from '../kernels/gating.ts';
 import { prepareGemm, type Gemm } from '../kernels/gemm.ts';
 import { prepareRmsNorm, type RmsNorm } from '../kernels/rms-norm.ts';
+import { prepareRouter, type Router } from '../kernels/router.ts';
 import { prepareRopeAppend, type RopeAppend } from '../kernels/rope.ts';
 import {
   prepareReceivePlan,
@@ -21,6 +21,7 @@ import type { WeightDtype } from './shards.ts';
 export interface SizedKernels {
   readonly qkv: Gemm;
   readonly out: Gemm;
+  readonly router: Router;
   readonly attention: Attention;
   readonly up: ExpertGemm;
   readonly down: ExpertGemm;
@@ -32,7 +33,6 @@ export interface LayerKernels {
   readonly norm: RmsNorm;
   readonly normResidual: RmsNorm;
   readonly ropeAppend: RopeAppend;
-  readonly router: Router;
   readonly plan: RoutePlan;
   readonly receivePlan: ReceivePlan;
   readonly permute: GatherRows;
@@ -51,27 +51,18 @@ export async function prepareLayer(
   const { model, spec } = layout;
   const { modelDim, headDim, numHeads, numKvHeads, numExperts, localExperts, topK } = z;
   const width = { width: modelDim, eps: model.rmsEps };
-  const [norm, normResidual, ropeAppend, router, plan, receivePlan, permute, combine, few, many] =
-    await Promise.all([
-      prepareRmsNorm(gpu, { ...width, residual: false }),
-      prepareRmsNorm(gpu, { ...width, residual: true }),
-      prepareRopeAppend(gpu, { numHeads, numKvHeads, headDim }),
-      prepareRouter(gpu, {
-        numExperts,
-        topK,
-        score: 'softmax',
-        renormalize: model.renormalize,
-        modelDim,
-        weightDtype: dtype,
-      }),
-      prepareRoutePlan(gpu, { numExperts, topK }),
-      prepareReceivePlan(gpu, { numSources: spec.ep, numExperts, localExperts }),
-      prepareGatherRows(gpu, { width: modelDim, dtype: 'f32' }),
-      prepareCombine(gpu, { width: modelDim, topK, residual: true }),
-      prepareSized(gpu, layout, z, dtype, 1),
-      prepareSized(gpu, layout, z, dtype, 64),
-    ]);
-  return { norm, normResidual, ropeAppend, router, plan, receivePlan, permute, combine, few, many };
+  const [norm, normResidual, ropeAppend, plan, receivePlan, permute, combine, few, many] = await Promise.all([
+    prepareRmsNorm(gpu, { ...width, residual: false }),
+    prepareRmsNorm(gpu, { ...width, residual: true }),
+    prepareRopeAppend(gpu, { numHeads, numKvHeads, headDim }),
+    prepareRoutePlan(gpu, { numExperts, topK }),
+    prepareReceivePlan(gpu, { numSources: spec.ep, numExperts, localExperts }),
+    prepareGatherRows(gpu, { width: modelDim, dtype: 'f32' }),
+    prepareCombine(gpu, { width: modelDim, topK, residual: true }),
+    prepareSized(gpu, layout, z, dtype, 1),
+    prepareSized(gpu, layout, z, dtype, 64),
+  ]);
+  return { norm, normResidual, ropeAppend, plan, receivePlan, permute, combine, few, many };
 }
 
 async function prepareSized(
@@ -81,9 +72,9 @@ async function prepareSized(
   weightDtype: WeightDtype,
   rows: number,
 ): Promise<SizedKernels> {
-  const { modelDim, headDim, numHeads, numKvHeads, expertDim } = z;
+  const { modelDim, headDim, numHeads, numKvHeads, numExperts, topK, expertDim } = z;
   const expert = { weightDtype, biased: false, rowsPerExpert: rows };
-  const [qkv, out, attention, up, down] = await Promise.all([
+  const [qkv, out, router, attention, up, down] = await Promise.all([
     prepareGemm(gpu, {
       numRows: rows,
       numCols: (numHeads + 2 * numKvHeads) * headDim,
@@ -91,6 +82,11 @@ async function prepareSized(
       weightDtype,
     }),
     prepareGemm(gpu, { numRows: rows, numCols: modelDim, depth: numHeads * headDim, weightDtype }),
+    prepareRouter(gpu, {
+      ...{ numTokens: rows, numExperts, topK, modelDim, weightDtype },
+      score: 'softmax',
+      renormalize: layout.model.renormalize,
+    }),
     prepareAttention(gpu, {
       numHeads,
       numKvHeads,
@@ -115,5 +111,5 @@ async function prepareSized(
       activation: 'identity',
     }),
   ]);
-  return { qkv, out, attention, up, down, tileRows: Math.min(up.tileRows, down.tileRows) };
+  return { qkv, out, router, attention, up, down, tileRows: Math.min(up.tileRows, down.tileRows) };
 }

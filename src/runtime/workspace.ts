@@ -37,6 +37,7 @@ function privateWords(z: RankSizes): Record<PrivateName, number> {
     heads: z.maxTokens * z.numHeads * z.headDim,
     sum: z.shareTokens * D,
     routed: z.shareTokens * D,
+    logits: z.shareTokens * z.numExperts,
     ids: z.sendRows,
     scores: z.sendRows,
     slot: z.sendRows,
@@ -68,6 +69,7 @@ export type PrivateName =
   | 'heads'
   | 'sum'
   | 'routed'
+  | 'logits'
   | 'ids'
   | 'scores'
   | 'slot'

@@ -1,6 +1,6 @@
 /** Gather, combine, add, the append to the KV cache and the fused router, on numbers that f32 holds exactly. */
 import { at, range } from '../../core/math.ts';
-import { prepareRouter } from '../../kernels/gating.ts';
+import { prepareRouter } from '../../kernels/router.ts';
 import { prepareRopeAppend } from '../../kernels/rope.ts';
 import { prepareAdd, prepareCombine, prepareGatherRows } from '../../kernels/rows.ts';
 import { budgetOf, scoreRoundings } from '../../ops/budgets.ts';
@@ -183,10 +183,16 @@ function router(
     bytes: 4 * (x.data.length + tokens * topK * 2) + gate.data.byteLength,
     prepare: async (space) => {
       const weightDtype = half ? 'f16' : 'f32';
-      const kernel = await prepareRouter(space.gpu, { ...shape, modelDim: dim, weightDtype });
+      const kernel = await prepareRouter(space.gpu, {
+        ...shape,
+        numTokens: tokens,
+        modelDim: dim,
+        weightDtype,
+      });
       const t = {
         x: space.activation('x', x),
         gate: space.weight('gate', gate),
+        logits: space.scratch('logits', tokens * experts),
         ids: space.output('ids', [tokens, topK], 'u32'),
         scores: space.output('scores', [tokens, topK], 'f32'),
       };
@@ -206,5 +212,6 @@ export const rowCases: Readonly<Record<string, InternalCase>> = {
   'append to the cache': (make) => append(make, 11, 4, 4, 8),
   'append to the cache, grouped queries': (make) => append(make, 7, 6, 2, 10),
   'router with its top-k': (make) => router(make, 13, 40, 6, 2),
+  'router in two steps': (make) => router(make, 40, 44, 6, 2),
   'router with its top-k, f16 and wide rows': (make) => router(make, 9, 301, 70, 4, true),
 };
