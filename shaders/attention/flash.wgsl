@@ -3,11 +3,12 @@
 // Memory  keys and values pass through workgroup storage, TILE at a time, shared by all queries of the workgroup.
 // Order   online softmax over tiles in ascending order (Milakov and Gimelshein, arXiv 1805.02867): fixed.
 // Edges   tiles that no query of the workgroup sees are skipped; GQA and qLen as in plain.wgsl.
-//         Dh is a multiple of 4 and at most 4 HEAD_VECS.
+//         Dh = 4 HEAD_VECS.
 
 const WG : u32 = 32u;           // spec: queries per workgroup
 const TILE : u32 = 16u;         // spec: keys per tile
-const HEAD_VECS : u32 = 16u;    // spec: room for one head in vec4, at least Dh / 4
+const HEAD_VECS : u32 = 16u;    // spec: vec4 of one head, Dh / 4
+const UNROLL : bool = true;     // spec: let the compiler see the bound, so that a head lives in registers
 
 struct Params {
   numHeads : u32,
@@ -30,6 +31,12 @@ struct Params {
 var<workgroup> tileK : array<vec4<f32>, TILE * HEAD_VECS>;
 var<workgroup> tileV : array<vec4<f32>, TILE * HEAD_VECS>;
 
+// A bound that the compiler cannot see keeps it from unrolling long heads, which some take seconds for.
+fn headVecs() -> u32 {
+  if (UNROLL) { return HEAD_VECS; }
+  return params.headDim / 4u;
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
   let sequence = sequences[group.z];
@@ -37,7 +44,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   if (firstQuery >= sequence.y) { return; }
   let i = min(firstQuery + lane, sequence.y - 1u);
   let h = group.y;
-  let vecs = params.headDim / 4u;
+  let vecs = headVecs();
   let kvHead = h / (params.numHeads / params.numKvHeads);
   // Keys that this query sees, and that the last query of the workgroup sees.
   var numKeys = sequence.z;
@@ -46,9 +53,9 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     numKeys = sequence.z - sequence.y + i + 1u;
     numKeysOfGroup = sequence.z - sequence.y + min(firstQuery + WG, sequence.y);
   }
-  let rowQ = ((sequence.x + i) * params.numHeads + h) * vecs;
-  let firstKey = (sequence.w * params.cacheLength * params.numKvHeads + kvHead) * vecs;
-  let strideKey = params.numKvHeads * vecs;
+  let rowQ = ((sequence.x + i) * params.numHeads + h) * HEAD_VECS;
+  let firstKey = (sequence.w * params.cacheLength * params.numKvHeads + kvHead) * HEAD_VECS;
+  let strideKey = params.numKvHeads * HEAD_VECS;
   var q : array<vec4<f32>, HEAD_VECS>;
   var o : array<vec4<f32>, HEAD_VECS>;
   for (var d = 0u; d < vecs; d += 1u) { q[d] = q_THD[rowQ + d] * params.scale; }
@@ -57,9 +64,9 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   for (var first = 0u; first < numKeysOfGroup; first += TILE) {
     let count = min(TILE, numKeysOfGroup - first);
     workgroupBarrier();
-    for (var at = lane; at < count * vecs; at += WG) {
-      let j = at / vecs;
-      let d = at % vecs;
+    for (var at = lane; at < count * HEAD_VECS; at += WG) {
+      let j = at / HEAD_VECS;
+      let d = at % HEAD_VECS;
       let src = firstKey + (first + j) * strideKey + d;
       tileK[j * HEAD_VECS + d] = k_RHD[src];
       tileV[j * HEAD_VECS + d] = v_RHD[src];

@@ -2,7 +2,7 @@
  * Attention of a ragged batch against a KV cache: o = softmax(scale q k^T) v, grouped-query when Hkv < H.
  * Queries are the last qLen of kvLen positions of their sequence.
  */
-import { ceilDiv, roundUp } from '../core/math.ts';
+import { ceilDiv } from '../core/math.ts';
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -45,7 +45,7 @@ const plain = defineKernel({
 
 const flash = defineKernel({
   shader: 'attention/flash.wgsl',
-  spec: { WG: 32, TILE: 16, HEAD_VECS: 16 },
+  spec: { WG: 32, TILE: 16, HEAD_VECS: 16, UNROLL: true },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.maxQueries, s.WG), p.numHeads, p.numSequences],
@@ -62,7 +62,7 @@ const decode = defineKernel({
 /** Registers of a thread and workgroup storage set this bound; models in use have 64, 128 or 256. */
 const MOST_HEAD_DIM = 256;
 
-const headRoom = ({ headDim }: AttentionShape): { HEAD_DIM: number } => ({ HEAD_DIM: roundUp(headDim, 8) });
+const oneHead = ({ headDim }: AttentionShape): { HEAD_DIM: number } => ({ HEAD_DIM: headDim });
 const inFours = (shape: AttentionShape): string | undefined =>
   tooWide(shape) ??
   (shape.headDim % 4 === 0 ? undefined : `head size ${shape.headDim} is not a multiple of 4`);
@@ -78,8 +78,8 @@ export const attentionVariants: readonly Variant<
     idea: 'tiles of keys in workgroup storage, online softmax',
     kernel: flash,
     spec: ({ headDim }) => ({
-      HEAD_VECS: roundUp(headDim, 8) / 4,
-      TILE: Math.min(32, Math.max(4, Math.floor(1024 / roundUp(headDim, 8)))),
+      HEAD_VECS: headDim / 4,
+      TILE: Math.min(32, Math.max(4, Math.floor(1024 / headDim))),
     }),
     refusal: inFours,
   },
@@ -87,14 +87,14 @@ export const attentionVariants: readonly Variant<
     name: 'decode',
     idea: 'a workgroup per query, lanes over keys, online softmax',
     kernel: decode,
-    spec: headRoom,
+    spec: oneHead,
     refusal: inFours,
   },
   {
     name: 'plain',
     idea: 'a thread per query, two passes over the keys',
     kernel: plain,
-    spec: headRoom,
+    spec: oneHead,
     refusal: tooWide,
   },
 ];
@@ -122,8 +122,10 @@ export async function prepareAttention(
       ? [...attentionVariants].sort((a, b) => Number(b.name === 'decode') - Number(a.name === 'decode'))
       : attentionVariants;
   const variant = chooseVariant('attention', order, shape, gpu, requested);
-  const lanes = variant.name === 'decode' ? { WG: gpu.rowLanes } : {};
-  const kernel = await gpu.kernel(variant.kernel, { ...variant.spec(shape), ...lanes });
+  const kernel = await gpu.kernel(variant.kernel, {
+    ...variant.spec(shape),
+    ...adapterSpec(gpu, variant.name, shape),
+  });
   const { numHeads, numKvHeads, headDim, cacheLength, scale } = shape;
   return {
     variant: variant.name,
@@ -135,4 +137,15 @@ export async function prepareAttention(
       );
     },
   };
+}
+
+/** What depends on the adapter: lanes of a reduction, and how long a head its compiler unrolls within a second. */
+function adapterSpec(
+  gpu: Gpu,
+  variant: string,
+  { headDim }: AttentionShape,
+): { readonly WG?: number; readonly UNROLL?: boolean } {
+  if (variant === 'decode') return { WG: gpu.rowLanes };
+  if (variant === 'flash') return { UNROLL: gpu.facts.kind === 'gpu' || headDim <= 32 };
+  return {};
 }
