@@ -2,7 +2,7 @@
 // Grid    as many workgroups as keep the adapter busy; a lane owns its chains.
 // Memory  registers only, one store at the end: 16 values are enough to hide latency, 32 suit wide register files.
 // Order   s becomes 2 s + 1, then s / 2 + 1 / 2: every two steps add exactly 1, with one rounding or with two.
-// Edges   steps is a multiple of 8, at most 1,024 (f16 counts to 2,048); factors are parameters: no compiler knows the result.
+// Edges   steps is a multiple of 8, at most 1,024 (f16 counts to 2,048); no compiler knows the factors.
 
 enable f16;
 

@@ -2,7 +2,7 @@
 // Grid    as many workgroups as keep the adapter busy; a lane owns its chains.
 // Memory  registers only, one store at the end: 16 values are enough to hide latency, 32 suit wide register files.
 // Order   s becomes 2 s + 1, then s / 2 + 1 / 2: every two steps add exactly 1, with one rounding or with two.
-// Edges   steps is a multiple of 8; factors are parameters: no compiler knows the result.
+// Edges   steps is a multiple of 8; factors are parameters: no compiler knows them.
 
 const WG : u32 = 64u;           // spec: lanes per workgroup
 const FUSED : bool = false;     // spec: the built-in fma() instead of a product and a sum

@@ -2,7 +2,7 @@
 // Grid    workgroup w reads the WG * loads vec4 from w * WG * loads on, wrapped into the working set.
 // Memory  neighbours read neighbours; four loads are in flight before the first sum.
 // Order   four partial sums, added as (0+1)+(2+3); the data are small whole numbers, so every order is exact.
-// Edges   loads is a multiple of 4, the working set a power of two; a grid of two dimensions counts row by row.
+// Edges   loads is a multiple of 4, the working set a power of two of at least 4 WG.
 
 const WG : u32 = 64u;   // spec: lanes per workgroup
 
@@ -28,10 +28,11 @@ fn main(
   var s2 = vec4<f32>();
   var s3 = vec4<f32>();
   for (var i = 0u; i < params.loads; i += 4u) {
-    let x0 = x[at & mask];
-    let x1 = x[(at + WG) & mask];
-    let x2 = x[(at + 2u * WG) & mask];
-    let x3 = x[(at + 3u * WG) & mask];
+    let here = at & mask;
+    let x0 = x[here];
+    let x1 = x[here + WG];
+    let x2 = x[here + 2u * WG];
+    let x3 = x[here + 3u * WG];
     s0 += x0;
     s1 += x1;
     s2 += x2;

@@ -14,7 +14,8 @@
  *                          {state: 'measured', clock, samplesNs, repeats}   all samples, ns per run
  *                          {state: 'too-fine', clock, grainNs, windowNs}    the clock cannot carry it
  *                          {state: 'skipped', reason}                       no time left
- *                          {state: 'failed', reason}                        its check failed: it was not timed
+ *                          {state: 'failed', reason}                        its check failed, or it is above the roofline
+ *                        roof: its share of the roofline of `ceilings`, and whether compute or bandwidth binds
  *   forward              sharded and unsharded passes in turn: all samples, GPU time by stage and phase, host waits
  *   rates                tokens/ms per GPU: one adapter plays all ranks in turn
  *   target               what the target asks of a GPU: modelled, on the assumptions it lists
