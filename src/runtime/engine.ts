@@ -15,7 +15,7 @@ import { PipelineEnds } from './ends.ts';
 import { predictMemory } from './memory.ts';
 import { Pipeline } from './pipeline.ts';
 import { prepareLayer } from './layer-kernels.ts';
-import { defaultMicroBatches, rankSizes } from './sizes.ts';
+import { defaultMicroBatches, rankSizes, worthwhileMicroBatches } from './sizes.ts';
 import type { WeightDtype } from './shards.ts';
 import { Stage } from './stage.ts';
 import type { StageContext } from './stage-context.ts';
@@ -36,7 +36,7 @@ export interface EngineOptions {
   readonly maxStepTokens?: number;
   /** How weights are stored on the device; sums are f32 either way. f32 by default. */
   readonly weightDtype?: WeightDtype;
-  /** Micro-batches of a step; by default one per stage where the sequences allow it. */
+  /** Micro-batches of a step; by default one per stage, as far as sequences and tokens make them worthwhile. */
   readonly microBatches?: number;
   /** By default all ranks on this one device. */
   readonly transport?: Transport;
@@ -75,8 +75,10 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
     );
   }
   const slots = ceilDiv(maxSequences, layout.attnDp);
-  const microBatches = options.microBatches ?? defaultMicroBatches(layout, slots);
-  const maxTokens = (options.maxStepTokens ?? maxLength) * ceilDiv(slots, microBatches);
+  const stepTokens = options.maxStepTokens ?? maxLength;
+  const microBatches =
+    options.microBatches ?? worthwhileMicroBatches(defaultMicroBatches(layout, slots), slots * stepTokens);
+  const maxTokens = stepTokens * ceilDiv(slots, microBatches);
   const sizes = rankSizes(layout, { maxSequences, maxLength, maxTokens });
   const before = gpu.ledger.bytes;
   const store = new WeightStore(gpu);
@@ -102,7 +104,12 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
     };
     const stages = range(layout.spec.pp).map((index) => own(new Stage(context, index, source, weightDtype)));
     const ends = own(await PipelineEnds.create(gpu, layout, sizes, source, weightDtype, store));
-    const pipeline = own(new Pipeline(context, stages, ends, microBatches));
+    const pipeline = own(
+      new Pipeline(context, stages, ends, {
+        prepared: microBatches,
+        fixed: options.microBatches !== undefined,
+      }),
+    );
     const memory: MemoryReport = {
       predictedBytes: predictMemory(gpu, layout, sizes, source, weightDtype, microBatches),
       liveBytes: gpu.ledger.bytes - before,

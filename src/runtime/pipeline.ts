@@ -11,25 +11,38 @@ import type { PipelineEnds, LogitsBlock } from './ends.ts';
 import type { StepOptions, StepResult } from './step.ts';
 import { collectExperts, expertTrace, type ExpertTrace } from './expert-trace.ts';
 import { vocabularyOf } from './shards.ts';
+import { worthwhileMicroBatches } from './sizes.ts';
 import type { Stage } from './stage.ts';
 import type { StageContext, StageStep } from './stage-context.ts';
 import { logitRows, planStep, rankLoads, type Request } from './step-plan.ts';
 import { StepTables } from './step-tables.ts';
 
+export interface MicroBatchPolicy {
+  /** Micro-batches whose tables exist. */
+  readonly prepared: number;
+  /** True when the caller asked for this number; otherwise small steps take fewer. */
+  readonly fixed: boolean;
+}
+
 export class Pipeline {
   readonly #c: StageContext;
   readonly #stages: readonly Stage[];
   readonly #ends: PipelineEnds;
-  readonly #microBatches: number;
+  readonly #microBatches: MicroBatchPolicy;
   readonly #tables: StepTables[];
   readonly #lengths = new Map<number, number>();
 
-  constructor(context: StageContext, stages: readonly Stage[], ends: PipelineEnds, microBatches: number) {
+  constructor(
+    context: StageContext,
+    stages: readonly Stage[],
+    ends: PipelineEnds,
+    microBatches: MicroBatchPolicy,
+  ) {
     this.#c = context;
     this.#stages = stages;
     this.#ends = ends;
     this.#microBatches = microBatches;
-    this.#tables = range(microBatches).map((i) => new StepTables(context.gpu, i, context.sizes));
+    this.#tables = range(microBatches.prepared).map((i) => new StepTables(context.gpu, i, context.sizes));
   }
 
   lengthOf(sequence: number): number {
@@ -44,7 +57,7 @@ export class Pipeline {
     const { gpu, layout, sizes: z } = this.#c;
     const { logits: which = 'last', experts = false, timing = 'none' } = options;
     const began = gpu.platform.now();
-    const batches = planStep(z, requests, (s) => this.lengthOf(s), this.#microBatches);
+    const batches = planStep(z, requests, (s) => this.lengthOf(s), this.#wanted(requests));
     const steps = batches.map((batch, m): StageStep => {
       const loads = rankLoads(layout, z, batch);
       const tables = this.#tablesOf(m);
@@ -183,6 +196,17 @@ export class Pipeline {
       });
     });
     return result;
+  }
+
+  #wanted(requests: readonly Request[]): number {
+    const { prepared, fixed } = this.#microBatches;
+    if (fixed) return prepared;
+    const tokens = new Array<number>(this.#c.sizes.numGroups).fill(0);
+    for (const { sequence, ids } of requests) {
+      const group = sequence % tokens.length;
+      tokens[group] = at(tokens, group) + ids.length;
+    }
+    return worthwhileMicroBatches(prepared, Math.max(...tokens));
   }
 
   #tablesOf(index: number): StepTables {

@@ -1,0 +1,79 @@
+/** The plan of a step in integers: dealing, cutting, tables. */
+import { describe, expect, test } from 'vitest';
+import { planLayout } from '../../src/layout/layout.ts';
+import { parseLayout } from '../../src/layout/spec.ts';
+import { presetNamed } from '../../src/model/presets.ts';
+import { defaultMicroBatches, rankSizes, worthwhileMicroBatches } from '../../src/runtime/sizes.ts';
+import { groupTables, logitRows, planStep, rankLoads } from '../../src/runtime/step-plan.ts';
+
+const layout = planLayout(parseLayout('ep=4,pp=2,tp=2,dp=1'), presetNamed('tiny-moe').config);
+const sizes = rankSizes(layout, { maxSequences: 6, maxLength: 32, maxTokens: 8 });
+const threeTokens = [0, 1, 2, 3].map((sequence) => ({ sequence, ids: [7, 8, 9] }));
+
+describe('planStep', () => {
+  test('the example in its comment', () => {
+    const batches = planStep(sizes, threeTokens, () => 0, 2);
+    expect(batches.map((groups) => groups.map((g) => g.sequences.map((s) => s.request)))).toEqual([
+      [[0], [1]],
+      [[2], [3]],
+    ]);
+  });
+
+  test('closes a micro-batch where the next sequence would not fit', () => {
+    const long = [0, 2, 4].map((sequence) => ({ sequence, ids: [1, 2, 3, 4, 5] }));
+    const batches = planStep(sizes, long, () => 0, 1);
+    expect(batches.map((groups) => groups.map((g) => g.numTokens))).toEqual([
+      [5, 0],
+      [5, 0],
+      [5, 0],
+    ]);
+  });
+
+  test('a token of the past shifts positions, slots follow the sequence', () => {
+    const [groups] = planStep(sizes, [{ sequence: 3, ids: [4, 5] }], () => 10, 1);
+    const tables = groups?.map((g) => groupTables(g, 32));
+    expect(tables).toEqual([
+      { ids: [], place: [], sequences: [] },
+      { ids: [4, 5], place: [10, 42, 11, 43], sequences: [0, 2, 12, 1] },
+    ]);
+  });
+});
+
+test('every token of a group is the share of exactly one of its TP members', () => {
+  const [batch] = planStep(sizes, threeTokens, () => 0, 1);
+  expect(rankLoads(layout, sizes, batch ?? []).map((l) => [l.group, l.tp, l.share])).toEqual([
+    [0, 0, { first: 0, count: 3 }],
+    [0, 1, { first: 3, count: 3 }],
+    [1, 0, { first: 0, count: 3 }],
+    [1, 1, { first: 3, count: 3 }],
+  ]);
+});
+
+test('logits of the last tokens are one row per sequence', () => {
+  const [batch] = planStep(sizes, threeTokens, () => 0, 1);
+  expect(batch?.map((g) => logitRows(g, 'last'))).toEqual([
+    [2, 5],
+    [2, 5],
+  ]);
+});
+
+describe('micro-batches', () => {
+  test.each([
+    [4, 256, 4],
+    [4, 200, 3],
+    [4, 32, 1],
+    [1, 4096, 1],
+  ])('of %i prepared, %i tokens are worth %i', (prepared, tokens, worth) => {
+    expect(worthwhileMicroBatches(prepared, tokens)).toBe(worth);
+  });
+
+  test('one per stage where they divide the sequences', () => {
+    expect([1, 2, 3, 8].map((slots) => defaultMicroBatches(layout, slots))).toEqual([1, 2, 1, 2]);
+  });
+});
+
+test('refuses limits that are no sizes', () => {
+  expect(() => rankSizes(layout, { maxSequences: 0, maxLength: 8, maxTokens: 8 })).toThrow(
+    /maxSequences is 0/,
+  );
+});
