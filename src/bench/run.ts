@@ -216,8 +216,9 @@ export function requirePass(result: BenchResult): void {
 
 /** '105 GFLOP/s, 7.90 GB/s': peak and the bandwidth of main memory. */
 function peakText(ceilings: Ceilings): string {
-  const peak = formatSi(peakFlopsPerSecond(ceilings) ?? NaN, 'FLOP/s');
-  return `${peak}, ${formatSi(bandwidthFor(ceilings, Infinity) ?? NaN, 'B/s')}`;
+  const [peak, bandwidth] = [peakFlopsPerSecond(ceilings), bandwidthFor(ceilings, Infinity)];
+  if (peak === undefined || bandwidth === undefined) return 'no roofline: the clock is too coarse';
+  return `${formatSi(peak, 'FLOP/s')}, ${formatSi(bandwidth, 'B/s')}`;
 }
 
 function failuresOf(kernels: readonly KernelTiming[]): string[] {
