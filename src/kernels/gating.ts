@@ -73,12 +73,16 @@ export interface Gating {
   ): void;
 }
 
+/** A thread walks K + 2 times over its logits: past so many loads a workgroup is the better owner of a token. */
+const MOST_LOADS = { gpu: 1024, cpu: 65536 } as const;
+
 /** Top-k of given logits [T, E]. */
 export async function prepareTopk(gpu: Gpu, shape: GatingShape, requested?: string): Promise<Gating> {
-  // A thread walks K + 2 times over its logits; past a few hundred loads a workgroup is the better owner.
-  const order = shape.numExperts * (shape.topK + 2) > 1024 ? [...topkVariants].reverse() : topkVariants;
+  const loads = shape.numExperts * (shape.topK + 2);
+  const most = gpu.facts.kind === 'gpu' ? MOST_LOADS.gpu : MOST_LOADS.cpu;
+  const order = loads > most ? [...topkVariants].reverse() : topkVariants;
   const variant = chooseVariant('gate-topk', order, shape, gpu, requested);
-  const lanes = variant.name === 'workgroup' ? { WG: gpu.rowLanes } : {};
+  const lanes = gpu.facts.kind === 'gpu' ? {} : { WG: gpu.rowLanes };
   const kernel = await gpu.kernel(variant.kernel, { ...variant.spec(shape), ...lanes });
   const { numExperts, topK } = shape;
   return {
