@@ -1,5 +1,4 @@
 /** What a timing is. A missing or too coarse one is a state of its own, so it cannot be read as a measured one. */
-import { formatNs } from '../core/units.ts';
 import { summarise } from './statistics.ts';
 
 /** `gpu`: timestamps that the adapter wrote. `host`: the host's clock around submission and completion. */
@@ -35,11 +34,6 @@ export interface Skipped {
 }
 
 export type Timing = Measured | TooFine | Failed | Skipped;
-
-/** '12.3 us', or the state when there is no measured time. */
-export function formatTiming(timing: Timing): string {
-  return timing.state === 'measured' ? formatNs(summarise(timing.samplesNs).median) : timing.state;
-}
 
 /** Median of a measured time, undefined for every other state. */
 export function medianNs(timing: Timing): number | undefined {

@@ -1,9 +1,5 @@
 /** SI prefixes and the way numbers are shown to people. */
 
-export const KILO = 1e3;
-export const MEGA = 1e6;
-export const GIGA = 1e9;
-export const TERA = 1e12;
 export const NS_PER_MS = 1e6;
 export const NS_PER_S = 1e9;
 

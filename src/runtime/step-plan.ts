@@ -177,11 +177,6 @@ export function groupTables(
   return { ids, place, sequences };
 }
 
-/** Rows that one expert-parallel group routes in this micro-batch: all its shares, K times. */
-export function routedRows(loads: readonly RankLoad[], ranks: readonly number[], topK: number): number {
-  return topK * sum(ranks.map((rank) => at(loads, rank).share.count));
-}
-
 /** How many rows an expert can expect. */
 export function rowsPerExpert(numTokens: number, topK: number, numExperts: number): number {
   return ceilDiv(numTokens * topK, numExperts);
