@@ -7,7 +7,7 @@ import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { chooseVariant, type Variant } from './variants.ts';
+import { chooseVariant, preferring, type Variant } from './variants.ts';
 
 type Source = GpuBuffer | BufferView;
 
@@ -77,7 +77,9 @@ export const attentionVariants: readonly Variant<
     name: 'flash',
     idea: 'tiles of keys in workgroup storage, online softmax',
     kernel: flash,
-    spec: ({ headDim }) => ({
+    // How long a head the adapter's compiler unrolls within a second.
+    spec: ({ headDim }, gpu) => ({
+      UNROLL: gpu.facts.kind === 'gpu' || headDim <= 32,
       HEAD_VECS: headDim / 4,
       TILE: Math.min(32, Math.max(4, Math.floor(1024 / headDim))),
     }),
@@ -87,7 +89,7 @@ export const attentionVariants: readonly Variant<
     name: 'decode',
     idea: 'a workgroup per query, lanes over keys, online softmax',
     kernel: decode,
-    spec: oneHead,
+    spec: (shape, gpu) => ({ ...oneHead(shape), WG: gpu.rowLanes }),
     refusal: inFours,
   },
   {
@@ -117,15 +119,9 @@ export async function prepareAttention(
   shape: AttentionShape,
   requested?: string,
 ): Promise<Attention> {
-  const order =
-    shape.queries <= 4
-      ? [...attentionVariants].sort((a, b) => Number(b.name === 'decode') - Number(a.name === 'decode'))
-      : attentionVariants;
+  const order = shape.queries <= 4 ? preferring(attentionVariants, 'decode') : attentionVariants;
   const variant = chooseVariant('attention', order, shape, gpu, requested);
-  const kernel = await gpu.kernel(variant.kernel, {
-    ...variant.spec(shape),
-    ...adapterSpec(gpu, variant.name, shape),
-  });
+  const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
   const { numHeads, numKvHeads, headDim, cacheLength, scale } = shape;
   return {
     variant: variant.name,
@@ -137,15 +133,4 @@ export async function prepareAttention(
       );
     },
   };
-}
-
-/** What depends on the adapter: lanes of a reduction, and how long a head its compiler unrolls within a second. */
-function adapterSpec(
-  gpu: Gpu,
-  variant: string,
-  { headDim }: AttentionShape,
-): { readonly WG?: number; readonly UNROLL?: boolean } {
-  if (variant === 'decode') return { WG: gpu.rowLanes };
-  if (variant === 'flash') return { UNROLL: gpu.facts.kind === 'gpu' || headDim <= 32 };
-  return {};
 }

@@ -9,8 +9,8 @@ import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import type { WeightDtype } from './gemm.ts';
-import { broadcastLanes, broadcastRefusal, rowsHeld } from './subgroups.ts';
-import { chooseVariant, type Variant } from './variants.ts';
+import { broadcastRefusal, broadcastSpec } from './subgroups.ts';
+import { chooseVariant, preferring, type Variant } from './variants.ts';
 
 export interface ExpertShape {
   /** Columns of the input rows. */
@@ -107,7 +107,7 @@ export const expertVariants: readonly ExpertVariant[] = [
     name: 'subgroup',
     idea: 'rows broadcast within a subgroup, 8 x 4 per lane',
     kernel: subgroup,
-    spec: epilogueSpec,
+    spec: (shape, gpu) => ({ ...epilogueSpec(shape), ...broadcastSpec(gpu) }),
     refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
     tileRows: () => 8,
   },
@@ -171,10 +171,8 @@ export async function prepareExpertGemm(
   requested?: string,
 ): Promise<ExpertGemm> {
   const best = fewRows(shape) ? 'row' : gpu.facts.kind === 'gpu' ? 'tiled' : 'subgroup';
-  const order = [...expertVariants].sort((a, b) => Number(b.name === best) - Number(a.name === best));
-  const variant = chooseVariant('experts', order, shape, gpu, requested);
-  const held = variant.name === 'subgroup' ? { HELD: rowsHeld(gpu), WG: broadcastLanes(gpu) } : {};
-  const kernel = await gpu.kernel(variant.kernel, { ...variant.spec(shape), ...held });
+  const variant = chooseVariant('experts', preferring(expertVariants, best), shape, gpu, requested);
+  const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
   const { alpha, beta, limit } = shape.clamp ?? { alpha: 0, beta: 0, limit: 0 };
   const values = { depth: shape.depth, numCols: shape.numCols, alpha, beta, limit };
   return {

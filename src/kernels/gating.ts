@@ -39,21 +39,26 @@ const tooMany = ({ numExperts }: GatingShape): string | undefined =>
     ? undefined
     : `${numExperts} experts exceed the ${MOST_EXPERTS} that fit in workgroup storage`;
 
+/** A CPU adapter wants small workgroups: to spread over its cores, and for cheap barriers. */
+const cpuLanes = (gpu: Gpu): { readonly WG?: number } =>
+  gpu.facts.kind === 'gpu' ? {} : { WG: gpu.rowLanes };
+
 export const topkVariants: readonly Variant<GatingShape, typeof thread | typeof workgroup>[] = [
   {
     name: 'thread',
     idea: 'a thread per token: few experts, many tokens',
     kernel: thread,
-    spec: ({ score }) => ({ SIGMOID: score === 'sigmoid' }),
+    spec: ({ score }, gpu) => ({ SIGMOID: score === 'sigmoid', ...cpuLanes(gpu) }),
     refusal: () => undefined,
   },
   {
     name: 'workgroup',
     idea: 'a workgroup per token: many experts',
     kernel: workgroup,
-    spec: ({ score, numExperts }) => ({
+    spec: ({ score, numExperts }, gpu) => ({
       SIGMOID: score === 'sigmoid',
       MAX_EXPERTS: powerOfTwo(numExperts, 64),
+      ...cpuLanes(gpu),
     }),
     refusal: tooMany,
   },
@@ -82,8 +87,7 @@ export async function prepareTopk(gpu: Gpu, shape: GatingShape, requested?: stri
   const most = gpu.facts.kind === 'gpu' ? MOST_LOADS.gpu : MOST_LOADS.cpu;
   const order = loads > most ? [...topkVariants].reverse() : topkVariants;
   const variant = chooseVariant('gate-topk', order, shape, gpu, requested);
-  const lanes = gpu.facts.kind === 'gpu' ? {} : { WG: gpu.rowLanes };
-  const kernel = await gpu.kernel(variant.kernel, { ...variant.spec(shape), ...lanes });
+  const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
   const { numExperts, topK } = shape;
   return {
     variant: variant.name,

@@ -4,8 +4,8 @@ import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { ceilDiv } from '../core/math.ts';
-import { broadcastLanes, broadcastRefusal, rowsHeld } from './subgroups.ts';
-import { chooseVariant, type Variant } from './variants.ts';
+import { broadcastRefusal, broadcastSpec } from './subgroups.ts';
+import { chooseVariant, preferring, type Variant } from './variants.ts';
 
 /** Storage type of a weight matrix. */
 export type WeightDtype = 'f32' | 'f16';
@@ -78,7 +78,7 @@ export const gemmVariants: readonly Variant<
     name: 'subgroup',
     idea: 'rows of a broadcast within a subgroup, 8 x 4 per lane',
     kernel: subgroup,
-    spec: weightSpec,
+    spec: (shape, gpu) => ({ ...weightSpec(shape), ...broadcastSpec(gpu) }),
     refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
   },
   {
@@ -131,8 +131,7 @@ export interface Gemm {
 /** @throws ConfigError when the requested variant does not exist or cannot run. */
 export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string): Promise<Gemm> {
   const variant = chooseVariant('gemm', preferred(gpu, shape), shape, gpu, requested);
-  const held = variant.name === 'subgroup' ? { HELD: rowsHeld(gpu), WG: broadcastLanes(gpu) } : {};
-  const kernel = await gpu.kernel(variant.kernel, { ...variant.spec(shape), ...held });
+  const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
   const { numCols, depth } = shape;
   return {
     variant: variant.name,
@@ -149,5 +148,5 @@ export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string
 function preferred(gpu: Gpu, { numRows }: GemmShape): typeof gemmVariants {
   const onCpu = numRows <= 4 ? 'register' : 'subgroup';
   const best = numRows < 4 ? 'row' : gpu.facts.kind === 'gpu' ? 'tiled' : onCpu;
-  return [...gemmVariants].sort((a, b) => Number(b.name === best) - Number(a.name === best));
+  return preferring(gemmVariants, best);
 }

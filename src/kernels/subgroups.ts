@@ -13,13 +13,18 @@ export function broadcastRefusal(gpu: Gpu): string | undefined {
     : `subgroups may have ${subgroupMinSize} lanes; 4 are needed`;
 }
 
+/** What is compiled into such a kernel for this adapter. */
+export function broadcastSpec(gpu: Gpu): { readonly HELD: number; readonly WG: number } {
+  return { HELD: rowsHeld(gpu), WG: broadcastLanes(gpu) };
+}
+
 /** Rows that a lane holds, so that the smallest subgroup holds all 8. */
-export function rowsHeld(gpu: Gpu): number {
+function rowsHeld(gpu: Gpu): number {
   const { subgroupMinSize = 0 } = gpu.device.adapterInfo;
   return subgroupMinSize >= SHARED_ROWS ? 1 : 2;
 }
 
 /** Lanes of a workgroup: a GPU wants whole wide subgroups, a CPU adapter small workgroups to spread over its cores. */
-export function broadcastLanes(gpu: Gpu): number {
+function broadcastLanes(gpu: Gpu): number {
   return gpu.facts.kind === 'gpu' ? 64 : 16;
 }

@@ -8,8 +8,8 @@ export interface Variant<Shape, D extends KernelDefinition = KernelDefinition> {
   /** What it does differently, one line for the reader of a table. */
   readonly idea: string;
   readonly kernel: D;
-  /** What is compiled in for this shape, apart from the defaults. */
-  readonly spec: (shape: Shape) => SpecChange<D['spec']>;
+  /** What is compiled in for this shape on this adapter, apart from the defaults. */
+  readonly spec: (shape: Shape, gpu: Gpu) => SpecChange<D['spec']>;
   /** Why this adapter cannot run this shape; undefined when it can. */
   readonly refusal: (shape: Shape, gpu: Gpu) => string | undefined;
 }
@@ -48,6 +48,11 @@ export function chooseVariant<Shape, V extends Variant<Shape>>(
     reasons.push(`${variant.name}: ${refusal}`);
   }
   throw new ConfigError(`No variant of ${family} can run here. ${reasons.join('; ')}.`);
+}
+
+/** The variants with the named one first, the others in their order. */
+export function preferring<V extends { readonly name: string }>(variants: readonly V[], best: string): V[] {
+  return [...variants].sort((a, b) => Number(b.name === best) - Number(a.name === best));
 }
 
 /** A grid of n workgroups whose x stays within 65,535 (the specification's least limit); shaders test the rest. */

@@ -19,9 +19,9 @@ import { bufferBytes, type Workspace } from './workspace.ts';
 export interface LogitsBlock {
   readonly group: number;
   readonly tp: number;
-  readonly rows: number;
   /** Words from the start of the read-back buffer; [rows, columns of this TP member]. */
   readonly offset: number;
+  readonly words: number;
 }
 
 interface Head {
@@ -159,17 +159,16 @@ export class PipelineEnds {
     let next = offset;
     return step.loads.map(({ group, tp }) => {
       const rows = logitRows(at(step.batch, group), which).length;
-      const block = { group, tp, rows, offset: next };
-      next += rows * at(this.#heads, tp).columns;
-      return block;
+      const words = rows * at(this.#heads, tp).columns;
+      next += words;
+      return { group, tp, offset: next - words, words };
     });
   }
 
   /** Copies the blocks into the read-back buffer. */
   recordCopy(commands: CommandList, blocks: readonly LogitsBlock[], target: GpuBuffer): void {
-    blocks.forEach(({ tp, rows, offset }, rank) => {
-      const bytes = 4 * rows * at(this.#heads, tp).columns;
-      if (bytes > 0) commands.copy(at(this.#scratch, rank).logits, target.view(4 * offset), bytes);
+    blocks.forEach(({ words, offset }, rank) => {
+      if (words > 0) commands.copy(at(this.#scratch, rank).logits, target.view(4 * offset), 4 * words);
     });
   }
 

@@ -65,13 +65,7 @@ export class Pipeline {
       return { batch, loads, tables };
     });
     const blocks = this.#blocks(steps, which);
-    const readBack = gpu.elements(
-      'read-back/logits',
-      Math.max(
-        1,
-        totalWords(blocks, (tp) => vocabularyOf(layout, tp).count),
-      ),
-    );
+    const readBack = gpu.elements('read-back/logits', totalWords(blocks));
     const trace = experts ? expertTrace(gpu, layout, z, steps) : undefined;
     try {
       const syncsBefore = gpu.hostSyncs;
@@ -154,11 +148,10 @@ export class Pipeline {
 
   /** Each micro-batch's blocks, one micro-batch after the other in the read-back buffer. */
   #blocks(steps: readonly StageStep[], which: 'last' | 'all'): LogitsBlock[][] {
-    const columns = (tp: number): number => vocabularyOf(this.#c.layout, tp).count;
     let offset = 0;
     return steps.map((step) => {
       const blocks = this.#ends.logitsBlocks(step, which, offset);
-      offset += totalWords([blocks], columns);
+      offset += totalWords([blocks]);
       return blocks;
     });
   }
@@ -217,6 +210,6 @@ export class Pipeline {
   }
 }
 
-function totalWords(blocks: readonly (readonly LogitsBlock[])[], columns: (tp: number) => number): number {
-  return sum(blocks.flat().map((b) => b.rows * columns(b.tp)));
+function totalWords(blocks: readonly (readonly LogitsBlock[])[]): number {
+  return sum(blocks.flat().map((b) => b.words));
 }

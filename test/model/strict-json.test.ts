@@ -26,7 +26,7 @@ test('what JSON.stringify writes has no key twice, and parses to the same', () =
 
 test('a string of megabytes and nesting of a hundred thousand levels are no trouble', () => {
   expect(repeatedKey(JSON.stringify({ a: '\n'.repeat(2e6) }))).toBeUndefined();
-  expect(parseStrictJson(bytes('['.repeat(1e5) + ']'.repeat(1e5)), 'x')).toBeDefined();
+  expect(Array.isArray(parseStrictJson(bytes('['.repeat(1e5) + ']'.repeat(1e5)), 'x'))).toBe(true);
 });
 
 test('names the file and the fault', () => {
