@@ -214,6 +214,10 @@ function typedArray(dtype: Dtype, bytes: ArrayBuffer): TensorData {
       return new Uint32Array(bytes);
     case 'f64':
       return new Float64Array(bytes);
+    case 'i8':
+      return new Int8Array(bytes);
+    case 'u8':
+      return new Uint8Array(bytes);
   }
 }
 

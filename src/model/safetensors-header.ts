@@ -27,6 +27,8 @@ export const STORED_BYTES: Readonly<Record<string, number>> = {
   I64: 8,
   I32: 4,
   U32: 4,
+  I8: 1,
+  U8: 1,
 };
 
 /** The format's own limit, which keeps a hostile length from becoming a huge allocation. */

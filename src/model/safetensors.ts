@@ -7,7 +7,15 @@ import { product, roundUp } from '../core/math.ts';
 import { BYTES_OF, tensor, type Dtype, type Tensor, type TensorData } from '../tensor/tensor.ts';
 import { readHeader, RESERVED_NAMES, type HeaderEntry } from './safetensors-header.ts';
 
-const STORED_NAME: Record<Dtype, string> = { f64: 'F64', f32: 'F32', f16: 'F16', i32: 'I32', u32: 'U32' };
+const STORED_NAME: Record<Dtype, string> = {
+  f64: 'F64',
+  f32: 'F32',
+  f16: 'F16',
+  i32: 'I32',
+  u32: 'U32',
+  i8: 'I8',
+  u8: 'U8',
+};
 
 /**
  * All tensors of a safetensors file by name, in the order of its header. BF16 widens to f32 exactly; I64 narrows
@@ -40,6 +48,10 @@ function readTensor(bytes: Uint8Array, entry: HeaderEntry, label: string): Tenso
       return tensor('i32', shape, new Int32Array(buffer, offset, count));
     case 'U32':
       return tensor('u32', shape, new Uint32Array(buffer, offset, count));
+    case 'I8':
+      return tensor('i8', shape, new Int8Array(buffer, offset, count));
+    case 'U8':
+      return tensor('u8', shape, new Uint8Array(buffer, offset, count));
     case 'BF16':
       return tensor('f32', shape, widenBf16(new Uint16Array(buffer, offset, count)));
     case 'I64':
@@ -121,6 +133,14 @@ function checkWritable(name: string, t: Tensor): void {
 }
 
 function holds(data: TensorData, dtype: Dtype): boolean {
-  const kinds = { f64: Float64Array, f32: Float32Array, f16: Uint16Array, i32: Int32Array, u32: Uint32Array };
+  const kinds = {
+    f64: Float64Array,
+    f32: Float32Array,
+    f16: Uint16Array,
+    i32: Int32Array,
+    u32: Uint32Array,
+    i8: Int8Array,
+    u8: Uint8Array,
+  };
   return data instanceof kinds[dtype];
 }

@@ -3,8 +3,9 @@ import { Float16Array } from '@petamoriken/float16';
 import { ConfigError } from '../core/errors.ts';
 import { product } from '../core/math.ts';
 
-export type Dtype = 'f32' | 'f16' | 'i32' | 'u32' | 'f64';
-export type TensorData = Float32Array | Uint16Array | Int32Array | Uint32Array | Float64Array;
+export type Dtype = 'f32' | 'f16' | 'i32' | 'u32' | 'f64' | 'i8' | 'u8';
+export type TensorData =
+  Float32Array | Uint16Array | Int32Array | Uint32Array | Float64Array | Int8Array | Uint8Array;
 
 export interface Tensor {
   readonly dtype: Dtype;
@@ -13,7 +14,7 @@ export interface Tensor {
   readonly data: TensorData;
 }
 
-export const BYTES_OF: Record<Dtype, number> = { f32: 4, f16: 2, i32: 4, u32: 4, f64: 8 };
+export const BYTES_OF: Record<Dtype, number> = { f32: 4, f16: 2, i32: 4, u32: 4, f64: 8, i8: 1, u8: 1 };
 
 /** @throws ConfigError when the number of elements is not the product of the shape. */
 export function tensor(dtype: Dtype, shape: readonly number[], data: TensorData): Tensor {

@@ -132,11 +132,13 @@ const MAKE: Record<Dtype, (values: number[]) => Tensor['data']> = {
   f16: (v) => toF16Bits(v),
   i32: (v) => Int32Array.from(v),
   u32: (v) => Uint32Array.from(v),
+  i8: (v) => Int8Array.from(v),
+  u8: (v) => Uint8Array.from(v),
 };
 
 const anyTensor = fc
   .record({
-    dtype: fc.constantFrom<Dtype>('f32', 'f64', 'f16', 'i32', 'u32'),
+    dtype: fc.constantFrom<Dtype>('f32', 'f64', 'f16', 'i32', 'u32', 'i8', 'u8'),
     shape: fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 3 }),
     seed: fc.integer({ min: 0, max: 1000 }),
   })

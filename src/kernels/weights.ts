@@ -1,0 +1,100 @@
+/**
+ * Weights as kernels read them. One buffer holds a matrix [N, K] or a stack [E, N, K]: the values, then from a
+ * multiple of 256 bytes on the scales in f32.
+ *
+ *   f32, f16      values row by row, f16 two to a word; no scales
+ *   int8          value n K + k is byte n K + k; scales [E N]
+ *   int4, mxfp4   value n K + k is nibble n K + k, eight to a word, the lowest first; scales [E N, K / 32]
+ */
+import { invariant } from '../core/errors.ts';
+import { product, roundUp } from '../core/math.ts';
+import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import {
+  dataBytes,
+  type QuantFormat,
+  type QuantisedMatrix,
+  rowsAndDepth,
+  scaleCount,
+  scalesInF32,
+} from '../tensor/quantised.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+/** Storage type of a weight matrix. */
+export type WeightDtype = 'f32' | 'f16' | QuantFormat;
+
+export const WEIGHT_DTYPES: readonly WeightDtype[] = ['f32', 'f16', 'int8', 'int4', 'mxfp4'];
+
+export interface WeightView {
+  readonly data: GpuBuffer | BufferView;
+  /** f32; the same as `data` for floats, which have none. */
+  readonly scales: GpuBuffer | BufferView;
+}
+
+export type HostWeight = Tensor | QuantisedMatrix;
+
+/** A view may start at multiples of this on every adapter. */
+const VIEW_ALIGNMENT = 256;
+/** A binding of whole vec4s, so that a kernel's last one is inside. */
+const VEC4_BYTES = 16;
+
+export function isQuantised(dtype: WeightDtype): dtype is QuantFormat {
+  return dtype !== 'f32' && dtype !== 'f16';
+}
+
+interface Places {
+  readonly dataBytes: number;
+  readonly scalesAt: number;
+  readonly scalesBytes: number;
+}
+
+function placesOf(dtype: WeightDtype, shape: readonly number[]): Places {
+  if (!isQuantised(dtype)) {
+    const bytes = product(shape) * (dtype === 'f16' ? 2 : 4);
+    return { dataBytes: bytes, scalesAt: 0, scalesBytes: 0 };
+  }
+  const bytes = dataBytes(dtype, shape);
+  return {
+    dataBytes: bytes,
+    scalesAt: roundUp(bytes, VIEW_ALIGNMENT),
+    scalesBytes: 4 * scaleCount(dtype, shape),
+  };
+}
+
+/** Bytes of a matrix or stack on the device, before the buffer is rounded up. */
+export function weightBytes(dtype: WeightDtype, shape: readonly number[]): number {
+  const { dataBytes: bytes, scalesAt, scalesBytes } = placesOf(dtype, shape);
+  return Math.max(bytes, scalesAt + scalesBytes);
+}
+
+/** The parts of a buffer that holds `rows` rows (of all matrices of a stack) of `depth` values. */
+export function viewsOf(buffer: GpuBuffer, dtype: WeightDtype, rows: number, depth: number): WeightView {
+  if (!isQuantised(dtype)) return { data: buffer, scales: buffer };
+  const { dataBytes: bytes, scalesAt } = placesOf(dtype, [rows, depth]);
+  return { data: buffer.view(0, roundUp(bytes, VEC4_BYTES)), scales: buffer.view(scalesAt) };
+}
+
+/** How a weight on the host will lie on the device. */
+export function weightDtypeOf(weight: HostWeight): WeightDtype {
+  if ('format' in weight) return weight.format;
+  return weight.dtype === 'f16' ? 'f16' : 'f32';
+}
+
+export interface DeviceWeight {
+  /** The caller owns it. */
+  readonly buffer: GpuBuffer;
+  readonly view: WeightView;
+  readonly dtype: WeightDtype;
+}
+
+/** @param weight f32, f16 or quantised. @throws ConfigError when the adapter cannot bind it. */
+export function uploadWeight(gpu: Gpu, label: string, weight: HostWeight): DeviceWeight {
+  const dtype = weightDtypeOf(weight);
+  const { shape, data } = weight;
+  invariant('format' in weight || weight.dtype === dtype, () => `${label} is neither f32, f16 nor quantised`);
+  const buffer = gpu.buffer(label, weightBytes(dtype, shape));
+  gpu.write(buffer, data);
+  if ('format' in weight) gpu.write(buffer.view(placesOf(dtype, shape).scalesAt), scalesInF32(weight));
+  const { rows, depth } = rowsAndDepth(shape);
+  return { buffer, view: viewsOf(buffer, dtype, rows, depth), dtype };
+}
