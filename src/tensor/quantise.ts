@@ -1,10 +1,9 @@
 /** From floats to few bits, each value to the nearest. The formats are those of `quantised.ts`. */
 import { ConfigError } from '../core/errors.ts';
-import { at, product } from '../core/math.ts';
+import { product } from '../core/math.ts';
 import {
   BLOCK,
   dataBytes,
-  E2M1,
   fromE8m0,
   type QuantFormat,
   type QuantisedMatrix,
@@ -51,8 +50,8 @@ function quantiseInt8(values: Float32Array, shape: readonly number[]): Quantised
     const largest = Math.abs(extreme(values, first, depth));
     if (largest === 0) continue;
     scales[row] = Math.max(LEAST_SCALE, largest / 127);
-    const scale = at(scales, row);
-    for (let i = first; i < first + depth; i++) data[i] = Math.round(at(values, i) / scale);
+    const scale = f32At(scales, row);
+    for (let i = first; i < first + depth; i++) data[i] = Math.round(f32At(values, i) / scale);
   }
   return { format: 'int8', shape, data, scales };
 }
@@ -69,12 +68,16 @@ function quantiseInt4(values: Float32Array, shape: readonly number[]): Quantised
     const first = block * BLOCK;
     const most = extreme(values, first, BLOCK);
     if (most !== 0) scales[block] = -Math.sign(most) * Math.max(LEAST_SCALE, Math.abs(most) / 8);
-    const scale = at(scales, block);
-    const nibble = (i: number): number =>
-      scale === 0 ? 8 : Math.max(0, Math.min(15, Math.round(at(values, i) / scale) + 8));
-    for (let i = first; i < first + BLOCK; i += 2) data[i / 2] = nibble(i) | (nibble(i + 1) << 4);
+    const scale = f32At(scales, block);
+    for (let i = first; i < first + BLOCK; i += 2) {
+      data[i / 2] = int4(f32At(values, i), scale) | (int4(f32At(values, i + 1), scale) << 4);
+    }
   }
   return { format: 'int4', shape, data, scales };
+}
+
+function int4(value: number, scale: number): number {
+  return scale === 0 ? 8 : Math.max(0, Math.min(15, Math.round(value / scale) + 8));
 }
 
 /**
@@ -89,9 +92,9 @@ function quantiseMxfp4(values: Float32Array, shape: readonly number[]): Quantise
     const byte = Math.max(1, exponentBits(extreme(values, first, BLOCK)) - 2);
     const twice = squaredError(values, first, byte + 1) < squaredError(values, first, byte);
     scales[block] = twice ? byte + 1 : byte;
-    const scale = fromE8m0(at(scales, block));
+    const scale = fromE8m0(twice ? byte + 1 : byte);
     for (let i = first; i < first + BLOCK; i += 2) {
-      data[i / 2] = e2m1(at(values, i) / scale) | (e2m1(at(values, i + 1) / scale) << 4);
+      data[i / 2] = e2m1(f32At(values, i) / scale) | (e2m1(f32At(values, i + 1) / scale) << 4);
     }
   }
   return { format: 'mxfp4', shape, data, scales };
@@ -99,38 +102,49 @@ function quantiseMxfp4(values: Float32Array, shape: readonly number[]): Quantise
 
 /** The nibble of the nearest value, ties to the even one: e2m1(2.5) = 4 (2), e2m1(-5) = 14 (-4), e2m1(9) = 7 (6). */
 export function e2m1(value: number): number {
-  return nearestMagnitude(Math.abs(value)) | (value < 0 ? 8 : 0);
+  const size = Math.abs(value);
+  const code = roundEven(size / stepOf(size)) + (size < 2 ? 0 : size < 4 ? 2 : 4);
+  return Math.min(7, code) | (value < 0 ? 8 : 0);
 }
 
-function nearestMagnitude(size: number): number {
-  if (size <= 1.75) {
-    // Steps of a half from 0 on; doubled, they are whole numbers.
-    const doubled = 2 * size;
-    const below = Math.floor(doubled);
-    const over = doubled - below;
-    if (over !== 0.5) return over < 0.5 ? below : below + 1;
-    return below + (below % 2);
-  }
-  if (size <= 2.5) return 4;
-  if (size < 3.5) return 5;
-  return size <= 5 ? 6 : 7;
+/** Distance of neighbours of e2m1 at this magnitude. */
+function stepOf(size: number): number {
+  return size < 2 ? 0.5 : size < 4 ? 1 : 2;
+}
+
+/** To the nearest whole number, ties to even: what adding 1.5 2^52 does to a small f64. */
+function roundEven(x: number): number {
+  return x + 6755399441055744 - 6755399441055744;
 }
 
 function squaredError(values: Float32Array, first: number, byte: number): number {
   const scale = fromE8m0(byte);
+  const inverse = 1 / scale;
   let error = 0;
   for (let i = first; i < first + BLOCK; i++) {
-    const size = Math.abs(at(values, i)) / scale;
-    error += (size - at(E2M1, nearestMagnitude(size))) ** 2;
+    const size = Math.abs(f32At(values, i)) * inverse;
+    const step = stepOf(size);
+    const off = size - Math.min(6, roundEven(size / step) * step);
+    error += off * off;
   }
   return error * scale * scale;
+}
+
+/** The element at `index`, which the caller knows to exist: an accessor of its own keeps these loops fast. */
+function f32At(values: Float32Array, index: number): number {
+  return values[index] as number;
 }
 
 /** The value of largest magnitude, the first of equals. */
 function extreme(values: Float32Array, first: number, count: number): number {
   let most = 0;
+  let size = 0;
   for (let i = first; i < first + count; i++) {
-    if (Math.abs(at(values, i)) > Math.abs(most)) most = at(values, i);
+    const value = f32At(values, i);
+    if (Math.abs(value) > size) {
+      most = value;
+      size = Math.abs(value);
+    }
   }
   return most;
 }
@@ -149,10 +163,12 @@ function requireFinite(
   format: QuantFormat,
   name: string,
 ): void {
-  const wrong = values.findIndex((value) => !Number.isFinite(value));
-  if (wrong < 0) return;
+  let wrong = 0;
+  // x - x is 0 for a finite x only.
+  while (wrong < values.length && f32At(values, wrong) - f32At(values, wrong) === 0) wrong += 1;
+  if (wrong === values.length) return;
   throw new ConfigError(
-    `${name}[${unravel(wrong, shape).join(', ')}] is ${at(values, wrong)}; ${format} holds finite values only. ` +
+    `${name}[${unravel(wrong, shape).join(', ')}] is ${f32At(values, wrong)}; ${format} holds finite values only. ` +
       'Repair the weights, or store them as floats.',
   );
 }
