@@ -8,9 +8,9 @@ import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import type { WeightDtype } from './gemm.ts';
 import { broadcastRefusal, broadcastSpec } from './subgroups.ts';
 import { chooseVariant, preferring, type Variant } from './variants.ts';
+import { isQuantised, type WeightDtype } from './weights.ts';
 
 export interface ExpertShape {
   /** Columns of the input rows. */
@@ -97,8 +97,12 @@ interface ExpertVariant extends Variant<
   readonly tileRows: () => number;
 }
 
-const wholeFours = ({ depth }: ExpertShape): string | undefined =>
-  depth % 4 === 0 ? undefined : `the input width ${depth} is not a multiple of 4`;
+const floatsOnly = ({ weightDtype }: ExpertShape): string | undefined =>
+  isQuantised(weightDtype) ? `it does not read ${weightDtype} weights` : undefined;
+
+const wholeFours = (shape: ExpertShape): string | undefined =>
+  floatsOnly(shape) ??
+  (shape.depth % 4 === 0 ? undefined : `the input width ${shape.depth} is not a multiple of 4`);
 
 const fewRows = (shape: ExpertShape): boolean => shape.rowsPerExpert <= 2;
 
@@ -132,7 +136,7 @@ export const expertVariants: readonly ExpertVariant[] = [
     idea: 'workgroup-memory tiles, any width',
     kernel: tiled,
     spec: epilogueSpec,
-    refusal: () => undefined,
+    refusal: floatsOnly,
     tileRows: () => 16,
   },
   {
@@ -140,7 +144,7 @@ export const expertVariants: readonly ExpertVariant[] = [
     idea: 'a thread per column, scalar loads',
     kernel: plain,
     spec: epilogueSpec,
-    refusal: () => undefined,
+    refusal: floatsOnly,
     tileRows: () => 8,
   },
 ];

@@ -6,9 +6,9 @@ import { defineKernel } from '../gpu/kernel.ts';
 import { ceilDiv } from '../core/math.ts';
 import { broadcastRefusal, broadcastSpec } from './subgroups.ts';
 import { chooseVariant, preferring, type Variant } from './variants.ts';
+import { isQuantised, type WeightDtype } from './weights.ts';
 
-/** Storage type of a weight matrix. */
-export type WeightDtype = 'f32' | 'f16';
+export type { WeightDtype };
 
 export interface GemmShape {
   /** Rows of a; 0 when they are not known yet. */
@@ -67,8 +67,11 @@ const row = defineKernel({
 
 const weightSpec = (shape: GemmShape): { B_F16: boolean } => ({ B_F16: shape.weightDtype === 'f16' });
 
-const wholeFours = ({ depth }: GemmShape): string | undefined =>
-  depth % 4 === 0 ? undefined : `K = ${depth} is not a multiple of 4`;
+const floatsOnly = ({ weightDtype }: GemmShape): string | undefined =>
+  isQuantised(weightDtype) ? `it does not read ${weightDtype} weights` : undefined;
+
+const wholeFours = (shape: GemmShape): string | undefined =>
+  floatsOnly(shape) ?? (shape.depth % 4 === 0 ? undefined : `K = ${shape.depth} is not a multiple of 4`);
 
 export const gemmVariants: readonly Variant<
   GemmShape,
@@ -104,14 +107,14 @@ export const gemmVariants: readonly Variant<
     idea: 'workgroup-memory tiles, any K',
     kernel: tiled,
     spec: weightSpec,
-    refusal: () => undefined,
+    refusal: floatsOnly,
   },
   {
     name: 'plain',
     idea: 'a thread per output, scalar loads',
     kernel: plain,
     spec: weightSpec,
-    refusal: () => undefined,
+    refusal: floatsOnly,
   },
 ];
 

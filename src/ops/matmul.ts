@@ -3,19 +3,13 @@ import { ConfigError } from '../core/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { gemmVariants, prepareGemm, type GemmShape } from '../kernels/gemm.ts';
 import { matmul as referenceMatmul, matmulMagnitude } from '../reference/matmul.ts';
+import { weightDtypeOf } from '../kernels/weights.ts';
 import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
 import { budgetOf } from './budgets.ts';
 import { defineOp } from './define.ts';
+import { scaleRoundings, weightOf, weightValues } from './quantised-inputs.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
-import {
-  bytesOfInputs,
-  outputDtype,
-  rowRuns,
-  rowView,
-  tensorOf,
-  weightDtype,
-  withWorkspace,
-} from './workspace.ts';
+import { bytesOfInputs, outputDtype, rowRuns, rowView, tensorOf, withWorkspace } from './workspace.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
 
@@ -24,7 +18,7 @@ export const matmul = defineOp({
   about: 'c = a b^T, with b as weights are stored: rows are outputs',
   inputs: [
     { name: 'a', dims: '[M, K]', dtypes: FLOATS, about: 'rows of activations' },
-    { name: 'b', dims: '[N, K]', dtypes: FLOATS, about: 'weights, a row per output' },
+    { name: 'b', dims: '[N, K]', dtypes: FLOATS, quantised: true, about: 'weights, a row per output' },
   ],
   outputs: [{ name: 'c', dims: '[M, N]', dtypes: FLOATS, about: 'the product' }],
   attrs: [],
@@ -32,7 +26,7 @@ export const matmul = defineOp({
   size: (inputs, dims): GemmShape => {
     requirePositive('matmul', dims, ['N', 'K']);
     const [numRows, numCols, depth] = [sizeOf(dims, 'M'), sizeOf(dims, 'N'), sizeOf(dims, 'K')];
-    return { numRows, numCols, depth, weightDtype: weightDtype(tensorOf(inputs, 'b')) };
+    return { numRows, numCols, depth, weightDtype: weightDtypeOf(weightOf(inputs, 'b')) };
   },
   able: (gpu, shape) => gemmVariants.filter((v) => v.refusal(shape, gpu) === undefined).map((v) => v.name),
   prepare: (gpu, inputs, shape, variant) =>
@@ -41,20 +35,25 @@ export const matmul = defineOp({
       checkColumns('matmul', gpu, numCols);
       const gemm = await prepareGemm(gpu, shape, variant);
       const a = space.activation('a', tensorOf(inputs, 'a'));
-      const b = space.weight('b', tensorOf(inputs, 'b'));
+      const b = space.weightView('b', weightOf(inputs, 'b'));
       const c = space.output('c', [numRows, numCols], outputDtype(inputs));
       const runs = rowRuns(gpu, numRows, 2 * numCols * depth, gpu.limits.maxComputeWorkgroupsPerDimension);
       return space.prepared(gemm.variant, (commands) => {
         for (const rows of runs) {
-          gemm.record(commands, rows.count, { a: rowView(a, rows, depth), b, c: rowView(c, rows, numCols) });
+          gemm.record(commands, rows.count, {
+            a: rowView(a, rows, depth),
+            b: b.data,
+            c: rowView(c, rows, numCols),
+          });
         }
       });
     }),
-  reference: (inputs, { numRows, numCols, depth }) => {
-    const [a, b] = [toF64(tensorOf(inputs, 'a')), toF64(tensorOf(inputs, 'b'))];
+  reference: (inputs, { numRows, numCols, depth, weightDtype }) => {
+    const [a, b] = [toF64(tensorOf(inputs, 'a')), weightValues(inputs, 'b')];
     const size = { m: numRows, n: numCols, k: depth };
     const values = referenceMatmul(a, b, size);
-    const budget = budgetOf(matmulMagnitude(a, b, size), depth, outputDtype(inputs), values);
+    const roundings = depth + scaleRoundings(weightDtype);
+    const budget = budgetOf(matmulMagnitude(a, b, size), roundings, outputDtype(inputs), values);
     return new Map([['c', { values, shape: [numRows, numCols], budget }]]);
   },
   cost: (inputs, { numRows, numCols, depth }) => ({

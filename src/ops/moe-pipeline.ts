@@ -4,7 +4,6 @@ import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type ExpertGemm, type ExpertShape, prepareExpertGemm } from '../kernels/experts.ts';
 import { prepareTopk, type GatingShape } from '../kernels/gating.ts';
-import type { WeightDtype } from '../kernels/gemm.ts';
 import {
   planScratchWords,
   prepareReceivePlan,
@@ -12,9 +11,11 @@ import {
   tileCapacity,
 } from '../kernels/route-plan.ts';
 import { prepareCombine, prepareGatherRows } from '../kernels/rows.ts';
+import type { WeightDtype, WeightView } from '../kernels/weights.ts';
 import type { Activation } from '../model/config.ts';
 import { type Tensor, f32Tensor, toF32 } from '../tensor/tensor.ts';
 import { checkColumns } from './matmul.ts';
+import { type MoeDtypes, moeDtypes, moeWeights } from './moe-weights.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
 import {
   type Workspace,
@@ -23,7 +24,6 @@ import {
   rowRuns,
   rowView,
   tensorOf,
-  weightDtype,
   withWorkspace,
 } from './workspace.ts';
 
@@ -133,8 +133,16 @@ export function prepareMoe(gpu: Gpu, inputs: OpInputs, size: MoeSize, variant?: 
         },
         { starts: start, receiveStart, tiles, grid },
       );
-      up.record(commands, { x: gathered, w1, w3, bias: upBias, tiles, y: hidden }, grid.view(0, 16));
-      down.record(commands, { x: hidden, w1: w2, bias: downBias, tiles, y: expertOut }, grid.view(16, 16));
+      up.record(
+        commands,
+        { x: gathered, w1: w1.data, w3: w3?.data, bias: upBias, tiles, y: hidden },
+        grid.view(0, 16),
+      );
+      down.record(
+        commands,
+        { x: hidden, w1: w2.data, bias: downBias, tiles, y: expertOut },
+        grid.view(16, 16),
+      );
       combine.record(commands, rows.count, { expertOut, slot, scores, y: rowView(y, rows, modelDim) });
     };
     return space.prepared(up.variant, (commands) => {
@@ -157,33 +165,25 @@ function mostTokens(gpu: Gpu, size: MoeSize, gemms: readonly ExpertGemm[]): numb
   return Math.max(1, Math.floor(Math.min(byGrid, byMemory) / topK));
 }
 
-interface DeviceWeights {
-  readonly w1: GpuBuffer;
-  readonly w2: GpuBuffer;
-  readonly w3: GpuBuffer | undefined;
+interface DeviceWeights extends MoeDtypes {
+  readonly w1: WeightView;
+  readonly w2: WeightView;
+  readonly w3: WeightView | undefined;
   readonly upBias: GpuBuffer | undefined;
   readonly downBias: GpuBuffer | undefined;
-  readonly upDtype: WeightDtype;
-  readonly downDtype: WeightDtype;
 }
 
-/** One dispatch reads w1 and w3, so both are packed f16 or neither is. */
 function uploadWeights(space: Workspace, inputs: OpInputs, size: MoeSize): DeviceWeights {
-  const w1 = tensorOf(inputs, 'w1');
-  const w2 = tensorOf(inputs, 'w2');
-  const w3 = inputs.tensors.get('w3');
+  const { w1, w2, w3 } = moeWeights(inputs);
   const b2 = inputs.tensors.get('b2');
-  const upDtype =
-    weightDtype(w1) === 'f16' && (w3 === undefined || weightDtype(w3) === 'f16') ? 'f16' : 'f32';
   const bias = joinedBias(size, inputs.tensors.get('b1'), inputs.tensors.get('b3'));
   return {
-    w1: space.weight('w1', w1, upDtype),
-    w2: space.weight('w2', w2),
-    w3: w3 && space.weight('w3', w3, upDtype),
+    w1: space.weightView('w1', w1),
+    w2: space.weightView('w2', w2),
+    w3: w3 && space.weightView('w3', w3),
     upBias: bias && space.activation('b1 b3', bias),
     downBias: b2 && space.activation('b2', b2),
-    upDtype,
-    downDtype: weightDtype(w2),
+    ...moeDtypes(inputs),
   };
 }
 

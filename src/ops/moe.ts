@@ -11,12 +11,16 @@ import { choiceAttr, numberAttr } from './attrs.ts';
 import { budgetOf, exponential, GELU, DIVISION, scoreRoundings } from './budgets.ts';
 import { ROUTING_ATTRS, routingOf } from './gate-topk.ts';
 import { expertShapes, type MoeSize, prepareMoe } from './moe-pipeline.ts';
+import { type MoeDtypes, moeDtypes } from './moe-weights.ts';
 import { defineOp } from './define.ts';
 import type { OpInputs } from './op.ts';
+import { scaleRoundings, weightValues } from './quantised-inputs.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
 import { bytesOfInputs, outputDtype, tensorOf } from './workspace.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
+
+type TypedSize = MoeSize & MoeDtypes;
 
 export const moe = defineOp({
   name: 'moe',
@@ -24,15 +28,16 @@ export const moe = defineOp({
   inputs: [
     { name: 'x', dims: '[T, D]', dtypes: FLOATS, about: 'token rows' },
     { name: 'logits', dims: '[T, E]', dtypes: FLOATS, about: 'router logits' },
-    { name: 'w1', dims: '[E, F, D]', dtypes: FLOATS, about: 'gate projection' },
+    { name: 'w1', dims: '[E, F, D]', dtypes: FLOATS, quantised: true, about: 'gate projection' },
     {
       name: 'w3',
       dims: '[E, F, D]',
       dtypes: FLOATS,
       optional: true,
+      quantised: true,
       about: 'up projection of gated experts',
     },
-    { name: 'w2', dims: '[E, D, F]', dtypes: FLOATS, about: 'down projection' },
+    { name: 'w2', dims: '[E, D, F]', dtypes: FLOATS, quantised: true, about: 'down projection' },
     { name: 'b1', dims: '[E, F]', dtypes: FLOATS, optional: true, about: 'bias of w1' },
     { name: 'b3', dims: '[E, F]', dtypes: FLOATS, optional: true, about: 'bias of w3' },
     { name: 'b2', dims: '[E, D]', dtypes: FLOATS, optional: true, about: 'bias of w2, inside the score' },
@@ -54,7 +59,7 @@ export const moe = defineOp({
     { name: 'limit', kind: 'number', default: 7, min: 0, about: 'swiglu_oai: bound of gate and up' },
   ],
   variants: expertVariants,
-  size: (inputs, dims): MoeSize => {
+  size: (inputs, dims): TypedSize => {
     requirePositive('moe', dims, ['D', 'E', 'F']);
     const gated = inputs.tensors.has('w3');
     const activation = choiceAttr<Activation>(inputs, 'activation');
@@ -68,6 +73,7 @@ export const moe = defineOp({
     }
     return {
       ...routingOf('moe', inputs, dims),
+      ...moeDtypes(inputs),
       numTokens: sizeOf(dims, 'T'),
       modelDim: sizeOf(dims, 'D'),
       expertDim: sizeOf(dims, 'F'),
@@ -81,13 +87,14 @@ export const moe = defineOp({
     };
   },
   able: (gpu, size) => ableVariants(gpu, size),
-  prepare: prepareMoe,
+  prepare: (gpu, inputs, size, variant) => prepareMoe(gpu, inputs, size, variant),
   reference: (inputs, size) => {
     const input = referenceInput(inputs, size);
     const { y_TD, ids_TK } = referenceMoe(input);
     const roundings = scoreRoundings({ ...size, logits_TE: input.logits_TE, ids_TK });
-    const { modelDim, expertDim, topK } = size;
-    const ofExpert = modelDim + expertDim + topK + activationRoundings(size.activation);
+    const { modelDim, expertDim, topK, upDtype, downDtype } = size;
+    const ofScales = scaleRoundings(upDtype) + scaleRoundings(downDtype);
+    const ofExpert = modelDim + expertDim + topK + activationRoundings(size.activation) + ofScales;
     const worst_T = Float64Array.from({ length: size.numTokens }, (_, t) =>
       Math.max(...roundings.subarray(t * topK, (t + 1) * topK)),
     );
@@ -111,8 +118,8 @@ export const moe = defineOp({
 });
 
 /** A variant runs the layer when it runs both its products. */
-function ableVariants(gpu: Gpu, size: MoeSize): string[] {
-  const shapes = expertShapes(size, 'f32', 'f32', false, false);
+function ableVariants(gpu: Gpu, size: TypedSize): string[] {
+  const shapes = expertShapes(size, size.upDtype, size.downDtype, false, false);
   return expertVariants
     .filter((v) => shapes.every((shape) => v.refusal(shape, gpu) === undefined))
     .map((v) => v.name);
@@ -140,9 +147,9 @@ function referenceInput(inputs: OpInputs, size: MoeSize): MoeInput {
     ...size,
     x_TD: values('x'),
     logits_TE: values('logits'),
-    w1_EFD: values('w1'),
-    ...(given('w3') && { w3_EFD: values('w3') }),
-    w2_EDF: values('w2'),
+    w1_EFD: weightValues(inputs, 'w1'),
+    ...(given('w3') && { w3_EFD: weightValues(inputs, 'w3') }),
+    w2_EDF: weightValues(inputs, 'w2'),
     ...(given('b1') && { b1_EF: values('b1') }),
     ...(given('b3') && { b3_EF: values('b3') }),
     ...(given('b2') && { b2_ED: values('b2') }),

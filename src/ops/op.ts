@@ -14,6 +14,8 @@ export interface TensorRule {
   readonly dims: string;
   readonly dtypes: readonly Dtype[];
   readonly optional?: boolean;
+  /** True for a weight that may also be I8 or U8, with its scales in another tensor: see `quantised-inputs.ts`. */
+  readonly quantised?: boolean;
   readonly about: string;
 }
 

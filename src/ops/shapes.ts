@@ -1,9 +1,10 @@
 /** Tensors against an op's rules: names, dtypes, and dimensions that must agree between tensors. */
 import { ConfigError } from '../core/errors.ts';
 import { at } from '../core/math.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { Dtype, Tensor } from '../tensor/tensor.ts';
 import type { OpFacts, TensorRule } from './op.ts';
 import { didYouMean } from './names.ts';
+import { checkScales, isPacked, lastOver, tensorNames } from './quantised-inputs.ts';
 
 /** Sizes by the name of their dimension. */
 export type Dims = Readonly<Record<string, number>>;
@@ -28,30 +29,47 @@ export function bindDims(op: OpFacts, tensors: ReadonlyMap<string, Tensor>): Dim
   for (const rule of op.inputs) {
     const t = tensors.get(rule.name);
     if (t === undefined) {
+      if (rule.quantised) checkScales(op.name, rule, tensors, []);
       if (rule.optional) continue;
       throw new ConfigError(`${op.name} needs the tensor ${rule.name} ${rule.dims} (${rule.about}).`);
     }
     checkDtype(op, rule, t);
+    const shape = shapeInValues(op, rule, t, bound, setBy);
     const names = dimNames(rule.dims);
-    if (t.shape.length !== names.length) {
-      throw new ConfigError(
-        `${op.name}: ${rule.name} is [${t.shape.join(', ')}]; expected ${rule.dims}, ${names.length} dimensions${known(names, bound)}.`,
-      );
-    }
-    const wrong = names.filter((name, d) => (bound[name] ?? at(t.shape, d)) !== at(t.shape, d));
-    if (wrong.length > 0) {
-      const sources = [...new Set(wrong.map((name) => setBy[name]))].join(' and ');
-      const expected = names.map((name, d) => bound[name] ?? at(t.shape, d));
-      throw new ConfigError(
-        `${op.name}: ${rule.name} is [${t.shape.join(', ')}]; expected ${rule.dims} = [${expected.join(', ')}] from ${sources}.`,
-      );
-    }
     names.forEach((name, d) => {
-      bound[name] ??= at(t.shape, d);
+      bound[name] ??= at(shape, d);
       setBy[name] ??= rule.name;
     });
+    if (rule.quantised) checkScales(op.name, rule, tensors, shape);
   }
   return bound;
+}
+
+/** The shape of a tensor that fits what is bound so far; of packed weights, in values: a byte holds two. */
+function shapeInValues(
+  op: OpFacts,
+  rule: TensorRule,
+  t: Tensor,
+  bound: Dims,
+  setBy: Readonly<Record<string, string>>,
+): readonly number[] {
+  const names = dimNames(rule.dims);
+  const packed = isPacked(rule, t);
+  const perElement = (d: number): number => (packed && d === names.length - 1 ? 2 : 1);
+  const what = `${op.name}: ${rule.name} is ${packed ? 'U8 ' : ''}[${t.shape.join(', ')}]`;
+  const dims = packed ? lastOver(rule.dims, 2) : rule.dims;
+  if (t.shape.length !== names.length) {
+    throw new ConfigError(`${what}; expected ${dims}, ${names.length} dimensions${known(names, bound)}.`);
+  }
+  const shape = t.shape.map((size, d) => size * perElement(d));
+  const wrong = names.filter((name, d) => (bound[name] ?? at(shape, d)) !== at(shape, d));
+  if (wrong.length > 0) {
+    const sources = [...new Set(wrong.map((name) => setBy[name]))].join(' and ');
+    const expected = names.map((name, d) => (bound[name] ?? at(shape, d)) / perElement(d));
+    const note = packed ? ': two values per byte' : '';
+    throw new ConfigError(`${what}; expected ${dims} = [${expected.join(', ')}] from ${sources}${note}.`);
+  }
+  return shape;
 }
 
 /** The size of a dimension that a required tensor has. */
@@ -69,7 +87,7 @@ export function requirePositive(op: string, dims: Dims, names: readonly string[]
 }
 
 function refuseUnknown(op: OpFacts, tensors: ReadonlyMap<string, Tensor>): void {
-  const names = op.inputs.map((rule) => rule.name);
+  const names = op.inputs.flatMap(tensorNames);
   for (const name of tensors.keys()) {
     if (names.includes(name)) continue;
     throw new ConfigError(
@@ -79,9 +97,10 @@ function refuseUnknown(op: OpFacts, tensors: ReadonlyMap<string, Tensor>): void 
 }
 
 function checkDtype(op: OpFacts, rule: TensorRule, t: Tensor): void {
-  if (rule.dtypes.includes(t.dtype)) return;
+  const allowed: readonly Dtype[] = rule.quantised ? [...rule.dtypes, 'i8', 'u8'] : rule.dtypes;
+  if (allowed.includes(t.dtype)) return;
   throw new ConfigError(
-    `${op.name}: ${rule.name} is ${t.dtype.toUpperCase()}; it must be ${rule.dtypes.map((d) => d.toUpperCase()).join(' or ')}.`,
+    `${op.name}: ${rule.name} is ${t.dtype.toUpperCase()}; it must be ${allowed.map((d) => d.toUpperCase()).join(' or ')}.`,
   );
 }
 

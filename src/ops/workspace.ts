@@ -6,9 +6,10 @@ import { SymmetricArray } from '../collectives/symmetric.ts';
 import { type BufferView, type GpuBuffer, viewOf } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import type { WeightDtype } from '../kernels/gemm.ts';
+import { type HostWeight, uploadWeight, type WeightView } from '../kernels/weights.ts';
 import { type Dtype, type Tensor, castFloat, toF32 } from '../tensor/tensor.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
+import { scalesName } from './quantised-inputs.ts';
 
 interface Output {
   readonly name: string;
@@ -33,8 +34,15 @@ export class Workspace {
   }
 
   /** Weights as they are stored, f16 packed two to a word, or widened when `dtype` asks for it. */
-  weight(name: string, t: Tensor, dtype: WeightDtype = weightDtype(t)): GpuBuffer {
+  weight(name: string, t: Tensor, dtype: 'f32' | 'f16' = weightDtype(t)): GpuBuffer {
     return this.#own(this.gpu.upload(`op/${name}`, castFloat(t, dtype).data));
+  }
+
+  /** Weights as they are stored, with their scales. */
+  weightView(name: string, weight: HostWeight): WeightView {
+    const { buffer, view } = uploadWeight(this.gpu, `op/${name}`, weight);
+    this.#own(buffer);
+    return view;
   }
 
   /** One part per rank, which kernels write. */
@@ -115,7 +123,7 @@ export async function withWorkspace(
   }
 }
 
-export function weightDtype(t: Tensor): WeightDtype {
+export function weightDtype(t: Tensor): 'f32' | 'f16' {
   return t.dtype === 'f16' ? 'f16' : 'f32';
 }
 
@@ -126,9 +134,11 @@ export function tensorOf(inputs: OpInputs, name: string): Tensor {
   return t;
 }
 
-/** F16 when every float input is, else F32. */
+/** F16 when every float input is, else F32. Scales are a part of their weights. */
 export function outputDtype(inputs: OpInputs): 'f32' | 'f16' {
-  const floats = [...inputs.tensors.values()].filter((t) => t.dtype === 'f16' || t.dtype === 'f32');
+  const floats = [...inputs.tensors]
+    .filter(([name, t]) => !name.endsWith(scalesName('')) && (t.dtype === 'f16' || t.dtype === 'f32'))
+    .map(([, t]) => t);
   return floats.length > 0 && floats.every((t) => t.dtype === 'f16') ? 'f16' : 'f32';
 }
 

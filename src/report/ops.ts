@@ -1,6 +1,7 @@
 /** What an op takes and gives, told to a person. */
 import { ruleText } from '../ops/attrs.ts';
 import type { AttrRule, OpFacts, TensorRule } from '../ops/op.ts';
+import { lastOver, scalesName } from '../ops/quantised-inputs.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawFacts, paragraph } from './table.ts';
 
@@ -20,7 +21,7 @@ export function renderOp(op: OpFacts, style: Style = PLAIN): string[] {
     `Usage: moebius op ${op.name} --in <file> --out <file> [--attr name=value ...]`,
     '',
     style.bold('Tensors in'),
-    ...drawFacts(op.inputs.map(tensorFact)),
+    ...drawFacts(op.inputs.flatMap((rule) => [tensorFact(rule), ...scaleFacts(rule)])),
     '',
     style.bold('Tensors out'),
     ...drawFacts(op.outputs.map(tensorFact)),
@@ -37,6 +38,18 @@ export function renderOp(op: OpFacts, style: Style = PLAIN): string[] {
 
 function tensorFact({ name, dims, dtypes, optional, about }: TensorRule): [string, string] {
   return [name, `${dims} ${dtypes.join(' or ')}${optional ? ', optional' : ''}: ${about}`];
+}
+
+/** How the weights of a rule may be quantised. */
+function scaleFacts({ name, dims, quantised }: TensorRule): [string, string][] {
+  if (!quantised) return [];
+  return [
+    [
+      scalesName(name),
+      `${name} may be quantised: i8 ${dims} with f32 scales ${dims.replace(/, [^,]*\]$/, ']')}, or u8 ${lastOver(dims, 2)} ` +
+        `with scales ${lastOver(dims, 32)} in f32 (int4) or u8 (mxfp4)`,
+    ],
+  ];
 }
 
 function attrFact(rule: AttrRule): [string, string] {
