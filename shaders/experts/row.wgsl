@@ -1,38 +1,130 @@
 // Grouped GEMM with the epilogue of an expert: for each row r of expert e,
 // y[r,n] = act(w1[e,n] . x[r] + bias[e,n]) * (w3[e,n] . x[r] + bias[e,N+n])   (gated)
 // y[r,n] = act(w1[e,n] . x[r] + bias[e,n])                                     (not gated).
-// Grid    x: columns by WG, y: tiles of the tile list; a thread owns one column and walks the tile's rows.
-// Memory  vec4 loads along k straight into registers; no workgroup storage, so no barrier.
-// Order   four partial sums (k mod 4), each ascending, added as (0+1)+(2+3): the same bits on every run.
-// Edges   K must be a multiple of 4; an unused tile has no rows.
+// Grid    x: columns by 8, y: tiles; the lanes of a workgroup share 8 columns, each along its own part of k.
+// Memory  neighbouring lanes load neighbouring vec4 of weights and of x; a vec4 of x serves all columns. Sums of lanes
+//         pass through workgroup storage once per row.
+// Order   a lane's chunks ascending, then lane by lane: the same bits on every run.
+// Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4. DIRECT takes no tiles: row r
+//         is choice r, of expert tiles[r], and row r / K of x, so that few tokens need no plan.
 
-const WG : u32 = 32u;           // spec: columns per workgroup
-const W_F16 : bool = false;     // spec: weights hold packed f16 instead of f32
+const WG : u32 = 32u;           // spec: lanes per workgroup
+const DIRECT : bool = false;    // spec: `tiles` holds the expert of each row
+const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const GATED : bool = true;      // spec: multiply by the up projection w3
 const BIASED : bool = false;    // spec: add the bias
+const GATHER : bool = false;    // spec: row r of the tiles is row rowSource[r] of x
 const ACT : u32 = 1u;           // spec: 0 identity, 1 silu, 2 gelu (tanh), 3 relu, 4 clamped SwiGLU
 
-struct Params { depth : u32, numCols : u32, alpha : f32, beta : f32, limit : f32 }
-
-@group(0) @binding(0) var<storage, read> x_RK : array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> w1_ENK : array<vec4<u32>>;  // four f32, or eight f16
-@group(0) @binding(2) var<storage, read> w3_ENK : array<vec4<u32>>;  // bound to w1 when not gated
-@group(0) @binding(3) var<storage, read> bias_E2N : array<f32>;      // [E, 2N] when gated, else [E, N]
-@group(0) @binding(4) var<storage, read> tiles : array<vec4<u32>>;   // expert, first row, end row, -
-@group(0) @binding(5) var<storage, read_write> y_RN : array<f32>;
-@group(1) @binding(0) var<uniform> params : Params;
-
-fn widen(words : vec4<u32>, index : u32) -> vec4<f32> {
-  if (W_F16) {
-    let pair = select(words.xy, words.zw, (index & 1u) == 1u);
-    return vec4<f32>(unpack2x16float(pair.x), unpack2x16float(pair.y));
-  }
-  return bitcast<vec4<f32>>(words);
+struct Params {
+  depth : u32,
+  numCols : u32,
+  scaleStart : u32,    // word of the weights where their scales begin
+  blockGroups : u32,   // groups of four values with one scale
+  topK : u32,          // rows per row of x where there are no tiles
+  numTiles : u32,      // where the host knows it: rows
+  alpha : f32,
+  beta : f32,
+  limit : f32,
 }
 
-// Four weights from the index of their group of four.
-fn gateWeight4(index : u32) -> vec4<f32> { return widen(w1_ENK[select(index, index >> 1u, W_F16)], index); }
-fn upWeight4(index : u32) -> vec4<f32> { return widen(w3_ENK[select(index, index >> 1u, W_F16)], index); }
+@group(0) @binding(0) var<storage, read> x_RK : array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> rowSource : array<u32>;         // bound to tiles when not gathered
+@group(0) @binding(2) var<storage, read> w1_ENK : array<vec4<u32>>;   // values, then from word scaleStart on the scales
+@group(0) @binding(3) var<storage, read> w3_ENK : array<vec4<u32>>;   // bound to w1 when not gated
+@group(0) @binding(4) var<storage, read> bias_E2N : array<f32>;          // [E, 2N] when gated, else [E, N]
+@group(0) @binding(5) var<storage, read> tiles : array<u32>;             // expert, first row, end row, -; or the expert of each row
+@group(0) @binding(6) var<storage, read_write> y_RN : array<f32>;
+@group(1) @binding(0) var<uniform> params : Params;
+
+var<workgroup> partialGate : array<f32, 8u * WG>;
+var<workgroup> partialUp : array<f32, 8u * WG>;
+
+// What one vec4<u32> of weights is multiplied with: 4 values of x for f32, 8 for f16, 16 for int8, 32 for nibbles.
+struct Chunk {
+  x0 : vec4<f32>, x1 : vec4<f32>, x2 : vec4<f32>, x3 : vec4<f32>,
+  x4 : vec4<f32>, x5 : vec4<f32>, x6 : vec4<f32>, x7 : vec4<f32>,
+}
+
+const GROUPS : u32 = array<u32, 5>(1u, 2u, 4u, 8u, 8u)[FORMAT];   // groups of four values per chunk
+
+fn chunkAt(group : u32) -> Chunk {
+  var c : Chunk;
+  c.x0 = x_RK[group];
+  if (GROUPS > 1u) { c.x1 = x_RK[group + 1u]; }
+  if (GROUPS > 2u) {
+    c.x2 = x_RK[group + 2u];
+    c.x3 = x_RK[group + 3u];
+  }
+  if (GROUPS > 4u) {
+    c.x4 = x_RK[group + 4u];
+    c.x5 = x_RK[group + 5u];
+    c.x6 = x_RK[group + 6u];
+    c.x7 = x_RK[group + 7u];
+  }
+  return c;
+}
+
+// Four values in nibbles, not yet scaled.
+fn nibbles4(bits : u32) -> vec4<f32> {
+  let nibbles = (vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
+  if (FORMAT == 3u) { return vec4<f32>(nibbles) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let halves = vec4<f32>((vec4<u32>(0xc8643210u) >> ((nibbles & vec4<u32>(7u)) * 4u)) & vec4<u32>(15u));
+  return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
+}
+
+fn halves4(low : u32, high : u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(low), unpack2x16float(high)); }
+fn bytes4(word : u32) -> vec4<f32> { return vec4<f32>(unpack4xI8(word)); }
+
+// The products of a chunk, summed, with weights that are not yet scaled.
+fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
+  if (FORMAT == 0u) { return dot(c.x0, bitcast<vec4<f32>>(w)); }
+  if (FORMAT == 1u) { return dot(c.x0, halves4(w.x, w.y)) + dot(c.x1, halves4(w.z, w.w)); }
+  if (FORMAT == 2u) {
+    return (dot(c.x0, bytes4(w.x)) + dot(c.x1, bytes4(w.y))) + (dot(c.x2, bytes4(w.z)) + dot(c.x3, bytes4(w.w)));
+  }
+  return ((dot(c.x0, nibbles4(w.x)) + dot(c.x1, nibbles4(w.x >> 16u)))
+        + (dot(c.x2, nibbles4(w.y)) + dot(c.x3, nibbles4(w.y >> 16u))))
+       + ((dot(c.x4, nibbles4(w.z)) + dot(c.x5, nibbles4(w.z >> 16u)))
+        + (dot(c.x6, nibbles4(w.w)) + dot(c.x7, nibbles4(w.w >> 16u))));
+}
+
+// The same for chunk `c` of row `row`, with the scale of its block.
+fn gateDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
+  let at = row * chunks + c;
+  let sum = chunkDot(x, w1_ENK[at]);
+  if (FORMAT < 3u) { return sum; }
+  return sum * gateScale(at);
+}
+
+// A scale by its number. A component that is chosen at run time would pass through memory on some drivers.
+fn gateScale(index : u32) -> f32 {
+  let at = params.scaleStart + index;
+  let four = bitcast<vec4<f32>>(w1_ENK[at >> 2u]);
+  return select(select(four.x, four.y, (at & 1u) == 1u), select(four.z, four.w, (at & 1u) == 1u), (at & 2u) == 2u);
+}
+
+// The same for chunk `c` of row `row`, with the scale of its block.
+fn upDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
+  let at = row * chunks + c;
+  let sum = chunkDot(x, w3_ENK[at]);
+  if (FORMAT < 3u) { return sum; }
+  return sum * upScale(at);
+}
+
+// A scale by its number. A component that is chosen at run time would pass through memory on some drivers.
+fn upScale(index : u32) -> f32 {
+  let at = params.scaleStart + index;
+  let four = bitcast<vec4<f32>>(w3_ENK[at >> 2u]);
+  return select(select(four.x, four.y, (at & 1u) == 1u), select(four.z, four.w, (at & 1u) == 1u), (at & 2u) == 2u);
+}
+
+// The row of x that row r of the tiles is.
+fn sourceOf(r : u32) -> u32 {
+  if (GATHER) { return rowSource[r]; }
+  return r;
+}
 
 fn sigmoid(v : f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }
 
@@ -61,26 +153,66 @@ fn bias(expert : u32, n : u32, which : u32) -> f32 {
   return bias_E2N[expert * width + which * params.numCols + n];
 }
 
-fn total(v : vec4<f32>) -> f32 { return (v.x + v.y) + (v.z + v.w); }
-
 @compute @workgroup_size(WG)
-fn main(@builtin(global_invocation_id) gid : vec3<u32>, @builtin(workgroup_id) group : vec3<u32>) {
-  let tile = tiles[group.y];
-  let n = gid.x;
-  if (n >= params.numCols) { return; }
-  let depth4 = params.depth / 4u;
-  let rowW = (tile.x * params.numCols + n) * depth4;
-  for (var row = tile.y; row < tile.z; row += 1u) {
-    var gate = vec4<f32>();
-    var up = vec4<f32>();
-    for (var k = 0u; k < depth4; k += 1u) {
-      let x = x_RK[row * depth4 + k];
-      gate += x * gateWeight4(rowW + k);
-      if (GATED) { up += x * upWeight4(rowW + k); }
+fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
+  var expert = tiles[group.y];
+  var row = group.y;
+  var end = group.y + 1u;
+  if (!DIRECT) {
+    expert = tiles[4u * group.y];
+    row = tiles[4u * group.y + 1u];
+    end = tiles[4u * group.y + 2u];
+  }
+  let n = group.x * 8u;
+  let last = params.numCols - 1u;
+  let first = expert * params.numCols;
+  let a = vec4<u32>(first) + min(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(last));
+  let b = vec4<u32>(first) + min(vec4<u32>(n + 4u, n + 5u, n + 6u, n + 7u), vec4<u32>(last));
+  let groupsOfRow = params.depth / 4u;
+  let chunks = groupsOfRow / GROUPS;
+  for (; row < end; row += 1u) {
+    var source = row / params.topK;
+    if (!DIRECT) { source = sourceOf(row); }
+    var gateLow = vec4<f32>();
+    var gateHigh = vec4<f32>();
+    var upLow = vec4<f32>();
+    var upHigh = vec4<f32>();
+    for (var c = lane; c < chunks; c += WG) {
+      let x = chunkAt(source * groupsOfRow + c * GROUPS);
+      gateLow += vec4<f32>(gateDot(x, a.x, c, chunks), gateDot(x, a.y, c, chunks),
+                           gateDot(x, a.z, c, chunks), gateDot(x, a.w, c, chunks));
+      gateHigh += vec4<f32>(gateDot(x, b.x, c, chunks), gateDot(x, b.y, c, chunks),
+                            gateDot(x, b.z, c, chunks), gateDot(x, b.w, c, chunks));
+      if (GATED) {
+        upLow += vec4<f32>(upDot(x, a.x, c, chunks), upDot(x, a.y, c, chunks),
+                           upDot(x, a.z, c, chunks), upDot(x, a.w, c, chunks));
+        upHigh += vec4<f32>(upDot(x, b.x, c, chunks), upDot(x, b.y, c, chunks),
+                            upDot(x, b.z, c, chunks), upDot(x, b.w, c, chunks));
+      }
     }
-    let g = total(gate) + bias(tile.x, n, 0u);
-    var u = 0.0;
-    if (GATED) { u = total(up) + bias(tile.x, n, 1u); }
-    y_RN[row * params.numCols + n] = epilogue(g, u);
+    workgroupBarrier();
+    for (var i = 0u; i < 4u; i += 1u) {
+      partialGate[i * WG + lane] = gateLow[i];
+      partialGate[(4u + i) * WG + lane] = gateHigh[i];
+      if (GATED) {
+        partialUp[i * WG + lane] = upLow[i];
+        partialUp[(4u + i) * WG + lane] = upHigh[i];
+      }
+    }
+    workgroupBarrier();
+    for (var j = lane; j < min(8u, params.numCols - n); j += WG) {
+      var gate = 0.0;
+      var up = 0.0;
+      for (var i = 0u; i < WG; i += 1u) {
+        gate += partialGate[j * WG + i];
+        if (GATED) { up += partialUp[j * WG + i]; }
+      }
+      if (FORMAT == 2u) {
+        gate *= gateScale(first + n + j);
+        if (GATED) { up *= upScale(first + n + j); }
+      }
+      if (GATED) { up += bias(expert, n + j, 1u); }
+      y_RN[row * params.numCols + n + j] = epilogue(gate + bias(expert, n + j, 0u), up);
+    }
   }
 }

@@ -1,45 +1,141 @@
 // Grouped GEMM with the epilogue of an expert: for each row r of expert e,
 // y[r,n] = act(w1[e,n] . x[r] + bias[e,n]) * (w3[e,n] . x[r] + bias[e,N+n])   (gated)
 // y[r,n] = act(w1[e,n] . x[r] + bias[e,n])                                     (not gated).
-// Grid    x: columns by 4 WG, y: tiles of at most 8 rows; a lane owns 8 rows of 4 columns.
-// Memory  each lane loads weights for its own columns; the rows of x are loaded once per subgroup, a row per lane,
-//         and broadcast. No workgroup storage, so no barrier.
-// Order   k ascending by fours, each four as ((0+1)+2)+3: the same bits on every run, whatever the subgroup size.
-// Edges   K must be a multiple of 4; rows and columns outside are clamped for the loads and never stored.
-//         Subgroups have at least 8 / HELD lanes; no lane leaves early, since all take part in broadcasts.
+// Grid    x: columns, y: tiles of at most ROWS rows; a lane owns ROWS rows of 4 rows of weights: 4 columns, or 2 of
+//         both projections when gated.
+// Memory  each lane loads weights for its own columns; rows of x are loaded once per subgroup, each by one lane, and
+//         broadcast. No workgroup storage, so no barrier.
+// Order   k ascending in every lane: the same bits on every run, whatever the subgroup size.
+// Edges   K is a multiple of 4; rows and columns outside are clamped for the loads and never stored. A tile of few
+//         rows takes a shorter loop. Subgroups have at least LANES lanes; no lane leaves early.
 
 enable subgroups;
 
-const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of 8
-const HELD : u32 = 1u;          // spec: rows of x that a lane holds: 1, or 2 for subgroups of 4 lanes
-const W_F16 : bool = false;     // spec: weights hold packed f16 instead of f32
+const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANES
+const LANES : u32 = 8u;         // spec: lanes that share eight rows: 8, or 4 that hold two rows each
+const ROWS : u32 = 32u;         // spec: rows of a tile at most: 8, 16 or 32
+const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const GATED : bool = true;      // spec: multiply by the up projection w3
 const BIASED : bool = false;    // spec: add the bias
+const GATHER : bool = false;    // spec: row r of the tiles is row rowSource[r] of x
 const ACT : u32 = 1u;           // spec: 0 identity, 1 silu, 2 gelu (tanh), 3 relu, 4 clamped SwiGLU
+alias Pack = vec4<u32>;         // spec: one load of weights: vec4<u32> for f32, u32 otherwise
 
-const LANES : u32 = 8u / HELD;
-
-struct Params { depth : u32, numCols : u32, alpha : f32, beta : f32, limit : f32 }
-
-@group(0) @binding(0) var<storage, read> x_RK : array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> w1_ENK : array<vec4<u32>>;  // four f32, or eight f16
-@group(0) @binding(2) var<storage, read> w3_ENK : array<vec4<u32>>;  // bound to w1 when not gated
-@group(0) @binding(3) var<storage, read> bias_E2N : array<f32>;      // [E, 2N] when gated, else [E, N]
-@group(0) @binding(4) var<storage, read> tiles : array<vec4<u32>>;   // expert, first row, end row, -
-@group(0) @binding(5) var<storage, read_write> y_RN : array<f32>;
-@group(1) @binding(0) var<uniform> params : Params;
-
-fn widen(words : vec4<u32>, index : u32) -> vec4<f32> {
-  if (W_F16) {
-    let pair = select(words.xy, words.zw, (index & 1u) == 1u);
-    return vec4<f32>(unpack2x16float(pair.x), unpack2x16float(pair.y));
-  }
-  return bitcast<vec4<f32>>(words);
+struct Params {
+  depth : u32,
+  numCols : u32,
+  scaleStart : u32,    // word of the weights where their scales begin
+  blockGroups : u32,   // groups of four values with one scale
+  topK : u32,          // rows per row of x where there are no tiles
+  numTiles : u32,      // where the host knows it: rows
+  alpha : f32,
+  beta : f32,
+  limit : f32,
 }
 
-// Four weights from the index of their group of four.
-fn gateWeight4(index : u32) -> vec4<f32> { return widen(w1_ENK[select(index, index >> 1u, W_F16)], index); }
-fn upWeight4(index : u32) -> vec4<f32> { return widen(w3_ENK[select(index, index >> 1u, W_F16)], index); }
+@group(0) @binding(0) var<storage, read> x_RK : array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> rowSource : array<u32>;         // bound to tiles when not gathered
+@group(0) @binding(2) var<storage, read> w1_ENK : array<Pack>;   // values, then from word scaleStart on the scales
+@group(0) @binding(3) var<storage, read> w3_ENK : array<Pack>;   // bound to w1 when not gated
+@group(0) @binding(4) var<storage, read> bias_E2N : array<f32>;          // [E, 2N] when gated, else [E, N]
+@group(0) @binding(5) var<storage, read> tiles : array<vec4<u32>>;       // expert, first row, end row, -
+@group(0) @binding(6) var<storage, read_write> y_RN : array<f32>;
+@group(1) @binding(0) var<uniform> params : Params;
+
+// Four values in nibbles, not yet scaled.
+fn nibbles4(bits : u32) -> vec4<f32> {
+  let nibbles = (vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
+  if (FORMAT == 3u) { return vec4<f32>(nibbles) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let halves = vec4<f32>((vec4<u32>(0xc8643210u) >> ((nibbles & vec4<u32>(7u)) * 4u)) & vec4<u32>(15u));
+  return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
+}
+
+fn gateWord(index : u32) -> u32 { return vec4<u32>(w1_ENK[index]).x; }
+
+// Four weights from the index of their group of four. int4 and MXFP4 come scaled; int8 is scaled at the end.
+fn gateWeight4(index : u32, scale : f32) -> vec4<f32> {
+  if (FORMAT == 0u) { return bitcast<vec4<f32>>(vec4<u32>(w1_ENK[index])); }
+  if (FORMAT == 1u) {
+    return vec4<f32>(unpack2x16float(gateWord(2u * index)), unpack2x16float(gateWord(2u * index + 1u)));
+  }
+  if (FORMAT == 2u) { return vec4<f32>(unpack4xI8(gateWord(index))); }
+  return nibbles4(gateWord(index >> 1u) >> ((index & 1u) * 16u)) * scale;
+}
+
+fn upWord(index : u32) -> u32 { return vec4<u32>(w3_ENK[index]).x; }
+
+// Four weights from the index of their group of four. int4 and MXFP4 come scaled; int8 is scaled at the end.
+fn upWeight4(index : u32, scale : f32) -> vec4<f32> {
+  if (FORMAT == 0u) { return bitcast<vec4<f32>>(vec4<u32>(w3_ENK[index])); }
+  if (FORMAT == 1u) {
+    return vec4<f32>(unpack2x16float(upWord(2u * index)), unpack2x16float(upWord(2u * index + 1u)));
+  }
+  if (FORMAT == 2u) { return vec4<f32>(unpack4xI8(upWord(index))); }
+  return nibbles4(upWord(index >> 1u) >> ((index & 1u) * 16u)) * scale;
+}
+
+// Scales by their number, of the lane's first two and last two rows of weights.
+fn scale4(index : vec4<u32>) -> vec4<f32> {
+  let at = index + vec4<u32>(params.scaleStart);
+  let low = vec2<u32>(gateWord(at.x), gateWord(at.y));
+  if (GATED) { return bitcast<vec4<f32>>(vec4<u32>(low, upWord(at.z), upWord(at.w))); }
+  return bitcast<vec4<f32>>(vec4<u32>(low, gateWord(at.z), gateWord(at.w)));
+}
+
+// Sums of eight rows, a column per row.
+struct Eight { low : mat4x4<f32>, high : mat4x4<f32> }
+
+// One row's four sums, and a group of four along k more. Column i of w4 is k = i.
+fn row(sums : vec4<f32>, x : vec4<f32>, w4 : mat4x4<f32>) -> vec4<f32> {
+  return fma(x.wwww, w4[3], fma(x.zzzz, w4[2], fma(x.yyyy, w4[1], fma(x.xxxx, w4[0], sums))));
+}
+
+// Rows that lanes hold: 0 to 3 in `low`, 4 to 7 in `high`.
+fn eight(sums : Eight, low : vec4<f32>, high : vec4<f32>, w4 : mat4x4<f32>) -> Eight {
+  var next : Eight;
+  next.low = mat4x4<f32>(
+    row(sums.low[0], subgroupBroadcast(low, 0u), w4), row(sums.low[1], subgroupBroadcast(low, 1u), w4),
+    row(sums.low[2], subgroupBroadcast(low, 2u), w4), row(sums.low[3], subgroupBroadcast(low, 3u), w4));
+  if (LANES == 4u) {
+    next.high = mat4x4<f32>(
+      row(sums.high[0], subgroupBroadcast(high, 0u), w4), row(sums.high[1], subgroupBroadcast(high, 1u), w4),
+      row(sums.high[2], subgroupBroadcast(high, 2u), w4), row(sums.high[3], subgroupBroadcast(high, 3u), w4));
+  } else {
+    next.high = mat4x4<f32>(
+      row(sums.high[0], subgroupBroadcast(high, 4u), w4), row(sums.high[1], subgroupBroadcast(high, 5u), w4),
+      row(sums.high[2], subgroupBroadcast(high, 6u), w4), row(sums.high[3], subgroupBroadcast(high, 7u), w4));
+  }
+  return next;
+}
+
+// The row of x that row r of the tiles is.
+fn sourceOf(r : u32) -> u32 {
+  if (GATHER) { return rowSource[r]; }
+  return r;
+}
+
+// Offsets of the rows of x that this lane holds of the eight from `first` on; `end` is the tile's.
+fn held(first : u32, end : u32, lane : u32) -> vec2<u32> {
+  let low = min(first + lane % LANES, end - 1u);
+  let high = min(first + 4u + lane % LANES, end - 1u);
+  return vec2<u32>(sourceOf(low), sourceOf(select(low, high, LANES == 4u))) * (params.depth / 4u);
+}
+
+fn eightMore(sums : Eight, rows : vec2<u32>, k : u32, w4 : mat4x4<f32>) -> Eight {
+  let low = x_RK[rows.x + k];
+  var high = low;
+  if (LANES == 4u) { high = x_RK[rows.y + k]; }
+  return eight(sums, low, high, w4);
+}
+
+// A group of four along k of the lane's rows of weights. Column i is k = i.
+fn weights4(rowW : vec4<u32>, k : u32, scales : vec4<f32>) -> mat4x4<f32> {
+  let w0 = gateWeight4(rowW.x + k, scales.x);
+  let w1 = gateWeight4(rowW.y + k, scales.y);
+  if (GATED) { return transpose(mat4x4<f32>(w0, w1, upWeight4(rowW.z + k, scales.z), upWeight4(rowW.w + k, scales.w))); }
+  return transpose(mat4x4<f32>(w0, w1, gateWeight4(rowW.z + k, scales.z), gateWeight4(rowW.w + k, scales.w)));
+}
 
 fn sigmoid(v : f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }
 
@@ -68,23 +164,27 @@ fn bias(expert : u32, n : u32, which : u32) -> f32 {
   return bias_E2N[expert * width + which * params.numCols + n];
 }
 
-// Products of one row of x with four rows of weights, summed over a group of four along k.
-fn products(x : vec4<f32>, w0 : vec4<f32>, w1 : vec4<f32>, w2 : vec4<f32>, w3 : vec4<f32>) -> vec4<f32> {
-  return vec4<f32>(
-    x.x * w0.x + x.y * w0.y + x.z * w0.z + x.w * w0.w,
-    x.x * w1.x + x.y * w1.y + x.z * w1.z + x.w * w1.w,
-    x.x * w2.x + x.y * w2.y + x.z * w2.z + x.w * w2.w,
-    x.x * w3.x + x.y * w3.y + x.z * w3.z + x.w * w3.w);
+fn storeOne(expert : u32, row : u32, n : u32, gate : f32, up : f32) {
+  if (n >= params.numCols) { return; }
+  var u = up;
+  if (GATED) { u += bias(expert, n, 1u); }
+  y_RN[row * params.numCols + n] = epilogue(gate + bias(expert, n, 0u), u);
 }
 
-fn store(tile : vec4<u32>, row : u32, n : u32, gate : vec4<f32>, up : vec4<f32>) {
+fn store(tile : vec4<u32>, row : u32, n : u32, sums : vec4<f32>) {
   if (row >= tile.z) { return; }
-  for (var j = 0u; j < 4u; j += 1u) {
-    if (n + j >= params.numCols) { return; }
-    let g = gate[j] + bias(tile.x, n + j, 0u);
-    var u = 0.0;
-    if (GATED) { u = up[j] + bias(tile.x, n + j, 1u); }
-    y_RN[row * params.numCols + n + j] = epilogue(g, u);
+  if (GATED) {
+    storeOne(tile.x, row, n, sums.x, sums.z);
+    storeOne(tile.x, row, n + 1u, sums.y, sums.w);
+    return;
+  }
+  for (var j = 0u; j < 4u; j += 1u) { storeOne(tile.x, row, n + j, sums[j], 0.0); }
+}
+
+fn storeEight(tile : vec4<u32>, row : u32, n : u32, sums : Eight, scales : vec4<f32>) {
+  for (var i = 0u; i < 4u; i += 1u) {
+    store(tile, row + i, n, sums.low[i] * scales);
+    store(tile, row + 4u + i, n, sums.high[i] * scales);
   }
 }
 
@@ -94,86 +194,53 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>,
         @builtin(subgroup_invocation_id) lane : u32) {
   let tile = tiles[group.y];
   if (tile.y >= tile.z) { return; }
-  let n = gid.x * 4u;
+  let n = gid.x * select(4u, 2u, GATED);
   let depth4 = params.depth / 4u;
-  let held0 = min(tile.y + lane % LANES, tile.z - 1u) * depth4;
-  let held1 = min(tile.y + LANES + lane % LANES, tile.z - 1u) * depth4;
-  let cols = min(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(params.numCols - 1u));
-  let rowW = (vec4<u32>(tile.x * params.numCols) + cols) * depth4;
-  var gate0 = vec4<f32>();
-  var gate1 = vec4<f32>();
-  var gate2 = vec4<f32>();
-  var gate3 = vec4<f32>();
-  var gate4 = vec4<f32>();
-  var gate5 = vec4<f32>();
-  var gate6 = vec4<f32>();
-  var gate7 = vec4<f32>();
-  var up0 = vec4<f32>();
-  var up1 = vec4<f32>();
-  var up2 = vec4<f32>();
-  var up3 = vec4<f32>();
-  var up4 = vec4<f32>();
-  var up5 = vec4<f32>();
-  var up6 = vec4<f32>();
-  var up7 = vec4<f32>();
-  for (var k = 0u; k < depth4; k += 1u) {
-    let a0 = x_RK[held0 + k];
-    var a1 = a0;
-    if (HELD == 2u) { a1 = x_RK[held1 + k]; }
-    let x0 = subgroupBroadcast(a0, 0u);
-    let x1 = subgroupBroadcast(a0, 1u);
-    let x2 = subgroupBroadcast(a0, 2u);
-    let x3 = subgroupBroadcast(a0, 3u);
-    var x4 : vec4<f32>;
-    var x5 : vec4<f32>;
-    var x6 : vec4<f32>;
-    var x7 : vec4<f32>;
-    if (HELD == 2u) {
-      x4 = subgroupBroadcast(a1, 0u);
-      x5 = subgroupBroadcast(a1, 1u);
-      x6 = subgroupBroadcast(a1, 2u);
-      x7 = subgroupBroadcast(a1, 3u);
-    } else {
-      x4 = subgroupBroadcast(a0, 4u);
-      x5 = subgroupBroadcast(a0, 5u);
-      x6 = subgroupBroadcast(a0, 6u);
-      x7 = subgroupBroadcast(a0, 7u);
-    }
-    {
-      let w0 = gateWeight4(rowW.x + k);
-      let w1 = gateWeight4(rowW.y + k);
-      let w2 = gateWeight4(rowW.z + k);
-      let w3 = gateWeight4(rowW.w + k);
-      gate0 += products(x0, w0, w1, w2, w3);
-      gate1 += products(x1, w0, w1, w2, w3);
-      gate2 += products(x2, w0, w1, w2, w3);
-      gate3 += products(x3, w0, w1, w2, w3);
-      gate4 += products(x4, w0, w1, w2, w3);
-      gate5 += products(x5, w0, w1, w2, w3);
-      gate6 += products(x6, w0, w1, w2, w3);
-      gate7 += products(x7, w0, w1, w2, w3);
-    }
-    if (GATED) {
-      let w0 = upWeight4(rowW.x + k);
-      let w1 = upWeight4(rowW.y + k);
-      let w2 = upWeight4(rowW.z + k);
-      let w3 = upWeight4(rowW.w + k);
-      up0 += products(x0, w0, w1, w2, w3);
-      up1 += products(x1, w0, w1, w2, w3);
-      up2 += products(x2, w0, w1, w2, w3);
-      up3 += products(x3, w0, w1, w2, w3);
-      up4 += products(x4, w0, w1, w2, w3);
-      up5 += products(x5, w0, w1, w2, w3);
-      up6 += products(x6, w0, w1, w2, w3);
-      up7 += products(x7, w0, w1, w2, w3);
+  // Rows of weights: n .. n + 3, or n and n + 1 of both projections.
+  let own = select(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(n, n + 1u, n, n + 1u), GATED);
+  let cols = vec4<u32>(tile.x * params.numCols) + min(own, vec4<u32>(params.numCols - 1u));
+  let rowW = cols * depth4;
+  let rows0 = held(tile.y, tile.z, lane);
+  let rows1 = held(tile.y + 8u, tile.z, lane);
+  let rows2 = held(tile.y + 16u, tile.z, lane);
+  let rows3 = held(tile.y + 24u, tile.z, lane);
+  var sums0 : Eight;
+  var sums1 : Eight;
+  var sums2 : Eight;
+  var sums3 : Eight;
+  var scales = vec4<f32>(1.0);
+  if (FORMAT == 2u) { scales = scale4(cols); }
+  // A loop that has nothing to do costs nothing, where a branch may cost both of its sides.
+  let few = ROWS > 8u && tile.z - tile.y <= ROWS / 2u;
+  let manyGroups = select(depth4, 0u, few);
+  let fewGroups = select(0u, depth4, few);
+  for (var first = 0u; first < manyGroups; first += params.blockGroups) {
+    if (FORMAT > 2u) { scales = scale4((rowW + first) / 8u); }
+    for (var k = first; k < first + params.blockGroups; k += 1u) {
+      let w4 = weights4(rowW, k, scales);
+      sums0 = eightMore(sums0, rows0, k, w4);
+      if (ROWS > 8u) { sums1 = eightMore(sums1, rows1, k, w4); }
+      if (ROWS > 16u) {
+        sums2 = eightMore(sums2, rows2, k, w4);
+        sums3 = eightMore(sums3, rows3, k, w4);
+      }
     }
   }
-  store(tile, tile.y, n, gate0, up0);
-  store(tile, tile.y + 1u, n, gate1, up1);
-  store(tile, tile.y + 2u, n, gate2, up2);
-  store(tile, tile.y + 3u, n, gate3, up3);
-  store(tile, tile.y + 4u, n, gate4, up4);
-  store(tile, tile.y + 5u, n, gate5, up5);
-  store(tile, tile.y + 6u, n, gate6, up6);
-  store(tile, tile.y + 7u, n, gate7, up7);
+  if (ROWS > 8u) {
+    for (var first = 0u; first < fewGroups; first += params.blockGroups) {
+      if (FORMAT > 2u) { scales = scale4((rowW + first) / 8u); }
+      for (var k = first; k < first + params.blockGroups; k += 1u) {
+        let w4 = weights4(rowW, k, scales);
+        sums0 = eightMore(sums0, rows0, k, w4);
+        if (ROWS > 16u) { sums1 = eightMore(sums1, rows1, k, w4); }
+      }
+    }
+  }
+  if (FORMAT > 2u) { scales = vec4<f32>(1.0); }
+  storeEight(tile, tile.y, n, sums0, scales);
+  if (ROWS > 8u) { storeEight(tile, tile.y + 8u, n, sums1, scales); }
+  if (ROWS > 16u) {
+    storeEight(tile, tile.y + 16u, n, sums2, scales);
+    storeEight(tile, tile.y + 24u, n, sums3, scales);
+  }
 }

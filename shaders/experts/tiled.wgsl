@@ -11,9 +11,10 @@ const THREADS_N : u32 = 8u;     // spec: threads along n
 const REG_M : u32 = 2u;         // spec: rows per thread
 const REG_N : u32 = 4u;         // spec: columns per thread
 const TILE_K : u32 = 16u;       // spec: depth of one tile
-const W_F16 : bool = false;     // spec: weights hold packed f16 instead of f32
+const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const GATED : bool = true;      // spec: multiply by the up projection w3
 const BIASED : bool = false;    // spec: add the bias
+const GATHER : bool = false;    // spec: row r of the tiles is row rowSource[r] of x
 const ACT : u32 = 1u;           // spec: 0 identity, 1 silu, 2 gelu (tanh), 3 relu, 4 clamped SwiGLU
 
 const TILE_M : u32 = THREADS_M * REG_M;
@@ -21,28 +22,65 @@ const TILE_N : u32 = THREADS_N * REG_N;
 const THREADS : u32 = THREADS_M * THREADS_N;
 const STRIDE : u32 = TILE_K + 1u;
 
-struct Params { depth : u32, numCols : u32, alpha : f32, beta : f32, limit : f32 }
+struct Params {
+  depth : u32,
+  numCols : u32,
+  scaleStart : u32,    // word of the weights where their scales begin
+  blockGroups : u32,   // groups of four values with one scale
+  topK : u32,          // rows per row of x where there are no tiles
+  numTiles : u32,      // where the host knows it: rows
+  alpha : f32,
+  beta : f32,
+  limit : f32,
+}
 
 @group(0) @binding(0) var<storage, read> x_RK : array<f32>;
-@group(0) @binding(1) var<storage, read> w1_ENK : array<u32>;        // f32 bits, or two f16 per word
-@group(0) @binding(2) var<storage, read> w3_ENK : array<u32>;        // bound to w1 when not gated
-@group(0) @binding(3) var<storage, read> bias_E2N : array<f32>;      // [E, 2N] when gated, else [E, N]
-@group(0) @binding(4) var<storage, read> tiles : array<vec4<u32>>;   // expert, first row, end row, -
-@group(0) @binding(5) var<storage, read_write> y_RN : array<f32>;
+@group(0) @binding(1) var<storage, read> rowSource : array<u32>;         // bound to tiles when not gathered
+@group(0) @binding(2) var<storage, read> w1_ENK : array<u32>;   // values, then from word scaleStart on the scales
+@group(0) @binding(3) var<storage, read> w3_ENK : array<u32>;   // bound to w1 when not gated
+@group(0) @binding(4) var<storage, read> bias_E2N : array<f32>;          // [E, 2N] when gated, else [E, N]
+@group(0) @binding(5) var<storage, read> tiles : array<vec4<u32>>;       // expert, first row, end row, -
+@group(0) @binding(6) var<storage, read_write> y_RN : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
 var<workgroup> tileX : array<f32, TILE_M * STRIDE>;
 var<workgroup> tileGate : array<f32, TILE_N * STRIDE>;
 var<workgroup> tileUp : array<f32, TILE_N * STRIDE>;
 
-fn weight1(index : u32) -> f32 {
-  if (W_F16) { return unpack2x16float(w1_ENK[index >> 1u])[index & 1u]; }
-  return bitcast<f32>(w1_ENK[index]);
+// A value in four bits, not yet scaled.
+fn nibble(bits : u32) -> f32 {
+  if (FORMAT == 3u) { return f32(bits) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let half = 0.5 * f32((0xc8643210u >> ((bits & 7u) * 4u)) & 15u);
+  return select(half, -half, bits >= 8u);
 }
 
-fn weight3(index : u32) -> f32 {
-  if (W_F16) { return unpack2x16float(w3_ENK[index >> 1u])[index & 1u]; }
-  return bitcast<f32>(w3_ENK[index]);
+// Value `index` of all, counted row by row; `row` is the row that it lies in.
+fn gateWeight(index : u32, row : u32) -> f32 {
+  if (FORMAT == 0u) { return bitcast<f32>(w1_ENK[index]); }
+  if (FORMAT == 1u) { return unpack2x16float(w1_ENK[index >> 1u])[index & 1u]; }
+  if (FORMAT == 2u) {
+    let bits = w1_ENK[index >> 2u] << (24u - 8u * (index & 3u));
+    return f32(bitcast<i32>(bits) >> 24u) * bitcast<f32>(w1_ENK[params.scaleStart + row]);
+  }
+  return nibble((w1_ENK[index >> 3u] >> (4u * (index & 7u))) & 15u) * bitcast<f32>(w1_ENK[params.scaleStart + (index >> 5u)]);
+}
+
+// Value `index` of all, counted row by row; `row` is the row that it lies in.
+fn upWeight(index : u32, row : u32) -> f32 {
+  if (FORMAT == 0u) { return bitcast<f32>(w3_ENK[index]); }
+  if (FORMAT == 1u) { return unpack2x16float(w3_ENK[index >> 1u])[index & 1u]; }
+  if (FORMAT == 2u) {
+    let bits = w3_ENK[index >> 2u] << (24u - 8u * (index & 3u));
+    return f32(bitcast<i32>(bits) >> 24u) * bitcast<f32>(w3_ENK[params.scaleStart + row]);
+  }
+  return nibble((w3_ENK[index >> 3u] >> (4u * (index & 7u))) & 15u) * bitcast<f32>(w3_ENK[params.scaleStart + (index >> 5u)]);
+}
+
+// The row of x that row r of the tiles is.
+fn sourceOf(r : u32) -> u32 {
+  if (GATHER) { return rowSource[r]; }
+  return r;
 }
 
 fn sigmoid(v : f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }
@@ -85,7 +123,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
       let row = tile.y + i / TILE_K;
       let k = k0 + i % TILE_K;
       var value = 0.0;
-      if (row < tile.z && k < params.depth) { value = x_RK[row * params.depth + k]; }
+      if (row < tile.z && k < params.depth) { value = x_RK[sourceOf(row) * params.depth + k]; }
       tileX[(i / TILE_K) * STRIDE + i % TILE_K] = value;
     }
     for (var i = lane; i < TILE_N * TILE_K; i += THREADS) {
@@ -93,13 +131,14 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
       let k = k0 + i % TILE_K;
       let at = (i / TILE_K) * STRIDE + i % TILE_K;
       let inside = n < params.numCols && k < params.depth;
-      let index = (tile.x * params.numCols + n) * params.depth + k;
+      let rowW = tile.x * params.numCols + n;
+      let index = rowW * params.depth + k;
       var w1 = 0.0;
-      if (inside) { w1 = weight1(index); }
+      if (inside) { w1 = gateWeight(index, rowW); }
       tileGate[at] = w1;
       if (GATED) {
         var w3 = 0.0;
-        if (inside) { w3 = weight3(index); }
+        if (inside) { w3 = upWeight(index, rowW); }
         tileUp[at] = w3;
       }
     }

@@ -6,18 +6,59 @@
 
 const WG_M : u32 = 8u;          // spec: rows per workgroup
 const WG_N : u32 = 8u;          // spec: columns per workgroup
-const B_F16 : bool = false;     // spec: b holds packed f16 instead of f32
+const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 
-struct Params { numRows : u32, numCols : u32, depth : u32 }
+struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blockGroups : u32 }
 
 @group(0) @binding(0) var<storage, read> a_MK : array<f32>;
-@group(0) @binding(1) var<storage, read> b_NK : array<u32>;   // f32 bits, or two f16 per word
+@group(0) @binding(1) var<storage, read> b_NK : array<u32>;   // values, then from word scaleStart on the scales
 @group(0) @binding(2) var<storage, read_write> c_MN : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
-fn weight(index : u32) -> f32 {
-  if (B_F16) { return unpack2x16float(b_NK[index >> 1u])[index & 1u]; }
-  return bitcast<f32>(b_NK[index]);
+// A value in four bits, not yet scaled.
+fn nibble(bits : u32) -> f32 {
+  if (FORMAT == 3u) { return f32(bits) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let half = 0.5 * f32((0xc8643210u >> ((bits & 7u) * 4u)) & 15u);
+  return select(half, -half, bits >= 8u);
+}
+
+// Value `index` of all, counted row by row; `row` is the row that it lies in.
+// A value in four bits, not yet scaled.
+fn nibble(bits : u32) -> f32 {
+  if (FORMAT == 3u) { return f32(bits) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let half = 0.5 * f32((0xc8643210u >> ((bits & 7u) * 4u)) & 15u);
+  return select(half, -half, bits >= 8u);
+}
+
+// Value `index` of all, counted row by row; `row` is the row that it lies in.
+// A value in four bits, not yet scaled.
+fn nibble(bits : u32) -> f32 {
+  if (FORMAT == 3u) { return f32(bits) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let half = 0.5 * f32((0xc8643210u >> ((bits & 7u) * 4u)) & 15u);
+  return select(half, -half, bits >= 8u);
+}
+
+// Value `index` of all, counted row by row; `row` is the row that it lies in.
+// A value in four bits, not yet scaled.
+fn nibble(bits : u32) -> f32 {
+  if (FORMAT == 3u) { return f32(bits) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let half = 0.5 * f32((0xc8643210u >> ((bits & 7u) * 4u)) & 15u);
+  return select(half, -half, bits >= 8u);
+}
+
+// Value `index` of all, counted row by row; `row` is the row that it lies in.
+fn weight(index : u32, row : u32) -> f32 {
+  if (FORMAT == 0u) { return bitcast<f32>(b_NK[index]); }
+  if (FORMAT == 1u) { return unpack2x16float(b_NK[index >> 1u])[index & 1u]; }
+  if (FORMAT == 2u) {
+    let bits = b_NK[index >> 2u] << (24u - 8u * (index & 3u));
+    return f32(bitcast<i32>(bits) >> 24u) * bitcast<f32>(b_NK[params.scaleStart + row]);
+  }
+  return nibble((b_NK[index >> 3u] >> (4u * (index & 7u))) & 15u) * bitcast<f32>(b_NK[params.scaleStart + (index >> 5u)]);
 }
 
 @compute @workgroup_size(WG_N, WG_M)
@@ -29,7 +70,7 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   let rowB = n * params.depth;
   var total = 0.0;
   for (var k = 0u; k < params.depth; k += 1u) {
-    total += a_MK[rowA + k] * weight(rowB + k);
+    total += a_MK[rowA + k] * weight(rowB + k, n);
   }
   c_MN[m * params.numCols + n] = total;
 }

@@ -1,37 +1,111 @@
 // c[m,n] = sum over k of a[m,k] * b[n,k], for few rows.
-// Grid    x: columns by WG, y: rows; a thread owns one output.
-// Memory  vec4 loads along k straight into registers; no workgroup storage, so no barrier.
-// Order   four partial sums (k mod 4), each ascending, added as (0+1)+(2+3): the same bits on every run.
-// Edges   K must be a multiple of 4.
+// Grid    x: columns by 8, y: rows; the lanes of a workgroup share 8 outputs, each along its own part of k.
+// Memory  neighbouring lanes load neighbouring vec4 of b and of a; a vec4 of a serves 8 columns. Sums of lanes pass
+//         through workgroup storage once.
+// Order   a lane's chunks ascending, then lane by lane: the same bits on every run.
+// Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4.
 
-const WG : u32 = 32u;           // spec: columns per workgroup
-const B_F16 : bool = false;     // spec: b holds packed f16 instead of f32
+const WG : u32 = 32u;           // spec: lanes per workgroup
+const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 
-struct Params { numRows : u32, numCols : u32, depth : u32 }
+struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blockGroups : u32 }
 
 @group(0) @binding(0) var<storage, read> a_MK : array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> b_NK : array<vec4<u32>>;   // four f32, or eight f16
+@group(0) @binding(1) var<storage, read> b_NK : array<vec4<u32>>;   // values, then from word scaleStart on the scales
 @group(0) @binding(2) var<storage, read_write> c_MN : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
-// Four weights from the index of their group of four.
-fn weight4(index : u32) -> vec4<f32> {
-  if (B_F16) {
-    let words = b_NK[index >> 1u];
-    let pair = select(words.xy, words.zw, (index & 1u) == 1u);
-    return vec4<f32>(unpack2x16float(pair.x), unpack2x16float(pair.y));
+var<workgroup> partial : array<f32, 8u * WG>;
+
+// What one vec4<u32> of weights is multiplied with: 4 values of x for f32, 8 for f16, 16 for int8, 32 for nibbles.
+struct Chunk {
+  x0 : vec4<f32>, x1 : vec4<f32>, x2 : vec4<f32>, x3 : vec4<f32>,
+  x4 : vec4<f32>, x5 : vec4<f32>, x6 : vec4<f32>, x7 : vec4<f32>,
+}
+
+const GROUPS : u32 = array<u32, 5>(1u, 2u, 4u, 8u, 8u)[FORMAT];   // groups of four values per chunk
+
+fn chunkAt(group : u32) -> Chunk {
+  var c : Chunk;
+  c.x0 = a_MK[group];
+  if (GROUPS > 1u) { c.x1 = a_MK[group + 1u]; }
+  if (GROUPS > 2u) {
+    c.x2 = a_MK[group + 2u];
+    c.x3 = a_MK[group + 3u];
   }
-  return bitcast<vec4<f32>>(b_NK[index]);
+  if (GROUPS > 4u) {
+    c.x4 = a_MK[group + 4u];
+    c.x5 = a_MK[group + 5u];
+    c.x6 = a_MK[group + 6u];
+    c.x7 = a_MK[group + 7u];
+  }
+  return c;
+}
+
+// Four values in nibbles, not yet scaled.
+fn nibbles4(bits : u32) -> vec4<f32> {
+  let nibbles = (vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
+  if (FORMAT == 3u) { return vec4<f32>(nibbles) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let halves = vec4<f32>((vec4<u32>(0xc8643210u) >> ((nibbles & vec4<u32>(7u)) * 4u)) & vec4<u32>(15u));
+  return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
+}
+
+fn halves4(low : u32, high : u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(low), unpack2x16float(high)); }
+fn bytes4(word : u32) -> vec4<f32> { return vec4<f32>(unpack4xI8(word)); }
+
+// The products of a chunk, summed, with weights that are not yet scaled.
+fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
+  if (FORMAT == 0u) { return dot(c.x0, bitcast<vec4<f32>>(w)); }
+  if (FORMAT == 1u) { return dot(c.x0, halves4(w.x, w.y)) + dot(c.x1, halves4(w.z, w.w)); }
+  if (FORMAT == 2u) {
+    return (dot(c.x0, bytes4(w.x)) + dot(c.x1, bytes4(w.y))) + (dot(c.x2, bytes4(w.z)) + dot(c.x3, bytes4(w.w)));
+  }
+  return ((dot(c.x0, nibbles4(w.x)) + dot(c.x1, nibbles4(w.x >> 16u)))
+        + (dot(c.x2, nibbles4(w.y)) + dot(c.x3, nibbles4(w.y >> 16u))))
+       + ((dot(c.x4, nibbles4(w.z)) + dot(c.x5, nibbles4(w.z >> 16u)))
+        + (dot(c.x6, nibbles4(w.w)) + dot(c.x7, nibbles4(w.w >> 16u))));
+}
+
+// The same for chunk `c` of row `row`, with the scale of its block.
+fn rowDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
+  let at = row * chunks + c;
+  let sum = chunkDot(x, b_NK[at]);
+  if (FORMAT < 3u) { return sum; }
+  return sum * scale(at);
+}
+
+// A scale by its number. A component that is chosen at run time would pass through memory on some drivers.
+fn scale(index : u32) -> f32 {
+  let at = params.scaleStart + index;
+  let four = bitcast<vec4<f32>>(b_NK[at >> 2u]);
+  return select(select(four.x, four.y, (at & 1u) == 1u), select(four.z, four.w, (at & 1u) == 1u), (at & 2u) == 2u);
 }
 
 @compute @workgroup_size(WG)
-fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
-  let n = gid.x;
-  if (n >= params.numCols) { return; }
-  let depth4 = params.depth / 4u;
-  let rowA = gid.y * depth4;
-  let rowB = n * depth4;
-  var sums = vec4<f32>();
-  for (var k = 0u; k < depth4; k += 1u) { sums += a_MK[rowA + k] * weight4(rowB + k); }
-  c_MN[gid.y * params.numCols + n] = (sums.x + sums.y) + (sums.z + sums.w);
+fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
+  let n = group.x * 8u;
+  let groupsOfRow = params.depth / 4u;
+  let chunks = groupsOfRow / GROUPS;
+  let last = params.numCols - 1u;
+  var low = vec4<f32>();
+  var high = vec4<f32>();
+  for (var c = lane; c < chunks; c += WG) {
+    let x = chunkAt(group.y * groupsOfRow + c * GROUPS);
+    low += vec4<f32>(rowDot(x, n, c, chunks), rowDot(x, min(n + 1u, last), c, chunks),
+                     rowDot(x, min(n + 2u, last), c, chunks), rowDot(x, min(n + 3u, last), c, chunks));
+    high += vec4<f32>(rowDot(x, min(n + 4u, last), c, chunks), rowDot(x, min(n + 5u, last), c, chunks),
+                      rowDot(x, min(n + 6u, last), c, chunks), rowDot(x, min(n + 7u, last), c, chunks));
+  }
+  for (var i = 0u; i < 4u; i += 1u) {
+    partial[i * WG + lane] = low[i];
+    partial[(4u + i) * WG + lane] = high[i];
+  }
+  workgroupBarrier();
+  for (var j = lane; j < min(8u, params.numCols - n); j += WG) {
+    var total = 0.0;
+    for (var i = 0u; i < WG; i += 1u) { total += partial[j * WG + i]; }
+    if (FORMAT == 2u) { total *= scale(n + j); }
+    c_MN[group.y * params.numCols + n + j] = total;
+  }
 }

@@ -1,103 +1,140 @@
 // c[m,n] = sum over k of a[m,k] * b[n,k].
-// Grid    x: columns by 4 WG, y: rows by 8; a lane owns 8 rows of 4 columns.
-// Memory  each lane loads rows of b for its own columns; the 8 rows of a are loaded once per subgroup, a row per
-//         lane, and broadcast. No workgroup storage, so no barrier.
-// Order   k ascending by fours, each four as ((0+1)+2)+3: the same bits on every run, whatever the subgroup size.
-// Edges   K must be a multiple of 4; rows and columns outside are clamped for the loads and never stored.
-//         Subgroups have at least 8 / HELD lanes; no lane leaves early, since all take part in broadcasts.
+// Grid    x: columns by 4 WG, y: rows by ROWS; a lane owns ROWS rows of 4 columns.
+// Memory  each lane loads rows of b for its own columns; rows of a are loaded once per subgroup, each by one lane, and
+//         broadcast. No workgroup storage, so no barrier.
+// Order   k ascending in every lane: the same bits on every run, whatever the subgroup size.
+// Edges   K is a multiple of 4; rows and columns outside are clamped for the loads and never stored.
+//         Subgroups have at least LANES lanes; no lane leaves early, since all take part in broadcasts.
 
 enable subgroups;
 
-const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of 8
-const HELD : u32 = 1u;          // spec: rows of a that a lane holds: 1, or 2 for subgroups of 4 lanes
-const B_F16 : bool = false;     // spec: b holds packed f16 instead of f32
+const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANES
+const LANES : u32 = 8u;         // spec: lanes that share eight rows: 8, or 4 that hold two rows each
+const ROWS : u32 = 32u;         // spec: rows per workgroup: 8, 16, 24 or 32
+const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+alias Pack = vec4<u32>;         // spec: one load of b: vec4<u32> for f32, u32 otherwise
 
-const LANES : u32 = 8u / HELD;
-
-struct Params { numRows : u32, numCols : u32, depth : u32 }
+struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blockGroups : u32 }
 
 @group(0) @binding(0) var<storage, read> a_MK : array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> b_NK : array<vec4<u32>>;   // four f32, or eight f16
+@group(0) @binding(1) var<storage, read> b_NK : array<Pack>;   // values, then from word scaleStart on the scales
 @group(0) @binding(2) var<storage, read_write> c_MN : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
-// Four weights from the index of their group of four.
-fn weight4(index : u32) -> vec4<f32> {
-  if (B_F16) {
-    let words = b_NK[index >> 1u];
-    let pair = select(words.xy, words.zw, (index & 1u) == 1u);
-    return vec4<f32>(unpack2x16float(pair.x), unpack2x16float(pair.y));
-  }
-  return bitcast<vec4<f32>>(b_NK[index]);
+// Four values in nibbles, not yet scaled.
+fn nibbles4(bits : u32) -> vec4<f32> {
+  let nibbles = (vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
+  if (FORMAT == 3u) { return vec4<f32>(nibbles) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let halves = vec4<f32>((vec4<u32>(0xc8643210u) >> ((nibbles & vec4<u32>(7u)) * 4u)) & vec4<u32>(15u));
+  return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
 }
 
-// Products of one row of a with four rows of b, summed over a group of four along k.
-fn products(a : vec4<f32>, b0 : vec4<f32>, b1 : vec4<f32>, b2 : vec4<f32>, b3 : vec4<f32>) -> vec4<f32> {
-  return vec4<f32>(
-    a.x * b0.x + a.y * b0.y + a.z * b0.z + a.w * b0.w,
-    a.x * b1.x + a.y * b1.y + a.z * b1.z + a.w * b1.w,
-    a.x * b2.x + a.y * b2.y + a.z * b2.z + a.w * b2.w,
-    a.x * b3.x + a.y * b3.y + a.z * b3.z + a.w * b3.w);
+fn word(index : u32) -> u32 { return vec4<u32>(b_NK[index]).x; }
+
+// Four weights from the index of their group of four. int4 and MXFP4 come scaled; int8 is scaled at the end.
+fn weight4(index : u32, scale : f32) -> vec4<f32> {
+  if (FORMAT == 0u) { return bitcast<vec4<f32>>(vec4<u32>(b_NK[index])); }
+  if (FORMAT == 1u) {
+    return vec4<f32>(unpack2x16float(word(2u * index)), unpack2x16float(word(2u * index + 1u)));
+  }
+  if (FORMAT == 2u) { return vec4<f32>(unpack4xI8(word(index))); }
+  return nibbles4(word(index >> 1u) >> ((index & 1u) * 16u)) * scale;
+}
+
+fn scale4(index : vec4<u32>) -> vec4<f32> {
+  let at = index + vec4<u32>(params.scaleStart);
+  return bitcast<vec4<f32>>(vec4<u32>(word(at.x), word(at.y), word(at.z), word(at.w)));
+}
+
+// Sums of eight rows, a column per row.
+struct Eight { low : mat4x4<f32>, high : mat4x4<f32> }
+
+// One row's four sums, and a group of four along k more. Column i of w4 is k = i.
+fn row(sums : vec4<f32>, x : vec4<f32>, w4 : mat4x4<f32>) -> vec4<f32> {
+  return fma(x.wwww, w4[3], fma(x.zzzz, w4[2], fma(x.yyyy, w4[1], fma(x.xxxx, w4[0], sums))));
+}
+
+// Rows that lanes hold: 0 to 3 in `low`, 4 to 7 in `high`.
+fn eight(sums : Eight, low : vec4<f32>, high : vec4<f32>, w4 : mat4x4<f32>) -> Eight {
+  var next : Eight;
+  next.low = mat4x4<f32>(
+    row(sums.low[0], subgroupBroadcast(low, 0u), w4), row(sums.low[1], subgroupBroadcast(low, 1u), w4),
+    row(sums.low[2], subgroupBroadcast(low, 2u), w4), row(sums.low[3], subgroupBroadcast(low, 3u), w4));
+  if (LANES == 4u) {
+    next.high = mat4x4<f32>(
+      row(sums.high[0], subgroupBroadcast(high, 0u), w4), row(sums.high[1], subgroupBroadcast(high, 1u), w4),
+      row(sums.high[2], subgroupBroadcast(high, 2u), w4), row(sums.high[3], subgroupBroadcast(high, 3u), w4));
+  } else {
+    next.high = mat4x4<f32>(
+      row(sums.high[0], subgroupBroadcast(high, 4u), w4), row(sums.high[1], subgroupBroadcast(high, 5u), w4),
+      row(sums.high[2], subgroupBroadcast(high, 6u), w4), row(sums.high[3], subgroupBroadcast(high, 7u), w4));
+  }
+  return next;
+}
+
+// Offsets of the rows of a that this lane holds of the eight from `first` on.
+fn held(first : u32, lane : u32) -> vec2<u32> {
+  let low = first + lane % LANES;
+  return min(vec2<u32>(low, low + 4u * u32(LANES == 4u)), vec2<u32>(params.numRows - 1u)) * (params.depth / 4u);
+}
+
+fn eightMore(sums : Eight, rows : vec2<u32>, k : u32, b4 : mat4x4<f32>) -> Eight {
+  let low = a_MK[rows.x + k];
+  var high = low;
+  if (LANES == 4u) { high = a_MK[rows.y + k]; }
+  return eight(sums, low, high, b4);
 }
 
 fn store(row : u32, col : u32, sums : vec4<f32>) {
   if (row >= params.numRows) { return; }
   let at = row * params.numCols + col;
-  c_MN[at] = sums.x;
+  if (col < params.numCols) { c_MN[at] = sums.x; }
   if (col + 1u < params.numCols) { c_MN[at + 1u] = sums.y; }
   if (col + 2u < params.numCols) { c_MN[at + 2u] = sums.z; }
   if (col + 3u < params.numCols) { c_MN[at + 3u] = sums.w; }
+}
+
+fn storeEight(row : u32, col : u32, sums : Eight, scales : vec4<f32>) {
+  for (var i = 0u; i < 4u; i += 1u) {
+    store(row + i, col, sums.low[i] * scales);
+    store(row + 4u + i, col, sums.high[i] * scales);
+  }
 }
 
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) gid : vec3<u32>,
         @builtin(workgroup_id) group : vec3<u32>,
         @builtin(subgroup_invocation_id) lane : u32) {
-  let m = group.y * 8u;
+  let m = group.y * ROWS;
   let n = gid.x * 4u;
   let depth4 = params.depth / 4u;
-  let held0 = min(m + lane % LANES, params.numRows - 1u) * depth4;
-  let held1 = min(m + LANES + lane % LANES, params.numRows - 1u) * depth4;
-  let rowB = min(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(params.numCols - 1u)) * depth4;
-  var sums0 = vec4<f32>();
-  var sums1 = vec4<f32>();
-  var sums2 = vec4<f32>();
-  var sums3 = vec4<f32>();
-  var sums4 = vec4<f32>();
-  var sums5 = vec4<f32>();
-  var sums6 = vec4<f32>();
-  var sums7 = vec4<f32>();
-  for (var k = 0u; k < depth4; k += 1u) {
-    let a0 = a_MK[held0 + k];
-    var a1 = a0;
-    if (HELD == 2u) { a1 = a_MK[held1 + k]; }
-    let b0 = weight4(rowB.x + k);
-    let b1 = weight4(rowB.y + k);
-    let b2 = weight4(rowB.z + k);
-    let b3 = weight4(rowB.w + k);
-    sums0 += products(subgroupBroadcast(a0, 0u), b0, b1, b2, b3);
-    sums1 += products(subgroupBroadcast(a0, 1u), b0, b1, b2, b3);
-    sums2 += products(subgroupBroadcast(a0, 2u), b0, b1, b2, b3);
-    sums3 += products(subgroupBroadcast(a0, 3u), b0, b1, b2, b3);
-    if (HELD == 2u) {
-      sums4 += products(subgroupBroadcast(a1, 0u), b0, b1, b2, b3);
-      sums5 += products(subgroupBroadcast(a1, 1u), b0, b1, b2, b3);
-      sums6 += products(subgroupBroadcast(a1, 2u), b0, b1, b2, b3);
-      sums7 += products(subgroupBroadcast(a1, 3u), b0, b1, b2, b3);
-    } else {
-      sums4 += products(subgroupBroadcast(a0, 4u), b0, b1, b2, b3);
-      sums5 += products(subgroupBroadcast(a0, 5u), b0, b1, b2, b3);
-      sums6 += products(subgroupBroadcast(a0, 6u), b0, b1, b2, b3);
-      sums7 += products(subgroupBroadcast(a0, 7u), b0, b1, b2, b3);
+  let cols = min(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(params.numCols - 1u));
+  let rowB = cols * depth4;
+  let rows0 = held(m, lane);
+  let rows1 = held(m + 8u, lane);
+  let rows2 = held(m + 16u, lane);
+  let rows3 = held(m + 24u, lane);
+  var sums0 : Eight;
+  var sums1 : Eight;
+  var sums2 : Eight;
+  var sums3 : Eight;
+  var scales = vec4<f32>(1.0);
+  if (FORMAT == 2u) { scales = scale4(cols); }
+  for (var first = 0u; first < depth4; first += params.blockGroups) {
+    if (FORMAT > 2u) { scales = scale4((rowB + first) / 8u); }
+    for (var k = first; k < first + params.blockGroups; k += 1u) {
+      let b4 = transpose(mat4x4<f32>(weight4(rowB.x + k, scales.x), weight4(rowB.y + k, scales.y),
+                                     weight4(rowB.z + k, scales.z), weight4(rowB.w + k, scales.w)));
+      sums0 = eightMore(sums0, rows0, k, b4);
+      if (ROWS > 8u) { sums1 = eightMore(sums1, rows1, k, b4); }
+      if (ROWS > 16u) { sums2 = eightMore(sums2, rows2, k, b4); }
+      if (ROWS > 24u) { sums3 = eightMore(sums3, rows3, k, b4); }
     }
   }
-  if (n >= params.numCols) { return; }
-  store(m, n, sums0);
-  store(m + 1u, n, sums1);
-  store(m + 2u, n, sums2);
-  store(m + 3u, n, sums3);
-  store(m + 4u, n, sums4);
-  store(m + 5u, n, sums5);
-  store(m + 6u, n, sums6);
-  store(m + 7u, n, sums7);
+  if (FORMAT > 2u) { scales = vec4<f32>(1.0); }
+  storeEight(m, n, sums0, scales);
+  if (ROWS > 8u) { storeEight(m + 8u, n, sums1, scales); }
+  if (ROWS > 16u) { storeEight(m + 16u, n, sums2, scales); }
+  if (ROWS > 24u) { storeEight(m + 24u, n, sums3, scales); }
 }

@@ -9,26 +9,67 @@ const THREADS_N : u32 = 8u;     // spec: threads along n
 const REG_M : u32 = 4u;         // spec: rows per thread
 const REG_N : u32 = 4u;         // spec: columns per thread
 const TILE_K : u32 = 16u;       // spec: depth of one tile
-const B_F16 : bool = false;     // spec: b holds packed f16 instead of f32
+const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 
 const TILE_M : u32 = THREADS_M * REG_M;
 const TILE_N : u32 = THREADS_N * REG_N;
 const THREADS : u32 = THREADS_M * THREADS_N;
 const STRIDE : u32 = TILE_K + 1u;
 
-struct Params { numRows : u32, numCols : u32, depth : u32 }
+struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blockGroups : u32 }
 
 @group(0) @binding(0) var<storage, read> a_MK : array<f32>;
-@group(0) @binding(1) var<storage, read> b_NK : array<u32>;   // f32 bits, or two f16 per word
+@group(0) @binding(1) var<storage, read> b_NK : array<u32>;   // values, then from word scaleStart on the scales
 @group(0) @binding(2) var<storage, read_write> c_MN : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
 var<workgroup> tileA : array<f32, TILE_M * STRIDE>;
 var<workgroup> tileB : array<f32, TILE_N * STRIDE>;
 
-fn weight(index : u32) -> f32 {
-  if (B_F16) { return unpack2x16float(b_NK[index >> 1u])[index & 1u]; }
-  return bitcast<f32>(b_NK[index]);
+// A value in four bits, not yet scaled.
+fn nibble(bits : u32) -> f32 {
+  if (FORMAT == 3u) { return f32(bits) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let half = 0.5 * f32((0xc8643210u >> ((bits & 7u) * 4u)) & 15u);
+  return select(half, -half, bits >= 8u);
+}
+
+// Value `index` of all, counted row by row; `row` is the row that it lies in.
+// A value in four bits, not yet scaled.
+fn nibble(bits : u32) -> f32 {
+  if (FORMAT == 3u) { return f32(bits) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let half = 0.5 * f32((0xc8643210u >> ((bits & 7u) * 4u)) & 15u);
+  return select(half, -half, bits >= 8u);
+}
+
+// Value `index` of all, counted row by row; `row` is the row that it lies in.
+// A value in four bits, not yet scaled.
+fn nibble(bits : u32) -> f32 {
+  if (FORMAT == 3u) { return f32(bits) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let half = 0.5 * f32((0xc8643210u >> ((bits & 7u) * 4u)) & 15u);
+  return select(half, -half, bits >= 8u);
+}
+
+// Value `index` of all, counted row by row; `row` is the row that it lies in.
+// A value in four bits, not yet scaled.
+fn nibble(bits : u32) -> f32 {
+  if (FORMAT == 3u) { return f32(bits) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let half = 0.5 * f32((0xc8643210u >> ((bits & 7u) * 4u)) & 15u);
+  return select(half, -half, bits >= 8u);
+}
+
+// Value `index` of all, counted row by row; `row` is the row that it lies in.
+fn weight(index : u32, row : u32) -> f32 {
+  if (FORMAT == 0u) { return bitcast<f32>(b_NK[index]); }
+  if (FORMAT == 1u) { return unpack2x16float(b_NK[index >> 1u])[index & 1u]; }
+  if (FORMAT == 2u) {
+    let bits = b_NK[index >> 2u] << (24u - 8u * (index & 3u));
+    return f32(bitcast<i32>(bits) >> 24u) * bitcast<f32>(b_NK[params.scaleStart + row]);
+  }
+  return nibble((b_NK[index >> 3u] >> (4u * (index & 7u))) & 15u) * bitcast<f32>(b_NK[params.scaleStart + (index >> 5u)]);
 }
 
 @compute @workgroup_size(THREADS_N, THREADS_M)
@@ -50,7 +91,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
       let col = firstCol + i / TILE_K;
       let k = k0 + i % TILE_K;
       var value = 0.0;
-      if (col < params.numCols && k < params.depth) { value = weight(col * params.depth + k); }
+      if (col < params.numCols && k < params.depth) { value = weight(col * params.depth + k, col); }
       tileB[(i / TILE_K) * STRIDE + i % TILE_K] = value;
     }
     workgroupBarrier();

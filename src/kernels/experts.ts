@@ -10,9 +10,10 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { broadcastRefusal, broadcastSpec } from './subgroups.ts';
 import { chooseVariant, preferring, type Variant } from './variants.ts';
-import { isQuantised, type WeightDtype } from './weights.ts';
+import { blockGroups, FORMAT_CODE, packType, scaleStart, type WeightDtype, wholeChunks } from './weights.ts';
 
 export interface ExpertShape {
+  readonly numExperts: number;
   /** Columns of the input rows. */
   readonly depth: number;
   /** Columns of the output rows. */
@@ -23,22 +24,35 @@ export interface ExpertShape {
   readonly activation: Activation;
   /** Rows to expect of one expert: few rows want small tiles. */
   readonly rowsPerExpert: number;
+  /** Row r of the tiles is row `rowSource[r]` of x, so that nothing needs to be permuted before. False by default. */
+  readonly gather?: boolean;
   /** Constants of `swiglu_oai` (gpt-oss: 1.702, 1, 7); unused otherwise. */
   readonly clamp?: { readonly alpha: number; readonly beta: number; readonly limit: number };
 }
 
-const params = { depth: 'u32', numCols: 'u32', alpha: 'f32', beta: 'f32', limit: 'f32' } as const;
+const params = {
+  depth: 'u32',
+  numCols: 'u32',
+  scaleStart: 'u32',
+  blockGroups: 'u32',
+  topK: 'u32',
+  numTiles: 'u32',
+  alpha: 'f32',
+  beta: 'f32',
+  limit: 'f32',
+} as const;
 const buffers = {
   x_RK: 'read',
+  rowSource: 'read',
   w1_ENK: 'read',
   w3_ENK: 'read',
   bias_E2N: 'read',
   tiles: 'read',
   y_RN: 'write',
 } as const;
-const epilogue = { W_F16: false, GATED: true, BIASED: false, ACT: 1 };
+const epilogue = { FORMAT: 0, GATED: true, BIASED: false, GATHER: false, ACT: 1 };
 
-/** y of the grid is the number of tiles, which only the GPU knows: it is dispatched indirectly, or bounded. */
+/** y of the grid is the number of tiles, which only the GPU knows: it is dispatched indirectly. */
 const plain = defineKernel({
   shader: 'experts/plain.wgsl',
   spec: { WG_N: 64, ...epilogue },
@@ -55,97 +69,99 @@ const tiled = defineKernel({
   grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * s.REG_N), 0, 1],
 });
 
-const register = defineKernel({
-  shader: 'experts/register.wgsl',
-  spec: { THREADS_M: 2, THREADS_N: 16, ...epilogue },
-  params,
-  buffers,
-  grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * 4), 0, 1],
-});
-
 const subgroup = defineKernel({
   shader: 'experts/subgroup.wgsl',
-  spec: { WG: 32, HELD: 1, ...epilogue },
+  spec: { WG: 32, LANES: 8, ROWS: 32, Pack: 'vec4<u32>', ...epilogue },
   params,
   buffers,
-  grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), 0, 1],
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG * (s.GATED ? 2 : 4)), 0, 1],
   features: ['subgroups'],
 });
 
-const row = defineKernel({
+/** Columns of a workgroup of the row kernels. */
+const ROW_COLUMNS = 8;
+
+export const rowKernel = defineKernel({
   shader: 'experts/row.wgsl',
-  spec: { WG: 32, ...epilogue },
+  spec: { WG: 32, DIRECT: false, ...epilogue },
   params,
   buffers,
-  grid: (s, p) => [ceilDiv(p.numCols, s.WG), 0, 1],
+  grid: (_s, p) => [ceilDiv(p.numCols, ROW_COLUMNS), p.numTiles, 1],
 });
 
 const ACTIVATION_CODE: Record<Activation, number> = { identity: 0, silu: 1, gelu: 2, relu: 3, swiglu_oai: 4 };
 
-const epilogueSpec = (shape: ExpertShape): typeof epilogue => ({
-  W_F16: shape.weightDtype === 'f16',
+export const epilogueSpec = (shape: ExpertShape): typeof epilogue => ({
+  FORMAT: FORMAT_CODE[shape.weightDtype],
   GATED: shape.gated,
   BIASED: shape.biased,
+  GATHER: shape.gather === true,
   ACT: ACTIVATION_CODE[shape.activation],
 });
 
-interface ExpertVariant extends Variant<
-  ExpertShape,
-  typeof plain | typeof tiled | typeof register | typeof subgroup | typeof row
-> {
-  /** Most rows of one tile. */
-  readonly tileRows: () => number;
+/** What every dispatch of a prepared expert is given. */
+export function expertParams(shape: ExpertShape): { readonly [K in keyof typeof params]: number } {
+  const { numExperts, depth, numCols, weightDtype } = shape;
+  const { alpha, beta, limit } = shape.clamp ?? { alpha: 0, beta: 0, limit: 0 };
+  return {
+    ...{ depth, numCols, alpha, beta, limit, topK: 1, numTiles: 0 },
+    scaleStart: scaleStart(weightDtype, [numExperts, numCols, depth]),
+    blockGroups: blockGroups(weightDtype, depth),
+  };
 }
 
-const floatsOnly = ({ weightDtype }: ExpertShape): string | undefined =>
-  isQuantised(weightDtype) ? `it does not read ${weightDtype} weights` : undefined;
+interface ExpertVariant extends Variant<
+  ExpertShape,
+  typeof plain | typeof tiled | typeof subgroup | typeof rowKernel
+> {
+  /** Most rows of one tile. */
+  readonly tileRows: number;
+}
 
-const wholeFours = (shape: ExpertShape): string | undefined =>
-  floatsOnly(shape) ??
-  (shape.depth % 4 === 0 ? undefined : `the input width ${shape.depth} is not a multiple of 4`);
+const wholeFours = ({ depth }: ExpertShape): string | undefined =>
+  depth % 4 === 0 ? undefined : `the input width ${depth} is not a multiple of 4`;
 
-const fewRows = (shape: ExpertShape): boolean => shape.rowsPerExpert <= 2;
+const broadcast = (name: string, rows: number): ExpertVariant => ({
+  name,
+  idea: `rows broadcast within a subgroup, ${rows} x 4 per lane`,
+  kernel: subgroup,
+  spec: (shape, gpu) => ({
+    ...epilogueSpec(shape),
+    ...broadcastSpec(gpu),
+    Pack: packType(shape.weightDtype),
+    ROWS: rows,
+  }),
+  refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
+  tileRows: rows,
+});
 
 export const expertVariants: readonly ExpertVariant[] = [
-  {
-    name: 'subgroup',
-    idea: 'rows broadcast within a subgroup, 8 x 4 per lane',
-    kernel: subgroup,
-    spec: (shape, gpu) => ({ ...epilogueSpec(shape), ...broadcastSpec(gpu) }),
-    refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
-    tileRows: () => 8,
-  },
-  {
-    name: 'register',
-    idea: '4 x 4 register tile, vec4 loads along k, no barrier',
-    kernel: register,
-    spec: epilogueSpec,
-    refusal: wholeFours,
-    tileRows: () => 8,
-  },
+  broadcast('subgroup', 32),
+  broadcast('subgroup-16', 16),
+  broadcast('subgroup-8', 8),
   {
     name: 'row',
-    idea: 'a thread per column, vec4 loads along k: few rows per expert',
-    kernel: row,
-    spec: epilogueSpec,
-    refusal: wholeFours,
-    tileRows: () => 2,
+    idea: 'lanes share 8 columns along k: few rows per expert',
+    kernel: rowKernel,
+    spec: (shape, gpu) => ({ ...epilogueSpec(shape), WG: gpu.rowLanes }),
+    refusal: ({ weightDtype, depth }) => wholeChunks(weightDtype, depth),
+    tileRows: 2,
   },
   {
     name: 'tiled',
     idea: 'workgroup-memory tiles, any width',
     kernel: tiled,
     spec: epilogueSpec,
-    refusal: floatsOnly,
-    tileRows: () => 16,
+    refusal: () => undefined,
+    tileRows: 16,
   },
   {
     name: 'plain',
     idea: 'a thread per column, scalar loads',
     kernel: plain,
     spec: epilogueSpec,
-    refusal: floatsOnly,
-    tileRows: () => 8,
+    refusal: () => undefined,
+    tileRows: 8,
   },
 ];
 
@@ -158,6 +174,9 @@ export interface ExpertGemm {
     commands: CommandList,
     tensors: {
       readonly x: GpuBuffer | BufferView;
+      /** u32, the row of x for each row of the tiles; of a shape that gathers. */
+      readonly rowSource?: GpuBuffer | BufferView | undefined;
+      /** Whole weights as `uploadWeight` lays them down. */
       readonly w1: GpuBuffer | BufferView;
       readonly w3?: GpuBuffer | BufferView | undefined;
       readonly bias?: GpuBuffer | BufferView | undefined;
@@ -174,22 +193,36 @@ export async function prepareExpertGemm(
   shape: ExpertShape,
   requested?: string,
 ): Promise<ExpertGemm> {
-  const best = fewRows(shape) ? 'row' : gpu.facts.kind === 'gpu' ? 'tiled' : 'subgroup';
-  const variant = chooseVariant('experts', preferring(expertVariants, best), shape, gpu, requested);
+  const order = preferring(expertVariants, preferred(gpu, shape));
+  const variant = chooseVariant('experts', order, shape, gpu, requested);
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
-  const { alpha, beta, limit } = shape.clamp ?? { alpha: 0, beta: 0, limit: 0 };
-  const values = { depth: shape.depth, numCols: shape.numCols, alpha, beta, limit };
+  const values = expertParams(shape);
   return {
     variant: variant.name,
-    tileRows: variant.tileRows(),
+    tileRows: variant.tileRows,
     columnGroups: kernel.definition.grid(kernel.spec as never, values)[0],
     record: (commands, t, grid) => {
       commands.dispatchIndirect(
         kernel,
         values,
-        { x_RK: t.x, w1_ENK: t.w1, w3_ENK: t.w3 ?? t.w1, bias_E2N: t.bias ?? t.x, tiles: t.tiles, y_RN: t.y },
+        {
+          x_RK: t.x,
+          rowSource: t.rowSource ?? t.tiles,
+          w1_ENK: t.w1,
+          w3_ENK: t.w3 ?? t.w1,
+          bias_E2N: t.bias ?? t.x,
+          tiles: t.tiles,
+          y_RN: t.y,
+        },
         grid,
       );
     },
   };
+}
+
+/** A tile much larger than an expert's rows computes rows that are not there. */
+function preferred(gpu: Gpu, { rowsPerExpert }: ExpertShape): string {
+  if (rowsPerExpert <= 2) return 'row';
+  if (gpu.facts.kind === 'gpu') return 'tiled';
+  return rowsPerExpert <= 8 ? 'subgroup-8' : rowsPerExpert <= 16 ? 'subgroup-16' : 'subgroup';
 }

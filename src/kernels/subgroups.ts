@@ -1,7 +1,7 @@
 /** What kernels that broadcast rows within a subgroup ask of an adapter. */
 import type { Gpu } from '../gpu/gpu.ts';
 
-/** Rows that such a kernel shares: one per lane, or two per lane on adapters with 4 lanes. */
+/** Rows that such a kernel shares at a time: one per lane, or two per lane on adapters with 4 lanes. */
 const SHARED_ROWS = 8;
 
 /** Why this adapter cannot broadcast 8 rows within every subgroup it may form; undefined when it can. */
@@ -14,17 +14,8 @@ export function broadcastRefusal(gpu: Gpu): string | undefined {
 }
 
 /** What is compiled into such a kernel for this adapter. */
-export function broadcastSpec(gpu: Gpu): { readonly HELD: number; readonly WG: number } {
-  return { HELD: rowsHeld(gpu), WG: broadcastLanes(gpu) };
-}
-
-/** Rows that a lane holds, so that the smallest subgroup holds all 8. */
-function rowsHeld(gpu: Gpu): number {
+export function broadcastSpec(gpu: Gpu): { readonly LANES: number; readonly WG: number } {
   const { subgroupMinSize = 0 } = gpu.device.adapterInfo;
-  return subgroupMinSize >= SHARED_ROWS ? 1 : 2;
-}
-
-/** Lanes of a workgroup: a GPU wants whole wide subgroups, a CPU adapter small workgroups to spread over its cores. */
-function broadcastLanes(gpu: Gpu): number {
-  return gpu.facts.kind === 'gpu' ? 64 : 16;
+  // A GPU wants whole wide subgroups, a CPU adapter small workgroups to spread over its cores.
+  return { LANES: subgroupMinSize >= SHARED_ROWS ? 8 : 4, WG: gpu.facts.kind === 'gpu' ? 64 : 16 };
 }

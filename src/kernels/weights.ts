@@ -11,6 +11,7 @@ import { product, roundUp } from '../core/math.ts';
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import {
+  BLOCK,
   dataBytes,
   type QuantFormat,
   type QuantisedMatrix,
@@ -25,8 +26,43 @@ export type WeightDtype = 'f32' | 'f16' | QuantFormat;
 
 export const WEIGHT_DTYPES: readonly WeightDtype[] = ['f32', 'f16', 'int8', 'int4', 'mxfp4'];
 
+/** `FORMAT` of the shaders. */
+export const FORMAT_CODE: Readonly<Record<WeightDtype, number>> = {
+  f32: 0,
+  f16: 1,
+  int8: 2,
+  int4: 3,
+  mxfp4: 4,
+};
+
+/** `Pack` of the shaders: what one load of a group of four values brings. */
+export function packType(dtype: WeightDtype): 'vec4<u32>' | 'u32' {
+  return dtype === 'f32' ? 'vec4<u32>' : 'u32';
+}
+
+/** Values in one vec4<u32>. */
+const CHUNK: Readonly<Record<WeightDtype, number>> = { f32: 4, f16: 8, int8: 16, int4: 32, mxfp4: 32 };
+
+/** Why kernels that load whole vec4<u32> along k cannot read rows of this depth; undefined when they can. */
+export function wholeChunks(dtype: WeightDtype, depth: number): string | undefined {
+  return depth % CHUNK[dtype] === 0
+    ? undefined
+    : `K = ${depth} is not a multiple of ${CHUNK[dtype]}, the ${dtype} values of one vec4`;
+}
+
+/** Groups of four values along k that have one scale in common. */
+export function blockGroups(dtype: WeightDtype, depth: number): number {
+  return dtype === 'int4' || dtype === 'mxfp4' ? BLOCK / 4 : Math.max(1, depth / 4);
+}
+
+/** Word of the buffer where the scales begin; 0 for floats. */
+export function scaleStart(dtype: WeightDtype, shape: readonly number[]): number {
+  return placesOf(dtype, shape).scalesAt / 4;
+}
+
 export interface WeightView {
-  readonly data: GpuBuffer | BufferView;
+  /** The whole weight, scales included. */
+  readonly data: GpuBuffer;
   /** f32; the same as `data` for floats, which have none. */
   readonly scales: GpuBuffer | BufferView;
 }
@@ -35,8 +71,6 @@ export type HostWeight = Tensor | QuantisedMatrix;
 
 /** A view may start at multiples of this on every adapter. */
 const VIEW_ALIGNMENT = 256;
-/** A binding of whole vec4s, so that a kernel's last one is inside. */
-const VEC4_BYTES = 16;
 
 export function isQuantised(dtype: WeightDtype): dtype is QuantFormat {
   return dtype !== 'f32' && dtype !== 'f16';
@@ -70,8 +104,7 @@ export function weightBytes(dtype: WeightDtype, shape: readonly number[]): numbe
 /** The parts of a buffer that holds `rows` rows (of all matrices of a stack) of `depth` values. */
 export function viewsOf(buffer: GpuBuffer, dtype: WeightDtype, rows: number, depth: number): WeightView {
   if (!isQuantised(dtype)) return { data: buffer, scales: buffer };
-  const { dataBytes: bytes, scalesAt } = placesOf(dtype, [rows, depth]);
-  return { data: buffer.view(0, roundUp(bytes, VEC4_BYTES)), scales: buffer.view(scalesAt) };
+  return { data: buffer, scales: buffer.view(placesOf(dtype, [rows, depth]).scalesAt) };
 }
 
 /** How a weight on the host will lie on the device. */

@@ -44,10 +44,11 @@ export function expertShapes(
   upBiased: boolean,
   downBiased: boolean,
 ): [up: ExpertShape, down: ExpertShape] {
-  const { modelDim, expertDim, gated, activation, clamp } = size;
+  const { numExperts, modelDim, expertDim, gated, activation, clamp } = size;
   const rowsPerExpert = (size.numTokens * size.topK) / size.numExperts;
   return [
     {
+      numExperts,
       depth: modelDim,
       numCols: expertDim,
       weightDtype: upDtype,
@@ -58,6 +59,7 @@ export function expertShapes(
       clamp,
     },
     {
+      numExperts,
       depth: expertDim,
       numCols: modelDim,
       weightDtype: downDtype,

@@ -73,7 +73,7 @@ async function prepareSized(
   rows: number,
 ): Promise<SizedKernels> {
   const { modelDim, headDim, numHeads, numKvHeads, numExperts, topK, expertDim } = z;
-  const expert = { weightDtype, biased: false, rowsPerExpert: rows };
+  const expert = { numExperts: z.localExperts, weightDtype, biased: false, rowsPerExpert: rows };
   const [qkv, out, router, attention, up, down] = await Promise.all([
     prepareGemm(gpu, {
       numRows: rows,

@@ -1,0 +1,134 @@
+// The down projection of few tokens, joined at once: choice c = t K + k, with its hidden row h[c], adds to its token
+// y[t,n] = residual[t,n] + sum over k of scores[c] * (w2[ids[c],n] . h[c] + bias[ids[c],n]).
+// Grid    x: columns by 8, y: tokens; the lanes of a workgroup share 8 columns, each along its own part of the depth.
+// Memory  neighbouring lanes load neighbouring vec4 of weights and of h; a vec4 of h serves 8 columns. Sums of lanes
+//         pass through workgroup storage once per choice.
+// Order   a lane's chunks ascending, lane by lane, then choices in the order of k: the same bits on every run.
+// Edges   the depth is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4.
+
+const WG : u32 = 32u;           // spec: lanes per workgroup
+const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const BIASED : bool = false;    // spec: add the bias
+const RESIDUAL : bool = false;  // spec: add the residual
+
+struct Params { depth : u32, numCols : u32, scaleStart : u32, topK : u32, numTokens : u32 }
+
+@group(0) @binding(0) var<storage, read> h_RK : array<vec4<f32>>;        // [T K, F]
+@group(0) @binding(1) var<storage, read> ids_TK : array<u32>;
+@group(0) @binding(2) var<storage, read> scores_TK : array<f32>;
+@group(0) @binding(3) var<storage, read> w2_ENK : array<vec4<u32>>;  // values, then from word scaleStart on the scales
+@group(0) @binding(4) var<storage, read> bias_EN : array<f32>;
+@group(0) @binding(5) var<storage, read> residual_TN : array<f32>;
+@group(0) @binding(6) var<storage, read_write> y_TN : array<f32>;
+@group(1) @binding(0) var<uniform> params : Params;
+
+var<workgroup> partial : array<f32, 8u * WG>;
+
+// What one vec4<u32> of weights is multiplied with: 4 values of x for f32, 8 for f16, 16 for int8, 32 for nibbles.
+struct Chunk {
+  x0 : vec4<f32>, x1 : vec4<f32>, x2 : vec4<f32>, x3 : vec4<f32>,
+  x4 : vec4<f32>, x5 : vec4<f32>, x6 : vec4<f32>, x7 : vec4<f32>,
+}
+
+const GROUPS : u32 = array<u32, 5>(1u, 2u, 4u, 8u, 8u)[FORMAT];   // groups of four values per chunk
+
+fn chunkAt(group : u32) -> Chunk {
+  var c : Chunk;
+  c.x0 = h_RK[group];
+  if (GROUPS > 1u) { c.x1 = h_RK[group + 1u]; }
+  if (GROUPS > 2u) {
+    c.x2 = h_RK[group + 2u];
+    c.x3 = h_RK[group + 3u];
+  }
+  if (GROUPS > 4u) {
+    c.x4 = h_RK[group + 4u];
+    c.x5 = h_RK[group + 5u];
+    c.x6 = h_RK[group + 6u];
+    c.x7 = h_RK[group + 7u];
+  }
+  return c;
+}
+
+// Four values in nibbles, not yet scaled.
+fn nibbles4(bits : u32) -> vec4<f32> {
+  let nibbles = (vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
+  if (FORMAT == 3u) { return vec4<f32>(nibbles) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let halves = vec4<f32>((vec4<u32>(0xc8643210u) >> ((nibbles & vec4<u32>(7u)) * 4u)) & vec4<u32>(15u));
+  return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
+}
+
+fn halves4(low : u32, high : u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(low), unpack2x16float(high)); }
+fn bytes4(word : u32) -> vec4<f32> { return vec4<f32>(unpack4xI8(word)); }
+
+// The products of a chunk, summed, with weights that are not yet scaled.
+fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
+  if (FORMAT == 0u) { return dot(c.x0, bitcast<vec4<f32>>(w)); }
+  if (FORMAT == 1u) { return dot(c.x0, halves4(w.x, w.y)) + dot(c.x1, halves4(w.z, w.w)); }
+  if (FORMAT == 2u) {
+    return (dot(c.x0, bytes4(w.x)) + dot(c.x1, bytes4(w.y))) + (dot(c.x2, bytes4(w.z)) + dot(c.x3, bytes4(w.w)));
+  }
+  return ((dot(c.x0, nibbles4(w.x)) + dot(c.x1, nibbles4(w.x >> 16u)))
+        + (dot(c.x2, nibbles4(w.y)) + dot(c.x3, nibbles4(w.y >> 16u))))
+       + ((dot(c.x4, nibbles4(w.z)) + dot(c.x5, nibbles4(w.z >> 16u)))
+        + (dot(c.x6, nibbles4(w.w)) + dot(c.x7, nibbles4(w.w >> 16u))));
+}
+
+// The same for chunk `c` of row `row`, with the scale of its block.
+fn rowDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
+  let at = row * chunks + c;
+  let sum = chunkDot(x, w2_ENK[at]);
+  if (FORMAT < 3u) { return sum; }
+  return sum * scale(at);
+}
+
+// A scale by its number. A component that is chosen at run time would pass through memory on some drivers.
+fn scale(index : u32) -> f32 {
+  let at = params.scaleStart + index;
+  let four = bitcast<vec4<f32>>(w2_ENK[at >> 2u]);
+  return select(select(four.x, four.y, (at & 1u) == 1u), select(four.z, four.w, (at & 1u) == 1u), (at & 2u) == 2u);
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
+  let n = group.x * 8u;
+  let t = group.y;
+  let last = params.numCols - 1u;
+  let groupsOfRow = params.depth / 4u;
+  let chunks = groupsOfRow / GROUPS;
+  // Lanes own outputs lane, lane + WG, ... of the eight; with fewer than 8 lanes they own several.
+  var totals : array<f32, (8u + WG - 1u) / WG>;
+  for (var choice = t * params.topK; choice < (t + 1u) * params.topK; choice += 1u) {
+    let expert = ids_TK[choice];
+    let first = expert * params.numCols;
+    let a = vec4<u32>(first) + min(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(last));
+    let b = vec4<u32>(first) + min(vec4<u32>(n + 4u, n + 5u, n + 6u, n + 7u), vec4<u32>(last));
+    var low = vec4<f32>();
+    var high = vec4<f32>();
+    for (var c = lane; c < chunks; c += WG) {
+      let x = chunkAt(choice * groupsOfRow + c * GROUPS);
+      low += vec4<f32>(rowDot(x, a.x, c, chunks), rowDot(x, a.y, c, chunks),
+                       rowDot(x, a.z, c, chunks), rowDot(x, a.w, c, chunks));
+      high += vec4<f32>(rowDot(x, b.x, c, chunks), rowDot(x, b.y, c, chunks),
+                        rowDot(x, b.z, c, chunks), rowDot(x, b.w, c, chunks));
+    }
+    workgroupBarrier();
+    for (var i = 0u; i < 4u; i += 1u) {
+      partial[i * WG + lane] = low[i];
+      partial[(4u + i) * WG + lane] = high[i];
+    }
+    workgroupBarrier();
+    for (var j = lane; j < min(8u, params.numCols - n); j += WG) {
+      var total = 0.0;
+      for (var i = 0u; i < WG; i += 1u) { total += partial[j * WG + i]; }
+      if (FORMAT == 2u) { total *= scale(first + n + j); }
+      if (BIASED) { total += bias_EN[first + n + j]; }
+      totals[j / WG] += scores_TK[choice] * total;
+    }
+  }
+  for (var j = lane; j < min(8u, params.numCols - n); j += WG) {
+    var total = totals[j / WG];
+    if (RESIDUAL) { total += residual_TN[t * params.numCols + n + j]; }
+    y_TN[t * params.numCols + n + j] = total;
+  }
+}

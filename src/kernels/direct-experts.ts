@@ -1,0 +1,114 @@
+/**
+ * The routed experts of few tokens without a plan: every choice is a row of its own, and the down projection joins
+ * the choices of a token at once. Two dispatches instead of plan, both projections and combine.
+ */
+import { ceilDiv } from '../core/math.ts';
+import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
+import type { CommandList } from '../gpu/command-list.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+import { epilogueSpec, expertParams, type ExpertShape, rowKernel } from './experts.ts';
+import { FORMAT_CODE, scaleStart, wholeChunks } from './weights.ts';
+
+type Source = GpuBuffer | BufferView;
+
+const downCombine = defineKernel({
+  shader: 'experts/down-combine.wgsl',
+  spec: { WG: 32, FORMAT: 0, BIASED: false, RESIDUAL: false },
+  params: { depth: 'u32', numCols: 'u32', scaleStart: 'u32', topK: 'u32', numTokens: 'u32' },
+  buffers: {
+    h_RK: 'read',
+    ids_TK: 'read',
+    scores_TK: 'read',
+    w2_ENK: 'read',
+    bias_EN: 'read',
+    residual_TN: 'read',
+    y_TN: 'write',
+  },
+  grid: (_s, p) => [ceilDiv(p.numCols, 8), p.numTokens, 1],
+});
+
+export interface DirectShape {
+  readonly up: ExpertShape;
+  readonly down: ExpertShape;
+  readonly topK: number;
+  readonly residual: boolean;
+}
+
+/** Choices up to which each reading its own weights costs less than a plan. */
+const FEW_CHOICES = 16;
+
+/** Why these experts need a plan; undefined when every choice can go its own way. */
+export function directRefusal({ up, down, topK }: DirectShape, numTokens: number): string | undefined {
+  if (numTokens * topK > FEW_CHOICES) {
+    return `${numTokens} tokens with ${topK} experts each are more than ${FEW_CHOICES} choices`;
+  }
+  return wholeChunks(up.weightDtype, up.depth) ?? wholeChunks(down.weightDtype, down.depth);
+}
+
+export interface DirectTensors {
+  /** [T, D] */
+  readonly x: Source;
+  /** u32 [T, K], f32 [T, K] */
+  readonly ids: Source;
+  readonly scores: Source;
+  readonly w1: Source;
+  readonly w3?: Source | undefined;
+  readonly w2: Source;
+  readonly upBias?: Source | undefined;
+  readonly downBias?: Source | undefined;
+  readonly residual?: Source | undefined;
+  /** [T K, F], scratch */
+  readonly hidden: Source;
+  /** [T, D] */
+  readonly y: Source;
+}
+
+export interface DirectExperts {
+  record(commands: CommandList, numTokens: number, tensors: DirectTensors): void;
+}
+
+export async function prepareDirectExperts(gpu: Gpu, shape: DirectShape): Promise<DirectExperts> {
+  const { up, down, topK, residual } = shape;
+  const [upKernel, downKernel] = await Promise.all([
+    gpu.kernel(rowKernel, { ...epilogueSpec({ ...up, gather: false }), WG: gpu.rowLanes, DIRECT: true }),
+    gpu.kernel(downCombine, {
+      FORMAT: FORMAT_CODE[down.weightDtype],
+      BIASED: down.biased,
+      RESIDUAL: residual,
+      WG: gpu.rowLanes,
+    }),
+  ]);
+  const { numExperts, depth, numCols, weightDtype } = down;
+  const start = scaleStart(weightDtype, [numExperts, numCols, depth]);
+  return {
+    record: (commands, numTokens, t) => {
+      commands.dispatch(
+        upKernel,
+        { ...expertParams(up), topK, numTiles: numTokens * topK },
+        {
+          x_RK: t.x,
+          rowSource: t.ids,
+          w1_ENK: t.w1,
+          w3_ENK: t.w3 ?? t.w1,
+          bias_E2N: t.upBias ?? t.x,
+          tiles: t.ids,
+          y_RN: t.hidden,
+        },
+      );
+      commands.dispatch(
+        downKernel,
+        { depth, numCols, scaleStart: start, topK, numTokens },
+        {
+          h_RK: t.hidden,
+          ids_TK: t.ids,
+          scores_TK: t.scores,
+          w2_ENK: t.w2,
+          bias_EN: t.downBias ?? t.x,
+          residual_TN: t.residual ?? t.x,
+          y_TN: t.y,
+        },
+      );
+    },
+  };
+}
