@@ -8,7 +8,8 @@ import type { AdapterFacts } from '../platform/platform.ts';
 import { createEngine } from '../runtime/engine.ts';
 import { generate as continuePrompt } from '../runtime/generate.ts';
 import { loadModel, TINY_MOE, tokenizerOf } from './model.ts';
-import { atLeast, integer, requireInteger, type GlobalOptions, type WeightChoice } from './options.ts';
+import { WEIGHT_DTYPES, type WeightDtype } from '../tensor/quantised.ts';
+import { atLeast, integer, requireInteger, type GlobalOptions } from './options.ts';
 import { printJson, stdoutStyle, write } from './output.ts';
 import { withGpu } from './session.ts';
 
@@ -24,8 +25,8 @@ export interface GenerateOptions {
   readonly layout?: string;
   /** A checkpoint's folder; the bundled tiny-moe when absent. */
   readonly model?: string;
-  /** How weights are stored on the device; f32 when absent. */
-  readonly weights?: WeightChoice;
+  /** How matrices are stored on the device; f32 when absent. */
+  readonly weights?: WeightDtype;
   /** Called with the text of every token as it comes. */
   readonly onText?: (text: string) => void;
 }
@@ -43,7 +44,7 @@ export interface GenerateResult {
   readonly adapter: AdapterFacts;
   readonly temperature: number;
   readonly seed: number;
-  readonly weights: WeightChoice;
+  readonly weights: WeightDtype;
   /** Host waits between the first and the last dispatch of a step, all steps. */
   readonly hostSyncsInLayers: number;
   readonly timing: { readonly clock: 'host'; readonly prefillNs: number; readonly decodeNs: number };
@@ -98,8 +99,9 @@ function checkNumbers(options: GenerateOptions, maxPositions: number): void {
   if (!(temperature >= 0 && Number.isFinite(temperature))) {
     throw new ConfigError(`temperature (${temperature}) must be 0 (greedy) or a positive number.`);
   }
-  if (weights !== 'f32' && weights !== 'f16')
-    throw new ConfigError(`weights (${String(weights)}) must be f32 or f16.`);
+  if (!WEIGHT_DTYPES.includes(weights)) {
+    throw new ConfigError(`weights (${String(weights)}) must be one of ${WEIGHT_DTYPES.join(', ')}.`);
+  }
   if (prompt === '') throw new ConfigError('the prompt is empty; give at least one character to continue.');
   const length = [...prompt].length + tokens;
   if (length > maxPositions) {
@@ -117,7 +119,7 @@ interface CommandOptions extends GlobalOptions {
   readonly seed: number;
   readonly layout: string;
   readonly model: string;
-  readonly weights: WeightChoice;
+  readonly weights: WeightDtype;
 }
 
 export function addGenerate(program: Command): Command {
@@ -134,7 +136,7 @@ export function addGenerate(program: Command): Command {
     .option('--seed <n>', 'of the sampling', integer(0), 0)
     .option('--model <folder>', 'a Mixtral-style checkpoint', TINY_MOE)
     .addOption(
-      new Option('--weights <dtype>', 'how weights are stored').choices(['f32', 'f16']).default('f32'),
+      new Option('--weights <dtype>', 'how matrices are stored').choices(WEIGHT_DTYPES).default('f32'),
     )
     .addHelpText(
       'after',

@@ -31,8 +31,6 @@ export function atLeast(least: number): (text: string) => number {
   };
 }
 
-export type WeightChoice = 'f32' | 'f16';
-
 /** The same rules for callers of the API, who pass numbers. @throws ConfigError */
 export function requireInteger(name: string, value: number, least: number): void {
   if (!(Number.isSafeInteger(value) && value >= least)) {

@@ -13,18 +13,16 @@ import type { Gpu } from '../gpu/gpu.ts';
 import {
   BLOCK,
   dataBytes,
-  type QuantFormat,
-  type QuantisedMatrix,
+  type HostWeight,
+  isQuantised,
   rowsAndDepth,
   scaleCount,
   scalesInF32,
+  type WeightDtype,
 } from '../tensor/quantised.ts';
-import type { Tensor } from '../tensor/tensor.ts';
 
-/** Storage type of a weight matrix. */
-export type WeightDtype = 'f32' | 'f16' | QuantFormat;
-
-export const WEIGHT_DTYPES: readonly WeightDtype[] = ['f32', 'f16', 'int8', 'int4', 'mxfp4'];
+export { isQuantised };
+export type { HostWeight, WeightDtype };
 
 /** `FORMAT` of the shaders. */
 export const FORMAT_CODE: Readonly<Record<WeightDtype, number>> = {
@@ -67,14 +65,8 @@ export interface WeightView {
   readonly scales: GpuBuffer | BufferView;
 }
 
-export type HostWeight = Tensor | QuantisedMatrix;
-
 /** A view may start at multiples of this on every adapter. */
 const VIEW_ALIGNMENT = 256;
-
-export function isQuantised(dtype: WeightDtype): dtype is QuantFormat {
-  return dtype !== 'f32' && dtype !== 'f16';
-}
 
 interface Places {
   readonly dataBytes: number;

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { ConfigError, messageOf } from '../core/errors.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { Dtype, Tensor } from '../tensor/tensor.ts';
 import type { MoeConfig, WeightSource } from './config.ts';
 import { readHfConfig } from './hf-config.ts';
 import { readSafetensors } from './safetensors.ts';
@@ -19,6 +19,8 @@ export interface Checkpoint extends WeightSource {
 
 /** Tensors of older exports that hold nothing but constants of the architecture. */
 const HARMLESS = /\.rotary_emb\.inv_freq$/;
+
+const FLOATS: ReadonlySet<Dtype> = new Set(['f32', 'f16', 'f64']);
 
 const IndexFile = v.object({ weight_map: v.record(v.string(), v.string()) });
 
@@ -127,7 +129,7 @@ function checkTensors(tensors: Map<string, Tensor>, config: MoeConfig, folder: s
           `[${shape.join(', ')}]. Use the config.json of the same model.`,
       );
     }
-    if (found.dtype === 'i32' || found.dtype === 'u32') {
+    if (!FLOATS.has(found.dtype)) {
       throw new ConfigError(
         `Tensor ${name} of ${folder} holds integers (${found.dtype}). Store weights as floats.`,
       );

@@ -30,9 +30,9 @@ export function recordAttention(
     kernels.norm.record(
       commands,
       { numRows: numTokens },
-      { x: w.symmetric('x').part(rank), weight: weights.attentionNorm, y: own.normed, sum: own.sum },
+      { x: w.symmetric('x').part(rank), weight: weights.attentionNorm.data, y: own.normed, sum: own.sum },
     );
-    qkv.record(commands, numTokens, { a: own.normed, b: weights.qkv, c: own.qkv });
+    qkv.record(commands, numTokens, { a: own.normed, b: weights.qkv.data, c: own.qkv });
     kernels.ropeAppend.record(commands, numTokens, {
       qkv: own.qkv,
       table: c.ropeTable,
@@ -46,7 +46,11 @@ export function recordAttention(
       { numSequences: sequences.length, maxQueries },
       { q: own.q, k: cache.k, v: cache.v, sequences: tables.sequences.part(group), o: own.heads },
     );
-    out.record(commands, numTokens, { a: own.heads, b: weights.out, c: w.symmetric('partial').part(rank) });
+    out.record(commands, numTokens, {
+      a: own.heads,
+      b: weights.out.data,
+      c: w.symmetric('partial').part(rank),
+    });
   });
   if (c.layout.spec.tp === 1) return;
   commands.span(`stage ${stage}/reduce-scatter`);

@@ -7,8 +7,10 @@ import { prepareGemm, type Gemm } from '../kernels/gemm.ts';
 import { prepareRmsNorm, type RmsNorm } from '../kernels/rms-norm.ts';
 import { prepareGatherRows, type GatherRows } from '../kernels/rows.ts';
 import type { Layout } from '../layout/layout.ts';
+import type { WeightDtype, WeightView } from '../kernels/weights.ts';
 import type { WeightSource } from '../model/config.ts';
-import { endShards, vocabularyOf, type WeightDtype } from './shards.ts';
+import { embeddingDtype } from '../model/stored-weights.ts';
+import { endShards, vocabularyOf } from './shards.ts';
 import type { RankSizes } from './sizes.ts';
 import { logitRows } from './step-plan.ts';
 import type { StageStep } from './stage-context.ts';
@@ -25,7 +27,7 @@ export interface LogitsBlock {
 }
 
 interface Head {
-  readonly weights: GpuBuffer;
+  readonly weights: WeightView;
   readonly gemm: Gemm;
   readonly columns: number;
 }
@@ -38,8 +40,8 @@ interface HeadScratch {
 
 export class PipelineEnds {
   readonly #z: RankSizes;
-  readonly #embedding: GpuBuffer;
-  readonly #finalNorm: GpuBuffer;
+  readonly #embedding: WeightView;
+  readonly #finalNorm: WeightView;
   readonly #heads: readonly Head[];
   readonly #scratch: readonly HeadScratch[];
   readonly #embed: GatherRows;
@@ -49,8 +51,8 @@ export class PipelineEnds {
   private constructor(
     z: RankSizes,
     parts: {
-      embedding: GpuBuffer;
-      finalNorm: GpuBuffer;
+      embedding: WeightView;
+      finalNorm: WeightView;
       heads: readonly Head[];
       scratch: readonly HeadScratch[];
     },
@@ -95,7 +97,7 @@ export class PipelineEnds {
       logits: gpu.buffer(`workspace/head/r${rank}/logits`, 4 * words.logits),
     }));
     const [embed, pick, norm] = await Promise.all([
-      prepareGatherRows(gpu, { width: z.modelDim, dtype }),
+      prepareGatherRows(gpu, { width: z.modelDim, dtype: embeddingDtype(dtype) }),
       prepareGatherRows(gpu, { width: z.modelDim, dtype: 'f32' }),
       prepareRmsNorm(gpu, { width: z.modelDim, eps: model.rmsEps, residual: false }),
     ]);
@@ -120,7 +122,7 @@ export class PipelineEnds {
       this.#embed.record(
         commands,
         { numRows: numTokens, numSource: this.#z.vocabSize },
-        { x: this.#embedding, index: tables.ids.part(group), y: first.symmetric('x').part(rank) },
+        { x: this.#embedding.data, index: tables.ids.part(group), y: first.symmetric('x').part(rank) },
       );
     });
   }
@@ -148,9 +150,9 @@ export class PipelineEnds {
       this.#norm.record(
         commands,
         { numRows },
-        { x: own.rows, weight: this.#finalNorm, y: own.normed, sum: own.logits },
+        { x: own.rows, weight: this.#finalNorm.data, y: own.normed, sum: own.logits },
       );
-      head.gemm.record(commands, numRows, { a: own.normed, b: head.weights, c: own.logits });
+      head.gemm.record(commands, numRows, { a: own.normed, b: head.weights.data, c: own.logits });
     });
   }
 

@@ -9,6 +9,7 @@ import { ConfigError } from '../core/errors.ts';
 import { ceilDiv, range } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { ropeTable } from '../kernels/rope.ts';
+import type { WeightDtype } from '../kernels/weights.ts';
 import type { Layout } from '../layout/layout.ts';
 import type { MoeConfig, WeightSource } from '../model/config.ts';
 import { PipelineEnds } from './ends.ts';
@@ -16,7 +17,6 @@ import { predictMemory } from './memory.ts';
 import { Pipeline } from './pipeline.ts';
 import { prepareLayer } from './layer-kernels.ts';
 import { defaultMicroBatches, rankSizes, worthwhileMicroBatches } from './sizes.ts';
-import type { WeightDtype } from './shards.ts';
 import { Stage } from './stage.ts';
 import type { StageContext } from './stage-context.ts';
 import type { StepOptions, StepResult } from './step.ts';
@@ -34,7 +34,7 @@ export interface EngineOptions {
   readonly maxLength: number;
   /** New tokens of one sequence in one step; `maxLength` by default. */
   readonly maxStepTokens?: number;
-  /** How weights are stored on the device; sums are f32 either way. f32 by default. */
+  /** How matrices are stored on the device; sums are f32 in any case. f32 by default. */
   readonly weightDtype?: WeightDtype;
   /** Micro-batches of a step; by default one per stage, as far as sequences and tokens make them worthwhile. */
   readonly microBatches?: number;

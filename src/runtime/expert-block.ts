@@ -103,7 +103,7 @@ function recordRouting(
       {
         x: w.symmetric('attended', 'partial').part(rank),
         residual: w.symmetric('x').part(rank),
-        weight: weights.expertNorm,
+        weight: weights.expertNorm.data,
         y: own.routed,
         sum: own.sum,
       },
@@ -111,7 +111,7 @@ function recordRouting(
     const { router } = share.count <= 4 ? kernels.few : kernels.many;
     router.record(commands, share.count, {
       x: own.routed,
-      gate: weights.gate,
+      gate: weights.gate.data,
       logits: own.logits,
       ids: own.ids,
       scores: own.scores,
@@ -166,10 +166,14 @@ function recordGemms(commands: CommandList, w: Workspace, layer: StageLayer, gro
     const own = w.rank(rank);
     const weights = at(layer.weights, rank);
     const x = w.symmetric('receive', 'send').part(rank);
-    up.record(commands, { x, w1: weights.w1, w3: weights.w3, tiles: own.tiles, y: own.hidden }, own.grid);
+    up.record(
+      commands,
+      { x, w1: weights.w1.data, w3: weights.w3.data, tiles: own.tiles, y: own.hidden },
+      own.grid,
+    );
     down.record(
       commands,
-      { x: own.hidden, w1: weights.w2, tiles: own.tiles, y: w.symmetric('expertOut').part(rank) },
+      { x: own.hidden, w1: weights.w2.data, tiles: own.tiles, y: w.symmetric('expertOut').part(rank) },
       own.grid.view(16),
     );
   }

@@ -12,10 +12,11 @@ import {
   type RoutePlan,
 } from '../kernels/route-plan.ts';
 import { prepareCombine, prepareGatherRows, type Combine, type GatherRows } from '../kernels/rows.ts';
+import type { WeightDtype } from '../kernels/weights.ts';
+import { gateDtype } from '../model/stored-weights.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Layout } from '../layout/layout.ts';
 import type { RankSizes } from './sizes.ts';
-import type { WeightDtype } from './shards.ts';
 
 /** Kernels whose best variant depends on how many rows there are. */
 export interface SizedKernels {
@@ -83,7 +84,7 @@ async function prepareSized(
     }),
     prepareGemm(gpu, { numRows: rows, numCols: modelDim, depth: numHeads * headDim, weightDtype }),
     prepareRouter(gpu, {
-      ...{ numTokens: rows, numExperts, topK, modelDim, weightDtype },
+      ...{ numTokens: rows, numExperts, topK, modelDim, weightDtype: gateDtype(weightDtype) },
       score: 'softmax',
       renormalize: layout.model.renormalize,
     }),

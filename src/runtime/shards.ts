@@ -3,18 +3,21 @@ import { ConfigError } from '../core/errors.ts';
 import { at, balancedRun, product } from '../core/math.ts';
 import type { Layout, Run } from '../layout/layout.ts';
 import { weightNames, type WeightSource } from '../model/config.ts';
-import { castFloat, tensor, type Tensor, type TensorData } from '../tensor/tensor.ts';
-
-export type WeightDtype = 'f32' | 'f16';
+import { embeddingDtype, gateDtype, storedWeight } from '../model/stored-weights.ts';
+import { quantisedColumns, quantisedRows, quantisedStack } from '../tensor/quantised-cuts.ts';
+import type { HostWeight, WeightDtype } from '../tensor/quantised.ts';
+import { tensor, type Tensor, type TensorData } from '../tensor/tensor.ts';
 
 /** Rows [first, first + count) of a matrix. */
-export function cutRows(matrix: Tensor, { first, count }: Run): Tensor {
+export function cutRows(matrix: HostWeight, { first, count }: Run): HostWeight {
+  if ('format' in matrix) return quantisedRows(matrix, { first, count });
   const width = at(matrix.shape, 1);
   return tensor(matrix.dtype, [count, width], matrix.data.slice(first * width, (first + count) * width));
 }
 
-/** Columns [first, first + count) of a matrix. */
-export function cutColumns(matrix: Tensor, { first, count }: Run): Tensor {
+/** Columns [first, first + count) of a matrix. @throws ConfigError when blocks that share a scale are cut apart. */
+export function cutColumns(matrix: HostWeight, { first, count }: Run): HostWeight {
+  if ('format' in matrix) return quantisedColumns(matrix, { first, count });
   const height = at(matrix.shape, 0);
   const width = at(matrix.shape, 1);
   const data = emptyLike(matrix.data, height * count);
@@ -25,7 +28,16 @@ export function cutColumns(matrix: Tensor, { first, count }: Run): Tensor {
 }
 
 /** Tensors of one shape and dtype, one after the other along a new or the first dim. */
-export function stack(parts: readonly Tensor[], shape: readonly number[]): Tensor {
+export function stack(parts: readonly HostWeight[], shape: readonly number[]): HostWeight {
+  const quantised = parts.filter((part) => 'format' in part);
+  if (quantised.length > 0) return quantisedStack(quantised, shape);
+  return stackFloats(
+    parts.filter((part): part is Tensor => !('format' in part)),
+    shape,
+  );
+}
+
+function stackFloats(parts: readonly Tensor[], shape: readonly number[]): Tensor {
   const dtype = at(parts, 0).dtype;
   const data = emptyLike(at(parts, 0).data, product(shape));
   let offset = 0;
@@ -47,9 +59,9 @@ function emptyLike(data: TensorData, length: number): TensorData {
 export interface Shard {
   readonly key: string;
   readonly shape: readonly number[];
-  /** f32 for norms, which kernels read as they are; the engine's weight dtype otherwise. */
+  /** f32 for norms; the engine's weight dtype for matrices, with the exceptions of `stored-weights.ts`. */
   readonly dtype: WeightDtype;
-  make(): Tensor;
+  make(): HostWeight;
 }
 
 export interface LayerShards {
@@ -79,14 +91,14 @@ export function layerShards(
   const heads = scale(layout.headsOf(where.tp), headDim);
   const kvHeads = scale(layout.kvHeadsOf(where.tp), headDim);
   const experts = layout.expertsOf(where.ep);
-  const read = (name: string): Tensor => castFloat(weights.get(name), dtype);
+  const read = (name: string): HostWeight => storedWeight(weights, name, dtype);
   const norm = (name: string, kind: string): Shard => ({
     key: `weights/l${layer}/${kind}`,
     shape: [D],
     dtype: 'f32',
-    make: () => castFloat(weights.get(name), 'f32'),
+    make: () => read(name),
   });
-  const projection = (which: 'q' | 'k' | 'v' | 'o'): Tensor => read(weightNames.projection(layer, which));
+  const projection = (which: 'q' | 'k' | 'v' | 'o'): HostWeight => read(weightNames.projection(layer, which));
   const expertStack = (which: 'w1' | 'w2' | 'w3', shape: readonly [number, number]): Shard => ({
     key: `weights/l${layer}/${which}/ep${where.ep}`,
     shape: [experts.count, ...shape],
@@ -126,7 +138,7 @@ export function layerShards(
     gate: {
       key: `weights/l${layer}/gate`,
       shape: [numExperts, D],
-      dtype,
+      dtype: gateDtype(dtype),
       make: () => read(weightNames.gate(layer)),
     },
     w1: expertStack('w1', [F, D]),
@@ -150,18 +162,19 @@ export function vocabularyOf(layout: Layout, tp: number): Run {
 
 export function endShards(weights: WeightSource, layout: Layout, dtype: WeightDtype): EndShards {
   const { modelDim: D, vocabSize } = layout.model;
+  const read = (name: string): HostWeight => storedWeight(weights, name, dtype);
   return {
     embedding: {
       key: 'weights/embedding',
       shape: [vocabSize, D],
-      dtype,
-      make: () => castFloat(weights.get(weightNames.embedding), dtype),
+      dtype: embeddingDtype(dtype),
+      make: () => read(weightNames.embedding),
     },
     finalNorm: {
       key: 'weights/final-norm',
       shape: [D],
       dtype: 'f32',
-      make: () => castFloat(weights.get(weightNames.finalNorm), 'f32'),
+      make: () => read(weightNames.finalNorm),
     },
     lmHead: (tp) => {
       const rows = vocabularyOf(layout, tp);
@@ -169,7 +182,7 @@ export function endShards(weights: WeightSource, layout: Layout, dtype: WeightDt
         key: `weights/lm-head/tp${tp}`,
         shape: [rows.count, D],
         dtype,
-        make: () => cutRows(castFloat(weights.get(weightNames.lmHead), dtype), rows),
+        make: () => cutRows(read(weightNames.lmHead), rows),
       };
     },
   };

@@ -3,6 +3,7 @@ import type { GroupTable } from '../collectives/groups.ts';
 import type { Transport } from '../collectives/transport.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { WeightView } from '../kernels/weights.ts';
 import type { Layout } from '../layout/layout.ts';
 import type { LayerKernels } from './layer-kernels.ts';
 import type { LayerShards } from './shards.ts';
@@ -29,7 +30,7 @@ export interface StageContext {
 export interface StageLayer {
   readonly index: number;
   /** Per rank. */
-  readonly weights: readonly { readonly [K in keyof LayerShards]: GpuBuffer }[];
+  readonly weights: readonly { readonly [K in keyof LayerShards]: WeightView }[];
   /** Per rank: [slots, length, KVl, Dh] each. */
   readonly cache: readonly { readonly k: GpuBuffer; readonly v: GpuBuffer }[];
 }

@@ -3,12 +3,12 @@
  * Attention runs on the TP groups, the experts on the EP groups of the same ranks.
  */
 import { range } from '../core/math.ts';
-import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
+import type { WeightDtype, WeightView } from '../kernels/weights.ts';
 import type { WeightSource } from '../model/config.ts';
 import { recordAttention } from './attention-block.ts';
 import { recordExperts } from './expert-block.ts';
-import { layerShards, type LayerShards, type Shard, type WeightDtype } from './shards.ts';
+import { layerShards, type LayerShards, type Shard } from './shards.ts';
 import type { RankSizes } from './sizes.ts';
 import type { StageContext, StageLayer, StageStep } from './stage-context.ts';
 import { bufferBytes, Workspace } from './workspace.ts';
@@ -59,14 +59,14 @@ export class Stage {
     dtype: WeightDtype,
     layer: number,
     rank: number,
-  ): { [K in keyof LayerShards]: GpuBuffer } {
+  ): { [K in keyof LayerShards]: WeightView } {
     const { layout, weights } = this.#context;
     const shards = layerShards(source, layout, dtype, layer, {
       tp: rank % layout.spec.tp,
       ep: rank % layout.spec.ep,
     });
     const entries = Object.entries<Shard>({ ...shards }).map(([name, shard]) => [name, weights.get(shard)]);
-    return Object.fromEntries(entries) as { [K in keyof LayerShards]: GpuBuffer };
+    return Object.fromEntries(entries) as { [K in keyof LayerShards]: WeightView };
   }
 }
 

@@ -16,6 +16,15 @@ export type QuantFormat = 'int8' | 'int4' | 'mxfp4';
 
 export const QUANT_FORMATS: readonly QuantFormat[] = ['int8', 'int4', 'mxfp4'];
 
+/** How the matrices of a model are stored. */
+export type WeightDtype = 'f32' | 'f16' | QuantFormat;
+
+export const WEIGHT_DTYPES: readonly WeightDtype[] = ['f32', 'f16', ...QUANT_FORMATS];
+
+export function isQuantised(dtype: WeightDtype): dtype is QuantFormat {
+  return dtype !== 'f32' && dtype !== 'f16';
+}
+
 /** Values that share a scale in the formats of 4 bits. */
 export const BLOCK = 32;
 
@@ -28,6 +37,9 @@ export interface QuantisedMatrix {
   /** int8: f32 per row; int4: f32 per block; mxfp4: an e8m0 byte per block. */
   readonly scales: Float32Array | Uint8Array;
 }
+
+/** A weight on the host: floats, or few bits with their scales. */
+export type HostWeight = Tensor | QuantisedMatrix;
 
 /** Rows of all matrices of a stack together, and the values of a row. */
 export function rowsAndDepth(shape: readonly number[]): { readonly rows: number; readonly depth: number } {

@@ -2,14 +2,40 @@
 import { matmul } from '../../ops/matmul.ts';
 import { rmsNorm } from '../../ops/rms-norm.ts';
 import { rope } from '../../ops/rope.ts';
+import { quantisedTensors } from '../../ops/quantised-inputs.ts';
+import { quantise } from '../../tensor/quantise.ts';
+import { QUANT_FORMATS, type QuantFormat } from '../../tensor/quantised.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { opCases } from '../kernel-case.ts';
+import { type OpCase, opCases } from '../kernel-case.ts';
 import type { Maker } from '../maker.ts';
 
 const product = (make: Maker, m: number, n: number, k: number): { a: Tensor; b: Tensor } => ({
   a: make.normal([m, k]),
   b: make.weight([n, k]),
 });
+
+/** Rows of int8 may have any length; those of the others are blocks of 32. Outliers spread the scales. */
+const fewBits = (format: QuantFormat): Record<string, OpCase> => {
+  const of = (m: number, n: number, k: number): OpCase['tensors'] => {
+    const b = (make: Maker): Tensor => (k < 1000 ? make.outliers([n, k], 0.1) : make.weight([n, k]));
+    return (make) => ({ a: make.normal([m, k]), ...quantisedTensors('b', quantise(b(make), format)) });
+  };
+  return {
+    [`${format}, one block`]: { tensors: of(1, 1, 32) },
+    [`${format}, primes`]: { quick: true, tensors: of(37, 29, format === 'int8' ? 53 : 96) },
+    [`${format}, multiples of the tiles`]: { tensors: of(64, 96, 128) },
+    [`${format}, one row`]: { quick: true, tensors: of(1, 131, 96) },
+    [`${format}, one column`]: { tensors: of(67, 1, 64) },
+    [`${format}, K = 1,024`]: { tensors: of(9, 33, 1024) },
+    [`${format}, K = 1,024, one row`]: { tensors: of(1, 33, 1024) },
+    [`${format}, f16 rows`]: {
+      tensors: (make) => {
+        const { a = make.normal([0, 0]), ...b } = of(19, 33, 96)(make);
+        return { a: make.half(a), ...b };
+      },
+    },
+  };
+};
 
 export const matmulCases = opCases(matmul, {
   'one element': { quick: true, tensors: (make) => product(make, 1, 1, 1) },
@@ -39,6 +65,25 @@ export const matmulCases = opCases(matmul, {
     },
   },
   outliers: { tensors: (make) => ({ a: make.outliers([20, 100]), b: make.outliers([30, 100], 0.1) }) },
+  ...Object.fromEntries(QUANT_FORMATS.flatMap((format) => Object.entries(fewBits(format)))),
+  'int8, one element': {
+    tensors: (make) => ({
+      a: make.normal([1, 1]),
+      ...quantisedTensors('b', quantise(make.normal([1, 1]), 'int8')),
+    }),
+  },
+  'rows and blocks of zeros in few bits': {
+    tensors: (make) => ({
+      a: make.normal([5, 64]),
+      ...quantisedTensors(
+        'b',
+        quantise(
+          make.filled([7, 64], (i) => (i % 128 < 64 ? 0 : i % 3)),
+          'int4',
+        ),
+      ),
+    }),
+  },
 });
 
 const rows = (make: Maker, t: number, d: number): { x: Tensor; weight: Tensor } => ({

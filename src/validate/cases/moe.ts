@@ -1,5 +1,8 @@
 /** Cases of `moe`. */
 import { moe } from '../../ops/moe.ts';
+import { quantisedTensors } from '../../ops/quantised-inputs.ts';
+import { quantise } from '../../tensor/quantise.ts';
+import { QUANT_FORMATS, type QuantFormat } from '../../tensor/quantised.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type OpCase, opCases } from '../kernel-case.ts';
 import type { Maker } from '../maker.ts';
@@ -41,6 +44,46 @@ const halves = (
   names: readonly string[],
 ): Record<string, Tensor> =>
   Object.fromEntries(Object.entries(tensors).map(([n, t]) => [n, names.includes(n) ? make.half(t) : t]));
+
+/** The three matrices rounded to a format, or to one for w1 and w3 and another for w2. */
+const rounded = (
+  tensors: Record<string, Tensor>,
+  up: QuantFormat,
+  down: QuantFormat = up,
+): Record<string, Tensor> =>
+  Object.fromEntries(
+    Object.entries(tensors).flatMap(([name, t]) => {
+      if (!/^w[123]$/.test(name)) return [[name, t] as const];
+      return Object.entries(quantisedTensors(name, quantise(t, name === 'w2' ? down : up)));
+    }),
+  );
+
+const BLOCKS: Sizes = { tokens: 21, dim: 64, experts: 5, width: 96 };
+
+const fewBits = (format: QuantFormat): Record<string, OpCase> => ({
+  [`${format} weights`]: {
+    quick: true,
+    attrs: { k: 2 },
+    tensors: (make) => rounded(layer(make, BLOCKS), format),
+  },
+  [`${format} weights, one token`]: {
+    quick: true,
+    attrs: { k: 2 },
+    tensors: (make) => rounded(layer(make, { ...BLOCKS, tokens: 1 }), format),
+  },
+  [`${format} weights, not gated, biases`]: {
+    attrs: { k: 3, activation: 'gelu' },
+    tensors: (make) => rounded(layer(make, BLOCKS, { gated: false, biases: ['b1', 'b2'] }), format),
+  },
+  [`${format} weights, an empty expert, 70 tokens`]: {
+    attrs: { k: 2 },
+    tensors: (make) => rounded(layer(make, { ...BLOCKS, tokens: 70 }, { logits: without(0, 3) }), format),
+  },
+  [`${format} weights, wide`]: {
+    attrs: { k: 1 },
+    tensors: (make) => rounded(layer(make, { tokens: 11, dim: 1024, experts: 2, width: 32 }), format),
+  },
+});
 
 /** Normal logits, but those of the named experts are out of reach. */
 const without =
@@ -116,6 +159,16 @@ export const moeCases = opCases(moe, {
   'f16 everywhere': {
     attrs: { k: 2 },
     tensors: (make) => halves(make, layer(make, SMALL), ['x', 'logits', 'w1', 'w2', 'w3']),
+  },
+  ...Object.fromEntries(QUANT_FORMATS.flatMap((format) => Object.entries(fewBits(format)))),
+  'int8 weights, primes': { attrs: { k: 3 }, tensors: (make) => rounded(layer(make, PRIMES), 'int8') },
+  'mxfp4 weights as in gpt-oss': {
+    attrs: { k: 2, activation: 'swiglu_oai' },
+    tensors: (make) => rounded(layer(make, BLOCKS, { biases: ['b1', 'b2', 'b3'] }), 'mxfp4'),
+  },
+  'int4 up, int8 down': {
+    attrs: { k: 2 },
+    tensors: (make) => rounded(layer(make, BLOCKS), 'int4', 'int8'),
   },
   'f16 gate, f32 up': { attrs: { k: 2 }, tensors: (make) => halves(make, layer(make, SMALL), ['w1']) },
   outliers: {
