@@ -1,56 +1,202 @@
-// The K experts of highest score per token, ties to the lower id; scores over all E experts.
-// Grid    a thread owns one token: for few experts and many tokens.
-// Memory  K + 2 passes over the token's logits; no workgroup storage, so no barrier.
-// Order   experts ascending in every pass: the same bits on every run.
-// Edges   any E and K <= E. Pass j looks only at what comes after pass j-1's choice in (logit down, id up) order.
+// The K experts of highest score per token, ties to the lower id, in every gating mode.
+// Grid    a thread owns one token: many tokens, and few experts where threads have no cache of their own.
+// Memory  each logit is loaded once for the choice and once for a sum over all; the K best stay in registers,
+//         sorted by insertion. No workgroup storage, so no barrier.
+// Order   experts ascending: the same bits on every run. Compared are the bits of f32 as integers, where NaN is
+//         first (its score is NaN, which no later check lets pass), zeros are equal and no number is flushed.
+// Edges   K and the groups kept <= 4 SLOTS, at most 32 groups; any E. A logit of -Infinity masks its expert.
 
 const WG : u32 = 64u;           // spec: tokens per workgroup
+const SLOTS : u32 = 2u;         // spec: registers of four for the best: 1, 2, 3 or 4
 const SIGMOID : bool = false;   // spec: score = sigmoid(logit) instead of softmax over all experts
+const BIASED : bool = false;    // spec: experts are chosen by score + bias
+const GROUPED : bool = false;   // spec: only experts of the best groups may be chosen
+const TOP2 : bool = true;       // spec: a group's score is the sum of its two best, instead of its best
 
-struct Params { numTokens : u32, numExperts : u32, topK : u32, renormalize : u32 }
+struct Params {
+  numTokens : u32, numExperts : u32, topK : u32, renormalize : u32,
+  numGroups : u32, groupsKept : u32, scale : f32,
+}
 
 @group(0) @binding(0) var<storage, read> logits_TE : array<f32>;
-@group(0) @binding(1) var<storage, read_write> ids_TK : array<u32>;
-@group(0) @binding(2) var<storage, read_write> scores_TK : array<f32>;
+@group(0) @binding(1) var<storage, read> bias_E : array<f32>;   // bound to the logits when absent
+@group(0) @binding(2) var<storage, read_write> ids_TK : array<u32>;
+@group(0) @binding(3) var<storage, read_write> scores_TK : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
-// A NaN logit is chosen first: its score is NaN, which no later check lets pass.
-fn isNan(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
+const EMPTY : i32 = -2147483648;    // below every key
+const MASKED : i32 = -2139095040;   // key of -Infinity
+const FIRST : i32 = 2147483647;     // key of NaN
+const BY_SCORE : bool = BIASED || (GROUPED && TOP2);   // scores are needed before the choice
+
+// Keys grow with the number; both zeros have key 0.
+fn keyOf(v : f32) -> i32 {
+  let bits = bitcast<u32>(v);
+  let key = select(i32(bits), i32(0x80000000u - bits), bits >= 0x80000000u);
+  return select(key, FIRST, (bits & 0x7fffffffu) > 0x7f800000u);
+}
+
+// The number of a key; NaN for FIRST.
+fn numberOf(key : i32) -> f32 {
+  return bitcast<f32>(select(u32(key), 0x80000000u - u32(key), key < 0));
+}
+
+// The best so far in descending order: keys and their ids.
+struct Best {
+  key0 : vec4<i32>, key1 : vec4<i32>, key2 : vec4<i32>, key3 : vec4<i32>,
+  id0 : vec4<u32>, id1 : vec4<u32>, id2 : vec4<u32>, id3 : vec4<u32>,
+}
+
+fn noneYet() -> Best {
+  let keys = vec4<i32>(EMPTY);
+  let ids = vec4<u32>();
+  return Best(keys, keys, keys, keys, ids, ids, ids, ids);
+}
+
+// Each register takes its neighbour's content, the new one, or keeps its own.
+fn insert(best : ptr<function, Best>, key : i32, id : u32) {
+  let old = *best;
+  let over0 = vec4<i32>(key) > old.key0;
+  let above0 = vec4<bool>(false, over0.xyz);
+  (*best).key0 = select(select(old.key0, vec4<i32>(key), over0), vec4<i32>(key, old.key0.xyz), above0);
+  (*best).id0 = select(select(old.id0, vec4<u32>(id), over0), vec4<u32>(id, old.id0.xyz), above0);
+  if (SLOTS == 1u) { return; }
+  let over1 = vec4<i32>(key) > old.key1;
+  let above1 = vec4<bool>(over0.w, over1.xyz);
+  (*best).key1 = select(select(old.key1, vec4<i32>(key), over1), vec4<i32>(old.key0.w, old.key1.xyz), above1);
+  (*best).id1 = select(select(old.id1, vec4<u32>(id), over1), vec4<u32>(old.id0.w, old.id1.xyz), above1);
+  if (SLOTS == 2u) { return; }
+  let over2 = vec4<i32>(key) > old.key2;
+  let above2 = vec4<bool>(over1.w, over2.xyz);
+  (*best).key2 = select(select(old.key2, vec4<i32>(key), over2), vec4<i32>(old.key1.w, old.key2.xyz), above2);
+  (*best).id2 = select(select(old.id2, vec4<u32>(id), over2), vec4<u32>(old.id1.w, old.id2.xyz), above2);
+  if (SLOTS == 3u) { return; }
+  let over3 = vec4<i32>(key) > old.key3;
+  let above3 = vec4<bool>(over2.w, over3.xyz);
+  (*best).key3 = select(select(old.key3, vec4<i32>(key), over3), vec4<i32>(old.key2.w, old.key3.xyz), above3);
+  (*best).id3 = select(select(old.id3, vec4<u32>(id), over3), vec4<u32>(old.id2.w, old.id3.xyz), above3);
+}
+
+// What a softmax needs of the whole row: its highest logit and the sum of exponentials.
+struct Row { highest : f32, denominator : f32 }
+
+fn scoreOf(logit : f32, row : Row) -> f32 {
+  if (SIGMOID) { return 1.0 / (1.0 + exp(-logit)); }
+  return exp(logit - row.highest) / row.denominator;
+}
+
+fn denominator(first : u32, highest : f32) -> f32 {
+  var total = 0.0;
+  for (var e = 0u; e < params.numExperts; e += 1u) { total += exp(logits_TE[first + e] - highest); }
+  return total;
+}
+
+fn rowOf(first : u32) -> Row {
+  var highest = EMPTY;
+  for (var e = 0u; e < params.numExperts; e += 1u) { highest = max(highest, keyOf(logits_TE[first + e])); }
+  let number = numberOf(highest);
+  return Row(number, denominator(first, number));
+}
+
+fn scoreKey(first : u32, e : u32, row : Row) -> i32 {
+  let logit = logits_TE[first + e];
+  var value = scoreOf(logit, row);
+  if (BIASED) { value += bias_E[e]; }
+  return select(keyOf(value), MASKED, keyOf(logit) == MASKED);
+}
+
+fn choiceKey(first : u32, e : u32, row : Row) -> i32 {
+  if (BIASED) { return scoreKey(first, e, row); }
+  return keyOf(logits_TE[first + e]);
+}
+
+// The groups that stay, a bit each.
+fn keptGroups(first : u32, row : Row) -> u32 {
+  var best = noneYet();
+  let size = params.numExperts / params.numGroups;
+  for (var g = 0u; g < params.numGroups; g += 1u) {
+    var highest = EMPTY;
+    var second = EMPTY;
+    for (var e = g * size; e < (g + 1u) * size; e += 1u) {
+      var key = 0;
+      if (TOP2) { key = scoreKey(first, e, row); } else { key = choiceKey(first, e, row); }
+      second = max(second, min(key, highest));
+      highest = max(highest, key);
+    }
+    if (TOP2 && second > MASKED) { highest = keyOf(numberOf(highest) + numberOf(second)); }
+    insert(&best, highest, g);
+  }
+  return bitsOf(best.key0, best.id0, 0u) | bitsOf(best.key1, best.id1, 4u)
+       | bitsOf(best.key2, best.id2, 8u) | bitsOf(best.key3, best.id3, 12u);
+}
+
+fn bitsOf(keys : vec4<i32>, ids : vec4<u32>, place : u32) -> u32 {
+  let places = vec4<u32>(place) + vec4<u32>(0u, 1u, 2u, 3u);
+  let bits = select(vec4<u32>(), vec4<u32>(1u) << ids, places < vec4<u32>(params.groupsKept));
+  return bits.x | bits.y | bits.z | bits.w;
+}
+
+// Scores of four choices; 0 for places from K on.
+fn scoresOf(first : u32, ids : vec4<u32>, place : u32, row : Row) -> vec4<f32> {
+  var scores = vec4<f32>();
+  if (place < params.topK) { scores.x = scoreOf(logits_TE[first + ids.x], row); }
+  if (place + 1u < params.topK) { scores.y = scoreOf(logits_TE[first + ids.y], row); }
+  if (place + 2u < params.topK) { scores.z = scoreOf(logits_TE[first + ids.z], row); }
+  if (place + 3u < params.topK) { scores.w = scoreOf(logits_TE[first + ids.w], row); }
+  return scores;
+}
+
+fn added(total : f32, scores : vec4<f32>) -> f32 { return (((total + scores.x) + scores.y) + scores.z) + scores.w; }
+
+fn store(t : u32, place : u32, ids : vec4<u32>, scores : vec4<f32>) {
+  let at = t * params.topK + place;
+  if (place < params.topK) { ids_TK[at] = ids.x; scores_TK[at] = scores.x; }
+  if (place + 1u < params.topK) { ids_TK[at + 1u] = ids.y; scores_TK[at + 1u] = scores.y; }
+  if (place + 2u < params.topK) { ids_TK[at + 2u] = ids.z; scores_TK[at + 2u] = scores.z; }
+  if (place + 3u < params.topK) { ids_TK[at + 3u] = ids.w; scores_TK[at + 3u] = scores.w; }
+}
 
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   let t = gid.x;
   if (t >= params.numTokens) { return; }
   let first = t * params.numExperts;
-  var highest = logits_TE[first];
-  for (var e = 1u; e < params.numExperts; e += 1u) { highest = max(highest, logits_TE[first + e]); }
-  var denominator = 0.0;
-  if (!SIGMOID) {
-    for (var e = 0u; e < params.numExperts; e += 1u) { denominator += exp(logits_TE[first + e] - highest); }
-  }
-  var previous = 0.0;
-  var previousId = 0u;
-  var selected = 0.0;
-  for (var k = 0u; k < params.topK; k += 1u) {
-    var best = 0.0;
-    var bestId = 0xffffffffu;
+  var row = Row(0.0, 1.0);
+  if (BY_SCORE && !SIGMOID) { row = rowOf(first); }
+  var best = noneYet();
+  if (GROUPED) {
+    let kept = keptGroups(first, row);
+    let size = params.numExperts / params.numGroups;
     for (var e = 0u; e < params.numExperts; e += 1u) {
-      let v = logits_TE[first + e];
-      let after = k == 0u || v < previous || (v == previous && e > previousId);
-      if (after && (bestId == 0xffffffffu || v > best || (isNan(v) && !isNan(best)))) {
-        best = v;
-        bestId = e;
-      }
+      let key = choiceKey(first, e, row);
+      insert(&best, select(EMPTY, key, ((kept >> (e / size)) & 1u) == 1u), e);
     }
-    var score = 0.0;
-    if (SIGMOID) { score = 1.0 / (1.0 + exp(-best)); } else { score = exp(best - highest) / denominator; }
-    ids_TK[t * params.topK + k] = bestId;
-    scores_TK[t * params.topK + k] = score;
-    selected += score;
-    previous = best;
-    previousId = bestId;
+  } else {
+    for (var e = 0u; e < params.numExperts; e += 1u) { insert(&best, choiceKey(first, e, row), e); }
   }
+  if (!BY_SCORE && !SIGMOID) {
+    // Dividing by the sum over the chosen cancels the sum over all, whatever is the highest.
+    row.highest = numberOf(best.key0.x);
+    if (params.renormalize == 0u) {
+      if (GROUPED) { row = rowOf(first); } else { row.denominator = denominator(first, row.highest); }
+    }
+  }
+  var scores0 = scoresOf(first, best.id0, 0u, row);
+  var scores1 = vec4<f32>();
+  var scores2 = vec4<f32>();
+  var scores3 = vec4<f32>();
+  if (SLOTS > 1u) { scores1 = scoresOf(first, best.id1, 4u, row); }
+  if (SLOTS > 2u) { scores2 = scoresOf(first, best.id2, 8u, row); }
+  if (SLOTS > 3u) { scores3 = scoresOf(first, best.id3, 12u, row); }
   if (params.renormalize == 1u) {
-    for (var k = 0u; k < params.topK; k += 1u) { scores_TK[t * params.topK + k] /= selected; }
+    let selected = added(added(added(added(0.0, scores0), scores1), scores2), scores3);
+    scores0 /= selected;
+    scores1 /= selected;
+    scores2 /= selected;
+    scores3 /= selected;
   }
+  store(t, 0u, best.id0, scores0 * params.scale);
+  if (SLOTS > 1u) { store(t, 4u, best.id1, scores1 * params.scale); }
+  if (SLOTS > 2u) { store(t, 8u, best.id2, scores2 * params.scale); }
+  if (SLOTS > 3u) { store(t, 12u, best.id3, scores3 * params.scale); }
 }

@@ -1,99 +1,182 @@
-// The K experts of highest score per token, ties to the lower id; scores over all E experts.
-// Grid    a workgroup owns one token, spread over y beyond 65,535: for many experts or few tokens.
-// Memory  the token's logits are read once into workgroup storage; a tree reduction per choice.
-// Order   trees of fixed shape: the same bits on every run.
-// Edges   E <= MAX_EXPERTS, K <= E. Choice j looks only at what comes after choice j-1 in (logit down, id up) order.
+// The K experts of highest score per token, ties to the lower id, in every gating mode.
+// Grid    a workgroup owns one token, spread over y beyond 65,535: many experts or few tokens.
+// Memory  the token's logits are read once, side by side, into workgroup storage; a tree reduction per choice, after
+//         which only the lane that lost its candidate looks for another among its own experts.
+// Order   trees of fixed shape: the same bits on every run. Compared are the bits of f32 as integers, where NaN is
+//         first (its score is NaN, which no later check lets pass), zeros are equal and no number is flushed.
+// Edges   E <= MAX_EXPERTS, at most 32 groups, any K. A logit of -Infinity masks its expert.
 
 const WG : u32 = 64u;               // spec: lanes per token, a power of two
 const MAX_EXPERTS : u32 = 256u;     // spec: room for a token's logits
 const SIGMOID : bool = false;       // spec: score = sigmoid(logit) instead of softmax over all experts
+const BIASED : bool = false;        // spec: experts are chosen by score + bias
+const GROUPED : bool = false;       // spec: only experts of the best groups may be chosen
+const TOP2 : bool = true;           // spec: a group's score is the sum of its two best, instead of its best
 
-struct Params { numTokens : u32, numExperts : u32, topK : u32, renormalize : u32 }
-
-@group(0) @binding(0) var<storage, read> logits_TE : array<f32>;
-@group(0) @binding(1) var<storage, read_write> ids_TK : array<u32>;
-@group(0) @binding(2) var<storage, read_write> scores_TK : array<f32>;
-@group(1) @binding(0) var<uniform> params : Params;
-
-const NONE : u32 = 0xffffffffu;
-
-var<workgroup> logits : array<f32, MAX_EXPERTS>;
-var<workgroup> bestOfLane : array<f32, WG>;
-var<workgroup> idOfLane : array<u32, WG>;
-var<workgroup> sumOfLane : array<f32, WG>;
-
-// A NaN logit is chosen first: its score is NaN, which no later check lets pass.
-fn isNan(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
-
-// The better of two candidates: NaN, then the higher logit, then the lower id; NONE loses to all.
-fn better(v : f32, id : u32, best : f32, bestId : u32) -> bool {
-  if (id == NONE || bestId == NONE) { return id != NONE; }
-  if (isNan(v) || isNan(best)) { return isNan(v) && !isNan(best); }
-  return v > best || (v == best && id < bestId);
+struct Params {
+  numTokens : u32, numExperts : u32, topK : u32, renormalize : u32,
+  numGroups : u32, groupsKept : u32, scale : f32,
 }
 
-// Selection by the whole workgroup from logits in workgroup storage; every lane takes part.
-fn selectExperts(t : u32, lane : u32) {
-  var own = 0.0;
-  var ownId = NONE;
-  for (var e = lane; e < params.numExperts; e += WG) {
-    if (better(logits[e], e, own, ownId)) { own = logits[e]; ownId = e; }
-  }
-  bestOfLane[lane] = own;
-  idOfLane[lane] = ownId;
-  reduceBest(lane);
-  let highest = bestOfLane[0];
+@group(0) @binding(0) var<storage, read> logits_TE : array<f32>;
+@group(0) @binding(1) var<storage, read> bias_E : array<f32>;   // bound to the logits when absent
+@group(0) @binding(2) var<storage, read_write> ids_TK : array<u32>;
+@group(0) @binding(3) var<storage, read_write> scores_TK : array<f32>;
+@group(1) @binding(0) var<uniform> params : Params;
+
+const EMPTY : i32 = -2147483648;    // below every key
+const MASKED : i32 = -2139095040;   // key of -Infinity
+const FIRST : i32 = 2147483647;     // key of NaN
+const NONE : u32 = 0xffffffffu;
+const MOST_GROUPS : u32 = 32u;
+
+var<workgroup> logits : array<f32, MAX_EXPERTS>;
+var<workgroup> keys : array<i32, MAX_EXPERTS>;
+var<workgroup> keyOfLane : array<i32, WG>;
+var<workgroup> idOfLane : array<u32, WG>;
+var<workgroup> sumOfLane : array<f32, WG>;
+var<workgroup> groupKeys : array<i32, MOST_GROUPS>;
+
+// Keys grow with the number; both zeros have key 0.
+fn keyOf(v : f32) -> i32 {
+  let bits = bitcast<u32>(v);
+  let key = select(i32(bits), i32(0x80000000u - bits), bits >= 0x80000000u);
+  return select(key, FIRST, (bits & 0x7fffffffu) > 0x7f800000u);
+}
+
+// The number of a key; NaN for FIRST.
+fn numberOf(key : i32) -> f32 {
+  return bitcast<f32>(select(u32(key), 0x80000000u - u32(key), key < 0));
+}
+
+// What a softmax needs of the whole row: its highest logit and the sum of exponentials.
+struct Row { highest : f32, denominator : f32 }
+
+fn scoreOf(logit : f32, row : Row) -> f32 {
+  if (SIGMOID) { return 1.0 / (1.0 + exp(-logit)); }
+  return exp(logit - row.highest) / row.denominator;
+}
+
+fn scoreKey(e : u32, row : Row) -> i32 {
+  var value = scoreOf(logits[e], row);
+  if (BIASED) { value += bias_E[e]; }
+  return select(keyOf(value), MASKED, keyOf(logits[e]) == MASKED);
+}
+
+// The highest key of all lanes, and the lower id of equal ones; the same in every lane.
+fn best(lane : u32, key : i32, id : u32) -> vec2<u32> {
   workgroupBarrier();
-  var part = 0.0;
-  if (!SIGMOID) {
-    for (var e = lane; e < params.numExperts; e += WG) { part += exp(logits[e] - highest); }
+  keyOfLane[lane] = key;
+  idOfLane[lane] = id;
+  workgroupBarrier();
+  for (var step = WG / 2u; step > 0u; step /= 2u) {
+    if (lane < step) {
+      let other = keyOfLane[lane + step];
+      let own = keyOfLane[lane];
+      if (other > own || (other == own && idOfLane[lane + step] < idOfLane[lane])) {
+        keyOfLane[lane] = other;
+        idOfLane[lane] = idOfLane[lane + step];
+      }
+    }
+    workgroupBarrier();
   }
+  return vec2<u32>(bitcast<u32>(keyOfLane[0]), idOfLane[0]);
+}
+
+fn sumOverLanes(lane : u32, part : f32) -> f32 {
   sumOfLane[lane] = part;
   workgroupBarrier();
   for (var step = WG / 2u; step > 0u; step /= 2u) {
     if (lane < step) { sumOfLane[lane] += sumOfLane[lane + step]; }
     workgroupBarrier();
   }
-  let denominator = sumOfLane[0];
-  var previous = 0.0;
-  var previousId = NONE;
+  return sumOfLane[0];
+}
+
+fn rowOf(lane : u32) -> Row {
+  var highest = EMPTY;
+  for (var e = lane; e < params.numExperts; e += WG) { highest = max(highest, keyOf(logits[e])); }
+  let number = numberOf(bitcast<i32>(best(lane, highest, lane).x));
+  var part = 0.0;
+  for (var e = lane; e < params.numExperts; e += WG) { part += exp(logits[e] - number); }
+  return Row(number, sumOverLanes(lane, part));
+}
+
+// A lane scores a group; those that are not among the best lose all their experts.
+fn dropGroups(lane : u32, row : Row) {
+  let size = params.numExperts / params.numGroups;
+  for (var g = lane; g < params.numGroups; g += WG) {
+    var highest = EMPTY;
+    var second = EMPTY;
+    for (var e = g * size; e < (g + 1u) * size; e += 1u) {
+      var key = keys[e];
+      if (TOP2 && !BIASED) { key = scoreKey(e, row); }
+      second = max(second, min(key, highest));
+      highest = max(highest, key);
+    }
+    if (TOP2 && second > MASKED) { highest = keyOf(numberOf(highest) + numberOf(second)); }
+    groupKeys[g] = highest;
+  }
+  workgroupBarrier();
+  for (var g = lane; g < params.numGroups; g += WG) {
+    let own = groupKeys[g];
+    var before = 0u;
+    for (var other = 0u; other < params.numGroups; other += 1u) {
+      let key = groupKeys[other];
+      before += select(0u, 1u, key > own || (key == own && other < g));
+    }
+    if (before >= params.groupsKept) {
+      for (var e = g * size; e < (g + 1u) * size; e += 1u) { keys[e] = EMPTY; }
+    }
+  }
+  workgroupBarrier();
+}
+
+// A lane's candidate among its own experts.
+fn candidate(lane : u32) -> u32 {
+  var found = NONE;
+  var highest = EMPTY;
+  for (var e = lane; e < params.numExperts; e += WG) {
+    if (keys[e] > highest) { highest = keys[e]; found = e; }
+  }
+  return found;
+}
+
+fn keyAt(e : u32) -> i32 {
+  if (e == NONE) { return EMPTY; }
+  return keys[e];
+}
+
+// Selection by the whole workgroup from logits in workgroup storage; every lane takes part.
+fn selectExperts(t : u32, lane : u32) {
+  var row = Row(0.0, 1.0);
+  if (!SIGMOID) { row = rowOf(lane); }
+  for (var e = lane; e < params.numExperts; e += WG) {
+    if (BIASED) { keys[e] = scoreKey(e, row); } else { keys[e] = keyOf(logits[e]); }
+  }
+  workgroupBarrier();
+  if (GROUPED) { dropGroups(lane, row); }
+  var own = candidate(lane);
   var selected = 0.0;
   for (var k = 0u; k < params.topK; k += 1u) {
-    own = 0.0;
-    ownId = NONE;
-    for (var e = lane; e < params.numExperts; e += WG) {
-      let v = logits[e];
-      let after = k == 0u || v < previous || (v == previous && e > previousId);
-      if (after && better(v, e, own, ownId)) { own = v; ownId = e; }
+    let id = min(best(lane, keyAt(own), own).y, params.numExperts - 1u);
+    if (id == own) {
+      keys[own] = EMPTY;
+      own = candidate(lane);
     }
-    bestOfLane[lane] = own;
-    idOfLane[lane] = ownId;
-    reduceBest(lane);
-    previous = bestOfLane[0];
-    previousId = idOfLane[0];
-    workgroupBarrier();
-    var score = 0.0;
-    if (SIGMOID) { score = 1.0 / (1.0 + exp(-previous)); } else { score = exp(previous - highest) / denominator; }
+    let score = scoreOf(logits[id], row);
     selected += score;
     if (lane == 0u) {
-      ids_TK[t * params.topK + k] = previousId;
+      ids_TK[t * params.topK + k] = id;
       scores_TK[t * params.topK + k] = score;
     }
   }
-  if (params.renormalize == 1u && lane == 0u) {
-    for (var k = 0u; k < params.topK; k += 1u) { scores_TK[t * params.topK + k] /= selected; }
-  }
-}
-
-// Leaves the best candidate of all lanes in slot 0.
-fn reduceBest(lane : u32) {
-  workgroupBarrier();
-  for (var step = WG / 2u; step > 0u; step /= 2u) {
-    if (lane < step && better(bestOfLane[lane + step], idOfLane[lane + step], bestOfLane[lane], idOfLane[lane])) {
-      bestOfLane[lane] = bestOfLane[lane + step];
-      idOfLane[lane] = idOfLane[lane + step];
+  if (lane == 0u) {
+    for (var k = 0u; k < params.topK; k += 1u) {
+      var score = scores_TK[t * params.topK + k];
+      if (params.renormalize == 1u) { score /= selected; }
+      scores_TK[t * params.topK + k] = score * params.scale;
     }
-    workgroupBarrier();
   }
 }
 

@@ -1,17 +1,29 @@
 /** The router: logits = x gate^T and the K experts of highest score, in one dispatch or in two. */
+import { invariant } from '../core/errors.ts';
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { MOST_EXPERTS, prepareTopk, type GatingShape } from './gating.ts';
+import {
+  GATING_PARAMS,
+  gatingMode,
+  gatingParams,
+  gatingRefusal,
+  prepareTopk,
+  type GatingShape,
+  type GatingTensors,
+} from './gating.ts';
 import { prepareGemm, type WeightDtype } from './gemm.ts';
 import { powerOfTwo, spread } from './variants.ts';
 
 const router = defineKernel({
   shader: 'gating/router-topk.wgsl',
-  spec: { WG: 64, MAX_EXPERTS: 256, PIECE: 256, SIGMOID: false, W_F16: false },
-  params: { numTokens: 'u32', modelDim: 'u32', numExperts: 'u32', topK: 'u32', renormalize: 'u32' },
-  buffers: { x_TD: 'read', gate_ED: 'read', ids_TK: 'write', scores_TK: 'write' },
+  spec: {
+    ...{ WG: 64, PARTS: 16, MAX_EXPERTS: 256, W_F16: false },
+    ...{ SIGMOID: false, BIASED: false, GROUPED: false, TOP2: true },
+  },
+  params: { ...GATING_PARAMS, modelDim: 'u32' },
+  buffers: { x_TD: 'read', gate_ED: 'read', bias_E: 'read', ids_TK: 'write', scores_TK: 'write' },
   grid: (_s, p) => spread(p.numTokens),
 });
 
@@ -22,16 +34,13 @@ export interface RouterShape extends GatingShape {
   readonly numTokens: number;
 }
 
-export interface RouterTensors {
+export interface RouterTensors extends GatingTensors {
   /** [T, D] */
   readonly x: GpuBuffer | BufferView;
   /** [E, D] */
   readonly gate: GpuBuffer | BufferView;
   /** [T, E], scratch: the fused router keeps its logits to itself. */
   readonly logits: GpuBuffer | BufferView;
-  /** [T, K] */
-  readonly ids: GpuBuffer | BufferView;
-  readonly scores: GpuBuffer | BufferView;
 }
 
 export interface Router {
@@ -39,29 +48,42 @@ export interface Router {
   record(commands: CommandList, numTokens: number, tensors: RouterTensors): void;
 }
 
-/** Up to here a dispatch costs more than a tiled GEMM saves. */
-const FEW_TOKENS = 16;
-
 export function prepareRouter(gpu: Gpu, shape: RouterShape): Promise<Router> {
-  const fused = shape.numTokens <= FEW_TOKENS && shape.numExperts <= MOST_EXPERTS;
+  const fused = shape.modelDim % 4 === 0 && gatingRefusal(shape) === undefined && savesMore(gpu, shape);
   return fused ? prepareFused(gpu, shape) : prepareTwoSteps(gpu, shape);
 }
 
+/**
+ * Whether the dispatch that fusing saves is worth more than what it costs: a token's workgroup reads the whole gate,
+ * where a GEMM reads it once per tile of tokens and spreads the experts over workgroups.
+ */
+function savesMore(gpu: Gpu, { numTokens, numExperts, modelDim }: RouterShape): boolean {
+  if (gpu.facts.kind === 'gpu') return numTokens <= 16 && numExperts * modelDim <= 1 << 19;
+  return numTokens * numExperts * modelDim <= 1 << 16;
+}
+
 async function prepareFused(gpu: Gpu, shape: RouterShape): Promise<Router> {
-  const { numExperts, topK, modelDim, score, renormalize, weightDtype } = shape;
+  const { numExperts, modelDim, weightDtype } = shape;
+  const onGpu = gpu.facts.kind === 'gpu';
   const kernel = await gpu.kernel(router, {
-    SIGMOID: score === 'sigmoid',
+    ...gatingMode(shape),
     MAX_EXPERTS: powerOfTwo(numExperts, 64),
     W_F16: weightDtype === 'f16',
-    WG: Math.min(gpu.rowLanes, powerOfTwo(numExperts, 16)),
+    // One subgroup on a CPU adapter, where x is then one address for all lanes; whole lines of the gate on a GPU.
+    WG: onGpu ? 256 : gpu.rowLanes,
+    PARTS: onGpu ? 16 : 1,
   });
   return {
     variant: 'fused',
-    record: (commands, numTokens, { x, gate, ids, scores }) => {
+    record: (commands, numTokens, { x, gate, bias, ids, scores }) => {
+      invariant(
+        (bias !== undefined) === (shape.biased === true),
+        () => 'router: a bias and no use for it, or none',
+      );
       commands.dispatch(
         kernel,
-        { numTokens, modelDim, numExperts, topK, renormalize: Number(renormalize) },
-        { x_TD: x, gate_ED: gate, ids_TK: ids, scores_TK: scores },
+        { ...gatingParams(shape, numTokens), modelDim },
+        { x_TD: x, gate_ED: gate, bias_E: bias ?? x, ids_TK: ids, scores_TK: scores },
       );
     },
   };
@@ -75,9 +97,9 @@ async function prepareTwoSteps(gpu: Gpu, shape: RouterShape): Promise<Router> {
   ]);
   return {
     variant: 'two steps',
-    record: (commands, numTokens, { x, gate, logits, ids, scores }) => {
+    record: (commands, numTokens, { x, gate, logits, bias, ids, scores }) => {
       gemm.record(commands, numTokens, { a: x, b: gate, c: logits });
-      topk.record(commands, numTokens, { logits, ids, scores });
+      topk.record(commands, numTokens, { logits, bias, ids, scores });
     },
   };
 }

@@ -48,14 +48,17 @@ export interface ScoreBudgetInput {
   readonly topK: number;
   readonly score: 'softmax' | 'sigmoid';
   readonly renormalize: boolean;
+  readonly scale?: number | undefined;
 }
 
 /**
  * Roundings of each score, [T, K]: the exponential of its own logit, the weighted mean of those in the denominator
- * with its sum over E, and divisions; with renormalisation the mean over the chosen once more.
+ * with its sum over E, and divisions; with renormalisation the mean over the chosen once more. A scale is rounded, and
+ * multiplied with.
  */
 export function scoreRoundings(input: ScoreBudgetInput): Float64Array {
-  const { logits_TE, numExperts, ids_TK, topK, score, renormalize } = input;
+  const { logits_TE, numExperts, ids_TK, topK, score, renormalize, scale = 1 } = input;
+  const ofScale = scale === 1 ? 0 : 2;
   const numTokens = numExperts === 0 ? 0 : logits_TE.length / numExperts;
   const roundings = new Float64Array(numTokens * topK);
   for (let t = 0; t < numTokens; t++) {
@@ -64,7 +67,7 @@ export function scoreRoundings(input: ScoreBudgetInput): Float64Array {
     const chosen = Array.from({ length: topK }, (_, k) => own(at(logits, at(ids_TK, t * topK + k))));
     // A weighted mean of the chosen's errors is at most the largest of them.
     const sum = renormalize ? Math.max(...chosen) + topK + DIVISION : 0;
-    chosen.forEach((count, k) => (roundings[t * topK + k] = count + sum));
+    chosen.forEach((count, k) => (roundings[t * topK + k] = count + sum + ofScale));
   }
   return roundings;
 }

@@ -14,6 +14,7 @@ import { prepareCombine, prepareGatherRows } from '../kernels/rows.ts';
 import type { WeightDtype, WeightView } from '../kernels/weights.ts';
 import type { Activation } from '../model/config.ts';
 import { type Tensor, f32Tensor, toF32 } from '../tensor/tensor.ts';
+import { biasOf } from './gate-topk.ts';
 import { checkColumns } from './matmul.ts';
 import { type MoeDtypes, moeDtypes, moeWeights } from './moe-weights.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
@@ -94,6 +95,7 @@ export function prepareMoe(gpu: Gpu, inputs: OpInputs, size: MoeSize, variant?: 
     ]);
     const x = space.activation('x', tensorOf(inputs, 'x'));
     const logits = space.activation('logits', tensorOf(inputs, 'logits'));
+    const bias = biasOf(space, inputs);
     const y = space.output('y', [numTokens, modelDim], outputDtype(inputs));
 
     const runs = rowRuns(gpu, numTokens, flopsPerToken(size), mostTokens(gpu, size, [up, down]));
@@ -117,7 +119,7 @@ export function prepareMoe(gpu: Gpu, inputs: OpInputs, size: MoeSize, variant?: 
     const { w1, w2, w3, upBias, downBias } = weights;
     const recordRun = (commands: CommandList, rows: Rows): void => {
       const numRows = rows.count * topK;
-      topk.record(commands, rows.count, { logits: rowView(logits, rows, numExperts), ids, scores });
+      topk.record(commands, rows.count, { logits: rowView(logits, rows, numExperts), bias, ids, scores });
       plan.record(commands, rows.count, { ids, start, slot, rowToken, scratch });
       gather.record(
         commands,

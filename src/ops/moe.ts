@@ -9,7 +9,7 @@ import { moe as referenceMoe, moeMagnitude, type MoeInput } from '../reference/m
 import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
 import { choiceAttr, numberAttr } from './attrs.ts';
 import { budgetOf, exponential, GELU, DIVISION, scoreRoundings } from './budgets.ts';
-import { ROUTING_ATTRS, routingOf } from './gate-topk.ts';
+import { BIAS_INPUT, biasValues, ROUTING_ATTRS, routingOf } from './gate-topk.ts';
 import { expertShapes, type MoeSize, prepareMoe } from './moe-pipeline.ts';
 import { type MoeDtypes, moeDtypes } from './moe-weights.ts';
 import { defineOp } from './define.ts';
@@ -41,12 +41,17 @@ export const moe = defineOp({
     { name: 'b1', dims: '[E, F]', dtypes: FLOATS, optional: true, about: 'bias of w1' },
     { name: 'b3', dims: '[E, F]', dtypes: FLOATS, optional: true, about: 'bias of w3' },
     { name: 'b2', dims: '[E, D]', dtypes: FLOATS, optional: true, about: 'bias of w2, inside the score' },
+    BIAS_INPUT,
   ],
   outputs: [{ name: 'y', dims: '[T, D]', dtypes: FLOATS, about: 'combined rows' }],
   attrs: [
     ROUTING_ATTRS.k,
     ROUTING_ATTRS.score,
     { name: 'renormalize', kind: 'flag', default: true, about: 'divide the chosen scores by their sum' },
+    ROUTING_ATTRS.groups,
+    ROUTING_ATTRS.groupsKept,
+    ROUTING_ATTRS.groupScore,
+    ROUTING_ATTRS.scale,
     {
       name: 'activation',
       kind: 'choice',
@@ -127,7 +132,8 @@ function ableVariants(gpu: Gpu, size: TypedSize): string[] {
 
 /** Weights of experts that no token chose are never read: their bytes do not count. */
 function bytesOfUsed(inputs: OpInputs, size: MoeSize): number {
-  const used = new Set(gateTopK({ ...size, logits_TE: toF64(tensorOf(inputs, 'logits')) }).ids_TK).size;
+  const logits_TE = toF64(tensorOf(inputs, 'logits'));
+  const used = new Set(gateTopK({ ...size, logits_TE, bias_E: biasValues(inputs) }).ids_TK).size;
   const ofTokens = tensorOf(inputs, 'x').data.byteLength + tensorOf(inputs, 'logits').data.byteLength;
   return ofTokens + ((bytesOfInputs(inputs) - ofTokens) * used) / size.numExperts;
 }
@@ -147,6 +153,7 @@ function referenceInput(inputs: OpInputs, size: MoeSize): MoeInput {
     ...size,
     x_TD: values('x'),
     logits_TE: values('logits'),
+    bias_E: biasValues(inputs),
     w1_EFD: weightValues(inputs, 'w1'),
     ...(given('w3') && { w3_EFD: weightValues(inputs, 'w3') }),
     w2_EDF: weightValues(inputs, 'w2'),

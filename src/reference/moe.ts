@@ -4,7 +4,7 @@ import { at } from '../core/math.ts';
 import type { Activation } from '../model/config.ts';
 import { gated, type SwigluOai } from './activation.ts';
 import { absDot, dot, f64At } from './f64.ts';
-import { gateTopK, type GateScore, type Routing } from './gate.ts';
+import { type GateInput, gateTopK, type Routing } from './gate.ts';
 
 export interface ExpertWeights {
   readonly numExperts: number;
@@ -21,12 +21,8 @@ export interface ExpertWeights {
   readonly swiglu?: SwigluOai;
 }
 
-export interface MoeInput extends ExpertWeights {
+export interface MoeInput extends ExpertWeights, GateInput {
   readonly x_TD: Float64Array;
-  readonly logits_TE: Float64Array;
-  readonly topK: number;
-  readonly score: GateScore;
-  readonly renormalize: boolean;
 }
 
 /** Largest slope of any of the activations (gelu's, 1.129). */

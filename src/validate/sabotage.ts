@@ -29,6 +29,7 @@ const gemm = {
   caseName: 'primes',
   variant: 'plain',
 } as const;
+const gating = { shader: 'gating/topk-thread', family: 'gate-topk', variant: 'thread' } as const;
 const storeGemm = 'c_MN[m * params.numCols + n] = total;';
 
 export const saboteurs: readonly Saboteur[] = [
@@ -100,18 +101,60 @@ export const saboteurs: readonly Saboteur[] = [
     ...{ family: 'moe', caseName: 'primes', variant: 'plain' },
   },
   {
+    ...gating,
     name: 'gives ties to the higher expert',
-    shader: 'gating/topk-thread',
-    find: 'v > best ||',
-    replace: 'v >= best ||',
-    ...{ family: 'gate-topk', caseName: 'equal logits', variant: 'thread' },
+    find: 'let over0 = vec4<i32>(key) > old.key0;',
+    replace: 'let over0 = vec4<i32>(key) >= old.key0;',
+    caseName: 'equal logits',
   },
   {
+    ...gating,
     name: 'normalises over the chosen only',
-    shader: 'gating/topk-thread',
     find: 'if (params.renormalize == 1u)',
     replace: 'if (params.renormalize <= 1u)',
-    ...{ family: 'gate-topk', caseName: 'primes', variant: 'thread' },
+    caseName: 'primes',
+  },
+  {
+    ...gating,
+    name: 'chooses without the bias',
+    find: 'value += bias_E[e];',
+    replace: 'value += 0.0 * bias_E[e];',
+    caseName: 'sigmoid with a bias',
+  },
+  {
+    ...gating,
+    name: 'weighs with the bias',
+    find: 'scores.x = scoreOf(logits_TE[first + ids.x], row);',
+    replace: 'scores.x = scoreOf(logits_TE[first + ids.x], row) + bias_E[ids.x];',
+    caseName: 'sigmoid with a bias',
+  },
+  {
+    ...gating,
+    name: 'keeps all groups',
+    find: '((kept >> (e / size)) & 1u) == 1u',
+    replace: '((kept >> (e / size)) & 1u) <= 1u',
+    caseName: 'groups by two sigmoids',
+  },
+  {
+    name: 'ranks groups by their best only',
+    shader: 'gating/topk-workgroup',
+    find: 'TOP2 && second > MASKED',
+    replace: 'TOP2 && second == FIRST',
+    ...{ family: 'gate-topk', caseName: 'groups by two sigmoids', variant: 'workgroup' },
+  },
+  {
+    name: 'chooses an expert again',
+    shader: 'gating/topk-workgroup',
+    find: 'keys[own] = EMPTY;',
+    replace: 'keys[own] += 0;',
+    ...{ family: 'gate-topk', caseName: 'primes', variant: 'workgroup' },
+  },
+  {
+    name: 'leaves out the last columns of the gate',
+    shader: 'gating/router-topk',
+    find: 'k < depth4; k += PARTS',
+    replace: 'k + 1u < depth4; k += PARTS',
+    ...{ family: 'internal', caseName: 'router with its top-k', variant: 'default' },
   },
   {
     name: 'sees one key too many',

@@ -46,6 +46,70 @@ describe('gateTopK', () => {
     expectClose(scores_TK, [0.8 / 1.55, 0.75 / 1.55]);
   });
 
+  test('a bias changes the choice, not the scores: the example in its comment', () => {
+    const { ids_TK, scores_TK, gap_T } = gateTopK({ ...example, bias_E: f64(0.5, 0, 0) });
+    expect([...ids_TK]).toEqual([0, 2]);
+    expectClose(scores_TK, [1 / 8, 4 / 8]);
+    expectClose(gap_T, [1 / 8]);
+  });
+
+  describe('groups of two', () => {
+    // Sums 1.0, 1.2, 1.0, 1.5; bests 0.9, 0.6, 0.5, 0.8.
+    const probabilities = [0.9, 0.1, 0.6, 0.6, 0.5, 0.5, 0.8, 0.7];
+    const grouped: GateInput = {
+      logits_TE: f64(...probabilities.map((p) => Math.log(p / (1 - p)))),
+      numExperts: 8,
+      topK: 3,
+      score: 'sigmoid',
+      renormalize: true,
+      groups: { count: 4, kept: 2, score: 'top2' },
+      scale: 2.5,
+    };
+
+    test('by the sum of the two best, renormalised, then scaled', () => {
+      const { ids_TK, scores_TK, gap_T } = gateTopK(grouped);
+      expect([...ids_TK].slice(0, 2)).toEqual([6, 7]);
+      expect([2, 3]).toContain(ids_TK[2]);
+      expectClose(scores_TK, [2 / 2.1, 1.75 / 2.1, 1.5 / 2.1]);
+      expectClose(gap_T, [0]);
+      expectClose(gateTopK({ ...grouped, topK: 4 }).gap_T, [0.2]);
+    });
+
+    test('by the best', () => {
+      const { ids_TK } = gateTopK({ ...grouped, groups: { count: 4, kept: 2, score: 'max' } });
+      expect([...ids_TK]).toEqual([0, 6, 7]);
+    });
+
+    test('a bias counts in the group and among its experts', () => {
+      const { ids_TK, scores_TK } = gateTopK({
+        ...{ ...grouped, renormalize: false, scale: 1 },
+        bias_E: f64(0, 0.75, 0, 0, 0, 0, 0, 0),
+      });
+      expect([...ids_TK]).toEqual([0, 1, 6]);
+      expectClose(scores_TK, [0.9, 0.1, 0.8]);
+    });
+
+    test('equal groups: the lower ones stay', () => {
+      const { ids_TK } = gateTopK({ ...grouped, logits_TE: new Float64Array(8) });
+      expect([...ids_TK]).toEqual([0, 1, 2]);
+    });
+
+    test('a masked expert adds nothing, and a bias does not revive it', () => {
+      const logits_TE = grouped.logits_TE.map((v, e) => (e === 7 ? -Infinity : v));
+      const { ids_TK } = gateTopK({ ...grouped, logits_TE, bias_E: f64(0, 0.5, 0, 0, 0, 0, 0, 9) });
+      expect([...ids_TK].slice(0, 2)).toEqual([0, 1]);
+      expect([2, 3]).toContain(ids_TK[2]);
+    });
+
+    test.each([
+      { count: 3, kept: 1, score: 'max' },
+      { count: 4, kept: 5, score: 'max' },
+      { count: 4, kept: 1, score: 'max' },
+    ] as const)('refuses %j', (groups) => {
+      expect(() => gateTopK({ ...grouped, groups })).toThrow(/groups of 8 experts for topK 3 do not fit/);
+    });
+  });
+
   test('ties go to the lower id', () => {
     const { ids_TK, gap_T } = gateTopK({ ...example, logits_TE: f64(1, 2, 2, 0, 0, 0) });
     expect([...ids_TK]).toEqual([1, 2, 0, 1]);

@@ -162,14 +162,23 @@ function router(
   dim: number,
   experts: number,
   topK: number,
-  half = false,
+  { half = false, grouped = false } = {},
 ): Internal {
-  const x = make.whole([tokens, dim], 2);
-  const whole = make.whole([experts, dim], 2);
+  // With a bias scores are compared: few small logits keep theirs apart.
+  const x = make.whole([tokens, dim], grouped ? 1 : 2);
+  const whole = make.filled([experts, dim], (i) =>
+    grouped ? (i % dim === 1 ? Math.floor(i / dim) % 3 : 0) : make.random.integer(5) - 2,
+  );
   const gate = half ? make.half(whole) : whole;
-  const shape = { numExperts: experts, topK, score: 'softmax', renormalize: true } as const;
+  const bias = make.filled([experts], () => make.random.integer(3) / 8);
+  const shape = {
+    ...{ numExperts: experts, topK, renormalize: true, scale: 2 },
+    ...(grouped
+      ? ({ score: 'sigmoid', biased: true, groups: { count: 4, kept: 2, score: 'max' } } as const)
+      : ({ score: 'softmax' } as const)),
+  };
   const logits_TE = matmul(toF64(x), toF64(gate), { m: tokens, n: experts, k: dim });
-  const { ids_TK, scores_TK } = gateTopK({ ...shape, logits_TE });
+  const { ids_TK, scores_TK } = gateTopK({ ...shape, logits_TE, ...(grouped && { bias_E: toF64(bias) }) });
   const roundings = scoreRoundings({ ...shape, logits_TE, ids_TK });
   return {
     expected: {
@@ -193,6 +202,7 @@ function router(
         x: space.activation('x', x),
         gate: space.weight('gate', gate),
         logits: space.scratch('logits', tokens * experts),
+        ...(grouped && { bias: space.activation('bias', bias) }),
         ids: space.output('ids', [tokens, topK], 'u32'),
         scores: space.output('scores', [tokens, topK], 'f32'),
       };
@@ -213,5 +223,8 @@ export const rowCases: Readonly<Record<string, InternalCase>> = {
   'append to the cache, grouped queries': (make) => append(make, 7, 6, 2, 10),
   'router with its top-k': (make) => router(make, 13, 40, 6, 2),
   'router in two steps': (make) => router(make, 40, 44, 6, 2),
-  'router with its top-k, f16 and wide rows': (make) => router(make, 9, 301, 70, 4, true),
+  'router with its top-k, f16 and wide rows': (make) => router(make, 2, 300, 70, 4, { half: true }),
+  'router with rows that are no fours': (make) => router(make, 9, 301, 70, 4, { half: true }),
+  'router with a bias and groups': (make) => router(make, 9, 24, 16, 3, { grouped: true }),
+  'router in two steps, with a bias and groups': (make) => router(make, 300, 24, 16, 3, { grouped: true }),
 };
