@@ -1,15 +1,18 @@
 // Grouped GEMM with the epilogue of an expert: for each row r of expert e,
 // y[r,n] = act(w1[e,n] . x[r] + bias[e,n]) * (w3[e,n] . x[r] + bias[e,N+n])   (gated)
 // y[r,n] = act(w1[e,n] . x[r] + bias[e,n])                                     (not gated).
-// Grid    x: columns by 8, y: tiles; the lanes of a workgroup share 8 columns, each along its own part of k.
-// Memory  neighbouring lanes load neighbouring vec4 of weights and of x; a vec4 of x serves all columns. Sums of lanes
-//         pass through workgroup storage once per row.
+// Grid    x: columns by COLUMNS, y: tiles; the lanes of a workgroup share 8 rows of weights, each along its own part of
+//         k: of 8 columns, or of 4 columns of both projections when gated.
+// Memory  neighbouring lanes load neighbouring vec4 of weights and of x; a vec4 of x serves 8 rows of weights. Sums of
+//         lanes pass through workgroup storage once per row.
 // Order   a lane's chunks ascending, then lane by lane: the same bits on every run.
 // Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4. DIRECT takes no tiles: row r
 //         is choice r, of expert tiles[r], and row r / K of x, so that few tokens need no plan.
 
 const WG : u32 = 32u;           // spec: lanes per workgroup
 const DIRECT : bool = false;    // spec: `tiles` holds the expert of each row
+const COLUMNS : u32 = 4u;       // spec: 4 when gated, else 8
+const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const GATED : bool = true;      // spec: multiply by the up projection w3
 const BIASED : bool = false;    // spec: add the bias
@@ -33,20 +36,17 @@ struct Params {
 @group(0) @binding(2) var<storage, read> w1_ENK : array<vec4<u32>>;   // values, then from word scaleStart on the scales
 @group(0) @binding(3) var<storage, read> w3_ENK : array<vec4<u32>>;   // bound to w1 when not gated
 @group(0) @binding(4) var<storage, read> bias_E2N : array<f32>;          // [E, 2N] when gated, else [E, N]
-@group(0) @binding(5) var<storage, read> tiles : array<u32>;             // expert, first row, end row, -; or the expert of each row
+@group(0) @binding(5) var<storage, read> tiles : array<u32>;             // expert, first row, end row, -; or each row's expert
 @group(0) @binding(6) var<storage, read_write> y_RN : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
-var<workgroup> partialGate : array<f32, 8u * WG>;
-var<workgroup> partialUp : array<f32, 8u * WG>;
+var<workgroup> partial : array<f32, 8u * WG>;
 
 // What one vec4<u32> of weights is multiplied with: 4 values of x for f32, 8 for f16, 16 for int8, 32 for nibbles.
 struct Chunk {
   x0 : vec4<f32>, x1 : vec4<f32>, x2 : vec4<f32>, x3 : vec4<f32>,
   x4 : vec4<f32>, x5 : vec4<f32>, x6 : vec4<f32>, x7 : vec4<f32>,
 }
-
-const GROUPS : u32 = array<u32, 5>(1u, 2u, 4u, 8u, 8u)[FORMAT];   // groups of four values per chunk
 
 fn chunkAt(group : u32) -> Chunk {
   var c : Chunk;
@@ -153,6 +153,13 @@ fn bias(expert : u32, n : u32, which : u32) -> f32 {
   return bias_E2N[expert * width + which * params.numCols + n];
 }
 
+// The sum of all lanes for the j-th row of weights of the workgroup.
+fn total(j : u32) -> f32 {
+  var sum = 0.0;
+  for (var i = 0u; i < WG; i += 1u) { sum += partial[j * WG + i]; }
+  return sum;
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
   var expert = tiles[group.y];
@@ -163,55 +170,47 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     row = tiles[4u * group.y + 1u];
     end = tiles[4u * group.y + 2u];
   }
-  let n = group.x * 8u;
-  let last = params.numCols - 1u;
+  let n = group.x * COLUMNS;
   let first = expert * params.numCols;
-  let a = vec4<u32>(first) + min(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(last));
-  let b = vec4<u32>(first) + min(vec4<u32>(n + 4u, n + 5u, n + 6u, n + 7u), vec4<u32>(last));
+  let own = vec4<u32>(n, n + 1u, n + 2u, n + 3u);
+  let last = vec4<u32>(params.numCols - 1u);
+  // Rows of w1, and of w1 or w3.
+  let a = vec4<u32>(first) + min(own, last);
+  let b = vec4<u32>(first) + min(own + vec4<u32>(COLUMNS - 4u), last);
   let groupsOfRow = params.depth / 4u;
   let chunks = groupsOfRow / GROUPS;
   for (; row < end; row += 1u) {
     var source = row / params.topK;
     if (!DIRECT) { source = sourceOf(row); }
-    var gateLow = vec4<f32>();
-    var gateHigh = vec4<f32>();
-    var upLow = vec4<f32>();
-    var upHigh = vec4<f32>();
+    var low = vec4<f32>();
+    var high = vec4<f32>();
     for (var c = lane; c < chunks; c += WG) {
       let x = chunkAt(source * groupsOfRow + c * GROUPS);
-      gateLow += vec4<f32>(gateDot(x, a.x, c, chunks), gateDot(x, a.y, c, chunks),
-                           gateDot(x, a.z, c, chunks), gateDot(x, a.w, c, chunks));
-      gateHigh += vec4<f32>(gateDot(x, b.x, c, chunks), gateDot(x, b.y, c, chunks),
-                            gateDot(x, b.z, c, chunks), gateDot(x, b.w, c, chunks));
+      low += vec4<f32>(gateDot(x, a.x, c, chunks), gateDot(x, a.y, c, chunks),
+                       gateDot(x, a.z, c, chunks), gateDot(x, a.w, c, chunks));
       if (GATED) {
-        upLow += vec4<f32>(upDot(x, a.x, c, chunks), upDot(x, a.y, c, chunks),
-                           upDot(x, a.z, c, chunks), upDot(x, a.w, c, chunks));
-        upHigh += vec4<f32>(upDot(x, b.x, c, chunks), upDot(x, b.y, c, chunks),
-                            upDot(x, b.z, c, chunks), upDot(x, b.w, c, chunks));
+        high += vec4<f32>(upDot(x, b.x, c, chunks), upDot(x, b.y, c, chunks),
+                          upDot(x, b.z, c, chunks), upDot(x, b.w, c, chunks));
+      } else {
+        high += vec4<f32>(gateDot(x, b.x, c, chunks), gateDot(x, b.y, c, chunks),
+                          gateDot(x, b.z, c, chunks), gateDot(x, b.w, c, chunks));
       }
     }
     workgroupBarrier();
     for (var i = 0u; i < 4u; i += 1u) {
-      partialGate[i * WG + lane] = gateLow[i];
-      partialGate[(4u + i) * WG + lane] = gateHigh[i];
-      if (GATED) {
-        partialUp[i * WG + lane] = upLow[i];
-        partialUp[(4u + i) * WG + lane] = upHigh[i];
-      }
+      partial[i * WG + lane] = low[i];
+      partial[(4u + i) * WG + lane] = high[i];
     }
     workgroupBarrier();
-    for (var j = lane; j < min(8u, params.numCols - n); j += WG) {
-      var gate = 0.0;
+    for (var j = lane; j < min(COLUMNS, params.numCols - n); j += WG) {
+      var gate = total(j);
       var up = 0.0;
-      for (var i = 0u; i < WG; i += 1u) {
-        gate += partialGate[j * WG + i];
-        if (GATED) { up += partialUp[j * WG + i]; }
+      if (FORMAT == 2u) { gate *= gateScale(first + n + j); }
+      if (GATED) {
+        up = total(4u + j);
+        if (FORMAT == 2u) { up *= upScale(first + n + j); }
+        up += bias(expert, n + j, 1u);
       }
-      if (FORMAT == 2u) {
-        gate *= gateScale(first + n + j);
-        if (GATED) { up *= upScale(first + n + j); }
-      }
-      if (GATED) { up += bias(expert, n + j, 1u); }
       y_RN[row * params.numCols + n + j] = epilogue(gate + bias(expert, n + j, 0u), up);
     }
   }

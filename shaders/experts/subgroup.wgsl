@@ -171,21 +171,13 @@ fn storeOne(expert : u32, row : u32, n : u32, gate : f32, up : f32) {
   y_RN[row * params.numCols + n] = epilogue(gate + bias(expert, n, 0u), u);
 }
 
-fn store(tile : vec4<u32>, row : u32, n : u32, sums : vec4<f32>) {
-  if (row >= tile.z) { return; }
+fn store(expert : u32, row : u32, n : u32, sums : vec4<f32>) {
   if (GATED) {
-    storeOne(tile.x, row, n, sums.x, sums.z);
-    storeOne(tile.x, row, n + 1u, sums.y, sums.w);
+    storeOne(expert, row, n, sums.x, sums.z);
+    storeOne(expert, row, n + 1u, sums.y, sums.w);
     return;
   }
-  for (var j = 0u; j < 4u; j += 1u) { storeOne(tile.x, row, n + j, sums[j], 0.0); }
-}
-
-fn storeEight(tile : vec4<u32>, row : u32, n : u32, sums : Eight, scales : vec4<f32>) {
-  for (var i = 0u; i < 4u; i += 1u) {
-    store(tile, row + i, n, sums.low[i] * scales);
-    store(tile, row + 4u + i, n, sums.high[i] * scales);
-  }
+  for (var j = 0u; j < 4u; j += 1u) { storeOne(expert, row, n + j, sums[j], 0.0); }
 }
 
 @compute @workgroup_size(WG)
@@ -237,10 +229,10 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>,
     }
   }
   if (FORMAT > 2u) { scales = vec4<f32>(1.0); }
-  storeEight(tile, tile.y, n, sums0, scales);
-  if (ROWS > 8u) { storeEight(tile, tile.y + 8u, n, sums1, scales); }
-  if (ROWS > 16u) {
-    storeEight(tile, tile.y + 16u, n, sums2, scales);
-    storeEight(tile, tile.y + 24u, n, sums3, scales);
+  // A loop over an array, small to compile, since it runs once.
+  var results = array<Eight, 4>(sums0, sums1, sums2, sums3);
+  for (var i = 0u; i < tile.z - tile.y; i += 1u) {
+    if ((i & 4u) == 0u) { store(tile.x, tile.y + i, n, results[i / 8u].low[i & 3u] * scales); }
+    else { store(tile.x, tile.y + i, n, results[i / 8u].high[i & 3u] * scales); }
   }
 }

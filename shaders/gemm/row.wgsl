@@ -7,6 +7,7 @@
 
 const WG : u32 = 32u;           // spec: lanes per workgroup
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of b: 1, 2, 4, 8, 8
 
 struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blockGroups : u32 }
 
@@ -22,8 +23,6 @@ struct Chunk {
   x0 : vec4<f32>, x1 : vec4<f32>, x2 : vec4<f32>, x3 : vec4<f32>,
   x4 : vec4<f32>, x5 : vec4<f32>, x6 : vec4<f32>, x7 : vec4<f32>,
 }
-
-const GROUPS : u32 = array<u32, 5>(1u, 2u, 4u, 8u, 8u)[FORMAT];   // groups of four values per chunk
 
 fn chunkAt(group : u32) -> Chunk {
   var c : Chunk;

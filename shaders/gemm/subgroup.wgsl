@@ -87,19 +87,11 @@ fn eightMore(sums : Eight, rows : vec2<u32>, k : u32, b4 : mat4x4<f32>) -> Eight
 }
 
 fn store(row : u32, col : u32, sums : vec4<f32>) {
-  if (row >= params.numRows) { return; }
   let at = row * params.numCols + col;
   if (col < params.numCols) { c_MN[at] = sums.x; }
   if (col + 1u < params.numCols) { c_MN[at + 1u] = sums.y; }
   if (col + 2u < params.numCols) { c_MN[at + 2u] = sums.z; }
   if (col + 3u < params.numCols) { c_MN[at + 3u] = sums.w; }
-}
-
-fn storeEight(row : u32, col : u32, sums : Eight, scales : vec4<f32>) {
-  for (var i = 0u; i < 4u; i += 1u) {
-    store(row + i, col, sums.low[i] * scales);
-    store(row + 4u + i, col, sums.high[i] * scales);
-  }
 }
 
 @compute @workgroup_size(WG)
@@ -133,8 +125,10 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>,
     }
   }
   if (FORMAT > 2u) { scales = vec4<f32>(1.0); }
-  storeEight(m, n, sums0, scales);
-  if (ROWS > 8u) { storeEight(m + 8u, n, sums1, scales); }
-  if (ROWS > 16u) { storeEight(m + 16u, n, sums2, scales); }
-  if (ROWS > 24u) { storeEight(m + 24u, n, sums3, scales); }
+  // A loop over an array, small to compile, since it runs once.
+  var results = array<Eight, 4>(sums0, sums1, sums2, sums3);
+  for (var i = 0u; i < min(ROWS, params.numRows - m); i += 1u) {
+    if ((i & 4u) == 0u) { store(m + i, n, results[i / 8u].low[i & 3u] * scales); }
+    else { store(m + i, n, results[i / 8u].high[i & 3u] * scales); }
+  }
 }

@@ -35,33 +35,6 @@ fn nibble(bits : u32) -> f32 {
 }
 
 // Value `index` of all, counted row by row; `row` is the row that it lies in.
-// A value in four bits, not yet scaled.
-fn nibble(bits : u32) -> f32 {
-  if (FORMAT == 3u) { return f32(bits) - 8.0; }
-  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
-  let half = 0.5 * f32((0xc8643210u >> ((bits & 7u) * 4u)) & 15u);
-  return select(half, -half, bits >= 8u);
-}
-
-// Value `index` of all, counted row by row; `row` is the row that it lies in.
-// A value in four bits, not yet scaled.
-fn nibble(bits : u32) -> f32 {
-  if (FORMAT == 3u) { return f32(bits) - 8.0; }
-  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
-  let half = 0.5 * f32((0xc8643210u >> ((bits & 7u) * 4u)) & 15u);
-  return select(half, -half, bits >= 8u);
-}
-
-// Value `index` of all, counted row by row; `row` is the row that it lies in.
-// A value in four bits, not yet scaled.
-fn nibble(bits : u32) -> f32 {
-  if (FORMAT == 3u) { return f32(bits) - 8.0; }
-  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
-  let half = 0.5 * f32((0xc8643210u >> ((bits & 7u) * 4u)) & 15u);
-  return select(half, -half, bits >= 8u);
-}
-
-// Value `index` of all, counted row by row; `row` is the row that it lies in.
 fn weight(index : u32, row : u32) -> f32 {
   if (FORMAT == 0u) { return bitcast<f32>(b_NK[index]); }
   if (FORMAT == 1u) { return unpack2x16float(b_NK[index >> 1u])[index & 1u]; }

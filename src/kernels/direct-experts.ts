@@ -7,14 +7,14 @@ import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { epilogueSpec, expertParams, type ExpertShape, rowKernel } from './experts.ts';
-import { FORMAT_CODE, scaleStart, wholeChunks } from './weights.ts';
+import { expertParams, type ExpertShape, rowKernel, rowSpec } from './experts.ts';
+import { chunkGroups, FORMAT_CODE, scaleStart, wholeChunks } from './weights.ts';
 
 type Source = GpuBuffer | BufferView;
 
 const downCombine = defineKernel({
   shader: 'experts/down-combine.wgsl',
-  spec: { WG: 32, FORMAT: 0, BIASED: false, RESIDUAL: false },
+  spec: { WG: 32, FORMAT: 0, GROUPS: 1, BIASED: false, RESIDUAL: false },
   params: { depth: 'u32', numCols: 'u32', scaleStart: 'u32', topK: 'u32', numTokens: 'u32' },
   buffers: {
     h_RK: 'read',
@@ -71,9 +71,10 @@ export interface DirectExperts {
 export async function prepareDirectExperts(gpu: Gpu, shape: DirectShape): Promise<DirectExperts> {
   const { up, down, topK, residual } = shape;
   const [upKernel, downKernel] = await Promise.all([
-    gpu.kernel(rowKernel, { ...epilogueSpec({ ...up, gather: false }), WG: gpu.rowLanes, DIRECT: true }),
+    gpu.kernel(rowKernel, { ...rowSpec({ ...up, gather: false }, gpu), DIRECT: true }),
     gpu.kernel(downCombine, {
       FORMAT: FORMAT_CODE[down.weightDtype],
+      GROUPS: chunkGroups(down.weightDtype),
       BIASED: down.biased,
       RESIDUAL: residual,
       WG: gpu.rowLanes,

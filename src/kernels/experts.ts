@@ -10,7 +10,15 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { broadcastRefusal, broadcastSpec } from './subgroups.ts';
 import { chooseVariant, preferring, type Variant } from './variants.ts';
-import { blockGroups, FORMAT_CODE, packType, scaleStart, type WeightDtype, wholeChunks } from './weights.ts';
+import {
+  blockGroups,
+  chunkGroups,
+  FORMAT_CODE,
+  packType,
+  scaleStart,
+  type WeightDtype,
+  wholeChunks,
+} from './weights.ts';
 
 export interface ExpertShape {
   readonly numExperts: number;
@@ -78,25 +86,32 @@ const subgroup = defineKernel({
   features: ['subgroups'],
 });
 
-/** Columns of a workgroup of the row kernels. */
-const ROW_COLUMNS = 8;
-
 export const rowKernel = defineKernel({
   shader: 'experts/row.wgsl',
-  spec: { WG: 32, DIRECT: false, ...epilogue },
+  spec: { WG: 32, DIRECT: false, COLUMNS: 4, GROUPS: 1, ...epilogue },
   params,
   buffers,
-  grid: (_s, p) => [ceilDiv(p.numCols, ROW_COLUMNS), p.numTiles, 1],
+  grid: (s, p) => [ceilDiv(p.numCols, s.COLUMNS), p.numTiles, 1],
 });
 
 const ACTIVATION_CODE: Record<Activation, number> = { identity: 0, silu: 1, gelu: 2, relu: 3, swiglu_oai: 4 };
 
-export const epilogueSpec = (shape: ExpertShape): typeof epilogue => ({
+const epilogueSpec = (shape: ExpertShape): typeof epilogue => ({
   FORMAT: FORMAT_CODE[shape.weightDtype],
   GATED: shape.gated,
   BIASED: shape.biased,
   GATHER: shape.gather === true,
   ACT: ACTIVATION_CODE[shape.activation],
+});
+
+export const rowSpec = (
+  shape: ExpertShape,
+  gpu: Gpu,
+): typeof epilogue & { readonly GROUPS: number; readonly COLUMNS: number; readonly WG: number } => ({
+  ...epilogueSpec(shape),
+  GROUPS: chunkGroups(shape.weightDtype),
+  COLUMNS: shape.gated ? 4 : 8,
+  WG: gpu.rowLanes,
 });
 
 /** What every dispatch of a prepared expert is given. */
@@ -143,7 +158,7 @@ export const expertVariants: readonly ExpertVariant[] = [
     name: 'row',
     idea: 'lanes share 8 columns along k: few rows per expert',
     kernel: rowKernel,
-    spec: (shape, gpu) => ({ ...epilogueSpec(shape), WG: gpu.rowLanes }),
+    spec: (shape, gpu) => rowSpec(shape, gpu),
     refusal: ({ weightDtype, depth }) => wholeChunks(weightDtype, depth),
     tileRows: 2,
   },

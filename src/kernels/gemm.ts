@@ -6,7 +6,15 @@ import { defineKernel } from '../gpu/kernel.ts';
 import { ceilDiv } from '../core/math.ts';
 import { broadcastRefusal, broadcastSpec } from './subgroups.ts';
 import { chooseVariant, preferring, type Variant } from './variants.ts';
-import { blockGroups, FORMAT_CODE, packType, scaleStart, type WeightDtype, wholeChunks } from './weights.ts';
+import {
+  blockGroups,
+  chunkGroups,
+  FORMAT_CODE,
+  packType,
+  scaleStart,
+  type WeightDtype,
+  wholeChunks,
+} from './weights.ts';
 
 export type { WeightDtype };
 
@@ -57,7 +65,7 @@ const subgroup = defineKernel({
 
 const row = defineKernel({
   shader: 'gemm/row.wgsl',
-  spec: { WG: 32, FORMAT: 0 },
+  spec: { WG: 32, FORMAT: 0, GROUPS: 1 },
   params,
   buffers,
   grid: (_s, p) => [ceilDiv(p.numCols, 8), p.numRows, 1],
@@ -91,7 +99,11 @@ export const gemmVariants: readonly GemmVariant[] = [
     name: 'row',
     idea: 'lanes share 8 outputs along k: few rows',
     kernel: row,
-    spec: (shape, gpu) => ({ ...formatSpec(shape), WG: gpu.rowLanes }),
+    spec: (shape, gpu) => ({
+      ...formatSpec(shape),
+      GROUPS: chunkGroups(shape.weightDtype),
+      WG: gpu.rowLanes,
+    }),
     refusal: ({ depth, weightDtype, numRows }) =>
       wholeChunks(weightDtype, depth) ??
       (numRows <= MOST_GRID_ROWS ? undefined : `${numRows} rows exceed a grid's ${MOST_GRID_ROWS}`),

@@ -7,7 +7,7 @@
  *   int4, mxfp4   value n K + k is nibble n K + k, eight to a word, the lowest first; scales [E N, K / 32]
  */
 import { invariant } from '../core/errors.ts';
-import { product, roundUp } from '../core/math.ts';
+import { ceilDiv, product, roundUp } from '../core/math.ts';
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import {
@@ -41,6 +41,11 @@ export function packType(dtype: WeightDtype): 'vec4<u32>' | 'u32' {
 /** Values in one vec4<u32>. */
 const CHUNK: Readonly<Record<WeightDtype, number>> = { f32: 4, f16: 8, int8: 16, int4: 32, mxfp4: 32 };
 
+/** `GROUPS` of the shaders: groups of four values in one vec4<u32>. */
+export function chunkGroups(dtype: WeightDtype): number {
+  return CHUNK[dtype] / 4;
+}
+
 /** Why kernels that load whole vec4<u32> along k cannot read rows of this depth; undefined when they can. */
 export function wholeChunks(dtype: WeightDtype, depth: number): string | undefined {
   return depth % CHUNK[dtype] === 0
@@ -50,7 +55,7 @@ export function wholeChunks(dtype: WeightDtype, depth: number): string | undefin
 
 /** Groups of four values along k that have one scale in common. */
 export function blockGroups(dtype: WeightDtype, depth: number): number {
-  return dtype === 'int4' || dtype === 'mxfp4' ? BLOCK / 4 : Math.max(1, depth / 4);
+  return dtype === 'int4' || dtype === 'mxfp4' ? BLOCK / 4 : Math.max(1, ceilDiv(depth, 4));
 }
 
 /** Word of the buffer where the scales begin; 0 for floats. */
