@@ -21,9 +21,18 @@ export { Gpu, openGpu } from './gpu/gpu.ts';
 
 // Tensors, models, layouts.
 export { castFloat, f32Tensor, tensor, toF32, toF64, type Dtype, type Tensor } from './tensor/tensor.ts';
+export { quantise } from './tensor/quantise.ts';
+export {
+  dequantise,
+  type HostWeight,
+  type QuantFormat,
+  type QuantisedMatrix,
+  type WeightDtype,
+} from './tensor/quantised.ts';
 export { readSafetensors, writeSafetensors } from './model/safetensors.ts';
 export { loadCheckpoint, type Checkpoint } from './model/checkpoint.ts';
 export { syntheticWeights } from './model/synthetic.ts';
+export { storedValues } from './model/stored-weights.ts';
 export { presetNamed, presets } from './model/presets.ts';
 export type { MoeConfig, WeightSource } from './model/config.ts';
 export { flopsPerToken, kvBytesPerToken, parameters, weightBytes } from './model/cost.ts';
@@ -35,6 +44,7 @@ export { renderExplanation } from './layout/render.ts';
 
 // Ops, and the engine that runs a model on all ranks.
 export { opByName, ops, runOp } from './ops/ops.ts';
+export { quantisedTensors } from './ops/quantised-inputs.ts';
 export type { Op, OpInputs, PreparedOp } from './ops/op.ts';
 export { createEngine, type Engine, type EngineOptions } from './runtime/engine.ts';
 export { generate as continuePrompt, type Generation } from './runtime/generate.ts';

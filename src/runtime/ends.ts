@@ -90,6 +90,8 @@ export class PipelineEnds {
         return { weights: store.get(shards.lmHead(tp)), gemm, columns };
       }),
     );
+    const embedding = store.get(shards.embedding);
+    const finalNorm = store.get(shards.finalNorm);
     const words = scratchWords(layout, z);
     const scratch = range(z.numRanks).map((rank) => ({
       rows: gpu.buffer(`workspace/head/r${rank}/rows`, 4 * words.rows),
@@ -101,13 +103,7 @@ export class PipelineEnds {
       prepareGatherRows(gpu, { width: z.modelDim, dtype: 'f32' }),
       prepareRmsNorm(gpu, { width: z.modelDim, eps: model.rmsEps, residual: false }),
     ]);
-    const parts = {
-      embedding: store.get(shards.embedding),
-      finalNorm: store.get(shards.finalNorm),
-      heads,
-      scratch,
-    };
-    return new PipelineEnds(z, parts, { embed, pick, norm });
+    return new PipelineEnds(z, { embedding, finalNorm, heads, scratch }, { embed, pick, norm });
   }
 
   static predictBytes(layout: Layout, z: RankSizes): number {

@@ -24,11 +24,15 @@ export class Stage {
     const { gpu, layout, sizes: z } = context;
     this.#context = context;
     this.index = index;
-    this.workspace = new Workspace(gpu, index, z, layout.spec);
     const { first, count } = layout.layersOf(index);
-    this.#layers = range(count).map((i) => ({
+    // Weights first: they may be refused, and belong to the store.
+    const weights = range(count).map((i) =>
+      range(z.numRanks).map((rank) => this.#weights(source, dtype, first + i, rank)),
+    );
+    this.workspace = new Workspace(gpu, index, z, layout.spec);
+    this.#layers = weights.map((ofRanks, i) => ({
       index: first + i,
-      weights: range(z.numRanks).map((rank) => this.#weights(source, dtype, first + i, rank)),
+      weights: ofRanks,
       cache: range(z.numRanks).map((rank) => ({
         k: gpu.buffer(`kv-cache/l${first + i}/r${rank}/k`, cacheBytes(z)),
         v: gpu.buffer(`kv-cache/l${first + i}/r${rank}/v`, cacheBytes(z)),

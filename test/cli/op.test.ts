@@ -8,7 +8,9 @@ import { seededRandom } from '../../src/core/random.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
 import { parseAttrs } from '../../src/ops/attrs.ts';
 import { opByName } from '../../src/ops/ops.ts';
+import { quantisedTensors } from '../../src/ops/quantised-inputs.ts';
 import { compare } from '../../src/tensor/compare.ts';
+import { quantise } from '../../src/tensor/quantise.ts';
 import { f32Tensor, toF64, type Tensor } from '../../src/tensor/tensor.ts';
 import { scratchFolder } from './spawn.ts';
 
@@ -25,6 +27,11 @@ const matmulTensors = (): Record<string, Tensor> => ({
   b: f32Tensor([5, 8], random.normals(40)),
 });
 
+const quantisedTensorsOf = (): Record<string, Tensor> => ({
+  a: f32Tensor([3, 64], random.normals(192)),
+  ...quantisedTensors('b', quantise(f32Tensor([5, 64], random.normals(320)), 'int4')),
+});
+
 async function inFolder(bytes: Uint8Array): Promise<{ folder: string; in: string; out: string }> {
   const folder = await scratchFolder();
   const paths = { folder, in: join(folder, 'in.safetensors'), out: join(folder, 'out.safetensors') };
@@ -35,6 +42,7 @@ async function inFolder(bytes: Uint8Array): Promise<{ folder: string; in: string
 test.each([
   ['moe', moeTensors, ['k=2']],
   ['matmul', matmulTensors, []],
+  ['matmul', quantisedTensorsOf, []],
 ])('%s equals its float64 reference, in every variant', async (name, tensors, attrs) => {
   const inputs = tensors();
   const paths = await inFolder(writeSafetensors(inputs));

@@ -5,8 +5,10 @@ import { doctor } from '../../src/cli/doctor.ts';
 import { generate, type GenerateOptions } from '../../src/cli/generate.ts';
 import { layout } from '../../src/cli/layout.ts';
 import { validate } from '../../src/cli/validate.ts';
+import { storedValues } from '../../src/model/stored-weights.ts';
+import { referenceModel } from '../../src/reference/forward.ts';
 import { renderDoctor } from '../../src/report/doctor.ts';
-import { knownAnswers } from '../model/tiny-moe.ts';
+import { knownAnswers, loadTinyMoe } from '../model/tiny-moe.ts';
 
 describe('doctor', () => {
   test('finds an adapter, its clock and its latencies', async () => {
@@ -76,6 +78,13 @@ describe('generate', () => {
     expect(result.timing.clock).toBe('host');
   });
 
+  test('continues as float64 does with the same weights in few bits', async () => {
+    const model = await loadTinyMoe();
+    const result = await generate({ prompt: 'ROMEO:', tokens: 6, layout: 'ep=2,tp=2', weights: 'int4' });
+    expect(result.weights).toBe('int4');
+    expect(result.ids).toEqual(referenceModel(storedValues(model, 'int4')).generate(result.promptIds, 6));
+  });
+
   test('samples the same text from the same seed', async () => {
     const options = { prompt: 'O', tokens: 12, temperature: 1, layout: 'ep=1' };
     const [a, b, c] = [
@@ -108,6 +117,11 @@ describe('generate', () => {
       'a layout that the model does not fit',
       { layout: 'ep=32' },
       /ep \(32\) does not divide numExperts \(16\) of tiny-moe/,
+    ],
+    [
+      'a dtype that is not known',
+      { weights: 'int3' as never },
+      /weights \(int3\) must be one of f32, f16, int8, int4, mxfp4/,
     ],
     ['a folder that is not there', { model: 'nowhere' }, /there is no model folder nowhere/],
     ['a file as folder', { model: 'package.json' }, /package\.json is a file; name the folder/],

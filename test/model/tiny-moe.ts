@@ -25,7 +25,12 @@ export interface KnownAnswers {
     readonly greedy_text: string;
   }[];
   readonly expert_counts: { readonly counts: number[][]; readonly tokens: number; readonly window: number };
-  readonly cross_entropy: { readonly nats_per_char: number; readonly predictions: number };
+  readonly cross_entropy: {
+    readonly nats_per_char: number;
+    readonly predictions: number;
+    readonly window: number;
+    readonly window_nll_sums: number[];
+  };
 }
 
 export async function knownAnswers(): Promise<KnownAnswers> {
