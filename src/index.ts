@@ -9,6 +9,8 @@ export { doctor, type DoctorOptions } from './cli/doctor.ts';
 export { generate, type GenerateOptions, type GenerateResult } from './cli/generate.ts';
 export { layout, type LayoutOptions, type LayoutResult } from './cli/layout.ts';
 export { op, type OpOptions, type OpResult } from './cli/op.ts';
+export { tune, type TuneResult, type TuneVerbOptions } from './cli/tune.ts';
+export { loadTuning } from './cli/tuning.ts';
 export { validate, type ValidateOptions, type ValidateResult } from './cli/validate.ts';
 
 // Failures: the caller's mistake, a result that is wrong, our own fault.

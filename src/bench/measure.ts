@@ -40,14 +40,16 @@ export async function measureKernel(
   clock: BenchClock,
   options: SamplingOptions = {},
 ): Promise<Timing> {
-  const now = (): number => gpu.platform.now();
-  const window = clock.clock === 'gpu' ? gpuWindow(gpu, record) : hostWindow(gpu, record);
-  const stopwatch: Stopwatch = { clock: clock.clock, grainNs: clock.grainNs, window, now };
   try {
-    return await sampleTiming(stopwatch, options);
+    return await sampleTiming(stopwatchFor(gpu, record, clock), options);
   } catch (error) {
     return { state: 'failed', reason: messageOf(error) };
   }
+}
+
+export function stopwatchFor(gpu: Gpu, record: Recorder, clock: BenchClock): Stopwatch {
+  const window = clock.clock === 'gpu' ? gpuWindow(gpu, record) : hostWindow(gpu, record);
+  return { clock: clock.clock, grainNs: clock.grainNs, window, now: () => gpu.platform.now() };
 }
 
 /** All runs in one pass between two timestamps; a recorder that copies makes several passes, whose times add up. */

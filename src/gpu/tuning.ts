@@ -17,6 +17,8 @@ export interface TuningQuestion {
   readonly shape: object;
   /** Those that can run this shape here, the family's own order: the first is its default. Never empty. */
   readonly able: readonly TuningCandidate[];
+  /** Those that cannot, and why. */
+  readonly refused: readonly { readonly name: string; readonly reason: string }[];
 }
 
 export interface Tuning {

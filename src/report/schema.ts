@@ -11,7 +11,7 @@
  *                        there is none; absent in results of before
  *   pass, checks         every check by family and of the model; nothing that failed was timed
  *   kernels              one entry per kernel case and variant; its timing is one of
- *                          {state: 'measured', clock, samplesNs, repeats}   all samples, ns per run
+ *                          {state: 'measured', clock, samplesNs, repeats}   all samples, ns per run; warmUp: what came before
  *                          {state: 'too-fine', clock, grainNs, windowNs}    the clock cannot carry it
  *                          {state: 'skipped', reason}                       no time left
  *                          {state: 'failed', reason}                        its check failed, or it is above the roofline
@@ -36,7 +36,10 @@ const Clock = v.picklist(['gpu', 'host']);
 const Samples = v.pipe(v.array(Ns), v.minLength(1));
 
 const Timing = v.variant('state', [
-  v.object({ state: v.literal('measured'), clock: Clock, samplesNs: Samples, repeats: Count }),
+  v.object({
+    ...{ state: v.literal('measured'), clock: Clock, samplesNs: Samples, repeats: Count },
+    warmUp: v.optional(v.object({ runs: Count, firstNs: v.optional(Ns), hostNs: Ns })),
+  }),
   v.object({ state: v.literal('too-fine'), clock: Clock, grainNs: Ns, windowNs: Ns }),
   v.object({ state: v.literal('skipped'), reason: v.string() }),
   v.object({ state: v.literal('failed'), reason: v.string() }),
