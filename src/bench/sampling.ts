@@ -65,11 +65,19 @@ export async function sampleInTurn(
   const running = series.filter((s) => s.refused === undefined);
   // Alone, the window that showed its length is as good as any that follow.
   if (running.length === 1) running.forEach((s) => s.samplesNs.push(s.windowNs / s.repeats));
-  for (let round = 0; !running.every((s) => isEnough(s, now() - start, wanted)); round++) {
+  let voids = 0;
+  for (let round = 0; voids <= wanted.maxSamples && !isEnough(running, now() - start, wanted); round++) {
     const order = round % 2 === 0 ? running : [...running].reverse();
-    for (const one of order) await takeSample(one);
+    const taken = new Map<Series, number>();
+    for (const one of order) {
+      const ns = await one.stopwatch.window(one.repeats);
+      if (ns !== undefined) taken.set(one, ns / one.repeats);
+    }
+    // A round counts for all or for none: the n-th samples of all were taken together.
+    if (taken.size < running.length) voids += 1;
+    else for (const [one, ns] of taken) one.samplesNs.push(ns);
   }
-  return series.map(timingOf);
+  return series.map((s) => timingOf(s, voids));
 }
 
 interface Series {
@@ -79,7 +87,6 @@ interface Series {
   readonly windowNs: number;
   readonly warmUp: WarmUp;
   readonly samplesNs: number[];
-  voids: number;
   readonly refused?: TooFine;
 }
 
@@ -99,21 +106,14 @@ async function warmUp(stopwatch: Stopwatch, wanted: Required<SamplingOptions>): 
     runs += repeats;
   }
   const found = { runs, hostNs: now() - start, ...(firstNs !== undefined && { firstNs }) };
-  const series = { stopwatch, repeats, windowNs, warmUp: found, samplesNs: [], voids: 0 };
+  const series = { stopwatch, repeats, windowNs, warmUp: found, samplesNs: [] };
   if (windowNs < neededNs) return { ...series, refused: { state: 'too-fine', clock, grainNs, windowNs } };
   return series;
 }
 
-async function takeSample(series: Series): Promise<void> {
-  const ns = await series.stopwatch.window(series.repeats);
-  if (ns === undefined) series.voids += 1;
-  else series.samplesNs.push(ns / series.repeats);
-}
-
-function timingOf({ stopwatch, repeats, warmUp: before, samplesNs, voids, refused }: Series): Timing {
+function timingOf({ stopwatch, repeats, warmUp: before, samplesNs, refused }: Series, voids: number): Timing {
   if (refused !== undefined) return refused;
-  if (samplesNs.length === 0 || voids > samplesNs.length)
-    return { state: 'failed', reason: 'the clock keeps going backwards' };
+  if (voids > samplesNs.length) return { state: 'failed', reason: 'the clock keeps going backwards' };
   const measured: Measured = {
     state: 'measured',
     clock: stopwatch.clock,
@@ -124,9 +124,9 @@ function timingOf({ stopwatch, repeats, warmUp: before, samplesNs, voids, refuse
   return measured;
 }
 
-function isEnough({ samplesNs, voids }: Series, spentNs: number, wanted: Required<SamplingOptions>): boolean {
-  if (voids > wanted.maxSamples) return true;
-  if (samplesNs.length < wanted.minSamples) return false;
-  if (samplesNs.length >= wanted.maxSamples || spentNs >= wanted.budgetNs) return true;
-  return relativeHalfWidth(summarise(samplesNs)) <= wanted.precision;
+function isEnough(running: readonly Series[], spentNs: number, wanted: Required<SamplingOptions>): boolean {
+  const count = running[0]?.samplesNs.length ?? Infinity;
+  if (count < wanted.minSamples) return false;
+  if (count >= wanted.maxSamples || spentNs >= wanted.budgetNs) return true;
+  return running.every(({ samplesNs }) => relativeHalfWidth(summarise(samplesNs)) <= wanted.precision);
 }

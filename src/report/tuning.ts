@@ -1,8 +1,8 @@
 /** What was tuned, told to a person. */
 import { summarise } from '../bench/statistics.ts';
 import { formatNs } from '../core/units.ts';
-import { percent } from '../tune/decide.ts';
-import type { TuningPoint } from '../tune/point.ts';
+import { percent, ratio } from '../tune/decide.ts';
+import type { Evidence, TuningPoint } from '../tune/point.ts';
 import { subjectText } from '../tune/subject.ts';
 import type { PlannedPoint, RecheckReport, TuneReport } from '../tune/tune.ts';
 import { PLAIN, type Style } from './style.ts';
@@ -14,8 +14,8 @@ export function renderTune(report: TuneReport, style: Style = PLAIN): string[] {
     style.bold('Tuned (measured in turn, each after its check; medians)'),
     ...renderPoints(points, style),
     ...paragraph(
-      'A choice is kept when it beats the default by more than the default, timed twice in the same run, differs from ' +
-        'itself (A/A), and their 95 % intervals do not overlap.',
+      'A choice is kept when it beats the default by more than the default, timed twice in the same rounds, may ' +
+        'differ from itself (A/A), and the 95 % interval of their ratio leaves out 1.',
     ),
     ...unmeasured.flatMap(({ what, reason }) => paragraph(style.warn(`not measured: ${what}: ${reason}`))),
     ...wrong.flatMap((w) => paragraph(style.bad(`WRONG: ${w.what}, variant ${w.variant}: ${w.message}`))),
@@ -26,17 +26,15 @@ export function renderTune(report: TuneReport, style: Style = PLAIN): string[] {
 export function renderPoints(points: readonly TuningPoint[], style: Style = PLAIN): string[] {
   if (points.length === 0) return ['  nothing'];
   const rows = points.map((point) => {
-    const of = (variant: string | null): number | undefined => {
-      const samples = point.evidence.find((e) => e.variant === variant)?.samplesNs;
-      return samples && summarise(samples).median;
-    };
+    const of = (variant: string | null): Evidence | undefined =>
+      point.evidence.find((e) => e.variant === variant);
     const [own, taken] = [of(point.default), of(point.choice)];
-    const gain = own === undefined || taken === undefined ? '' : `${(own / taken).toFixed(2)}x`;
+    const gain = own === undefined || taken === undefined ? '' : `${(1 / ratio(taken, own)).toFixed(2)}x`;
     return [
       subjectText(point.subject),
       roleText(point),
       point.default,
-      own === undefined ? '' : formatNs(own),
+      own === undefined ? '' : formatNs(summarise(own.samplesNs).median),
       point.choice === null ? '' : style.good(point.choice),
       gain,
       percent(point.spread),

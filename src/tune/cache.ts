@@ -48,6 +48,7 @@ const Point = v.pipe(
     choice: v.nullable(v.string()),
     reason: v.string(),
     spread: Finite,
+    againNs: v.array(Positive),
     grainNs: Finite,
     evidence: v.array(
       v.object({

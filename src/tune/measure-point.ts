@@ -147,8 +147,8 @@ function conclude(
   passed.forEach(({ name, code }, i) => {
     const timing = at(timings, i);
     if (timing.state === 'measured') {
-      const samplesNs = i === 0 ? [...own.samplesNs, ...again.samplesNs] : timing.samplesNs;
-      evidence.push({ variant: name, code, samplesNs, repeats: timing.repeats });
+      const { samplesNs, repeats } = timing;
+      evidence.push({ variant: name, code, samplesNs, repeats });
     } else
       left.push({
         variant: name,
@@ -160,7 +160,7 @@ function conclude(
       ...keyOf(question.family, question.shape),
       ...{ subject, index, date: new Date().toISOString(), project },
       ...{ default: defaultName, ...decide(evidence, defaultName, spread, clock.grainNs) },
-      ...{ spread, grainNs: clock.grainNs, evidence, left },
+      ...{ spread, againNs: again.samplesNs, grainNs: clock.grainNs, evidence, left },
     },
   };
 }

@@ -19,6 +19,8 @@ export interface TuningPoint extends ShapeKey {
   readonly reason: string;
   /** How far the default was from itself, as a share: it was timed twice, between the others. */
   readonly spread: number;
+  /** The default's second series. */
+  readonly againNs: readonly number[];
   readonly grainNs: number;
   /** The evidence: the default first. */
   readonly evidence: readonly Evidence[];
@@ -30,7 +32,7 @@ export interface Evidence {
   readonly variant: string;
   /** Fingerprint of its shader's text: with another text the times mean nothing. */
   readonly code: string;
-  /** Per run. */
+  /** Per run. The n-th of all variants were taken together. */
   readonly samplesNs: readonly number[];
   /** Runs in one window. */
   readonly repeats: number;

@@ -1,7 +1,6 @@
 /** The whole tuning run: shape by shape under a time budget, and the check of what an earlier run has kept. */
 import { chooseClock, type BenchClock } from '../bench/measure.ts';
 import { SILENT, type Progress } from '../bench/progress.ts';
-import { summarise } from '../bench/statistics.ts';
 import { messageOf } from '../core/errors.ts';
 import { at } from '../core/math.ts';
 import { seedOf } from '../core/random.ts';
@@ -9,7 +8,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { TuningQuestion } from '../gpu/tuning.ts';
 import type { Platform } from '../platform/platform.ts';
 import { TUNING_SCHEMA, TUNING_VERSION, type TuningCache } from './cache.ts';
-import { percent } from './decide.ts';
+import { percent, ratio } from './decide.ts';
 import { measurePoint, questionsOf } from './measure-point.ts';
 import type { TuningPoint } from './point.ts';
 import { keyOf, keyText, sameShape, type ShapeKey } from './shape-key.ts';
@@ -61,7 +60,8 @@ export function codesOf(platform: Platform): (shader: string) => string {
 }
 
 export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneReport> {
-  const { subjects, families, project, progress = SILENT, dryRun = false } = options;
+  const { families, project, progress = SILENT, dryRun = false } = options;
+  const subjects = options.subjects.filter((subject) => families?.includes(familyOf(subject)) ?? true);
   const end = gpu.platform.now() + options.budgetNs;
   const clock = await chooseClock(gpu);
   const points: TuningPoint[] = [];
@@ -79,7 +79,7 @@ export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneR
       const kernelCase = subjectCase(subject);
       const asked = (await questionsOf(gpu, kernelCase))
         .map((question, index) => ({ question, index }))
-        .filter(({ question }) => isWanted(question, subject, families));
+        .filter(({ question }) => question.family === familyOf(subject));
       plan.push(...asked.map(({ question, index }) => planned(subject, question, index)));
       if (dryRun) return [];
       const found: TuningPoint[] = [];
@@ -116,11 +116,11 @@ export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneR
   return { clock, points, unmeasured, wrong, plan };
 }
 
-/** Of an op that asks for several kernels only its own: a layer's gating is tuned as gating. */
-const OWN: Readonly<Record<string, string>> = { moe: 'experts' };
+/** The family that an op is measured for, though it may ask for others: a layer's gating is tuned as gating. */
+const OWN: Readonly<Record<string, string>> = { moe: 'experts', matmul: 'gemm' };
 
-function isWanted({ family }: TuningQuestion, { op }: Subject, families?: readonly string[]): boolean {
-  return (OWN[op] ?? family) === family && (families?.includes(family) ?? true);
+function familyOf({ op }: Subject): string {
+  return OWN[op] ?? op;
 }
 
 function planned(subject: Subject, question: TuningQuestion, index: number): PlannedPoint {
@@ -202,11 +202,13 @@ export async function recheckPoints(
 
 /** Why a choice is dropped; undefined when it is kept. */
 export function verdictOn(again: TuningPoint | undefined, choice: string): string | undefined {
-  const times = new Map(again?.evidence.map((e) => [e.variant, summarise(e.samplesNs).median]));
-  const [own, other] = [times.get(choice), times.get(again?.default ?? '')];
+  const [own, other] = [choice, again?.default].map((name) =>
+    again?.evidence.find((e) => e.variant === name),
+  );
   if (own === undefined || other === undefined) return 'dropped: it could not be measured again';
-  if (own <= other) return undefined;
-  return `dropped: on re-check it took ${percent(own / other - 1)} more time than the default`;
+  const share = ratio(own, other);
+  if (share <= 1) return undefined;
+  return `dropped: on re-check it took ${percent(share - 1)} more time than the default`;
 }
 
 /** New points in place of old ones of the same shape; the others stay. */
