@@ -1,6 +1,7 @@
 /** One choice at one shape: every candidate is checked against float64, then all that passed are timed in turn. */
 import { sampleInTurn } from '../bench/sampling.ts';
 import { stopwatchFor, type BenchClock } from '../bench/measure.ts';
+import { timedCheck } from '../bench/timed-check.ts';
 import type { Timing } from '../bench/timing.ts';
 import { at } from '../core/math.ts';
 import { formatNs } from '../core/units.ts';
@@ -8,9 +9,8 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { TuningQuestion } from '../gpu/tuning.ts';
 import type { PreparedOp } from '../ops/op.ts';
 import type { KernelCase } from '../validate/kernel-case.ts';
-import { runCase } from '../validate/run-case.ts';
 import { decide, spreadOf } from './decide.ts';
-import { forcing, observe, withTuning } from './observe.ts';
+import { forcing, observe, withTuning } from '../bench/observe.ts';
 import type { Evidence, TuningPoint } from './point.ts';
 import { keyOf } from './shape-key.ts';
 import { spotChecked } from './spot-check.ts';
@@ -67,7 +67,12 @@ export async function measurePoint(gpu: Gpu, request: PointRequest): Promise<Poi
   const left = question.refused.map(({ name, reason }) => ({ variant: name, reason }));
   for (const { name, shader } of candidates) {
     say(`check ${name}`);
-    const { pass, message, hostNs } = await check(gpu, spot, index, name);
+    const forced: KernelCase = {
+      ...spot,
+      prepare: () => withTuning(gpu, forcing(index, name), () => spot.prepare(gpu)),
+    };
+    const { result, hostNs } = await timedCheck(gpu, forced);
+    const { pass, message } = result;
     const base = passed[0]?.hostNs ?? hostNs;
     if (!pass) {
       wrong.push({ variant: name, message });
@@ -81,7 +86,6 @@ export async function measurePoint(gpu: Gpu, request: PointRequest): Promise<Poi
       });
     } else passed.push({ name, code: request.codeOf(shader), hostNs });
   }
-  if (passed.length < 2) return { point: undefined, wrong, reason: 'nothing stands beside the default' };
   say(`time ${passed.map(({ name }) => name).join(', ')}`);
   const prepared: PreparedOp[] = [];
   try {
@@ -96,36 +100,6 @@ export async function measurePoint(gpu: Gpu, request: PointRequest): Promise<Poi
   } finally {
     for (const one of prepared) one.destroy();
   }
-}
-
-async function check(
-  gpu: Gpu,
-  kernelCase: KernelCase,
-  index: number,
-  name: string,
-): Promise<{ pass: boolean; message: string; hostNs: number }> {
-  let hostNs = 0;
-  const timed: KernelCase = {
-    ...kernelCase,
-    prepare: async () => {
-      const one = await withTuning(gpu, forcing(index, name), () => kernelCase.prepare(gpu));
-      let began = 0;
-      return {
-        ...one,
-        record: (commands) => {
-          began = gpu.platform.now();
-          one.record(commands);
-        },
-        read: async () => {
-          await gpu.sync();
-          hostNs = gpu.platform.now() - began;
-          return one.read();
-        },
-      };
-    },
-  };
-  const { pass, message } = await runCase(gpu, timed);
-  return { pass, message, hostNs };
 }
 
 function conclude(
