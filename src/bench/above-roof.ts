@@ -16,8 +16,13 @@ export function holdToRoof(kernels: readonly KernelTiming[], ceilings: Ceilings)
     if (roof === undefined) return kernel;
     if (!isAboveRoof(roof, relativeHalfWidth(summary))) return { ...kernel, roof };
     const reason = aboveRoofText(ceilings, cost, summary.median, roof);
-    const { flopsPerSecond: _flops, bytesPerSecond: _bytes, ...rest } = kernel;
-    return { ...rest, timing: { state: 'failed', reason } };
+    const failed: KernelTiming & { flopsPerSecond?: number; bytesPerSecond?: number } = {
+      ...kernel,
+      timing: { state: 'failed', reason },
+    };
+    delete failed.flopsPerSecond;
+    delete failed.bytesPerSecond;
+    return failed;
   });
 }
 

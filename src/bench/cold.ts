@@ -2,7 +2,7 @@
  * Inputs that no cache holds. WebGPU cannot flush a cache, so the inputs exist in several copies that take turns: when
  * the first one's turn comes again, the others have passed through a cache five times too small for them.
  */
-import { at, range } from '../core/math.ts';
+import { at } from '../core/math.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { PreparedOp } from '../ops/op.ts';
@@ -61,7 +61,7 @@ export async function inCopies(copies: number, prepare: () => Promise<PreparedOp
     for (const one of all) one.destroy();
   };
   try {
-    for (const _ of range(copies)) all.push(await prepare());
+    while (all.length < copies) all.push(await prepare());
   } catch (error) {
     destroy();
     throw error;

@@ -51,7 +51,7 @@ function isSize(value: unknown): boolean {
 /** Of a number that is no integer only whether it is there: a soft cap costs the same at any height. */
 function settingText(value: unknown): string {
   if (typeof value === 'number' && !Number.isInteger(value)) return 'set';
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 export function sameKind(a: ShapeKey, b: ShapeKey): boolean {

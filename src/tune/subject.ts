@@ -3,7 +3,10 @@ import * as v from 'valibot';
 import { ConfigError } from '../core/errors.ts';
 import { inputsOf, opByName } from '../ops/ops.ts';
 import type { Op, OpInputs } from '../ops/op.ts';
+import { quantisedTensors } from '../ops/quantised-inputs.ts';
 import { dimNames } from '../ops/shapes.ts';
+import { quantise } from '../tensor/quantise.ts';
+import { QUANT_FORMATS } from '../tensor/quantised.ts';
 import { castFloat, type Tensor } from '../tensor/tensor.ts';
 import { drawTensor } from '../validate/draw-values.ts';
 import { once, type KernelCase } from '../validate/kernel-case.ts';
@@ -62,8 +65,9 @@ function checkNames(op: Op, { dims, dtypes = {}, with: given = [] }: Subject): v
   }
   for (const rule of op.inputs) {
     const dtype = dtypes[rule.name];
-    if (dtype !== undefined && !rule.dtypes.some((d) => d === dtype)) {
-      throw new ConfigError(`${op.name}: ${rule.name} is ${dtype}; it must be ${rule.dtypes.join(' or ')}.`);
+    const known: readonly string[] = [...rule.dtypes, ...(rule.quantised ? QUANT_FORMATS : [])];
+    if (dtype !== undefined && !known.includes(dtype)) {
+      throw new ConfigError(`${op.name}: ${rule.name} is ${dtype}; it must be ${known.join(' or ')}.`);
     }
     if (rule.optional && !given.includes(rule.name)) continue;
     const missing = dimNames(rule.dims).filter((name) => dims[name] === undefined);
@@ -85,8 +89,10 @@ function subjectInputs(
   for (const rule of op.inputs) {
     if (rule.optional && !given.includes(rule.name)) continue;
     const shape = dimNames(rule.dims).map((dim) => dims[dim] ?? 1);
-    const dtype = dtypes[rule.name] === 'f16' ? 'f16' : 'f32';
-    tensors[rule.name] = castFloat(drawTensor(make, rule, shape, 'normal'), dtype);
+    const values = drawTensor(make, rule, shape, 'normal');
+    const format = QUANT_FORMATS.find((f) => f === dtypes[rule.name]);
+    if (format !== undefined) Object.assign(tensors, quantisedTensors(rule.name, quantise(values, format)));
+    else tensors[rule.name] = castFloat(values, dtypes[rule.name] === 'f16' ? 'f16' : 'f32');
   }
   const inputs = inputsOf(op, tensors, attrs);
   op.check(inputs);

@@ -4,14 +4,23 @@
  * again; sizes that hang together are drawn together.
  */
 import { ConfigError, invariant } from '../core/errors.ts';
+import type { ScoreFunction } from '../core/gating.ts';
+import { at, divisorsOf } from '../core/math.ts';
 import { seededRandom, seedOf, type Random } from '../core/random.ts';
 import { inputsOf } from '../ops/ops.ts';
+import { quantisedTensors } from '../ops/quantised-inputs.ts';
 import type { AttrValue, Op, OpInputs } from '../ops/op.ts';
 import { dimNames } from '../ops/shapes.ts';
+import { quantise } from '../tensor/quantise.ts';
+import { BLOCK, QUANT_FORMATS } from '../tensor/quantised.ts';
 import { castFloat, type Tensor } from '../tensor/tensor.ts';
 import { chance, drawAttr, drawSize, drawTensor, oneOf, type Flavour } from './draw-values.ts';
 import { once, type KernelCase } from './kernel-case.ts';
-import { maker } from './maker.ts';
+import { maker, type Maker } from './maker.ts';
+import { separatedLogits } from './separated.ts';
+
+/** Of one choice; the op knows its own limit. */
+const MOST_GROUPS = 32;
 
 interface Drawn {
   readonly dims: Readonly<Record<string, number>>;
@@ -21,19 +30,29 @@ interface Drawn {
 /** Rows are sometimes none. */
 const rows = (random: Random, most: number): number => (chance(random, 0.03) ? 0 : drawSize(random, most));
 
+/** k, and in a third of the draws equal groups of which enough are kept. */
+function routing(random: Random, numExperts: number): Record<string, AttrValue> {
+  const k = drawSize(random, Math.min(16, numExperts));
+  if (!chance(random, 0.35)) return { k, groups: 1, groups_kept: 1 };
+  const count = oneOf(
+    random,
+    divisorsOf(numExperts).filter((divisor) => divisor <= MOST_GROUPS),
+  );
+  const least = Math.ceil((k * count) / numExperts);
+  return { k, groups: count, groups_kept: least + random.integer(Math.min(16, count) - least + 1) };
+}
+
 /** Sizes, and the attributes that depend on them. Small: a case runs all variants, twice. */
 const SHAPES: Readonly<Record<string, (random: Random) => Drawn>> = {
   matmul: (r) => ({ dims: { M: rows(r, 70), N: drawSize(r, 150), K: drawSize(r, 140) } }),
   'gate-topk': (r) => {
-    const numExperts = drawSize(r, oneOf(r, [16, 64, 130, 300]));
-    return { dims: { T: rows(r, 70), E: numExperts }, attrs: { k: drawSize(r, Math.min(16, numExperts)) } };
+    const numExperts = drawSize(r, oneOf(r, [16, 64, 130, 300, 1024]));
+    return { dims: { T: rows(r, numExperts > 300 ? 9 : 70), E: numExperts }, attrs: routing(r, numExperts) };
   },
   moe: (r) => {
     const numExperts = drawSize(r, 12);
-    return {
-      dims: { T: rows(r, 50), D: drawSize(r, 72), E: numExperts, F: drawSize(r, 72) },
-      attrs: { k: drawSize(r, Math.min(8, numExperts)) },
-    };
+    const dims = { T: rows(r, 50), D: drawSize(r, 96), E: numExperts, F: drawSize(r, 96) };
+    return { dims, attrs: routing(r, numExperts) };
   },
   attention: (r) => {
     const [queries, kvHeads] = [oneOf(r, [1, drawSize(r, 40)]), drawSize(r, 3)];
@@ -100,22 +119,47 @@ function drawInputs(op: Op, random: Random, name: string): OpInputs | undefined 
   const make = maker(`fuzz/${op.name}/${name}`);
   const flavour = oneOf<Flavour>(random, ['normal', 'normal', 'outliers', 'whole']);
   const allHalf = chance(random, 0.2);
+  const format = chance(random, 0.5) ? oneOf(random, QUANT_FORMATS) : undefined;
   const tensors: Record<string, Tensor> = {};
   for (const rule of op.inputs) {
     if (rule.optional && chance(random, 0.5)) continue;
     const shape = dimNames(rule.dims).map((dim) => dims[dim] ?? 1);
-    const dtypes = rule.dtypes.filter((dtype) => dtype === 'f32' || dtype === 'f16');
-    const dtype = allHalf && dtypes.includes('f16') ? 'f16' : oneOf(random, dtypes);
-    tensors[rule.name] = castFloat(drawTensor(make, rule, shape, flavour), dtype);
+    const values = drawTensor(make, rule, shape, flavour);
+    const dtype = allHalf && rule.dtypes.includes('f16') ? 'f16' : oneOf(random, rule.dtypes);
+    if (
+      rule.quantised &&
+      format !== undefined &&
+      (format === 'int8' || at(shape, shape.length - 1) % BLOCK === 0)
+    ) {
+      Object.assign(tensors, quantisedTensors(rule.name, quantise(values, format)));
+    } else tensors[rule.name] = dtype === 'f16' ? castFloat(values, 'f16') : values;
   }
   try {
+    separate(make, tensors, inputsOf(op, tensors, attrs).attrs);
     const inputs = inputsOf(op, tensors, attrs);
     op.check(inputs);
     return inputs;
   } catch (error) {
-    if (error instanceof ConfigError) return undefined;
+    // Logits that nothing separates are drawn again too.
+    if (error instanceof ConfigError || error instanceof RangeError) return undefined;
     throw error;
   }
+}
+
+/** Where scores are compared and not logits, the choice hangs on roundings unless they are apart. */
+function separate(make: Maker, tensors: Record<string, Tensor>, attrs: ReadonlyMap<string, AttrValue>): void {
+  const { logits, bias } = tensors;
+  const [count, kept, topK] = ['groups', 'groups_kept', 'k'].map((name) => Number(attrs.get(name) ?? 1));
+  if (logits === undefined || topK === undefined || (bias === undefined && !(count && count > 1))) return;
+  const [numTokens = 0, numExperts = 0] = logits.shape;
+  const groups =
+    count && count > 1
+      ? { count, kept: kept ?? 1, score: attrs.get('group_score') as 'top2' | 'max' }
+      : undefined;
+  tensors['logits'] = separatedLogits(make, numTokens, {
+    ...{ numExperts, topK, score: attrs.get('score') as ScoreFunction, renormalize: false, groups },
+    ...(bias && { bias }),
+  });
 }
 
 /** For an op that has no entry above. */

@@ -13,10 +13,10 @@ export function chance(random: Random, share: number): boolean {
   return random.uniform() < share;
 }
 
-/** 1 to most: half of them multiples of 4, 8 or 16, which the fast kernels want, and small ones more often. */
+/** 1 to most: half of them multiples of 4 to 32, which fast kernels and blocks want, and small ones more often. */
 export function drawSize(random: Random, most: number): number {
   if (chance(random, 0.15)) return 1 + random.integer(Math.min(4, most));
-  const step = oneOf(random, [1, 1, 1, 4, 8, 16]);
+  const step = oneOf(random, [1, 1, 1, 1, 4, 8, 16, 32]);
   const blocks = Math.floor(most / step);
   return blocks < 1 ? 1 + random.integer(most) : step * (1 + random.integer(blocks));
 }

@@ -84,11 +84,11 @@ describe('keyOf', () => {
       clamp: {},
     });
     expect(key.sizes).toEqual({ depth: 8, numCols: 4, rowsPerExpert: 1.5 });
-    expect(key.kind).toBe('gated=true localExperts=16');
+    expect(key.kind).toBe('gated=true numExperts=16');
   });
 
   test('an unknown number of local experts is not any', () => {
-    const of = (localExperts?: number) => keyOf('experts', { depth: 8, rowsPerExpert: 1, localExperts });
+    const of = (numExperts?: number) => keyOf('experts', { depth: 8, rowsPerExpert: 1, numExperts });
     expect(sameShape(of(16), of(16))).toBe(true);
     expect(sameShape(of(16), of(1))).toBe(false);
     expect(sameShape(of(16), of(undefined))).toBe(false);

@@ -54,7 +54,7 @@ test('an expert is asked for twice, once per product, with its number of local e
     [16, 32],
     [32, 16],
   ]);
-  for (const { kind } of plan) expect(kind).toContain('localExperts=3');
+  for (const { kind } of plan) expect(kind).toContain('numExperts=3');
 });
 
 test('a variant whose result is wrong is told and not timed', async () => {
