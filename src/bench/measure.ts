@@ -47,7 +47,12 @@ export async function measureKernel(
   }
 }
 
-export function stopwatchFor(gpu: Gpu, record: Recorder, clock: BenchClock): Stopwatch {
+/** @param counted which kernels count, by the path of their shader; it needs the GPU's clock and a pass for each. */
+export function stopwatchFor(gpu: Gpu, record: Recorder, clock: BenchClock, counted?: RegExp): Stopwatch {
+  if (counted !== undefined) {
+    const window = dispatchWindow(gpu, record, counted);
+    return { clock: 'gpu', grainNs: clock.grainNs, window, now: () => gpu.platform.now() };
+  }
   const window = clock.clock === 'gpu' ? gpuWindow(gpu, record) : hostWindow(gpu, record);
   return { clock: clock.clock, grainNs: clock.grainNs, window, now: () => gpu.platform.now() };
 }
@@ -66,6 +71,20 @@ function gpuWindow(gpu: Gpu, record: Recorder): Stopwatch['window'] {
       total += ns;
     }
     return total;
+  };
+}
+
+/** A pass per dispatch; only those of the named shaders add up. */
+function dispatchWindow(gpu: Gpu, record: Recorder, counted: RegExp): Stopwatch['window'] {
+  return async (repeats) => {
+    const commands = gpu.commands('measure', 'dispatch');
+    for (let i = 0; i < repeats; i++) record(commands);
+    const spans = (await commands.submit().spans()).filter(({ label }) => counted.test(label));
+    gpu.throwPending();
+    return spans.reduce<number | undefined>(
+      (total, { ns }) => (total === undefined || ns === undefined ? undefined : total + ns),
+      0,
+    );
   };
 }
 

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addBench } from './bench.ts';
 import { addDoctor } from './doctor.ts';
 import { addGenerate } from './generate.ts';
+import { addGrowth } from './growth.ts';
 import { addLayout } from './layout.ts';
 import { addOp } from './op.ts';
 import { addTune } from './tune.ts';
@@ -33,7 +34,7 @@ export function buildProgram(): Command {
     .exitOverride()
     .configureHelp({ showGlobalOptions: true, helpWidth: 80 })
     .configureOutput({ writeErr: () => undefined });
-  for (const add of [addDoctor, addLayout, addGenerate, addValidate, addTune, addOp, addBench]) {
+  for (const add of [addDoctor, addLayout, addGenerate, addValidate, addTune, addOp, addBench, addGrowth]) {
     const command = add(program).copyInheritedSettings(program);
     // The help of `op <name>` is about that op, so it shows it by itself.
     if (command.name() === 'op')

@@ -16,7 +16,7 @@ import { messageOf } from '../core/errors.ts';
 import { parseStrictJson } from '../model/strict-json.ts';
 import type { AdapterFacts } from '../platform/platform.ts';
 import type { TuningPoint } from './point.ts';
-import { SubjectFile } from './subject.ts';
+import { SubjectFile } from '../validate/subject.ts';
 
 export const TUNING_SCHEMA = 'moebius-tuning';
 export const TUNING_VERSION = 1;

@@ -13,8 +13,8 @@ import { decide, spreadOf } from './decide.ts';
 import { forcing, observe, withTuning } from '../bench/observe.ts';
 import type { Evidence, TuningPoint } from './point.ts';
 import { keyOf } from './shape-key.ts';
-import { spotChecked } from './spot-check.ts';
-import type { Subject } from './subject.ts';
+import { spotChecked } from '../validate/spot-check.ts';
+import type { Subject } from '../validate/subject.ts';
 
 /** What is so much slower in its check is not timed. */
 const HOPELESS = 4;

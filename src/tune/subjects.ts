@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import type { Gpu } from '../gpu/gpu.ts';
 import { ConfigError } from '../core/errors.ts';
 import { parseStrictJson } from '../model/strict-json.ts';
-import { SubjectFile, type Subject } from './subject.ts';
+import { SubjectFile, type Subject } from '../validate/subject.ts';
 
 const HEADS = { Hq: 8, Hkv: 8, Dh: 64 } as const;
 

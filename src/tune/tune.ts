@@ -12,7 +12,7 @@ import { percent, ratio } from './decide.ts';
 import { measurePoint, questionsOf } from './measure-point.ts';
 import type { TuningPoint } from './point.ts';
 import { keyOf, keyText, sameShape, type ShapeKey } from './shape-key.ts';
-import { subjectCase, subjectText, type Subject } from './subject.ts';
+import { subjectCase, subjectText, type Subject } from '../validate/subject.ts';
 
 export interface TuneOptions {
   readonly subjects: readonly Subject[];

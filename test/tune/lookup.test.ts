@@ -80,14 +80,14 @@ describe('keyOf', () => {
       numCols: 4,
       rowsPerExpert: 1.5,
       gated: true,
-      localExperts: 16,
+      numExperts: 16,
       clamp: {},
     });
     expect(key.sizes).toEqual({ depth: 8, numCols: 4, rowsPerExpert: 1.5 });
     expect(key.kind).toBe('gated=true numExperts=16');
   });
 
-  test('an unknown number of local experts is not any', () => {
+  test('an unknown number of experts is not any', () => {
     const of = (numExperts?: number) => keyOf('experts', { depth: 8, rowsPerExpert: 1, numExperts });
     expect(sameShape(of(16), of(16))).toBe(true);
     expect(sameShape(of(16), of(1))).toBe(false);

@@ -7,10 +7,10 @@ import { tuningTable } from '../../src/tune/lookup.ts';
 import { chooseClock } from '../../src/bench/measure.ts';
 import { measurePoint, questionsOf } from '../../src/tune/measure-point.ts';
 import { readSubjects } from '../../src/tune/subjects.ts';
-import { subjectCase, type Subject } from '../../src/tune/subject.ts';
+import { subjectCase, type Subject } from '../../src/validate/subject.ts';
 import { codesOf, mergePoints, recheckPoints, tuneKernels, verdictOn } from '../../src/tune/tune.ts';
 import { runCase } from '../../src/validate/run-case.ts';
-import { spotChecked } from '../../src/tune/spot-check.ts';
+import { spotChecked } from '../../src/validate/spot-check.ts';
 import { testPlatform } from '../setup/platform.ts';
 import { pointOf } from './support.ts';
 

@@ -8,9 +8,9 @@ import { dimNames } from '../ops/shapes.ts';
 import { quantise } from '../tensor/quantise.ts';
 import { QUANT_FORMATS } from '../tensor/quantised.ts';
 import { castFloat, type Tensor } from '../tensor/tensor.ts';
-import { drawTensor } from '../validate/draw-values.ts';
-import { once, type KernelCase } from '../validate/kernel-case.ts';
-import { maker } from '../validate/maker.ts';
+import { drawTensor } from './draw-values.ts';
+import { once, type KernelCase } from './kernel-case.ts';
+import { maker } from './maker.ts';
 
 const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 
