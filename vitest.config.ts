@@ -31,6 +31,8 @@ export default defineConfig(async () => {
             maxWorkers: 2,
             testTimeout: 60_000,
             hookTimeout: 60_000,
+            // What this user has tuned must not decide what tests see.
+            env: { MOEBIUS_TUNING: 'off' },
             sequence: { groupOrder: 0 },
           },
         },

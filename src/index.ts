@@ -7,8 +7,11 @@
 export { bench, type BenchOptions } from './cli/bench.ts';
 export { doctor, type DoctorOptions } from './cli/doctor.ts';
 export { generate, type GenerateOptions, type GenerateResult } from './cli/generate.ts';
+export { growth, type GrowthOptions, type GrowthReport } from './cli/growth.ts';
 export { layout, type LayoutOptions, type LayoutResult } from './cli/layout.ts';
 export { op, type OpOptions, type OpResult } from './cli/op.ts';
+export { tune, type TuneResult, type TuneVerbOptions } from './cli/tune.ts';
+export { loadTuning } from './cli/tuning.ts';
 export { validate, type ValidateOptions, type ValidateResult } from './cli/validate.ts';
 
 // Failures: the caller's mistake, a result that is wrong, our own fault.

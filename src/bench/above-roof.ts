@@ -8,7 +8,7 @@ import { relativeHalfWidth, summarise } from './statistics.ts';
 /** Every measured row with its share of the roofline; one above it has failed and loses its rates. */
 export function holdToRoof(kernels: readonly KernelTiming[], ceilings: Ceilings): KernelTiming[] {
   return kernels.map((kernel) => {
-    const { timing, family, name, variant, chosen, flops, bytes } = kernel;
+    const { timing, flops, bytes } = kernel;
     if (timing.state !== 'measured') return kernel;
     const summary = summarise(timing.samplesNs);
     const cost = { flops, bytes };
@@ -16,7 +16,13 @@ export function holdToRoof(kernels: readonly KernelTiming[], ceilings: Ceilings)
     if (roof === undefined) return kernel;
     if (!isAboveRoof(roof, relativeHalfWidth(summary))) return { ...kernel, roof };
     const reason = aboveRoofText(ceilings, cost, summary.median, roof);
-    return { family, name, variant, chosen, flops, bytes, timing: { state: 'failed', reason } };
+    const failed: KernelTiming & { flopsPerSecond?: number; bytesPerSecond?: number } = {
+      ...kernel,
+      timing: { state: 'failed', reason },
+    };
+    delete failed.flopsPerSecond;
+    delete failed.bytesPerSecond;
+    return failed;
   });
 }
 

@@ -40,14 +40,21 @@ export async function measureKernel(
   clock: BenchClock,
   options: SamplingOptions = {},
 ): Promise<Timing> {
-  const now = (): number => gpu.platform.now();
-  const window = clock.clock === 'gpu' ? gpuWindow(gpu, record) : hostWindow(gpu, record);
-  const stopwatch: Stopwatch = { clock: clock.clock, grainNs: clock.grainNs, window, now };
   try {
-    return await sampleTiming(stopwatch, options);
+    return await sampleTiming(stopwatchFor(gpu, record, clock), options);
   } catch (error) {
     return { state: 'failed', reason: messageOf(error) };
   }
+}
+
+/** @param counted which kernels count, by the path of their shader; it needs the GPU's clock and a pass for each. */
+export function stopwatchFor(gpu: Gpu, record: Recorder, clock: BenchClock, counted?: RegExp): Stopwatch {
+  if (counted !== undefined) {
+    const window = dispatchWindow(gpu, record, counted);
+    return { clock: 'gpu', grainNs: clock.grainNs, window, now: () => gpu.platform.now() };
+  }
+  const window = clock.clock === 'gpu' ? gpuWindow(gpu, record) : hostWindow(gpu, record);
+  return { clock: clock.clock, grainNs: clock.grainNs, window, now: () => gpu.platform.now() };
 }
 
 /** All runs in one pass between two timestamps; a recorder that copies makes several passes, whose times add up. */
@@ -64,6 +71,20 @@ function gpuWindow(gpu: Gpu, record: Recorder): Stopwatch['window'] {
       total += ns;
     }
     return total;
+  };
+}
+
+/** A pass per dispatch; only those of the named shaders add up. */
+function dispatchWindow(gpu: Gpu, record: Recorder, counted: RegExp): Stopwatch['window'] {
+  return async (repeats) => {
+    const commands = gpu.commands('measure', 'dispatch');
+    for (let i = 0; i < repeats; i++) record(commands);
+    const spans = (await commands.submit().spans()).filter(({ label }) => counted.test(label));
+    gpu.throwPending();
+    return spans.reduce<number | undefined>(
+      (total, { ns }) => (total === undefined || ns === undefined ? undefined : total + ns),
+      0,
+    );
   };
 }
 

@@ -1,5 +1,7 @@
 /** What a bench run finds: plain data, the same that goes into the result file. `report/schema.ts` describes it. */
+import type { CanaryReport } from './canary.ts';
 import type { Ceilings } from './ceilings.ts';
+import type { CacheSize } from './cold.ts';
 import type { AdapterExamination } from './examine.ts';
 import type { HostTiming } from './host-tasks.ts';
 import type { FamilyReport, KernelTiming } from './kernel-suite.ts';
@@ -36,6 +38,12 @@ export interface BenchResult {
   readonly checks: { readonly kernels: readonly FamilyReport[]; readonly model: ModelReport };
   /** Measured. */
   readonly kernels: readonly KernelTiming[];
+  /** Measured between the rows of `kernels`. Null when the clock cannot carry it. */
+  readonly canary: CanaryReport | null;
+  /** The cache that inputs were kept out of. Null: inputs were warm. */
+  readonly cold: CacheSize | null;
+  /** What was tuned for this adapter. Null when nobody looked. */
+  readonly tuning: BenchTuning | null;
   /** Measured. Null when a check failed before. */
   readonly forward: ForwardComparison | null;
   /** Measured, on `model`: tokens per ms that one GPU of N passes, see `RATE_NOTE`. Null without a forward pass. */
@@ -51,6 +59,14 @@ export interface BenchResult {
   readonly sources: Readonly<
     Record<'ceilings' | 'kernels' | 'forward' | 'rates' | 'target' | 'host', Source>
   >;
+}
+
+export interface BenchTuning {
+  readonly state: string;
+  /** One line. */
+  readonly note: string;
+  readonly path?: string;
+  readonly entries: number;
 }
 
 export interface BenchRates {

@@ -10,7 +10,9 @@ import { kernelCases, quickCases } from '../validate/cases.ts';
 import type { KernelCase } from '../validate/kernel-case.ts';
 import { anyAboveRoof, ceilingFailures, holdToRoof } from './above-roof.ts';
 import { benchCases, SCALES } from './bench-cases.ts';
+import { openCanary } from './canary.ts';
 import { bestOf, measureCeilings, type Ceilings } from './ceilings.ts';
+import type { CacheSize } from './cold.ts';
 import { examineAdapter } from './examine.ts';
 import { timeHostTasks } from './host-tasks.ts';
 import { checkKernels, failureText, timeKernels, type KernelTiming } from './kernel-suite.ts';
@@ -18,7 +20,14 @@ import type { KnownAnswers } from './known-answers.ts';
 import { chooseClock } from './measure.ts';
 import { checkModelAfter } from './model-check.ts';
 import { SILENT, type Progress } from './progress.ts';
-import { RESULT_SCHEMA, RESULT_VERSION, type BenchRates, type BenchResult, type Verdict } from './result.ts';
+import {
+  RESULT_SCHEMA,
+  RESULT_VERSION,
+  type BenchRates,
+  type BenchResult,
+  type BenchTuning,
+  type Verdict,
+} from './result.ts';
 import { bandwidthFor, peakFlopsPerSecond } from './roofline.ts';
 import { compareForward, type ForwardComparison } from './sharded.ts';
 import { summarise } from './statistics.ts';
@@ -39,6 +48,10 @@ export interface BenchInputs {
   /** Only kernels of these families; all when absent. */
   readonly families?: readonly string[];
   readonly sizes?: BenchSizes;
+  /** What the front end says of the device's tuning. */
+  readonly tuning?: BenchTuning;
+  /** Times kernels on inputs that this cache does not hold. */
+  readonly cold?: CacheSize;
 }
 
 /** How much of each check and of each timing. */
@@ -135,6 +148,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
     : null;
   const cases = benchCases(gpu.facts.kind === 'gpu' ? SCALES.gpu : SCALES.software);
   const timed = [...cases.filter((c) => c.quick || !quick), ...internalCases].filter(wanted);
+  const canary = await openCanary(gpu, clock);
   const timings = await progress.step(
     'Time kernels, each after its check',
     (say) =>
@@ -143,11 +157,13 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
         checked: families,
         budgetNs: Math.max(leftNs(), Math.min(sizes.kernelNs, leftNs(OVERTIME))),
         chosenOnly: quick,
-        say,
+        ...{ say, canary, cold: inputs.cold },
       }),
     (found) =>
       `${found.filter(({ timing }) => timing.state === 'measured').length} of ${found.length} measured`,
   );
+  const canaryReport = canary?.report() ?? null;
+  canary?.destroy();
   if (anyAboveRoof(timings, ceilings)) {
     ceilings = bestOf([...ceilings, ...(await probe('Measure the ceilings again: a kernel is above them'))]);
   }
@@ -179,6 +195,9 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
     pass: kernelsPass && modelReport.pass && forward?.pass === true && failed.length === 0,
     checks: { kernels: families, model: modelReport },
     kernels,
+    canary: canaryReport,
+    cold: inputs.cold ?? null,
+    tuning: inputs.tuning ?? null,
     forward,
     rates,
     target,

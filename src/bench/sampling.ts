@@ -3,7 +3,7 @@
  * runs as make it 100 steps long; then windows are taken until the median is known well enough or time is up.
  */
 import { summarise, relativeHalfWidth } from './statistics.ts';
-import type { Clock, Timing } from './timing.ts';
+import type { Clock, Measured, Timing, TooFine, WarmUp } from './timing.ts';
 
 export interface SamplingOptions {
   /** A window lasts at least this many steps of the clock. */
@@ -45,34 +45,88 @@ export interface Stopwatch {
 
 /** Warms up, finds the number of runs per window, then samples. Never returns a time that the clock cannot carry. */
 export async function sampleTiming(stopwatch: Stopwatch, options: SamplingOptions = {}): Promise<Timing> {
+  const [timing] = await sampleInTurn([stopwatch], options);
+  return timing ?? { state: 'failed', reason: 'nothing was measured' };
+}
+
+/**
+ * The same for several pieces of work that are to be compared: one window of each in turn, forth and back, so that
+ * what changes slowly on the machine changes for all. The budget is that of all together.
+ */
+export async function sampleInTurn(
+  stopwatches: readonly Stopwatch[],
+  options: SamplingOptions = {},
+): Promise<Timing[]> {
   const wanted = { ...DEFAULTS, ...options };
+  const now = stopwatches[0]?.now ?? (() => 0);
+  const start = now();
+  const series: Series[] = [];
+  for (const stopwatch of stopwatches) series.push(await warmUp(stopwatch, wanted));
+  const running = series.filter((s) => s.refused === undefined);
+  // Alone, the window that showed its length is as good as any that follow.
+  if (running.length === 1) running.forEach((s) => s.samplesNs.push(s.windowNs / s.repeats));
+  let voids = 0;
+  for (let round = 0; voids <= wanted.maxSamples && !isEnough(running, now() - start, wanted); round++) {
+    const order = round % 2 === 0 ? running : [...running].reverse();
+    const taken = new Map<Series, number>();
+    for (const one of order) {
+      const ns = await one.stopwatch.window(one.repeats);
+      if (ns !== undefined) taken.set(one, ns / one.repeats);
+    }
+    // A round counts for all or for none: the n-th samples of all were taken together.
+    if (taken.size < running.length) voids += 1;
+    else for (const [one, ns] of taken) one.samplesNs.push(ns);
+  }
+  return series.map((s) => timingOf(s, voids));
+}
+
+interface Series {
+  readonly stopwatch: Stopwatch;
+  readonly repeats: number;
+  /** The last window of the warm-up, which has as many runs as the samples have. */
+  readonly windowNs: number;
+  readonly warmUp: WarmUp;
+  readonly samplesNs: number[];
+  readonly refused?: TooFine;
+}
+
+async function warmUp(stopwatch: Stopwatch, wanted: Required<SamplingOptions>): Promise<Series> {
   const { clock, grainNs, window, now } = stopwatch;
   const start = now();
   const neededNs = wanted.minSteps * grainNs;
   const goalNs = Math.max(neededNs, wanted.minWindowNs);
-  await window(1);
+  const firstNs = await window(1);
+  let runs = 2;
   let repeats = 1;
   let windowNs = (await window(1)) ?? 0;
   while (windowNs < goalNs && repeats < wanted.maxRepeats) {
     const growth = Math.min(MAX_GROWTH, Math.max(2, (1.2 * goalNs) / Math.max(windowNs, 1)));
     repeats = Math.min(wanted.maxRepeats, Math.ceil(repeats * growth));
     windowNs = (await window(repeats)) ?? 0;
+    runs += repeats;
   }
-  if (windowNs < neededNs) return { state: 'too-fine', clock, grainNs, windowNs };
-
-  const samplesNs = [windowNs / repeats];
-  let voids = 0;
-  while (!isEnough(samplesNs, now() - start, wanted)) {
-    const ns = await window(repeats);
-    if (ns !== undefined) samplesNs.push(ns / repeats);
-    else if (++voids > wanted.maxSamples)
-      return { state: 'failed', reason: 'the clock keeps going backwards' };
-  }
-  return { state: 'measured', clock, samplesNs, repeats };
+  const found = { runs, hostNs: now() - start, ...(firstNs !== undefined && { firstNs }) };
+  const series = { stopwatch, repeats, windowNs, warmUp: found, samplesNs: [] };
+  if (windowNs < neededNs) return { ...series, refused: { state: 'too-fine', clock, grainNs, windowNs } };
+  return series;
 }
 
-function isEnough(samples: readonly number[], spentNs: number, wanted: Required<SamplingOptions>): boolean {
-  if (samples.length < wanted.minSamples) return false;
-  if (samples.length >= wanted.maxSamples || spentNs >= wanted.budgetNs) return true;
-  return relativeHalfWidth(summarise(samples)) <= wanted.precision;
+function timingOf({ stopwatch, repeats, warmUp: before, samplesNs, refused }: Series, voids: number): Timing {
+  if (refused !== undefined) return refused;
+  if (voids > samplesNs.length) return { state: 'failed', reason: 'the clock keeps going backwards' };
+  const measured: Measured = {
+    state: 'measured',
+    clock: stopwatch.clock,
+    samplesNs,
+    repeats,
+    warmUp: before,
+  };
+  return measured;
+}
+
+function isEnough(running: readonly Series[], spentNs: number, wanted: Required<SamplingOptions>): boolean {
+  const count = running[0]?.samplesNs.length ?? Infinity;
+  if (count < wanted.minSamples) return false;
+  if (count >= wanted.maxSamples || spentNs >= wanted.budgetNs) return true;
+  return running.every(({ samplesNs }) => relativeHalfWidth(summarise(samplesNs)) <= wanted.precision);
 }

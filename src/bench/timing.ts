@@ -11,6 +11,16 @@ export interface Measured {
   readonly samplesNs: readonly number[];
   /** Runs within one window. */
   readonly repeats: number;
+  /** What came before the samples and is in none of them. */
+  readonly warmUp?: WarmUp;
+}
+
+export interface WarmUp {
+  readonly runs: number;
+  /** Time of the first run, on the clock of the samples; absent when that reading was void. */
+  readonly firstNs?: number;
+  /** Host time of all of it, finding the length of a window included. */
+  readonly hostNs: number;
 }
 
 export interface TooFine {

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { readKnownAnswers } from '../bench/known-answers.ts';
 import type { BenchResult } from '../bench/result.ts';
 import { requirePass, runBench } from '../bench/run.ts';
+import { lastLevelCache } from '../bench/cold.ts';
 import type { Progress } from '../bench/progress.ts';
 import { formatNs } from '../core/units.ts';
 import { planLayout } from '../layout/layout.ts';
@@ -17,6 +18,7 @@ import { printJson, printLines, stdoutStyle } from './output.ts';
 import { commitHere, versionsHere } from './package.ts';
 import { cliProgress } from './progress.ts';
 import { platformHere, withGpu } from './session.ts';
+import { attachTuning } from './tuning.ts';
 
 /** What a run aims at; checks are never cut short. */
 const SECONDS = { quick: 45, full: 170 } as const;
@@ -29,6 +31,10 @@ export interface BenchOptions {
   readonly layout?: string;
   /** Time to aim at: timings take what the checks leave. */
   readonly seconds?: number;
+  /** False ignores what was tuned. */
+  readonly tuning?: boolean;
+  /** Inputs in so many copies that none is in a cache when its turn comes. */
+  readonly cold?: boolean;
   readonly progress?: Progress;
 }
 
@@ -41,15 +47,18 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   const readFile = (path: string): Promise<Uint8Array> => platformHere().readFile(path);
   const answers = await readKnownAnswers(TINY_MOE, readFile);
   const checkpoint = await readFile(`${TINY_MOE}/model.safetensors`);
-  return withGpu(adapter, (gpu) =>
-    runBench(gpu, {
+  return withGpu(adapter, async (gpu) => {
+    const tuning = await attachTuning(gpu, options);
+    return runBench(gpu, {
+      tuning,
       ...{ model, answers, checkpoint, layout, quick },
       seconds: options.seconds ?? (quick ? SECONDS.quick : SECONDS.full),
       versions: versionsHere(),
       commit: commitHere() ?? null,
+      ...(options.cold && { cold: await lastLevelCache(gpu) }),
       ...(progress !== undefined && { progress }),
-    }),
-  );
+    });
+  });
 }
 
 /** results/20250131-174500-llvmpipe.json */
@@ -68,6 +77,8 @@ interface CommandOptions extends GlobalOptions {
   readonly layout: string;
   readonly out?: string;
   readonly seconds?: number;
+  readonly tuning: boolean;
+  readonly cold?: boolean;
 }
 
 export function addBench(program: Command): Command {
@@ -82,6 +93,8 @@ export function addBench(program: Command): Command {
     .option('--layout <axes>', 'ep, pp, tp and dp', formatLayout(CARD_LAYOUT))
     .option('--out <file>', `where the result goes (default: ${RESULTS}/<time>-<adapter>.json)`)
     .option('--seconds <n>', `time to aim at (default: ${SECONDS.full}, quick ${SECONDS.quick})`, atLeast(0))
+    .option('--cold', 'time kernels on inputs that no cache holds: enough copies in turn')
+    .option('--no-tuning', "the families' own choice of variants, whatever was tuned")
     .addHelpText(
       'after',
       `

@@ -9,6 +9,7 @@ import type { GlobalOptions } from './options.ts';
 import { printJson, printLines, stdoutStyle } from './output.ts';
 import { versionsHere } from './package.ts';
 import { withGpu } from './session.ts';
+import { attachTuning } from './tuning.ts';
 
 /** Host time to aim at for the probes; a slow adapter takes longer for the few samples that each needs. */
 const CEILING_NS = 1.5e9;
@@ -16,6 +17,8 @@ const CEILING_NS = 1.5e9;
 export interface DoctorOptions {
   /** `auto`, or part of an adapter's name. */
   readonly adapter?: string;
+  /** False ignores what was tuned. */
+  readonly tuning?: boolean;
 }
 
 /** @throws ConfigError when no adapter fits. */
@@ -25,6 +28,7 @@ export function doctor(options: DoctorOptions = {}): Promise<DoctorFindings> {
     ceilings: await measureCeilings(gpu, { clock: await chooseClock(gpu), budgetNs: CEILING_NS }),
     versions: versionsHere(),
     embeddedObstacle: swiftshaderObstacle() ?? null,
+    tuning: await attachTuning(gpu, options),
   }));
 }
 
@@ -35,6 +39,7 @@ export function addDoctor(program: Command): Command {
     .description(
       'Shows which adapter is used and why, its limits and features, and measures its clocks, latencies and ceilings.',
     )
+    .option('--no-tuning', 'do not look for what was tuned')
     .addHelpText(
       'after',
       `
@@ -44,7 +49,7 @@ Examples:
   moebius doctor --json`,
     )
     .action(async (_options: object, command: Command) => {
-      const given = command.optsWithGlobals<GlobalOptions>();
+      const given = command.optsWithGlobals<GlobalOptions & { readonly tuning: boolean }>();
       const found = await doctor(given);
       await (given.json ? printJson(found) : printLines(renderDoctor(found, stdoutStyle())));
     });

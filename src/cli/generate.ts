@@ -12,6 +12,7 @@ import { WEIGHT_DTYPES, type WeightDtype } from '../tensor/quantised.ts';
 import { atLeast, integer, requireInteger, type GlobalOptions } from './options.ts';
 import { printJson, stdoutStyle, write } from './output.ts';
 import { withGpu } from './session.ts';
+import { attachTuning, type TuningUse } from './tuning.ts';
 
 export interface GenerateOptions {
   readonly adapter?: string;
@@ -27,6 +28,8 @@ export interface GenerateOptions {
   readonly model?: string;
   /** How matrices are stored on the device; f32 when absent. */
   readonly weights?: WeightDtype;
+  /** False ignores what was tuned. */
+  readonly tuning?: boolean;
   /** Called with the text of every token as it comes. */
   readonly onText?: (text: string) => void;
 }
@@ -42,6 +45,7 @@ export interface GenerateResult {
   readonly worldSize: number;
   readonly model: string;
   readonly adapter: AdapterFacts;
+  readonly tuning: TuningUse;
   readonly temperature: number;
   readonly seed: number;
   readonly weights: WeightDtype;
@@ -60,6 +64,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
   checkNumbers(options, model.config.maxPositions);
   const promptIds = tokenizer.encode(options.prompt);
   return withGpu(options.adapter ?? 'auto', async (gpu) => {
+    const tuning = await attachTuning(gpu, options);
     const maxLength = promptIds.length + tokens;
     const limits = { maxSequences: 1, maxLength, maxStepTokens: promptIds.length };
     const engine = await createEngine(gpu, { layout, weights: model, ...limits, weightDtype: weights });
@@ -80,6 +85,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
         worldSize: layout.worldSize,
         model: model.config.name,
         adapter: gpu.facts,
+        tuning,
         temperature,
         seed,
         weights,
@@ -120,6 +126,7 @@ interface CommandOptions extends GlobalOptions {
   readonly layout: string;
   readonly model: string;
   readonly weights: WeightDtype;
+  readonly tuning: boolean;
 }
 
 export function addGenerate(program: Command): Command {
@@ -138,6 +145,7 @@ export function addGenerate(program: Command): Command {
     .addOption(
       new Option('--weights <dtype>', 'how matrices are stored').choices(WEIGHT_DTYPES).default('f32'),
     )
+    .option('--no-tuning', "the families' own choice of variants, whatever was tuned")
     .addHelpText(
       'after',
       `
@@ -168,6 +176,7 @@ async function streamText(given: CommandOptions): Promise<void> {
   const perToken = steps === 0 ? '' : `, ${formatNs(decodeNs / steps)} per further token`;
   const notes = [
     `${result.model}, ${result.layout}: ${result.worldSize} ranks on ${result.adapter.name}`,
+    result.tuning.note,
     `first token after ${formatNs(prefillNs)}${perToken} (measured, host clock)`,
   ];
   await write(process.stdout, '\n');

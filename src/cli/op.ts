@@ -14,6 +14,7 @@ import { checkOutput, writeWhole } from './files.ts';
 import { collect, type GlobalOptions } from './options.ts';
 import { printJson, printLines, stdoutStyle } from './output.ts';
 import { platformHere, withGpu } from './session.ts';
+import { attachTuning, type TuningUse } from './tuning.ts';
 
 export interface OpOptions {
   readonly adapter?: string;
@@ -28,6 +29,8 @@ export interface OpOptions {
   readonly variant?: string;
   /** Compares with the op's float64 reference, under its own error budget. */
   readonly check?: boolean;
+  /** False ignores what was tuned. */
+  readonly tuning?: boolean;
 }
 
 export interface OpResult {
@@ -38,6 +41,8 @@ export interface OpResult {
   readonly outputs: readonly TensorFact[];
   readonly out: string;
   readonly adapter: AdapterFacts;
+  /** Whether the variant may have been chosen by what was tuned. */
+  readonly tuning: TuningUse;
   /** By output; only when asked for. `worstShare` is the largest error as a share of what is allowed. */
   readonly checks?: readonly {
     readonly output: string;
@@ -64,6 +69,7 @@ export async function op(options: OpOptions): Promise<OpResult> {
   chosen.check(inputs);
   await checkOutput(options.out, [options.in]);
   return withGpu(options.adapter ?? 'auto', async (gpu) => {
+    const tuning = await attachTuning(gpu, options);
     const prepared = await chosen.prepare(gpu, inputs, options.variant);
     let outputs: Map<string, Tensor>;
     try {
@@ -86,6 +92,7 @@ export async function op(options: OpOptions): Promise<OpResult> {
       outputs: factsOf(outputs),
       out: options.out,
       adapter: gpu.facts,
+      tuning,
       ...(checks !== undefined && { checks }),
     };
   });
@@ -120,6 +127,7 @@ interface CommandOptions extends GlobalOptions {
   readonly attr: readonly string[];
   readonly variant?: string;
   readonly check?: boolean;
+  readonly tuning: boolean;
   readonly list?: boolean;
   readonly help?: boolean;
 }
@@ -135,6 +143,7 @@ export function addOp(program: Command): Command {
     .option('--attr <name=value>', 'an attribute; may be repeated', collect, [])
     .option('--variant <name>', 'of the kernel; the best that can run when absent')
     .option('--check', 'compare with float64 before writing')
+    .option('--no-tuning', "the family's own choice of a variant, whatever was tuned")
     .option('--list', 'show all ops')
     .addHelpText(
       'after',
@@ -162,9 +171,9 @@ Examples:
           `op ${name} needs ${missing}. "moebius op ${name} --help" shows what it takes.`,
         );
       }
-      const { adapter, attr: attrs, variant, check } = given;
+      const { adapter, attr: attrs, variant, check, tuning } = given;
       const result = await op({
-        ...{ adapter, name, in: input, out, attrs },
+        ...{ adapter, name, in: input, out, attrs, tuning },
         ...(variant !== undefined && { variant }),
         ...(check !== undefined && { check }),
       });
@@ -183,6 +192,7 @@ function renderResult(result: OpResult): string[] {
     `  in   ${shown(result.inputs)}`,
     `  out  ${shown(result.outputs)}`,
     ...checks,
+    `  ${result.tuning.note}`,
     `Wrote ${result.out}.`,
   ];
 }

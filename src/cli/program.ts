@@ -3,8 +3,10 @@ import { Command } from 'commander';
 import { addBench } from './bench.ts';
 import { addDoctor } from './doctor.ts';
 import { addGenerate } from './generate.ts';
+import { addGrowth } from './growth.ts';
 import { addLayout } from './layout.ts';
 import { addOp } from './op.ts';
+import { addTune } from './tune.ts';
 import { addValidate } from './validate.ts';
 import { packageVersion } from './package.ts';
 
@@ -14,6 +16,7 @@ Examples:
   moebius layout ep=16,pp=4,tp=2,dp=2         128 GPUs explained, rank by rank
   moebius generate --prompt "ROMEO:" --tokens 80
   moebius validate --quick                    every kernel against float64
+  moebius tune                                measure which variants are the fastest
   moebius bench --quick                       check, time, and compare
   moebius op gate-topk --in in.safetensors --out out.safetensors --attr k=2
 
@@ -31,7 +34,7 @@ export function buildProgram(): Command {
     .exitOverride()
     .configureHelp({ showGlobalOptions: true, helpWidth: 80 })
     .configureOutput({ writeErr: () => undefined });
-  for (const add of [addDoctor, addLayout, addGenerate, addValidate, addOp, addBench]) {
+  for (const add of [addDoctor, addLayout, addGenerate, addValidate, addTune, addOp, addBench, addGrowth]) {
     const command = add(program).copyInheritedSettings(program);
     // The help of `op <name>` is about that op, so it shows it by itself.
     if (command.name() === 'op')

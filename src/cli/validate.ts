@@ -8,11 +8,13 @@ import { CheckError, ConfigError } from '../core/errors.ts';
 import { planLayout } from '../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../layout/spec.ts';
 import { nearest } from '../model/presets.ts';
+import { opByName, ops } from '../ops/ops.ts';
 import type { AdapterFacts } from '../platform/platform.ts';
 import { renderFamilies, renderModel } from '../report/checks.ts';
 import { caseFamilies, casesOf, kernelCases } from '../validate/cases.ts';
+import { fuzzOp, type FuzzReport } from '../validate/fuzz.ts';
 import { loadModel, TINY_MOE } from './model.ts';
-import type { GlobalOptions } from './options.ts';
+import { integer, requireInteger, type GlobalOptions } from './options.ts';
 import { printJson, printLines, stdoutStyle } from './output.ts';
 import { cliProgress } from './progress.ts';
 import { platformHere, withGpu } from './session.ts';
@@ -23,6 +25,10 @@ export interface ValidateOptions {
   /** Only the kernels of one family, without the model. */
   readonly family?: string;
   readonly layout?: string;
+  /** So many random cases of every op, or of `family`, instead of the fixed cases and the model. */
+  readonly fuzz?: number;
+  /** Of the first random case; the others follow it. */
+  readonly seed?: number;
   readonly progress?: Progress;
 }
 
@@ -31,8 +37,10 @@ export interface ValidateResult {
   readonly adapter: AdapterFacts;
   readonly quick: boolean;
   readonly families: readonly FamilyReport[];
-  /** Null when only one family was asked for. */
+  /** Null when only one family, or random cases, were asked for. */
   readonly model: ModelReport | null;
+  /** One report per op; absent unless random cases were asked for. */
+  readonly fuzz?: readonly FuzzReport[];
 }
 
 const SIZES = {
@@ -50,6 +58,7 @@ export async function validate(options: ValidateOptions = {}): Promise<ValidateR
       `there is no kernel family "${family}"${hint}. Families: ${caseFamilies.join(', ')}.`,
     );
   }
+  if (options.fuzz !== undefined) return fuzz(adapter, options.fuzz, options);
   const spec = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
   const all = family === undefined ? kernelCases : casesOf(family);
   const cases = quick ? all.filter((c) => c.quick) : all;
@@ -77,10 +86,39 @@ export async function validate(options: ValidateOptions = {}): Promise<ValidateR
   });
 }
 
+/** Random cases only: they say what the fixed ones cannot. */
+async function fuzz(adapter: string, cases: number, options: ValidateOptions): Promise<ValidateResult> {
+  const { family, seed = 1, progress = SILENT } = options;
+  requireInteger('fuzz', cases, 1);
+  requireInteger('seed', seed, 0);
+  const drawn = family === undefined ? ops : [opByName(family)];
+  return withGpu(adapter, async (gpu) => {
+    const reports: FuzzReport[] = [];
+    for (const op of drawn) {
+      const report = await progress.step(
+        `${op.name}: ${cases} random cases from seed ${seed} on ${gpu.facts.name}`,
+        (say) => fuzzOp(gpu, op, { cases, seed, say }),
+        ({ runs, failures }) =>
+          failures.length === 0 ? `${runs} runs, all pass` : `${failures.length} FAILED`,
+      );
+      reports.push(report);
+    }
+    const pass = reports.every(({ failures }) => failures.length === 0);
+    return {
+      ...{ pass, adapter: gpu.facts, quick: false, model: null, fuzz: reports },
+      families: reports.map(({ family: name, cases: count, runs, failures, worstShare }) => ({
+        ...{ family: name, cases: count, runs, failed: failures.length, worstShare, failures },
+      })),
+    };
+  });
+}
+
 interface CommandOptions extends GlobalOptions {
   readonly quick?: boolean;
   readonly family?: string;
   readonly layout: string;
+  readonly fuzz?: number;
+  readonly seed: number;
 }
 
 export function addValidate(program: Command): Command {
@@ -94,12 +132,15 @@ export function addValidate(program: Command): Command {
     .option('--quick', 'a subset, within seconds')
     .option('--family <name>', `only these kernels: ${caseFamilies.join(', ')}`)
     .option('--layout <axes>', 'ep, pp, tp and dp', formatLayout(CARD_LAYOUT))
+    .option('--fuzz <n>', 'instead: n random cases of each op, or of one family', integer(1))
+    .option('--seed <n>', 'of the first random case', integer(0), 1)
     .addHelpText(
       'after',
       `
 Examples:
   moebius validate --quick
   moebius validate --family moe --adapter swiftshader
+  moebius validate --fuzz 500 --seed 7
   moebius validate --layout ep=4,pp=2,tp=2 --json`,
     )
     .action(async (_options: object, command: Command) => {
@@ -110,11 +151,16 @@ Examples:
     });
 }
 
-function renderResult({ adapter, families, model, quick }: ValidateResult): string[] {
+function renderResult({ adapter, families, model, quick, fuzz }: ValidateResult): string[] {
   const style = stdoutStyle();
   const lines = [
-    style.bold(`Kernels against float64 on ${adapter.name}${quick ? ' (quick subset)' : ''}`),
+    style.bold(
+      `${fuzz ? 'Random cases' : 'Kernels'} against float64 on ${adapter.name}${quick ? ' (quick subset)' : ''}`,
+    ),
     ...renderFamilies(families, style),
+    ...(fuzz ?? [])
+      .flatMap(({ failures }) => failures.map(({ command }) => `  repeat: ${command}`))
+      .slice(0, 8),
   ];
   if (model !== null) {
     lines.push('', style.bold(`${model.model} on ${model.worldSize} ranks (${model.layout}) and on one`));
@@ -123,7 +169,8 @@ function renderResult({ adapter, families, model, quick }: ValidateResult): stri
   return lines;
 }
 
-function summaryOf({ families, model }: ValidateResult): string {
+function summaryOf({ families, model, fuzz }: ValidateResult): string {
+  const first = fuzz?.flatMap((report) => report.failures)[0];
   const failures = [
     ...families.flatMap(({ family, failures: runs }) => runs.map((run) => failureText(family, run))),
     ...(model?.error === undefined ? [] : [`${model.model}: ${model.error}`]),
@@ -132,5 +179,5 @@ function summaryOf({ families, model }: ValidateResult): string {
       .map((c) => `${c.what}, ${c.who} - ${c.against}: ${c.found}`),
   ];
   const count = failures.length === 1 ? '1 check failed' : `${failures.length} checks failed; the first`;
-  return `${count}: ${failures[0] ?? 'unknown'}`;
+  return `${count}: ${failures[0] ?? 'unknown'}${first === undefined ? '' : `. Repeat: ${first.command}`}`;
 }

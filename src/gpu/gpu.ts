@@ -16,6 +16,7 @@ import { MemoryLedger } from './ledger.ts';
 import { ParamArena } from './param-arena.ts';
 import { PipelineCache } from './pipeline-cache.ts';
 import type { Spec } from './shader-source.ts';
+import type { Tuning } from './tuning.ts';
 
 const WANTED_FEATURES: readonly GPUFeatureName[] = ['timestamp-query', 'shader-f16', 'subgroups'];
 const WANTED_LIMITS = [
@@ -51,6 +52,8 @@ export class Gpu implements DeviceContext {
   readonly bindGroups: BindGroupCache;
   readonly params: ParamArena;
   readonly platform: Platform;
+  /** Asked where a kernel is chosen and none is named; undefined: the defaults of each family. */
+  tuning: Tuning | undefined;
   /** Keeps the bindings' root object alive as long as the device (see OpenAdapter.gpu). */
   readonly #open: OpenAdapter;
   #nextId = 1;

@@ -20,6 +20,7 @@ export class PipelineCache {
   readonly #source: (path: string) => string;
   readonly #now: () => number;
   readonly #compiled = new Map<string, Promise<CompiledKernel>>();
+  readonly #watchers = new Set<Set<Promise<CompiledKernel>>>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   readonly paramsLayout: GPUBindGroupLayout;
 
@@ -52,7 +53,20 @@ export class PipelineCache {
       this.#compiled.set(key, entry);
       entry.catch(() => this.#compiled.delete(key));
     }
+    for (const watcher of this.#watchers) watcher.add(entry);
     return entry;
+  }
+
+  /** Runs `work` and gives the kernels that were asked for meanwhile, compiled now or before. */
+  async watching<T>(work: () => Promise<T>): Promise<{ result: T; kernels: CompiledKernel[] }> {
+    const asked = new Set<Promise<CompiledKernel>>();
+    this.#watchers.add(asked);
+    try {
+      const result = await work();
+      return { result, kernels: await Promise.all(asked) };
+    } finally {
+      this.#watchers.delete(asked);
+    }
   }
 
   async #compile(kernel: KernelDefinition, spec: Spec, key: string): Promise<CompiledKernel> {

@@ -15,7 +15,7 @@ export interface Variant<Shape, D extends KernelDefinition = KernelDefinition> {
 }
 
 /**
- * The named variant, or the first that can run: variants are listed best first.
+ * The named variant; else what the device's tuning advises; else the first that can run: variants are listed best first.
  * @throws ConfigError for an unknown name, or a variant that cannot run here (never swapped silently).
  */
 export function chooseVariant<Shape, V extends Variant<Shape>>(
@@ -41,13 +41,23 @@ export function chooseVariant<Shape, V extends Variant<Shape>>(
     }
     return named;
   }
-  const reasons: string[] = [];
+  const refused: { readonly name: string; readonly reason: string }[] = [];
+  const able: V[] = [];
   for (const variant of variants) {
     const refusal = variant.refusal(shape, gpu);
-    if (refusal === undefined) return variant;
-    reasons.push(`${variant.name}: ${refusal}`);
+    if (refusal === undefined) able.push(variant);
+    else refused.push({ name: variant.name, reason: refusal });
   }
-  throw new ConfigError(`No variant of ${family} can run here. ${reasons.join('; ')}.`);
+  const [first] = able;
+  if (first !== undefined) {
+    if (gpu.tuning === undefined || able.length === 1) return first;
+    const candidates = able.map(({ name, kernel }) => ({ name, shader: kernel.shader }));
+    const advised = gpu.tuning.choose({ family, shape: shape as object, able: candidates, refused });
+    return able.find(({ name }) => name === advised) ?? first;
+  }
+  throw new ConfigError(
+    `No variant of ${family} can run here. ${refused.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}.`,
+  );
 }
 
 /** The variants with the named one first, the others in their order. */

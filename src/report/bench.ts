@@ -7,6 +7,7 @@ import { formatNs, formatSi } from '../core/units.ts';
 import { renderCeilings, roofText, ROOF_LEGEND } from './ceilings.ts';
 import { renderFamilies, renderModel } from './checks.ts';
 import { kindText } from './doctor.ts';
+import { timingNotes } from './timing-notes.ts';
 import { renderForward, renderStages } from './forward.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawFacts, drawTable, paragraph } from './table.ts';
@@ -23,6 +24,7 @@ export function renderBench(result: BenchResult, style: Style = PLAIN): string[]
       ['driver', facts.driver],
       ['why', facts.search.join(' ')],
       ['clock', clock.note],
+      ...(result.tuning ? [['tuning', result.tuning.note.replace(/^tuning: /, '')] as const] : []),
     ]),
     '',
     head('Ceilings of this adapter (measured)'),
@@ -34,11 +36,12 @@ export function renderBench(result: BenchResult, style: Style = PLAIN): string[]
     head(`${model} on ${checks.model.worldSize} ranks (${layout}), on one rank, and what is known`),
     ...renderModel(checks.model, style),
     '',
-    head('Latency of kernels (measured; median, 95 % interval; inputs warm)'),
+    head(`Latency of kernels (measured; median, 95 % interval; inputs ${result.cold ? 'cold' : 'warm'})`),
     ...renderKernels(result.kernels, style),
+    ...timingNotes(result).flatMap((note) => paragraph(note)),
     ...paragraph(
       `Clock: ${clock.note}. FLOP and bytes are what the operation needs at least, each input and output once; ` +
-        '* is the variant taken by default, a family without variants has one.',
+        '* is the variant taken by default, + the tuned one; a family without variants has one.',
     ),
     ...paragraph(ROOF_LEGEND),
     '',
@@ -69,12 +72,14 @@ function renderKernels(kernels: readonly KernelTiming[], style: Style): string[]
   );
 }
 
+const MARKS = { default: '*', tuned: '+' } as const;
+
 function kernelRow(kernel: KernelTiming, style: Style): string[] {
-  const { name, variant, chosen, timing } = kernel;
+  const { name, variant, choice, timing, drift } = kernel;
   return [
     `  ${name}`,
-    variant === 'default' ? '' : `${variant}${chosen ? '*' : ''}`,
-    timing.state === 'failed' ? style.bad('failed') : timeText(timing),
+    variant === 'default' ? '' : `${variant}${choice ? MARKS[choice] : ''}`,
+    timing.state === 'failed' ? style.bad('failed') : `${drift ? '~' : ''}${timeText(timing)}`,
     spreadText(timing),
     rateText(kernel),
     roofText(kernel.roof),

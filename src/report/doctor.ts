@@ -16,6 +16,8 @@ export interface DoctorFindings extends AdapterExamination {
   readonly versions: Readonly<Record<string, string>>;
   /** Why the adapter that npm brings cannot be used here; null when it can. */
   readonly embeddedObstacle: string | null;
+  /** What was tuned for this adapter. */
+  readonly tuning: { readonly state: string; readonly note: string; readonly path?: string };
 }
 
 const KINDS: Record<AdapterFacts['kind'], string> = {
@@ -38,6 +40,7 @@ export function renderDoctor(found: DoctorFindings, style: Style = PLAIN): strin
       ['kind', kindText(facts)],
       ['driver', facts.driver],
       ['vendor', `${facts.vendor}, ${facts.architecture}`],
+      ['tuning', found.tuning.note.replace(/^tuning: /, '')],
       ['npm fallback', found.embeddedObstacle ?? 'SwiftShader, ready to be used'],
     ]),
     '',

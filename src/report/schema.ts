@@ -11,11 +11,15 @@
  *                        there is none; absent in results of before
  *   pass, checks         every check by family and of the model; nothing that failed was timed
  *   kernels              one entry per kernel case and variant; its timing is one of
- *                          {state: 'measured', clock, samplesNs, repeats}   all samples, ns per run
+ *                          {state: 'measured', clock, samplesNs, repeats}   all samples, ns per run; warmUp: what came before
  *                          {state: 'too-fine', clock, grainNs, windowNs}    the clock cannot carry it
  *                          {state: 'skipped', reason}                       no time left
  *                          {state: 'failed', reason}                        its check failed, or it is above the roofline
+ *                        compileNs, firstUseNs: host time before steady state; choice: who takes this variant when none is named
+ *                        cold: copies of its inputs that took turns; drift: how far the canary was off around it
  *                        roof: its share of the roofline of `ceilings`, and whether compute or bandwidth binds
+ *   canary               a fixed probe between the rows: all readings, ns
+ *   cold, tuning         the cache that inputs were kept out of; what was tuned for this adapter
  *   forward              sharded and unsharded passes in turn: all samples, GPU time by stage and phase, host waits
  *   rates                tokens/ms per GPU: one adapter plays all ranks in turn
  *   target               what the target asks of a GPU: modelled, on the assumptions it lists
@@ -36,7 +40,10 @@ const Clock = v.picklist(['gpu', 'host']);
 const Samples = v.pipe(v.array(Ns), v.minLength(1));
 
 const Timing = v.variant('state', [
-  v.object({ state: v.literal('measured'), clock: Clock, samplesNs: Samples, repeats: Count }),
+  v.object({
+    ...{ state: v.literal('measured'), clock: Clock, samplesNs: Samples, repeats: Count },
+    warmUp: v.optional(v.object({ runs: Count, firstNs: v.optional(Ns), hostNs: Ns })),
+  }),
   v.object({ state: v.literal('too-fine'), clock: Clock, grainNs: Ns, windowNs: Ns }),
   v.object({ state: v.literal('skipped'), reason: v.string() }),
   v.object({ state: v.literal('failed'), reason: v.string() }),
@@ -151,7 +158,12 @@ export const BenchResultFile = v.object({
       name: v.string(),
       variant: v.string(),
       chosen: v.boolean(),
+      choice: v.optional(v.picklist(['default', 'tuned'])),
       timing: Timing,
+      compileNs: v.optional(Ns),
+      firstUseNs: v.optional(Ns),
+      cold: v.optional(v.object({ copies: Count, bytes: Ns, enough: v.boolean() })),
+      drift: v.optional(v.object({ before: v.number(), after: v.number(), again: v.boolean() })),
       flops: v.number(),
       bytes: v.number(),
       flopsPerSecond: v.optional(v.number()),
@@ -161,6 +173,17 @@ export const BenchResultFile = v.object({
         v.object({ share: v.number(), binds: v.picklist(['compute', 'bandwidth']), attainableNs: Ns }),
       ),
     }),
+  ),
+  canary: v.optional(
+    v.nullable(v.object({ what: v.string(), baselineNs: Ns, limit: v.number(), samplesNs: v.array(Ns) })),
+  ),
+  cold: v.optional(
+    v.nullable(v.object({ bytes: Count, source: v.picklist(['measured', 'assumed']), note: v.string() })),
+  ),
+  tuning: v.optional(
+    v.nullable(
+      v.object({ state: v.string(), note: v.string(), path: v.optional(v.string()), entries: Count }),
+    ),
   ),
   forward: v.nullable(
     v.object({

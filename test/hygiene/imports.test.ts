@@ -30,7 +30,11 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     ...['core', 'platform', 'tensor', 'model', 'layout', 'routing', 'reference', 'gpu', 'kernels'],
     ...['collectives', 'runtime', 'ops', 'plan', 'profile', 'validate'],
   ],
-  report: ['core', 'platform', 'model', 'plan', 'profile', 'ops', 'validate', 'bench'],
+  tune: [
+    ...['core', 'platform', 'tensor', 'model', 'layout', 'routing', 'reference', 'gpu', 'kernels'],
+    ...['collectives', 'runtime', 'ops', 'plan', 'profile', 'validate', 'bench'],
+  ],
+  report: ['core', 'platform', 'model', 'plan', 'profile', 'ops', 'validate', 'bench', 'tune'],
 };
 
 /** These put everything together. */

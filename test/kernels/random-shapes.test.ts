@@ -1,13 +1,17 @@
-/** Random shapes of every family against the float64 reference. MOEBIUS_RUNS sets the number of draws. */
-import fc from 'fast-check';
+/**
+ * Random cases of every op with all variants against float64: 40 an op, MOEBIUS_RUNS sets another number and
+ * MOEBIUS_SEED where they begin. `moebius validate --fuzz` draws the same cases.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
-import { opByName } from '../../src/ops/ops.ts';
-import { opCases, type OpCase } from '../../src/validate/kernel-case.ts';
-import { runCases } from '../../src/validate/run-case.ts';
+import { ops } from '../../src/ops/ops.ts';
+import { drawCase } from '../../src/validate/draw-case.ts';
+import { fuzzOp } from '../../src/validate/fuzz.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
-const numRuns = Number((globalThis as { process?: NodeJS.Process }).process?.env['MOEBIUS_RUNS'] ?? 6);
+const cases = Number(process.env.MOEBIUS_RUNS ?? 40);
+const seed = Number(process.env.MOEBIUS_SEED ?? 1);
+const MS_PER_CASE = 2000;
 
 let gpu: Gpu;
 beforeAll(async () => {
@@ -15,82 +19,43 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.destroy());
 
-const to = (max: number): fc.Arbitrary<number> => fc.integer({ min: 1, max });
+test.each(ops.map((op) => [op.name, op] as const))(
+  `%s: ${cases} random cases`,
+  async (_name, op) => {
+    const { failures, byVariant } = await fuzzOp(gpu, op, { cases, seed });
+    expect(failures.slice(0, 5).map((f) => `${f.command}\n  ${f.name}, ${f.variant}: ${f.message}`)).toEqual(
+      [],
+    );
+    expect(gpu.ledger.bytes).toBe(0);
+    if (cases < 40) return;
+    // Every variant that this adapter can run at all is met often.
+    for (const count of Object.values(byVariant)) expect(count).toBeGreaterThan(cases / 8);
+  },
+  60_000 + cases * MS_PER_CASE,
+);
 
-async function holds<T>(op: string, shapes: fc.Arbitrary<T>, caseOf: (drawn: T) => OpCase): Promise<void> {
-  await fc.assert(
-    fc.asyncProperty(shapes, async (drawn) => {
-      const results = await runCases(gpu, opCases(opByName(op), { [JSON.stringify(drawn)]: caseOf(drawn) }));
-      expect(results.length).toBeGreaterThan(0);
-      expect(results.filter((r) => !r.pass).map((r) => `${r.variant}: ${r.message}`)).toEqual([]);
-    }),
-    { numRuns },
-  );
-}
-
-test('matmul', async () => {
-  await holds(
-    'matmul',
-    fc.record({ m: to(70), n: to(70), k: to(140), half: fc.boolean() }),
-    ({ m, n, k, half }) => ({
-      tensors: (make) => ({
-        a: make.normal([m, k]),
-        b: half ? make.half(make.weight([n, k])) : make.weight([n, k]),
-      }),
-    }),
-  );
+test('a seed gives the same case every time, and another seed another', () => {
+  for (const op of ops) {
+    const [a, b, c] = [drawCase(op, 7), drawCase(op, 7), drawCase(op, 8)];
+    expect(a.name).toBe(b.name);
+    expect([...(a.inputs?.().tensors ?? [])]).toEqual([...(b.inputs?.().tensors ?? [])]);
+    expect(a.name).not.toBe(c.name);
+  }
 });
 
-test('gate-topk', async () => {
-  const shapes = fc
-    .record({ tokens: fc.nat(70), experts: to(130), share: fc.double({ min: 0, max: 1, noNaN: true }) })
-    .map(({ share, ...s }) => ({ ...s, k: Math.max(1, Math.round(share * Math.min(16, s.experts))) }));
-  await holds('gate-topk', shapes, ({ tokens, experts, k }) => ({
-    attrs: { k },
-    tensors: (make) => ({ logits: make.whole([tokens, experts], 40) }),
-  }));
-});
-
-test('moe', async () => {
-  const shapes = fc
-    .record({ tokens: to(50), dim: to(40), experts: to(12), width: to(40), k: to(12) })
-    .map((s) => ({ ...s, k: Math.min(s.k, s.experts) }));
-  await holds('moe', shapes, ({ tokens, dim, experts, width, k }) => ({
-    attrs: { k },
-    tensors: (make) => ({
-      x: make.normal([tokens, dim]),
-      logits: make.normal([tokens, experts]),
-      w1: make.weight([experts, width, dim]),
-      w3: make.weight([experts, width, dim]),
-      w2: make.weight([experts, dim, width]),
-    }),
-  }));
-});
-
-test('attention', async () => {
-  const shapes = fc.record({
-    batch: to(3),
-    queries: to(40),
-    past: fc.nat(40),
-    kv: to(3),
-    group: to(3),
-    dim: to(24),
-  });
-  await holds('attention', shapes, ({ batch, queries, past, kv, group, dim }) => ({
-    tensors: (make) => ({
-      q: make.normal([batch, queries, kv * group, dim]),
-      k: make.normal([batch, queries + past, kv, dim]),
-      v: make.normal([batch, queries + past, kv, dim]),
-    }),
-  }));
-});
-
-test('rms-norm', async () => {
-  await holds('rms-norm', fc.record({ rows: to(50), width: to(300) }), ({ rows, width }) => ({
-    tensors: (make) => ({
-      x: make.normal([rows, width]),
-      weight: make.normal([width]),
-      residual: make.normal([rows, width]),
-    }),
-  }));
+test('every attribute of every op is drawn with more than one value', () => {
+  for (const op of ops) {
+    const drawn = Array.from({ length: 60 }, (_, i) => drawCase(op, i).inputs?.().attrs);
+    for (const { name } of op.attrs) {
+      expect(new Set(drawn.map((attrs) => attrs?.get(name))).size, `${op.name} ${name}`).toBeGreaterThan(1);
+    }
+    for (const { name, dtypes, optional } of op.inputs) {
+      const met = new Set(
+        Array.from({ length: 60 }, (_, i) => drawCase(op, i).inputs?.().tensors.get(name)?.dtype),
+      );
+      expect(met.size, `${op.name} ${name}`).toBeGreaterThanOrEqual(
+        Math.min(2, dtypes.length) + Number(optional ?? false),
+      );
+    }
+  }
 });

@@ -1,0 +1,174 @@
+/** `moebius tune`: which variant of each kernel is the fastest here, measured and kept. */
+import type { Command } from 'commander';
+import { InvalidArgumentError } from 'commander';
+import { SILENT, type Progress } from '../bench/progress.ts';
+import { CheckError, ConfigError } from '../core/errors.ts';
+import { NS_PER_S } from '../core/units.ts';
+import type { AdapterFacts } from '../platform/platform.ts';
+import { renderPlan, renderRecheck, renderTune } from '../report/tuning.ts';
+import { defaultSubjects, readSubjects } from '../tune/subjects.ts';
+import {
+  cacheOf,
+  mergePoints,
+  recheckPoints,
+  tuneKernels,
+  type RecheckReport,
+  type TuneReport,
+} from '../tune/tune.ts';
+import { collect, type GlobalOptions } from './options.ts';
+import { printJson, printLines, stdoutStyle, write } from './output.ts';
+import { packageVersion } from './package.ts';
+import { cliProgress } from './progress.ts';
+import { platformHere, withGpu } from './session.ts';
+import { readTuningFile, tuningPath, writeTuningFile } from './tuning.ts';
+
+const FAMILIES = ['gemm', 'experts', 'attention', 'gate-topk', 'router'];
+const DEFAULT_SECONDS = 60;
+
+export interface TuneVerbOptions {
+  readonly adapter?: string;
+  /** Seconds to spend; 60 when absent. */
+  readonly budget?: number;
+  /** Families of kernels; all when absent. */
+  readonly family?: readonly string[];
+  /** A JSON file with shapes; those of the reference deployment when absent. */
+  readonly shapes?: string;
+  /** Where results are kept; see `TuningOptions`. */
+  readonly cache?: string;
+  /** Says what would be measured and changes nothing. */
+  readonly dryRun?: boolean;
+  /** Measures what is kept against the defaults again, and drops what is slower. */
+  readonly recheck?: boolean;
+  readonly progress?: Progress;
+  /** Told once when an old cache cannot be used. */
+  readonly onWarning?: (line: string) => void;
+}
+
+export type TuneResult = {
+  readonly adapter: AdapterFacts;
+  readonly path: string;
+  /** Of all shapes in the cache now, those that leave the default. */
+  readonly entries: number;
+} & (
+  ({ readonly mode: 'tuned' | 'dry run' } & TuneReport) | ({ readonly mode: 'rechecked' } & RecheckReport)
+);
+
+/** @throws ConfigError for an adapter, family, file or place that does not fit. */
+export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
+  const { adapter = 'auto', family, shapes, dryRun = false, recheck = false } = options;
+  const { progress = SILENT, onWarning = () => undefined, budget = DEFAULT_SECONDS } = options;
+  const unknown = (family ?? []).find((name) => !FAMILIES.includes(name));
+  if (unknown !== undefined) {
+    throw new ConfigError(
+      `there is no kernel family "${unknown}" to tune. Families: ${FAMILIES.join(', ')}.`,
+    );
+  }
+  if (!(budget > 0)) throw new ConfigError(`the budget (${budget}) must be more than 0 seconds.`);
+  const given =
+    shapes === undefined ? undefined : readSubjects(await platformHere().readFile(shapes), shapes);
+  return withGpu(adapter, async (gpu) => {
+    const path = await tuningPath(gpu.facts, options.cache);
+    const read = await readTuningFile(path, gpu.facts);
+    if (read?.warning !== undefined) onWarning(read.warning);
+    const old = read?.cache?.points ?? [];
+    const project = packageVersion();
+    const common = { budgetNs: budget * NS_PER_S, project, progress };
+    const keep = async (points: TuneReport['points'], clock: TuneReport['clock']): Promise<number> => {
+      await writeTuningFile(path, cacheOf(gpu, clock, project, points));
+      return points.filter(({ choice }) => choice !== null).length;
+    };
+    if (recheck) {
+      if (read?.cache === undefined) {
+        throw new ConfigError(
+          `there is nothing to re-check for ${gpu.facts.name} in ${path}. Run "moebius tune" first.`,
+        );
+      }
+      const report = await recheckPoints(gpu, old, common);
+      const entries = await keep(report.points, read.cache.clock);
+      return { mode: 'rechecked', adapter: gpu.facts, path, entries, ...report };
+    }
+    const subjects = given ?? defaultSubjects(gpu);
+    const report = await tuneKernels(gpu, {
+      ...common,
+      subjects,
+      dryRun,
+      ...(family && { families: family }),
+    });
+    const points = mergePoints(old, report.points);
+    const count = points.filter(({ choice }) => choice !== null).length;
+    const entries = dryRun ? count : await keep(points, report.clock);
+    return { mode: dryRun ? 'dry run' : 'tuned', adapter: gpu.facts, path, entries, ...report };
+  });
+}
+
+interface CommandOptions extends GlobalOptions {
+  readonly budget: number;
+  readonly family: readonly string[];
+  readonly shapes?: string;
+  readonly cache?: string;
+  readonly dryRun?: boolean;
+  readonly recheck?: boolean;
+}
+
+/** '60', '60s', '2m' in seconds. */
+export function seconds(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(s|m)?$/.exec(text.trim()) ?? [];
+  const value = Number(number) * (unit === 'm' ? 60 : 1);
+  if (!(value > 0)) throw new InvalidArgumentError('It must be a time of more than 0, as 90s or 2m.');
+  return value;
+}
+
+export function addTune(program: Command): Command {
+  return program
+    .command('tune')
+    .summary('measure which variant of each kernel is the fastest here')
+    .description(
+      'Checks and times the variants of each kernel family at many shapes, and keeps what beats the default for ' +
+        'certain. bench, op, generate and doctor use it from then on.',
+    )
+    .option('--budget <time>', 'to spend, as 60s or 2m', seconds, DEFAULT_SECONDS)
+    .option('--family <name>', `only these kernels: ${FAMILIES.join(', ')}; may be repeated`, collect, [])
+    .option('--shapes <file>', 'a JSON list of {op, dims, attrs, dtypes, with}')
+    .option('--cache <file>', "where results are kept (default: MOEBIUS_TUNING or the user's cache folder)")
+    .option('--recheck', 'measure what is kept against the defaults, and drop what is slower')
+    .option('--dry-run', 'only say what would be measured')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  moebius tune
+  moebius tune --budget 5m --family gemm --adapter swiftshader
+  moebius tune --recheck
+  moebius tune --dry-run --json`,
+    )
+    .action(async (_options: object, command: Command) => {
+      const given = command.optsWithGlobals<CommandOptions>();
+      const { family, ...rest } = given;
+      const warnings: string[] = [];
+      const result = await tune({
+        ...rest,
+        ...(family.length > 0 && { family }),
+        progress: cliProgress(given.json === true),
+        onWarning: (line) => warnings.push(line),
+      });
+      for (const line of warnings) await write(process.stderr, `moebius: ${line}\n`);
+      await (given.json ? printJson(result) : printLines(linesOf(result)));
+      const [first] = result.wrong;
+      if (first !== undefined) {
+        throw new CheckError(`${first.what}, variant ${first.variant} is wrong: ${first.message}`);
+      }
+    });
+}
+
+function linesOf(result: TuneResult): string[] {
+  const style = stdoutStyle();
+  const end = `${result.entries} entries of ${result.adapter.name} are in ${result.path}.`;
+  switch (result.mode) {
+    case 'dry run':
+      return renderPlan(result.plan, style);
+    case 'tuned':
+      return [...renderTune(result, style), '', end];
+    case 'rechecked':
+      return [...renderRecheck(result, style), '', end];
+  }
+}

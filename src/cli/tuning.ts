@@ -1,0 +1,99 @@
+/** Where tuned choices are kept, and how a device comes to have them. */
+import { mkdir } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { ConfigError } from '../core/errors.ts';
+import { seedOf } from '../core/random.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { cacheFolder } from '../platform/node/unpack.ts';
+import type { AdapterFacts } from '../platform/platform.ts';
+import { formatCache, readCache, type ReadCache, type TuningCache } from '../tune/cache.ts';
+import { tuningTable, type TuningTable } from '../tune/lookup.ts';
+import { codesOf } from '../tune/tune.ts';
+import { writeWhole } from './files.ts';
+import { platformHere } from './session.ts';
+
+/** `MOEBIUS_TUNING` names the file; 'off' is the same as `--no-tuning`. */
+const VARIABLE = 'MOEBIUS_TUNING';
+
+export interface TuningOptions {
+  /** False: the defaults of each family, whatever was tuned. */
+  readonly tuning?: boolean;
+  /** The cache file; by default `MOEBIUS_TUNING`, else one per adapter and driver in the user's cache folder. */
+  readonly cache?: string;
+}
+
+/** What a command says of the tuning that it ran with. */
+export interface TuningUse {
+  readonly state: 'used' | 'none' | 'off' | 'ignored';
+  /** One line: 'tuning: 12 entries of 2026-11-24'. */
+  readonly note: string;
+  readonly path?: string;
+  /** Shapes at which something else than the default is taken. */
+  readonly entries: number;
+}
+
+/** ~/.cache/moebius/tuning-llvmpipe-1f2e3d4c.json */
+export async function tuningPath(facts: AdapterFacts, named?: string): Promise<string> {
+  const given = named ?? process.env[VARIABLE];
+  if (given !== undefined && given !== '' && given !== 'off') return resolve(given);
+  const word = (facts.name.toLowerCase().match(/[a-z0-9]+/) ?? ['adapter'])[0];
+  const id = seedOf(`${facts.name}\n${facts.driver}`).toString(16).padStart(8, '0');
+  return join(await cacheFolder(), `tuning-${word}-${id}.json`);
+}
+
+/** Never throws for what a file holds: a file that cannot be used is a warning, one that is not there is neither. */
+export async function readTuningFile(path: string, facts: AdapterFacts): Promise<ReadCache | undefined> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await platformHere().readFile(path);
+  } catch (error) {
+    if (error instanceof ConfigError && /there is no such file/.test(error.message)) return undefined;
+    return {
+      warning: `tuning cache ${path} is ignored: it cannot be read. Run "moebius tune" to rebuild it.`,
+    };
+  }
+  return readCache(bytes, path, facts);
+}
+
+/** @throws ConfigError when the place cannot be written. */
+export async function writeTuningFile(path: string, cache: TuningCache): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+  } catch {
+    throw new ConfigError(
+      `cannot write ${path}: its folder cannot be made. Name another place with --cache.`,
+    );
+  }
+  await writeWhole(path, formatCache(cache));
+}
+
+/** Gives the device what was tuned for it, if anything. */
+export async function attachTuning(gpu: Gpu, options: TuningOptions = {}): Promise<TuningUse> {
+  gpu.tuning = undefined;
+  if (options.tuning === false || (options.cache === undefined && process.env[VARIABLE] === 'off')) {
+    return { state: 'off', note: 'tuning: off', entries: 0 };
+  }
+  const path = await tuningPath(gpu.facts, options.cache);
+  const read = await readTuningFile(path, gpu.facts);
+  if (read === undefined) {
+    return {
+      state: 'none',
+      note: 'tuning: none for this adapter; "moebius tune" measures it',
+      path,
+      entries: 0,
+    };
+  }
+  if (read.cache === undefined) return { state: 'ignored', note: read.warning, path, entries: 0 };
+  const table = tuningTable(read.cache.points, codesOf(gpu.platform));
+  gpu.tuning = table;
+  const { entries } = table;
+  const count = entries === 1 ? '1 entry' : `${entries} entries`;
+  const note = `tuning: ${count} of ${read.cache.date.slice(0, 10)} (${read.cache.points.length} shapes measured)`;
+  return { state: 'used', note, path, entries };
+}
+
+/** The table of an adapter's cache for one's own use: `gpu.tuning = await loadTuning(gpu)`. Undefined without a usable one. */
+export async function loadTuning(gpu: Gpu, path?: string): Promise<TuningTable | undefined> {
+  const read = await readTuningFile(await tuningPath(gpu.facts, path), gpu.facts);
+  return read?.cache === undefined ? undefined : tuningTable(read.cache.points, codesOf(gpu.platform));
+}

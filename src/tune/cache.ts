@@ -1,0 +1,110 @@
+/**
+ * The tuning cache, version 1: one JSON object for one adapter.
+ *
+ *   schema, version   'moebius-tuning', 1
+ *   adapter           name and driver: times of another adapter or driver say nothing here
+ *   date, project     when it was last written (ISO 8601, UTC), and by which version of this package
+ *   clock             what was timed with
+ *   points            one per shape: what was measured, all samples, and what to take. Shapes of experts carry the
+ *                     number of local experts among their settings
+ *
+ * A file that is anything else is ignored with one line that says why; the next `moebius tune` writes it anew.
+ */
+import * as v from 'valibot';
+import type { BenchClock } from '../bench/measure.ts';
+import { messageOf } from '../core/errors.ts';
+import { parseStrictJson } from '../model/strict-json.ts';
+import type { AdapterFacts } from '../platform/platform.ts';
+import type { TuningPoint } from './point.ts';
+import { SubjectFile } from '../validate/subject.ts';
+
+export const TUNING_SCHEMA = 'moebius-tuning';
+export const TUNING_VERSION = 1;
+
+export interface TuningCache {
+  readonly schema: typeof TUNING_SCHEMA;
+  readonly version: typeof TUNING_VERSION;
+  readonly adapter: { readonly name: string; readonly driver: string };
+  readonly date: string;
+  readonly project: string;
+  readonly clock: BenchClock;
+  readonly points: readonly TuningPoint[];
+}
+
+const Finite = v.pipe(v.number(), v.finite(), v.minValue(0));
+const Positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
+const Count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+
+const Point = v.pipe(
+  v.object({
+    family: v.string(),
+    kind: v.string(),
+    sizes: v.record(v.string(), Positive),
+    subject: SubjectFile,
+    index: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+    date: v.pipe(v.string(), v.isoTimestamp()),
+    project: v.string(),
+    default: v.string(),
+    choice: v.nullable(v.string()),
+    reason: v.string(),
+    spread: Finite,
+    againNs: v.array(Positive),
+    grainNs: Finite,
+    evidence: v.array(
+      v.object({
+        variant: v.string(),
+        code: v.string(),
+        samplesNs: v.pipe(v.array(Positive), v.minLength(1)),
+        repeats: Count,
+      }),
+    ),
+    left: v.array(v.object({ variant: v.string(), reason: v.string() })),
+  }),
+  v.check(
+    ({ choice, evidence }) => choice === null || evidence.some(({ variant }) => variant === choice),
+    'the choice has no evidence',
+  ),
+);
+
+const CacheFile = v.object({
+  schema: v.literal(TUNING_SCHEMA),
+  version: v.literal(TUNING_VERSION),
+  adapter: v.object({ name: v.string(), driver: v.string() }),
+  date: v.pipe(v.string(), v.isoTimestamp()),
+  project: v.string(),
+  clock: v.object({ clock: v.picklist(['gpu', 'host']), grainNs: Finite, note: v.string() }),
+  points: v.array(Point),
+});
+
+export type ReadCache =
+  | { readonly cache: TuningCache; readonly warning?: undefined }
+  | { readonly cache?: undefined; readonly warning: string };
+
+/** Never throws: what cannot be used is a warning. @param facts of the adapter that is to be advised. */
+export function readCache(bytes: Uint8Array, label: string, facts: AdapterFacts): ReadCache {
+  const ignored = (why: string): ReadCache => ({
+    warning: `tuning cache ${label} is ignored: ${why.replace(/\s+/g, ' ').replace(/\.$/, '')}. Run "moebius tune" to rebuild it.`,
+  });
+  let value: unknown;
+  try {
+    value = parseStrictJson(bytes, label);
+  } catch (error) {
+    return ignored(`it is no whole JSON file (${messageOf(error)})`);
+  }
+  const parsed = v.safeParse(CacheFile, value);
+  if (!parsed.success) {
+    const [issue] = parsed.issues;
+    return ignored(`${v.getDotPath(issue) ?? 'the file'}: ${issue.message}`);
+  }
+  const { adapter } = parsed.output;
+  if (adapter.name !== facts.name)
+    return ignored(`it is of the adapter ${adapter.name}, this one is ${facts.name}`);
+  if (adapter.driver !== facts.driver) {
+    return ignored(`it is of the driver ${adapter.driver}, this one is ${facts.driver}`);
+  }
+  return { cache: parsed.output };
+}
+
+export function formatCache(cache: TuningCache): string {
+  return `${JSON.stringify(cache, null, 1)}\n`;
+}

@@ -1,0 +1,51 @@
+/** The shapes that `moebius tune` measures when none are given: those of the reference deployment, few rows and many. */
+import * as v from 'valibot';
+import type { Gpu } from '../gpu/gpu.ts';
+import { ConfigError } from '../core/errors.ts';
+import { parseStrictJson } from '../model/strict-json.ts';
+import { SubjectFile, type Subject } from '../validate/subject.ts';
+
+const HEADS = { Hq: 8, Hkv: 8, Dh: 64 } as const;
+
+/** Small first: when time is short, many small ones serve more than one large one. */
+export function defaultSubjects(gpu: Gpu): Subject[] {
+  const onGpu = gpu.facts.kind === 'gpu';
+  const gemm = (M: number, N: number, K: number, b = 'f32'): Subject => ({
+    ...{ op: 'matmul', dims: { M, N, K } },
+    ...(b !== 'f32' && { dtypes: { b } }),
+  });
+  const layer = (T: number, E: number, D: number, F: number, k: number): Subject => ({
+    ...{ op: 'moe', dims: { T, E, D, F }, attrs: { k }, with: ['w3'] },
+  });
+  const topk = (T: number, E: number, k: number): Subject => ({
+    op: 'gate-topk',
+    dims: { T, E },
+    attrs: { k },
+  });
+  const attend = (B: number, Sq: number, Skv: number): Subject => ({
+    op: 'attention',
+    dims: { B, Sq, Skv, ...HEADS },
+  });
+  const many = onGpu ? 8 : 1;
+  return [
+    ...[1, 8, 32, 128, 512].map((rows) => gemm(rows * many, 1024, 1024)),
+    ...[1, 8, 32, 128, 512].map((rows) => gemm(rows * many, 1024, 1024, 'f16')),
+    ...[gemm(512, 4096, 1024), gemm(2048, 2048, 1024)],
+    ...[1, 16, 128].map((tokens) => layer(tokens * many, 16, 128, 96, 2)),
+    ...[1, 8, 64].map((rows) => layer(rows * many, 1, 1024, 2048, 1)),
+    ...[topk(4096, 16, 2), topk(4096, 64, 2), topk(4096, 64, 8), topk(4096, 256, 8)],
+    ...[attend(1, 128, 128), attend(1, 512, 512)],
+    ...[attend(1, 1, 256), attend(1, 1, 2048), attend(16, 1, 256)],
+  ];
+}
+
+/** @throws ConfigError for a file that is no list of shapes; the message names the first wrong field. */
+export function readSubjects(bytes: Uint8Array, label: string): Subject[] {
+  const parsed = v.safeParse(v.pipe(v.array(SubjectFile), v.minLength(1)), parseStrictJson(bytes, label));
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw new ConfigError(
+    `${label} is no list of shapes: ${v.getDotPath(issue) ?? 'the file'}: ${issue.message}. ` +
+      `Write [{"op": "matmul", "dims": {"M": 512, "N": 1024, "K": 1024}}, ...].`,
+  );
+}

@@ -1,0 +1,230 @@
+/** The whole tuning run: shape by shape under a time budget, and the check of what an earlier run has kept. */
+import { chooseClock, type BenchClock } from '../bench/measure.ts';
+import { SILENT, type Progress } from '../bench/progress.ts';
+import { messageOf } from '../core/errors.ts';
+import { at } from '../core/math.ts';
+import { seedOf } from '../core/random.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { TuningQuestion } from '../gpu/tuning.ts';
+import type { Platform } from '../platform/platform.ts';
+import { TUNING_SCHEMA, TUNING_VERSION, type TuningCache } from './cache.ts';
+import { percent, ratio } from './decide.ts';
+import { measurePoint, questionsOf } from './measure-point.ts';
+import type { TuningPoint } from './point.ts';
+import { keyOf, keyText, sameShape, type ShapeKey } from './shape-key.ts';
+import { subjectCase, subjectText, type Subject } from '../validate/subject.ts';
+
+export interface TuneOptions {
+  readonly subjects: readonly Subject[];
+  /** Host time to spend. What is being measured when it ends is finished. */
+  readonly budgetNs: number;
+  /** Version of this package. */
+  readonly project: string;
+  /** Families of kernels; all when absent. */
+  readonly families?: readonly string[];
+  /** Only say what would be measured. */
+  readonly dryRun?: boolean;
+  readonly progress?: Progress;
+}
+
+export interface TuneReport {
+  readonly clock: BenchClock;
+  readonly points: readonly TuningPoint[];
+  /** Shapes without a result, and why. */
+  readonly unmeasured: readonly { readonly what: string; readonly reason: string }[];
+  /** Variants whose result was wrong. */
+  readonly wrong: readonly { readonly what: string; readonly variant: string; readonly message: string }[];
+  /** What a dry run would measure. */
+  readonly plan: readonly PlannedPoint[];
+}
+
+export interface PlannedPoint extends ShapeKey {
+  readonly subject: Subject;
+  readonly index: number;
+  readonly default: string;
+  readonly candidates: readonly string[];
+  readonly refused: readonly { readonly name: string; readonly reason: string }[];
+}
+
+/** Fingerprints of shaders as they are now. */
+export function codesOf(platform: Platform): (shader: string) => string {
+  const known = new Map<string, string>();
+  return (shader) => {
+    let code = known.get(shader);
+    if (code === undefined) {
+      code = seedOf(platform.shaderSource(shader)).toString(16).padStart(8, '0');
+      known.set(shader, code);
+    }
+    return code;
+  };
+}
+
+export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneReport> {
+  const { families, project, progress = SILENT, dryRun = false } = options;
+  const subjects = options.subjects.filter((subject) => families?.includes(familyOf(subject)) ?? true);
+  const end = gpu.platform.now() + options.budgetNs;
+  const clock = await chooseClock(gpu);
+  const points: TuningPoint[] = [];
+  const unmeasured: { what: string; reason: string }[] = [];
+  const wrong: { what: string; variant: string; message: string }[] = [];
+  const plan: PlannedPoint[] = [];
+  const codeOf = codesOf(gpu.platform);
+  for (const [i, subject] of subjects.entries()) {
+    const what = subjectText(subject);
+    if (!dryRun && gpu.platform.now() >= end) {
+      unmeasured.push({ what, reason: 'no time left' });
+      continue;
+    }
+    const measure = async (say: (text: string) => void): Promise<readonly TuningPoint[]> => {
+      const kernelCase = subjectCase(subject);
+      const asked = (await questionsOf(gpu, kernelCase))
+        .map((question, index) => ({ question, index }))
+        .filter(({ question }) => question.family === familyOf(subject));
+      plan.push(...asked.map(({ question, index }) => planned(subject, question, index)));
+      if (dryRun) return [];
+      const found: TuningPoint[] = [];
+      for (const [n, { question, index }] of asked.entries()) {
+        const share = (end - gpu.platform.now()) / (subjects.length - i) / (asked.length - n);
+        const request = {
+          subject,
+          kernelCase,
+          index,
+          question,
+          clock,
+          project,
+          codeOf,
+          budgetNs: Math.max(0, share),
+        };
+        const result = await measurePoint(gpu, {
+          ...request,
+          say: (text) => say(`${question.family}: ${text}`),
+        });
+        wrong.push(
+          ...result.wrong.map((w) => ({ what: keyText(keyOf(question.family, question.shape)), ...w })),
+        );
+        if (result.point !== undefined) found.push(result.point);
+        else unmeasured.push({ what: `${what}, ${question.family}`, reason: result.reason ?? 'no result' });
+      }
+      return found;
+    };
+    try {
+      points.push(...(await progress.step(what, measure, (found) => outcomeText(found, dryRun))));
+    } catch (error) {
+      unmeasured.push({ what, reason: messageOf(error) });
+    }
+  }
+  return { clock, points, unmeasured, wrong, plan };
+}
+
+/** The family that an op is measured for, though it may ask for others: a layer's gating is tuned as gating. */
+const OWN: Readonly<Record<string, string>> = { moe: 'experts', matmul: 'gemm' };
+
+function familyOf({ op }: Subject): string {
+  return OWN[op] ?? op;
+}
+
+function planned(subject: Subject, question: TuningQuestion, index: number): PlannedPoint {
+  const names = question.able.map(({ name }) => name);
+  const { refused } = question;
+  const key = keyOf(question.family, question.shape);
+  return { ...key, subject, index, default: at(names, 0), candidates: names.slice(1), refused };
+}
+
+function outcomeText(found: readonly TuningPoint[], dryRun: boolean): string {
+  if (dryRun) return 'planned';
+  if (found.length === 0) return 'no result';
+  return found
+    .map((p) => (p.choice === null ? `${p.default} stands` : `${p.choice}: ${p.reason}`))
+    .join('; ');
+}
+
+export interface RecheckReport {
+  readonly points: readonly TuningPoint[];
+  readonly dropped: readonly { readonly what: string; readonly reason: string }[];
+  readonly kept: number;
+  readonly wrong: TuneReport['wrong'];
+}
+
+/** Measures every kept choice against the default again. One that is slower, or cannot be measured, is dropped. */
+export async function recheckPoints(
+  gpu: Gpu,
+  points: readonly TuningPoint[],
+  options: Pick<TuneOptions, 'budgetNs' | 'project' | 'progress'>,
+): Promise<RecheckReport> {
+  const { progress = SILENT, project } = options;
+  const end = gpu.platform.now() + options.budgetNs;
+  const clock = await chooseClock(gpu);
+  const codeOf = codesOf(gpu.platform);
+  const dropped: { what: string; reason: string }[] = [];
+  const wrong: { what: string; variant: string; message: string }[] = [];
+  const checked: TuningPoint[] = [];
+  const entries = points.filter(({ choice }) => choice !== null);
+  let done = 0;
+  for (const point of points) {
+    if (point.choice === null) {
+      checked.push(point);
+      continue;
+    }
+    const { choice, subject, index } = point;
+    const what = keyText(point);
+    const budgetNs = Math.max(0, (end - gpu.platform.now()) / (entries.length - done++));
+    const again = await progress.step(
+      `${what}: ${choice} against ${point.default}`,
+      async () => {
+        const kernelCase = subjectCase(subject);
+        const question = (await questionsOf(gpu, kernelCase))[index];
+        if (question === undefined) return undefined;
+        const request = {
+          subject,
+          kernelCase,
+          index,
+          question,
+          clock,
+          project,
+          codeOf,
+          budgetNs,
+          only: [choice],
+        };
+        const result = await measurePoint(gpu, request);
+        wrong.push(...result.wrong.map((w) => ({ what, ...w })));
+        return result.point;
+      },
+      (found) => verdictOn(found, choice) ?? 'kept',
+    );
+    const reason = verdictOn(again, choice);
+    if (again === undefined || reason !== undefined) {
+      dropped.push({ what: `${what}: ${choice}`, reason: reason ?? '' });
+      checked.push({ ...(again ?? point), choice: null, reason: reason ?? '' });
+    } else checked.push({ ...again, choice, reason: again.choice === choice ? again.reason : point.reason });
+  }
+  return { points: checked, dropped, kept: entries.length - dropped.length, wrong };
+}
+
+/** Why a choice is dropped; undefined when it is kept. */
+export function verdictOn(again: TuningPoint | undefined, choice: string): string | undefined {
+  const [own, other] = [choice, again?.default].map((name) =>
+    again?.evidence.find((e) => e.variant === name),
+  );
+  if (own === undefined || other === undefined) return 'dropped: it could not be measured again';
+  const share = ratio(own, other);
+  if (share <= 1) return undefined;
+  return `dropped: on re-check it took ${percent(share - 1)} more time than the default`;
+}
+
+/** New points in place of old ones of the same shape; the others stay. */
+export function mergePoints(old: readonly TuningPoint[], fresh: readonly TuningPoint[]): TuningPoint[] {
+  return [...old.filter((point) => !fresh.some((other) => sameShape(point, other))), ...fresh];
+}
+
+export function cacheOf(
+  gpu: Gpu,
+  clock: BenchClock,
+  project: string,
+  points: readonly TuningPoint[],
+): TuningCache {
+  const { name, driver } = gpu.facts;
+  return {
+    ...{ schema: TUNING_SCHEMA, version: TUNING_VERSION, adapter: { name, driver } },
+    ...{ date: new Date().toISOString(), project, clock, points },
+  };
+}

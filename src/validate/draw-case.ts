@@ -1,0 +1,176 @@
+/**
+ * A kernel case from a seed: sizes, attributes, dtypes and optional tensors as the op's rules allow, so that an
+ * attribute or dtype that is added to a rule is drawn from then on. What does not fit is refused by the op and drawn
+ * again; sizes that hang together are drawn together.
+ */
+import { ConfigError, invariant } from '../core/errors.ts';
+import type { ScoreFunction } from '../core/gating.ts';
+import { at, divisorsOf } from '../core/math.ts';
+import { seededRandom, seedOf, type Random } from '../core/random.ts';
+import { inputsOf } from '../ops/ops.ts';
+import { quantisedTensors } from '../ops/quantised-inputs.ts';
+import type { AttrValue, Op, OpInputs } from '../ops/op.ts';
+import { dimNames } from '../ops/shapes.ts';
+import { quantise } from '../tensor/quantise.ts';
+import { BLOCK, QUANT_FORMATS } from '../tensor/quantised.ts';
+import { castFloat, type Tensor } from '../tensor/tensor.ts';
+import { chance, drawAttr, drawSize, drawTensor, oneOf, type Flavour } from './draw-values.ts';
+import { once, type KernelCase } from './kernel-case.ts';
+import { maker, type Maker } from './maker.ts';
+import { separatedLogits } from './separated.ts';
+
+/** Of one choice; the op knows its own limit. */
+const MOST_GROUPS = 32;
+
+interface Drawn {
+  readonly dims: Readonly<Record<string, number>>;
+  readonly attrs?: Readonly<Record<string, AttrValue>>;
+}
+
+/** Rows are sometimes none. */
+const rows = (random: Random, most: number): number => (chance(random, 0.03) ? 0 : drawSize(random, most));
+
+/** k, and in a third of the draws equal groups of which enough are kept. */
+function routing(random: Random, numExperts: number): Record<string, AttrValue> {
+  const k = drawSize(random, Math.min(16, numExperts));
+  if (!chance(random, 0.35)) return { k, groups: 1, groups_kept: 1 };
+  const count = oneOf(
+    random,
+    divisorsOf(numExperts).filter((divisor) => divisor <= MOST_GROUPS),
+  );
+  const least = Math.ceil((k * count) / numExperts);
+  return { k, groups: count, groups_kept: least + random.integer(Math.min(16, count) - least + 1) };
+}
+
+/** Sizes, and the attributes that depend on them. Small: a case runs all variants, twice. */
+const SHAPES: Readonly<Record<string, (random: Random) => Drawn>> = {
+  matmul: (r) => ({ dims: { M: rows(r, 70), N: drawSize(r, 150), K: drawSize(r, 140) } }),
+  'gate-topk': (r) => {
+    const numExperts = drawSize(r, oneOf(r, [16, 64, 130, 300, 1024]));
+    return { dims: { T: rows(r, numExperts > 300 ? 9 : 70), E: numExperts }, attrs: routing(r, numExperts) };
+  },
+  moe: (r) => {
+    const numExperts = drawSize(r, 12);
+    const dims = { T: rows(r, 50), D: drawSize(r, 96), E: numExperts, F: drawSize(r, 96) };
+    return { dims, attrs: routing(r, numExperts) };
+  },
+  attention: (r) => {
+    const [queries, kvHeads] = [oneOf(r, [1, drawSize(r, 40)]), drawSize(r, 3)];
+    return {
+      dims: {
+        ...{ B: drawSize(r, 3), Sq: queries, Skv: queries + r.integer(90) },
+        ...{ Hq: kvHeads * drawSize(r, 3), Hkv: kvHeads, Dh: drawSize(r, oneOf(r, [24, 24, 72])) },
+      },
+    };
+  },
+  'tp-attention': (r) => {
+    const [tp, kvHeads, headDim] = [oneOf(r, [1, 2, 4]), drawSize(r, 2), 2 * drawSize(r, 10)];
+    const heads = tp * kvHeads * drawSize(r, 2);
+    return {
+      dims: {
+        B: drawSize(r, 2),
+        S: drawSize(r, 20),
+        D: drawSize(r, 40),
+        Q: heads * headDim,
+        KV: kvHeads * headDim,
+      },
+      attrs: { heads, kv_heads: kvHeads, tp },
+    };
+  },
+  'rms-norm': (r) => ({ dims: { T: rows(r, 50), D: drawSize(r, 300) } }),
+  rope: (r) => ({ dims: { B: drawSize(r, 3), S: rows(r, 20), H: drawSize(r, 4), Dh: 2 * drawSize(r, 40) } }),
+};
+
+const MOST_DRAWS = 500;
+
+/** The same case for the same seed, on every machine. */
+export function drawCase(op: Op, seed: number): KernelCase {
+  const random = seededRandom(seedOf(`fuzz/${op.name}`, seed));
+  for (let i = 0; i < MOST_DRAWS; i++) {
+    const drawn = drawInputs(op, random, `${seed}/${i}`);
+    if (drawn === undefined) continue;
+    const inputs = (): OpInputs => drawn;
+    return {
+      family: op.name,
+      name: `seed ${seed}: ${describeInputs(drawn)}`,
+      quick: false,
+      op,
+      inputs,
+      variants: (gpu) => op.able(gpu, drawn),
+      prepare: (gpu, variant) => op.prepare(gpu, drawn, variant),
+      reference: once(() => op.reference(drawn)),
+      cost: () => op.cost(drawn),
+    };
+  }
+  invariant(
+    false,
+    () => `${op.name} refused ${MOST_DRAWS} random inputs in a row; draw-case.ts must know its rules`,
+  );
+}
+
+/** Undefined when the op refuses what was drawn. */
+function drawInputs(op: Op, random: Random, name: string): OpInputs | undefined {
+  const { dims, attrs: bound = {} } = SHAPES[op.name]?.(random) ?? { dims: anyDims(op, random) };
+  const attrs: Record<string, AttrValue> = {};
+  for (const rule of op.attrs) {
+    const value = bound[rule.name] ?? drawAttr(random, rule);
+    if (value !== undefined) attrs[rule.name] = value;
+  }
+  const make = maker(`fuzz/${op.name}/${name}`);
+  const flavour = oneOf<Flavour>(random, ['normal', 'normal', 'outliers', 'whole']);
+  const allHalf = chance(random, 0.2);
+  const format = chance(random, 0.5) ? oneOf(random, QUANT_FORMATS) : undefined;
+  const tensors: Record<string, Tensor> = {};
+  for (const rule of op.inputs) {
+    if (rule.optional && chance(random, 0.5)) continue;
+    const shape = dimNames(rule.dims).map((dim) => dims[dim] ?? 1);
+    const values = drawTensor(make, rule, shape, flavour);
+    const dtype = allHalf && rule.dtypes.includes('f16') ? 'f16' : oneOf(random, rule.dtypes);
+    if (
+      rule.quantised &&
+      format !== undefined &&
+      (format === 'int8' || at(shape, shape.length - 1) % BLOCK === 0)
+    ) {
+      Object.assign(tensors, quantisedTensors(rule.name, quantise(values, format)));
+    } else tensors[rule.name] = dtype === 'f16' ? castFloat(values, 'f16') : values;
+  }
+  try {
+    separate(make, tensors, inputsOf(op, tensors, attrs).attrs);
+    const inputs = inputsOf(op, tensors, attrs);
+    op.check(inputs);
+    return inputs;
+  } catch (error) {
+    // Logits that nothing separates are drawn again too.
+    if (error instanceof ConfigError || error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+/** Where scores are compared and not logits, the choice hangs on roundings unless they are apart. */
+function separate(make: Maker, tensors: Record<string, Tensor>, attrs: ReadonlyMap<string, AttrValue>): void {
+  const { logits, bias } = tensors;
+  const [count, kept, topK] = ['groups', 'groups_kept', 'k'].map((name) => Number(attrs.get(name) ?? 1));
+  if (logits === undefined || topK === undefined || (bias === undefined && !(count && count > 1))) return;
+  const [numTokens = 0, numExperts = 0] = logits.shape;
+  const groups =
+    count && count > 1
+      ? { count, kept: kept ?? 1, score: attrs.get('group_score') as 'top2' | 'max' }
+      : undefined;
+  tensors['logits'] = separatedLogits(make, numTokens, {
+    ...{ numExperts, topK, score: attrs.get('score') as ScoreFunction, renormalize: false, groups },
+    ...(bias && { bias }),
+  });
+}
+
+/** For an op that has no entry above. */
+function anyDims(op: Op, random: Random): Record<string, number> {
+  const names = new Set(op.inputs.flatMap(({ dims }) => dimNames(dims)));
+  return Object.fromEntries([...names].map((dim) => [dim, drawSize(random, 24)]));
+}
+
+/** 'a f32 [3, 8], b f16 [5, 8]; k=2' */
+function describeInputs({ tensors, attrs }: OpInputs): string {
+  const shapes = [...tensors].map(([name, { dtype, shape }]) => `${name} ${dtype} [${shape.join(', ')}]`);
+  const words = [...attrs].map(([name, value]) => `${name}=${value}`);
+  return shapes.join(', ') + (words.length === 0 ? '' : `; ${words.join(' ')}`);
+}
