@@ -10,13 +10,13 @@ import { defineKernel } from '../gpu/kernel.ts';
 import { powerOfTwo } from './variants.ts';
 
 /** Choices per block of the three-dispatch plan. */
-const BLOCK = 256;
-/** Up to here one workgroup plans alone: its lanes compare choices pairwise. */
-const FEW_CHOICES = 512;
+export const BLOCK = 1024;
+/** Up to here one workgroup plans alone. */
+export const FEW_CHOICES = 1024;
 
-const histogram = defineKernel({
+export const histogram = defineKernel({
   shader: 'routing/histogram.wgsl',
-  spec: { WG: 64, BLOCK },
+  spec: { WG: 64, BLOCK, MAX_EXPERTS: 256 },
   params: { numChoices: 'u32', numExperts: 'u32' },
   buffers: { ids_TK: 'read', blockCount_BE: 'write' },
   grid: (s, p) => [ceilDiv(p.numChoices, s.BLOCK), 1, 1],
@@ -30,9 +30,9 @@ const scan = defineKernel({
   grid: () => [1, 1, 1],
 });
 
-const scatter = defineKernel({
+export const scatter = defineKernel({
   shader: 'routing/scatter.wgsl',
-  spec: { WG: 64, BLOCK },
+  spec: { WG: 64, BLOCK, MAX_EXPERTS: 256 },
   params: { numChoices: 'u32', numExperts: 'u32', topK: 'u32' },
   buffers: { ids_TK: 'read', blockStart_BE: 'read', slot_TK: 'write', rowToken_R: 'write' },
   grid: (s, p) => [ceilDiv(p.numChoices, s.BLOCK), 1, 1],
@@ -40,7 +40,7 @@ const scatter = defineKernel({
 
 const planSmall = defineKernel({
   shader: 'routing/plan-small.wgsl',
-  spec: { WG: 64, MAX_CHOICES: FEW_CHOICES, MAX_EXPERTS: 256 },
+  spec: { WG: 64, MAX_EXPERTS: 256 },
   params: { numChoices: 'u32', numExperts: 'u32', topK: 'u32' },
   buffers: { ids_TK: 'read', start_E: 'write', slot_TK: 'write', rowToken_R: 'write' },
   grid: () => [1, 1, 1],
@@ -73,6 +73,14 @@ export function tileCapacity(rows: number, localExperts: number, tileRows: numbe
   return Math.floor(rows / tileRows) + localExperts;
 }
 
+/** A CPU adapter wants one subgroup per workgroup, for cheap barriers and short runs of choices to compare. */
+export function planSpec(
+  gpu: Gpu,
+  numExperts: number,
+): { readonly WG: number; readonly MAX_EXPERTS: number } {
+  return { WG: gpu.rowLanes, MAX_EXPERTS: powerOfTwo(numExperts, 64) };
+}
+
 export interface RoutePlanTensors {
   /** u32 [T, K] */
   readonly ids: GpuBuffer | BufferView;
@@ -96,12 +104,12 @@ export async function prepareRoutePlan(
   shape: { readonly numExperts: number; readonly topK: number; readonly allowSmall?: boolean },
 ): Promise<RoutePlan> {
   const { numExperts, topK, allowSmall = true } = shape;
-  const experts = { MAX_EXPERTS: powerOfTwo(numExperts, 64) };
+  const spec = planSpec(gpu, numExperts);
   const [countKernel, scanKernel, scatterKernel, smallKernel] = await Promise.all([
-    gpu.kernel(histogram),
-    gpu.kernel(scan, experts),
-    gpu.kernel(scatter),
-    gpu.kernel(planSmall, experts),
+    gpu.kernel(histogram, spec),
+    gpu.kernel(scan, spec),
+    gpu.kernel(scatter, spec),
+    gpu.kernel(planSmall, spec),
   ]);
   return {
     record: (commands, numTokens, { ids, start, slot, rowToken, scratch }) => {
@@ -137,16 +145,19 @@ export interface ReceivePlanTensors {
   readonly grid: GpuBuffer | BufferView;
 }
 
+/** How the grouped GEMM cuts rows into tiles, and how wide its two grids are. */
+export interface Tiling {
+  readonly tileRows: number;
+  /** Entries of the tile list. */
+  readonly tileCapacity: number;
+  readonly columnGroups: number;
+  readonly downColumnGroups: number;
+}
+
 export interface ReceivePlan {
   record(
     commands: CommandList,
-    p: {
-      firstExpert: number;
-      tileRows: number;
-      tileCapacity: number;
-      columnGroups: number;
-      downColumnGroups: number;
-    },
+    p: Tiling & { readonly firstExpert: number },
     tensors: ReceivePlanTensors,
   ): void;
 }
