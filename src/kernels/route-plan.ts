@@ -58,9 +58,15 @@ const receivePlan = defineKernel({
     tileCapacity: 'u32',
     columnGroups: 'u32',
     downColumnGroups: 'u32',
+    groupSize: 'u32',
+    firstMember: 'u32',
+    startsStride: 'u32',
+    placeStride: 'u32',
+    tilesStride: 'u32',
+    gridStride: 'u32',
   },
-  buffers: { start_SE: 'read', receiveStart_ES: 'write', tiles: 'write', grid: 'write' },
-  grid: () => [1, 1, 1],
+  buffers: { members: 'read', start_SE: 'read', receiveStart_ES: 'write', tiles: 'write', grid: 'write' },
+  grid: (_s, p) => [p.groupSize, 1, 1],
 });
 
 /** Words of scratch that `RoutePlan.record` needs for `numChoices`. */
@@ -68,9 +74,9 @@ export function planScratchWords(numChoices: number, numExperts: number): number
   return Math.max(1, ceilDiv(numChoices, BLOCK)) * numExperts;
 }
 
-/** Entries of a tile list for at most `rows` rows: every expert may end in a tile that is not full. */
+/** Entries of a tile list for at most `rows` rows: every expert may end in a tile that is not full, but none is empty. */
 export function tileCapacity(rows: number, localExperts: number, tileRows: number): number {
-  return Math.floor(rows / tileRows) + localExperts;
+  return Math.min(rows, Math.floor(rows / tileRows) + localExperts);
 }
 
 /** A CPU adapter wants one subgroup per workgroup, for cheap barriers and short runs of choices to compare. */
@@ -154,11 +160,31 @@ export interface Tiling {
   readonly downColumnGroups: number;
 }
 
+/** The ranks that plan in one dispatch. The tensors are then those of all ranks, a part per rank. */
+export interface ReceiveGroup {
+  readonly members: GpuBuffer | BufferView;
+  /** Its place in `members`, and how many they are; member i owns the local experts after those of member i - 1. */
+  readonly firstMember: number;
+  readonly groupSize: number;
+  /** Words from one rank's part to the next. */
+  readonly startsStride: number;
+  readonly placeStride: number;
+  readonly tilesStride: number;
+  readonly gridStride: number;
+}
+
+const ALONE = {
+  ...{ firstMember: 0, groupSize: 1 },
+  ...{ startsStride: 0, placeStride: 0, tilesStride: 0, gridStride: 0 },
+};
+
 export interface ReceivePlan {
+  /** For one rank, or for all ranks of a group. */
   record(
     commands: CommandList,
     p: Tiling & { readonly firstExpert: number },
     tensors: ReceivePlanTensors,
+    group?: ReceiveGroup,
   ): void;
 }
 
@@ -166,13 +192,18 @@ export async function prepareReceivePlan(
   gpu: Gpu,
   shape: { readonly numSources: number; readonly numExperts: number; readonly localExperts: number },
 ): Promise<ReceivePlan> {
-  const kernel = await gpu.kernel(receivePlan, { MAX_EXPERTS: powerOfTwo(shape.localExperts, 64) });
+  const { numSources, numExperts, localExperts } = shape;
+  const kernel = await gpu.kernel(receivePlan, planSpec(gpu, localExperts));
   return {
-    record: (commands, p, t) => {
+    record: (commands, p, t, group) => {
+      const { members, ...place } = group ?? { members: t.starts, ...ALONE };
       commands.dispatch(
         kernel,
-        { ...shape, ...p },
-        { start_SE: t.starts, receiveStart_ES: t.receiveStart, tiles: t.tiles, grid: t.grid },
+        { numSources, numExperts, localExperts, ...p, ...place },
+        {
+          ...{ members, start_SE: t.starts, receiveStart_ES: t.receiveStart },
+          ...{ tiles: t.tiles, grid: t.grid },
+        },
       );
     },
   };
