@@ -1,11 +1,12 @@
 // blockCount[b,e] = how many of block b's choices go to expert e (a choice is one (token, k) pair, in order).
-// Grid    a workgroup per block of BLOCK choices; a lane counts experts lane, lane + WG, ...
-// Memory  the block's ids are read once into workgroup storage.
-// Order   integers: exact.
-// Edges   any number of choices and experts; an id that is no expert is counted nowhere.
+// Grid    a workgroup per block of BLOCK choices; a lane counts choices lane, lane + WG, ...
+// Memory  reads each id once; a counter per expert in workgroup storage.
+// Order   integers: exact in any order.
+// Edges   E <= MAX_EXPERTS; any number of choices; an id that is no expert is counted nowhere.
 
-const WG : u32 = 64u;        // spec: lanes
-const BLOCK : u32 = 256u;    // spec: choices per block
+const WG : u32 = 64u;               // spec: lanes
+const BLOCK : u32 = 1024u;          // spec: choices per block
+const MAX_EXPERTS : u32 = 256u;     // spec: room for the counters
 
 struct Params { numChoices : u32, numExperts : u32 }
 
@@ -13,17 +14,20 @@ struct Params { numChoices : u32, numExperts : u32 }
 @group(0) @binding(1) var<storage, read_write> blockCount_BE : array<u32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
-var<workgroup> ids : array<u32, BLOCK>;
+var<workgroup> count : array<atomic<u32>, MAX_EXPERTS>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
+  for (var e = lane; e < params.numExperts; e += WG) { atomicStore(&count[e], 0u); }
+  workgroupBarrier();
   let first = group.x * BLOCK;
-  let count = min(BLOCK, params.numChoices - first);
-  for (var i = lane; i < count; i += WG) { ids[i] = ids_TK[first + i]; }
+  let end = min(first + BLOCK, params.numChoices);
+  for (var i = first + lane; i < end; i += WG) {
+    let e = ids_TK[i];
+    if (e < params.numExperts) { atomicAdd(&count[e], 1u); }
+  }
   workgroupBarrier();
   for (var e = lane; e < params.numExperts; e += WG) {
-    var found = 0u;
-    for (var i = 0u; i < count; i += 1u) { found += select(0u, 1u, ids[i] == e); }
-    blockCount_BE[group.x * params.numExperts + e] = found;
+    blockCount_BE[group.x * params.numExperts + e] = atomicLoad(&count[e]);
   }
 }

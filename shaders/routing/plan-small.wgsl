@@ -1,12 +1,11 @@
 // Histogram, scan and scatter in one dispatch, for few choices: see those three for what each output means.
 // ids [[2,0],[2,1]] with 3 experts -> start_E = [0,1,2,4], slot = [[2,0],[3,1]], rowToken = [0,1,0,1].
-// Grid    one workgroup; a lane counts experts lane, lane + WG, ... and places choices lane, lane + WG, ...
-// Memory  ids and one value per expert in workgroup storage.
+// Grid    one workgroup; a lane owns choices lane, lane + WG, ... and experts likewise.
+// Memory  counters and two values per expert in workgroup storage.
 // Order   experts, then tokens, then k: exact and stable.
-// Edges   at most MAX_CHOICES choices and MAX_EXPERTS experts; an id that is no expert gets NO_SLOT and no row.
+// Edges   any number of choices, E <= MAX_EXPERTS; an id that is no expert gets NO_SLOT and no row.
 
 const WG : u32 = 64u;               // spec: lanes
-const MAX_CHOICES : u32 = 512u;     // spec: room for the ids
 const MAX_EXPERTS : u32 = 256u;     // spec: room for the scan
 const NO_SLOT : u32 = 0xffffffffu;
 
@@ -18,38 +17,72 @@ struct Params { numChoices : u32, numExperts : u32, topK : u32 }
 @group(0) @binding(3) var<storage, read_write> rowToken_R : array<u32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
-var<workgroup> ids : array<u32, MAX_CHOICES>;
+var<workgroup> found : array<atomic<u32>, MAX_EXPERTS>;
 var<workgroup> total : array<u32, MAX_EXPERTS>;
+var<workgroup> ofRun : array<u32, WG>;
+
+// Exclusive sums of `total` over the experts, in place: a lane sums its run of experts, then starts where the runs
+// before it end. Returns the sum of all.
+fn scanExperts(lane : u32) -> u32 {
+  let run = (params.numExperts + WG - 1u) / WG;
+  let first = min(lane * run, params.numExperts);
+  let end = min(first + run, params.numExperts);
+  var own = u32();
+  for (var e = first; e < end; e += 1u) { own += total[e]; }
+  ofRun[lane] = own;
+  workgroupBarrier();
+  var running = u32();
+  var all = u32();
+  for (var other = 0u; other < WG; other += 1u) {
+    if (other == lane) { running = all; }
+    all += ofRun[other];
+  }
+  for (var e = first; e < end; e += 1u) {
+    let count = total[e];
+    total[e] = running;
+    running += count;
+  }
+  workgroupBarrier();
+  return all;
+}
+
+// Places of `count` choices from `first` on; every lane takes part.
+fn place(first : u32, count : u32, lane : u32) {
+  var e = NO_SLOT;
+  if (lane < count) { e = ids_TK[first + lane]; }
+  var same = 0u;
+  var before = 0u;
+  for (var j = 0u; j < count; j += 1u) {
+    let hit = select(0u, 1u, ids_TK[first + j] == e);
+    same += hit;
+    before += select(0u, hit, j < lane);
+  }
+  let known = e < params.numExperts;
+  var slot = NO_SLOT;
+  if (known) { slot = total[e] + before; }
+  workgroupBarrier();
+  if (known && before + 1u == same) { total[e] += same; }
+  workgroupBarrier();
+  if (known) { rowToken_R[slot] = (first + lane) / params.topK; }
+  if (lane < count) { slot_TK[first + lane] = slot; }
+}
 
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) lane : u32) {
-  for (var i = lane; i < params.numChoices; i += WG) { ids[i] = ids_TK[i]; }
-  workgroupBarrier();
-  for (var e = lane; e < params.numExperts; e += WG) {
-    var found = 0u;
-    for (var i = 0u; i < params.numChoices; i += 1u) { found += select(0u, 1u, ids[i] == e); }
-    total[e] = found;
-  }
-  workgroupBarrier();
-  if (lane == 0u) {
-    var running = 0u;
-    for (var e = 0u; e < params.numExperts; e += 1u) {
-      start_E[e] = running;
-      let count = total[e];
-      total[e] = running;
-      running += count;
-    }
-    start_E[params.numExperts] = running;
-  }
+  for (var e = lane; e < params.numExperts; e += WG) { atomicStore(&found[e], 0u); }
   workgroupBarrier();
   for (var i = lane; i < params.numChoices; i += WG) {
-    let e = ids[i];
-    var slot = NO_SLOT;
-    if (e < params.numExperts) {
-      slot = total[e];
-      for (var j = 0u; j < i; j += 1u) { slot += select(0u, 1u, ids[j] == e); }
-      rowToken_R[slot] = i / params.topK;
-    }
-    slot_TK[i] = slot;
+    let e = ids_TK[i];
+    if (e < params.numExperts) { atomicAdd(&found[e], 1u); }
+  }
+  workgroupBarrier();
+  for (var e = lane; e < params.numExperts; e += WG) { total[e] = atomicLoad(&found[e]); }
+  workgroupBarrier();
+  let all = scanExperts(lane);
+  for (var e = lane; e < params.numExperts; e += WG) { start_E[e] = total[e]; }
+  if (lane == 0u) { start_E[params.numExperts] = all; }
+  workgroupBarrier();
+  for (var first = 0u; first < params.numChoices; first += WG) {
+    place(first, min(WG, params.numChoices - first), lane);
   }
 }

@@ -1,12 +1,13 @@
 // Stable places: slot[t,k] = row of choice (t,k) when all choices are sorted by expert, then token, then k;
 // rowToken[slot] = t is the inverse that gathers the rows.
-// Grid    a workgroup per block of BLOCK choices; a lane owns choices lane, lane + WG, ...
-// Memory  the block's ids are read once into workgroup storage.
-// Order   a choice's rank in its block is the number of earlier choices of the same expert: exact.
-// Edges   an id that is no expert gets NO_SLOT and no row.
+// Grid    a workgroup per block of BLOCK choices, WG at a time: a lane counts earlier ones of its expert among those.
+// Memory  the next row of each expert in workgroup storage; the ids of the WG choices are read by all lanes together.
+// Order   integers: exact. The last choice of an expert among WG moves its next row on.
+// Edges   E <= MAX_EXPERTS; an id that is no expert gets NO_SLOT and no row.
 
 const WG : u32 = 64u;               // spec: lanes
-const BLOCK : u32 = 256u;           // spec: choices per block
+const BLOCK : u32 = 1024u;          // spec: choices per block, a multiple of WG
+const MAX_EXPERTS : u32 = 256u;     // spec: room for the next rows
 const NO_SLOT : u32 = 0xffffffffu;
 
 struct Params { numChoices : u32, numExperts : u32, topK : u32 }
@@ -17,22 +18,36 @@ struct Params { numChoices : u32, numExperts : u32, topK : u32 }
 @group(0) @binding(3) var<storage, read_write> rowToken_R : array<u32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
-var<workgroup> ids : array<u32, BLOCK>;
+var<workgroup> next : array<u32, MAX_EXPERTS>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
-  let first = group.x * BLOCK;
-  let count = min(BLOCK, params.numChoices - first);
-  for (var i = lane; i < count; i += WG) { ids[i] = ids_TK[first + i]; }
-  workgroupBarrier();
-  for (var i = lane; i < count; i += WG) {
-    let e = ids[i];
-    var slot = NO_SLOT;
-    if (e < params.numExperts) {
-      slot = blockStart_BE[group.x * params.numExperts + e];
-      for (var j = 0u; j < i; j += 1u) { slot += select(0u, 1u, ids[j] == e); }
-      rowToken_R[slot] = (first + i) / params.topK;
-    }
-    slot_TK[first + i] = slot;
+  for (var e = lane; e < params.numExperts; e += WG) {
+    next[e] = blockStart_BE[group.x * params.numExperts + e];
   }
+  workgroupBarrier();
+  let begin = group.x * BLOCK;
+  let end = min(begin + BLOCK, params.numChoices);
+  for (var first = begin; first < end; first += WG) { place(first, min(WG, end - first), lane); }
+}
+
+// Places of `count` choices from `first` on; every lane takes part.
+fn place(first : u32, count : u32, lane : u32) {
+  var e = NO_SLOT;
+  if (lane < count) { e = ids_TK[first + lane]; }
+  var same = 0u;
+  var before = 0u;
+  for (var j = 0u; j < count; j += 1u) {
+    let hit = select(0u, 1u, ids_TK[first + j] == e);
+    same += hit;
+    before += select(0u, hit, j < lane);
+  }
+  let known = e < params.numExperts;
+  var slot = NO_SLOT;
+  if (known) { slot = next[e] + before; }
+  workgroupBarrier();
+  if (known && before + 1u == same) { next[e] += same; }
+  workgroupBarrier();
+  if (known) { rowToken_R[slot] = (first + lane) / params.topK; }
+  if (lane < count) { slot_TK[first + lane] = slot; }
 }

@@ -10,13 +10,13 @@ import { defineKernel } from '../gpu/kernel.ts';
 import { powerOfTwo } from './variants.ts';
 
 /** Choices per block of the three-dispatch plan. */
-const BLOCK = 256;
-/** Up to here one workgroup plans alone: its lanes compare choices pairwise. */
-const FEW_CHOICES = 512;
+export const BLOCK = 1024;
+/** Up to here one workgroup plans alone. */
+export const FEW_CHOICES = 1024;
 
-const histogram = defineKernel({
+export const histogram = defineKernel({
   shader: 'routing/histogram.wgsl',
-  spec: { WG: 64, BLOCK },
+  spec: { WG: 64, BLOCK, MAX_EXPERTS: 256 },
   params: { numChoices: 'u32', numExperts: 'u32' },
   buffers: { ids_TK: 'read', blockCount_BE: 'write' },
   grid: (s, p) => [ceilDiv(p.numChoices, s.BLOCK), 1, 1],
@@ -30,9 +30,9 @@ const scan = defineKernel({
   grid: () => [1, 1, 1],
 });
 
-const scatter = defineKernel({
+export const scatter = defineKernel({
   shader: 'routing/scatter.wgsl',
-  spec: { WG: 64, BLOCK },
+  spec: { WG: 64, BLOCK, MAX_EXPERTS: 256 },
   params: { numChoices: 'u32', numExperts: 'u32', topK: 'u32' },
   buffers: { ids_TK: 'read', blockStart_BE: 'read', slot_TK: 'write', rowToken_R: 'write' },
   grid: (s, p) => [ceilDiv(p.numChoices, s.BLOCK), 1, 1],
@@ -40,7 +40,7 @@ const scatter = defineKernel({
 
 const planSmall = defineKernel({
   shader: 'routing/plan-small.wgsl',
-  spec: { WG: 64, MAX_CHOICES: FEW_CHOICES, MAX_EXPERTS: 256 },
+  spec: { WG: 64, MAX_EXPERTS: 256 },
   params: { numChoices: 'u32', numExperts: 'u32', topK: 'u32' },
   buffers: { ids_TK: 'read', start_E: 'write', slot_TK: 'write', rowToken_R: 'write' },
   grid: () => [1, 1, 1],
@@ -58,9 +58,15 @@ const receivePlan = defineKernel({
     tileCapacity: 'u32',
     columnGroups: 'u32',
     downColumnGroups: 'u32',
+    groupSize: 'u32',
+    firstMember: 'u32',
+    startsStride: 'u32',
+    placeStride: 'u32',
+    tilesStride: 'u32',
+    gridStride: 'u32',
   },
-  buffers: { start_SE: 'read', receiveStart_ES: 'write', tiles: 'write', grid: 'write' },
-  grid: () => [1, 1, 1],
+  buffers: { members: 'read', start_SE: 'read', receiveStart_ES: 'write', tiles: 'write', grid: 'write' },
+  grid: (_s, p) => [p.groupSize, 1, 1],
 });
 
 /** Words of scratch that `RoutePlan.record` needs for `numChoices`. */
@@ -68,9 +74,17 @@ export function planScratchWords(numChoices: number, numExperts: number): number
   return Math.max(1, ceilDiv(numChoices, BLOCK)) * numExperts;
 }
 
-/** Entries of a tile list for at most `rows` rows: every expert may end in a tile that is not full. */
+/** Entries of a tile list for at most `rows` rows: every expert may end in a tile that is not full, but none is empty. */
 export function tileCapacity(rows: number, localExperts: number, tileRows: number): number {
-  return Math.floor(rows / tileRows) + localExperts;
+  return Math.min(rows, Math.floor(rows / tileRows) + localExperts);
+}
+
+/** A CPU adapter wants one subgroup per workgroup, for cheap barriers and short runs of choices to compare. */
+export function planSpec(
+  gpu: Gpu,
+  numExperts: number,
+): { readonly WG: number; readonly MAX_EXPERTS: number } {
+  return { WG: gpu.rowLanes, MAX_EXPERTS: powerOfTwo(numExperts, 64) };
 }
 
 export interface RoutePlanTensors {
@@ -96,12 +110,12 @@ export async function prepareRoutePlan(
   shape: { readonly numExperts: number; readonly topK: number; readonly allowSmall?: boolean },
 ): Promise<RoutePlan> {
   const { numExperts, topK, allowSmall = true } = shape;
-  const experts = { MAX_EXPERTS: powerOfTwo(numExperts, 64) };
+  const spec = planSpec(gpu, numExperts);
   const [countKernel, scanKernel, scatterKernel, smallKernel] = await Promise.all([
-    gpu.kernel(histogram),
-    gpu.kernel(scan, experts),
-    gpu.kernel(scatter),
-    gpu.kernel(planSmall, experts),
+    gpu.kernel(histogram, spec),
+    gpu.kernel(scan, spec),
+    gpu.kernel(scatter, spec),
+    gpu.kernel(planSmall, spec),
   ]);
   return {
     record: (commands, numTokens, { ids, start, slot, rowToken, scratch }) => {
@@ -137,17 +151,40 @@ export interface ReceivePlanTensors {
   readonly grid: GpuBuffer | BufferView;
 }
 
+/** How the grouped GEMM cuts rows into tiles, and how wide its two grids are. */
+export interface Tiling {
+  readonly tileRows: number;
+  /** Entries of the tile list. */
+  readonly tileCapacity: number;
+  readonly columnGroups: number;
+  readonly downColumnGroups: number;
+}
+
+/** The ranks that plan in one dispatch. The tensors are then those of all ranks, a part per rank. */
+export interface ReceiveGroup {
+  readonly members: GpuBuffer | BufferView;
+  /** Its place in `members`, and how many they are; member i owns the local experts after those of member i - 1. */
+  readonly firstMember: number;
+  readonly groupSize: number;
+  /** Words from one rank's part to the next. */
+  readonly startsStride: number;
+  readonly placeStride: number;
+  readonly tilesStride: number;
+  readonly gridStride: number;
+}
+
+const ALONE = {
+  ...{ firstMember: 0, groupSize: 1 },
+  ...{ startsStride: 0, placeStride: 0, tilesStride: 0, gridStride: 0 },
+};
+
 export interface ReceivePlan {
+  /** For one rank, or for all ranks of a group. */
   record(
     commands: CommandList,
-    p: {
-      firstExpert: number;
-      tileRows: number;
-      tileCapacity: number;
-      columnGroups: number;
-      downColumnGroups: number;
-    },
+    p: Tiling & { readonly firstExpert: number },
     tensors: ReceivePlanTensors,
+    group?: ReceiveGroup,
   ): void;
 }
 
@@ -155,13 +192,18 @@ export async function prepareReceivePlan(
   gpu: Gpu,
   shape: { readonly numSources: number; readonly numExperts: number; readonly localExperts: number },
 ): Promise<ReceivePlan> {
-  const kernel = await gpu.kernel(receivePlan, { MAX_EXPERTS: powerOfTwo(shape.localExperts, 64) });
+  const { numSources, numExperts, localExperts } = shape;
+  const kernel = await gpu.kernel(receivePlan, planSpec(gpu, localExperts));
   return {
-    record: (commands, p, t) => {
+    record: (commands, p, t, group) => {
+      const { members, ...place } = group ?? { members: t.starts, ...ALONE };
       commands.dispatch(
         kernel,
-        { ...shape, ...p },
-        { start_SE: t.starts, receiveStart_ES: t.receiveStart, tiles: t.tiles, grid: t.grid },
+        { numSources, numExperts, localExperts, ...p, ...place },
+        {
+          ...{ members, start_SE: t.starts, receiveStart_ES: t.receiveStart },
+          ...{ tiles: t.tiles, grid: t.grid },
+        },
       );
     },
   };

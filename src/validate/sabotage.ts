@@ -30,6 +30,7 @@ const gemm = {
   variant: 'plain',
 } as const;
 const gating = { shader: 'gating/topk-thread', family: 'gate-topk', variant: 'thread' } as const;
+const plan = { family: 'internal', variant: 'default' } as const;
 const storeGemm = 'c_MN[m * params.numCols + n] = total;';
 
 export const saboteurs: readonly Saboteur[] = [
@@ -59,18 +60,36 @@ export const saboteurs: readonly Saboteur[] = [
     replace: 'n + 1u >= params.numCols',
   },
   {
+    ...plan,
     name: 'permutes rows off by one',
     shader: 'routing/plan-small',
-    find: 'rowToken_R[slot] = i / params.topK;',
-    replace: 'rowToken_R[slot] = (i + 1u) / params.topK;',
-    ...{ family: 'moe', caseName: 'primes', variant: 'plain' },
+    find: 'rowToken_R[slot] = (first + lane) / params.topK;',
+    replace: 'rowToken_R[slot] = (first + lane + 1u) / params.topK;',
+    caseName: 'route plan',
   },
   {
+    ...plan,
     name: 'permutes a block off by one',
     shader: 'routing/scatter',
-    find: 'rowToken_R[slot] = (first + i) / params.topK;',
-    replace: 'rowToken_R[slot] = (first + i + 1u) / params.topK;',
-    ...{ family: 'moe', caseName: '1,000 tokens', variant: 'plain' },
+    find: 'rowToken_R[slot] = (first + lane) / params.topK;',
+    replace: 'rowToken_R[slot] = (first + lane + 1u) / params.topK;',
+    caseName: 'route plan, 300 experts',
+  },
+  {
+    ...plan,
+    name: 'never moves on to the next row',
+    shader: 'routing/plan-local',
+    find: 'next[e] += same;',
+    replace: 'next[e] += 0u;',
+    caseName: 'local plan',
+  },
+  {
+    ...plan,
+    name: 'does not count a tile that is not full',
+    shader: 'routing/scan-tiles',
+    find: 'rows + params.tileRows - 1u',
+    replace: 'rows',
+    caseName: 'local plan, three dispatches',
   },
   {
     name: 'never lists the last tile',

@@ -1,11 +1,13 @@
 /** The route plan and the receive plan against their definitions. T tokens, K choices, E experts, S sources. */
 import { at, ceilDiv, range, sum } from '../../core/math.ts';
+import { prepareLocalPlan } from '../../kernels/local-plan.ts';
 import {
   planScratchWords,
   prepareReceivePlan,
   prepareRoutePlan,
   tileCapacity,
 } from '../../kernels/route-plan.ts';
+import type { Workspace } from '../../ops/workspace.ts';
 import type { Maker } from '../maker.ts';
 import type { Internal, InternalCase } from './internal-case.ts';
 
@@ -35,11 +37,12 @@ export function plannedRoute(ids: Uint32Array, topK: number, experts: number) {
   return { start, slot, rowToken: choices.map((i) => Math.floor(i / topK)) };
 }
 
-function route(make: Maker, sizes: RouteSizes): Internal {
+function route(make: Maker, sizes: RouteSizes): Internal & { readonly ids: Uint32Array } {
   const { tokens, topK, experts, allowSmall = true, id = (m) => m.random.integer(experts) } = sizes;
   const ids = Uint32Array.from({ length: tokens * topK }, () => id(make));
   const { start, slot, rowToken } = plannedRoute(ids, topK, experts);
   return {
+    ids,
     expected: {
       start: { values: start, shape: [experts + 1] },
       slot: { values: slot, shape: [tokens, topK] },
@@ -48,15 +51,55 @@ function route(make: Maker, sizes: RouteSizes): Internal {
     bytes: 4 * (3 * ids.length + experts),
     prepare: async (space) => {
       const plan = await prepareRoutePlan(space.gpu, { numExperts: experts, topK, allowSmall });
-      const t = {
-        ids: space.integers('ids', ids),
-        start: space.output('start', [experts + 1], 'u32'),
-        slot: space.output('slot', [tokens, topK], 'u32'),
-        rowToken: space.output('rowToken', [rowToken.length], 'u32'),
-        scratch: space.scratch('scratch', planScratchWords(ids.length, experts)),
-      };
+      const t = planTensors(space, sizes, ids, rowToken.length);
       return (commands) => plan.record(commands, tokens, t);
     },
+  };
+}
+
+/** The plan of a rank that owns all experts: what `route` expects, and tiles of the sorted rows. */
+function local(make: Maker, sizes: RouteSizes & { readonly tileRows: number }): Internal {
+  const { tokens, topK, experts, tileRows, allowSmall = true } = sizes;
+  const places = route(make, sizes);
+  const starts = Array.from(places.expected['start']?.values ?? []);
+  const rowsOf = range(experts).map((e) => at(starts, e + 1) - at(starts, e));
+  const { tiles, rows } = plannedReceive({ experts, first: 0, local: experts, tileRows, counts: [rowsOf] });
+  const capacity = tileCapacity(tokens * topK, experts, tileRows);
+  const [columnGroups, downColumnGroups] = [5, 3];
+  const unused = range(capacity - tiles.length).flatMap(() => [0, 0, 0, 0]);
+  const grids = [columnGroups, downColumnGroups].flatMap((x) => [x, tiles.length, 1, rows]);
+  return {
+    expected: {
+      ...places.expected,
+      tiles: { values: [...tiles.flat(), ...unused], shape: [capacity, 4] },
+      grids: { values: grids, shape: [2, 4] },
+    },
+    bytes: places.bytes + 16 * capacity,
+    prepare: async (space) => {
+      const plan = await prepareLocalPlan(space.gpu, { numExperts: experts, topK, allowSmall });
+      const t = {
+        ...planTensors(space, sizes, places.ids, rows),
+        tiles: space.output('tiles', [capacity, 4], 'u32'),
+        grid: space.output('grids', [2, 4], 'u32'),
+      };
+      const tiling = { tileRows, tileCapacity: capacity, columnGroups, downColumnGroups };
+      return (commands) => plan.record(commands, tokens, tiling, t);
+    },
+  };
+}
+
+function planTensors(
+  space: Workspace,
+  { tokens, topK, experts }: RouteSizes,
+  ids: Uint32Array,
+  rows: number,
+) {
+  return {
+    ids: space.integers('ids', ids),
+    start: space.output('start', [experts + 1], 'u32'),
+    slot: space.output('slot', [tokens, topK], 'u32'),
+    rowToken: space.output('rowToken', [rows], 'u32'),
+    scratch: space.scratch('scratch', planScratchWords(ids.length, experts)),
   };
 }
 
@@ -128,12 +171,12 @@ export const planCases: Readonly<Record<string, InternalCase>> = {
   'route plan, three dispatches for few choices': (make) =>
     route(make, { tokens: 40, topK: 3, experts: 7, allowSmall: false }),
   'route plan, the most that one dispatch takes': (make) =>
-    route(make, { tokens: 256, topK: 2, experts: 16 }),
-  'route plan, one choice more': (make) => route(make, { tokens: 513, topK: 1, experts: 16 }),
+    route(make, { tokens: 512, topK: 2, experts: 16 }),
+  'route plan, one choice more': (make) => route(make, { tokens: 1025, topK: 1, experts: 16 }),
   'route plan, 300 experts': (make) => route(make, { tokens: 701, topK: 2, experts: 300 }),
   'route plan, one expert': (make) => route(make, { tokens: 300, topK: 1, experts: 1, allowSmall: false }),
   'route plan, all to the last expert': (make) =>
-    route(make, { tokens: 600, topK: 1, experts: 9, id: () => 8 }),
+    route(make, { tokens: 2600, topK: 1, experts: 9, id: () => 8 }),
   'route plan, dropped choices': (make) =>
     route(make, {
       ...{ tokens: 50, topK: 2, experts: 6 },
@@ -141,10 +184,26 @@ export const planCases: Readonly<Record<string, InternalCase>> = {
     }),
   'route plan, dropped choices, three dispatches': (make) =>
     route(make, {
-      ...{ tokens: 400, topK: 2, experts: 6 },
+      ...{ tokens: 1400, topK: 2, experts: 6 },
       id: (m) => (m.random.integer(4) === 0 ? NO_SLOT : m.random.integer(6)),
     }),
   'route plan, no tokens': (make) => route(make, { tokens: 0, topK: 2, experts: 5 }),
+  'local plan': (make) => local(make, { tokens: 40, topK: 3, experts: 7, tileRows: 8 }),
+  'local plan, one token': (make) => local(make, { tokens: 1, topK: 2, experts: 16, tileRows: 2 }),
+  'local plan, no tokens': (make) => local(make, { tokens: 0, topK: 2, experts: 5, tileRows: 8 }),
+  'local plan, three dispatches': (make) =>
+    local(make, { tokens: 700, topK: 3, experts: 7, tileRows: 16, allowSmall: false }),
+  'local plan, more experts than choices': (make) =>
+    local(make, { tokens: 13, topK: 4, experts: 300, tileRows: 8 }),
+  'local plan, three dispatches, 1,024 experts': (make) =>
+    local(make, { tokens: 700, topK: 16, experts: 1024, tileRows: 8 }),
+  'local plan, dropped choices': (make) =>
+    local(make, {
+      ...{ tokens: 50, topK: 2, experts: 6, tileRows: 3 },
+      id: (m) => (m.random.integer(4) === 0 ? NO_SLOT : m.random.integer(6)),
+    }),
+  'local plan, one expert of two blocks': (make) =>
+    local(make, { tokens: 1500, topK: 1, experts: 3, tileRows: 8, id: () => 1 }),
   'receive plan, the example in its shader': () =>
     receive({
       experts: 2,
