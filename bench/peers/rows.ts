@@ -1,9 +1,12 @@
 /** All rows, and how a user names some of them. */
 import { ConfigError } from '../../src/core/errors.ts';
 import type { PeerRow } from './row.ts';
+import { attentionRows } from './rows/attention.ts';
+import { gatingRows } from './rows/gating.ts';
 import { gemmRows } from './rows/gemm.ts';
+import { pointwiseRows } from './rows/pointwise.ts';
 
-export const peerRows: readonly PeerRow[] = [...gemmRows];
+export const peerRows: readonly PeerRow[] = [...gemmRows, ...gatingRows, ...attentionRows, ...pointwiseRows];
 
 /**
  * 'gemm,moe/T=1' -> all of gemm, and those of moe whose name holds 'T=1'.
