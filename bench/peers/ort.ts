@@ -19,7 +19,7 @@ interface OrtTensor {
 }
 type Feeds = Record<string, OrtTensor>;
 interface OrtSession {
-  run(feeds: Feeds, fetches?: readonly string[] | Feeds): Promise<Feeds>;
+  run(feeds: Feeds, fetches: Readonly<Record<string, OrtTensor | null>>): Promise<Feeds>;
   release(): Promise<void>;
 }
 interface Ort {
@@ -68,16 +68,13 @@ export class OrtRuntime {
       feeds[input.name] = placed.tensor;
       sources.push(placed.session);
     }
-    const reused = Object.entries(job.inPlace ?? {}).map(
-      ([output, input]) => [output, feeds[input]] as const,
-    );
+    const fetches = job.outputs.map(({ name }) => [name, feeds[job.inPlace?.[name] ?? ''] ?? null] as const);
     return new OrtContestant({
       session: session.session,
       notes: session.notes,
       feeds,
       sources,
-      reused: Object.fromEntries(reused.filter((pair): pair is [string, OrtTensor] => pair[1] !== undefined)),
-      fetched: job.outputs.map((output) => output.name),
+      fetches: Object.fromEntries(fetches),
       compared: job.compared ?? Object.fromEntries(job.outputs.map((output) => [output.name, output.name])),
       read: (tensor) => this.#read(tensor),
       finish: provider === 'cpu' ? () => Promise.resolve() : () => this.finish(),
@@ -88,7 +85,7 @@ export class OrtRuntime {
   async finish(): Promise<void> {
     this.#fence ??= await this.#makeFence();
     const { session, feeds } = this.#fence;
-    const { y } = await session.run(feeds);
+    const { y } = await session.run(feeds, { y: null });
     y?.dispose();
   }
 
@@ -139,7 +136,7 @@ export class OrtRuntime {
       executionProviders: [{ name: 'webgpu' }],
       preferredOutputLocation,
     });
-    const { y: tensor } = await session.run({ x: source });
+    const { y: tensor } = await session.run({ x: source }, { y: null });
     if (tensor === undefined) throw new Error('ONNX Runtime gave no copy of a tensor');
     return { tensor, session };
   }
@@ -172,8 +169,8 @@ interface Entry {
   readonly feeds: Feeds;
   /** The sessions that made the inputs on the adapter. */
   readonly sources: readonly OrtSession[];
-  readonly reused: Feeds;
-  readonly fetched: readonly string[];
+  /** Where outputs go; null leaves it to the session. */
+  readonly fetches: Readonly<Record<string, OrtTensor | null>>;
   readonly compared: Readonly<Record<string, string>>;
   readonly finish: () => Promise<void>;
   readonly read: (tensor: OrtTensor) => Promise<OrtData>;
@@ -193,9 +190,8 @@ class OrtContestant implements Contestant {
 
   async run(): Promise<void> {
     this.#drop();
-    const { session, feeds, reused, fetched } = this.#entry;
-    this.#last =
-      Object.keys(reused).length > 0 ? await session.run(feeds, reused) : await session.run(feeds, fetched);
+    const { session, feeds, fetches } = this.#entry;
+    this.#last = await session.run(feeds, fetches);
   }
 
   finish(): Promise<void> {
@@ -220,7 +216,7 @@ class OrtContestant implements Contestant {
   }
 
   #drop(): void {
-    const kept = new Set(Object.values(this.#entry.reused));
+    const kept = new Set(Object.values(this.#entry.fetches));
     for (const tensor of Object.values(this.#last)) if (!kept.has(tensor)) tensor.dispose();
     this.#last = {};
   }

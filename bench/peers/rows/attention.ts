@@ -18,7 +18,7 @@ interface Shape {
 
 const prefill = (heads: number, length: number): PeerRow => ({
   group: 'attention',
-  name: `prefill ${length}, ${heads} heads`,
+  name: `prefill S=${length} H=${heads}`,
   flops: 2 * heads * HEAD * length * (length + 1),
   goals: goals(1.5),
   setup: () => setup({ batch: 1, queries: length, keys: length, heads }),
@@ -26,7 +26,7 @@ const prefill = (heads: number, length: number): PeerRow => ({
 
 const decode = (heads: number, batch: number): PeerRow => ({
   group: 'attention',
-  name: `decode ${KEYS} batch ${batch}, ${heads} heads`,
+  name: `decode S=${KEYS} B=${batch} H=${heads}`,
   flops: 4 * heads * HEAD * KEYS * batch,
   goals: goals(4),
   setup: () => setup({ batch, queries: 1, keys: KEYS, heads }),
