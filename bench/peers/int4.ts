@@ -2,7 +2,7 @@
  * Weights in 4 bits: along a row, blocks of 32 share a scale; two values lie in a byte, the first in its low half;
  * value = (nibble - 8) scale. This project, MatMulNBits and QMoE agree on that, so all of them get the same bytes.
  */
-import { product } from '../../src/core/math.ts';
+import { at, product } from '../../src/core/math.ts';
 import { seededRandom, seedOf } from '../../src/core/random.ts';
 
 export const BLOCK = 32;
@@ -42,4 +42,26 @@ export function dequantised({ packed, scales }: Int4Weights, first: number, coun
     values[i + 1] = ((byte >> 4) - 8) * scale;
   }
   return values;
+}
+
+/** Rows of two sets of weights in turns: those of `even` at 0, 2, 4 ..., those of `odd` between them. */
+export function interleavedRows(even: Int4Weights, odd: Int4Weights): Int4Weights {
+  const depth = at(even.shape, even.shape.length - 1);
+  const rows = product(even.shape) / depth;
+  const bytes = depth / 2;
+  const blocks = depth / BLOCK;
+  const packed = new Uint8Array(2 * even.packed.length);
+  const scales = new Float32Array(2 * even.scales.length);
+  [even, odd].forEach((part, which) => {
+    for (let r = 0; r < rows; r++) {
+      const to = 2 * r + which;
+      packed.set(part.packed.subarray(r * bytes, (r + 1) * bytes), to * bytes);
+      scales.set(part.scales.subarray(r * blocks, (r + 1) * blocks), to * blocks);
+    }
+  });
+  return {
+    shape: even.shape.map((size, d) => (d === even.shape.length - 2 ? 2 * size : size)),
+    packed,
+    scales,
+  };
 }

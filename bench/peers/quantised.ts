@@ -9,6 +9,11 @@ export function takesInt4(op: string, name: string): boolean {
   return opByName(op).inputs.some((input) => input.name === `${name}_scales`);
 }
 
+/** True when the layer computes its router's logits itself. */
+export function takesGate(): boolean {
+  return opByName('moe').inputs.some((input) => input.name === 'gate');
+}
+
 /** {b, b_scales} */
 export function int4Inputs(name: string, weights: Int4Weights): Record<string, Tensor> {
   const leading = weights.shape.slice(0, -1);

@@ -39,6 +39,8 @@ export interface PeerRow {
   readonly goals: readonly Goal[];
   /** Absent where a rate says nothing. */
   readonly flops?: number;
+  /** Most dispatches that ours may take; absent where it is no goal. */
+  readonly dispatches?: number;
   /** Makes the inputs, always the same. */
   readonly setup: () => Setup;
 }

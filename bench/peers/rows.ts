@@ -4,9 +4,16 @@ import type { PeerRow } from './row.ts';
 import { attentionRows } from './rows/attention.ts';
 import { gatingRows } from './rows/gating.ts';
 import { gemmRows } from './rows/gemm.ts';
+import { moeRows } from './rows/moe.ts';
 import { pointwiseRows } from './rows/pointwise.ts';
 
-export const peerRows: readonly PeerRow[] = [...gemmRows, ...gatingRows, ...attentionRows, ...pointwiseRows];
+export const peerRows: readonly PeerRow[] = [
+  ...gemmRows,
+  ...moeRows,
+  ...gatingRows,
+  ...attentionRows,
+  ...pointwiseRows,
+];
 
 /**
  * 'gemm,moe/T=1' -> all of gemm, and those of moe whose name holds 'T=1'.

@@ -1,6 +1,6 @@
 /** The result for people: a block per row, at most 100 columns. */
 import { formatNs, formatNumber } from '../../src/core/units.ts';
-import { drawTable, wrapText } from '../../src/report/table.ts';
+import { drawTable, wrapText, type Column } from '../../src/report/table.ts';
 import type { MatchResult, Standing } from './match.ts';
 import { verdictsOf, type Verdict } from './verdict.ts';
 
@@ -27,10 +27,10 @@ export function rowLines(result: MatchResult): string[] {
     { head: 'median', align: 'right' },
     { head: '95 % interval', align: 'right' },
     { head: 'GPU time', align: 'right' },
-    { head: 'GFLOP/s', align: 'right' },
+    ...(row.flops === undefined ? [] : [{ head: 'GFLOP/s', align: 'right' } as const]),
     { head: 'error', align: 'right' },
     { head: '' },
-  ] as const;
+  ] satisfies Column[];
   const lines = drawTable(
     columns,
     standings.map((standing) => cellsOf(standing, row.flops)),
@@ -38,6 +38,7 @@ export function rowLines(result: MatchResult): string[] {
   return [
     ...lines,
     ...verdicts.map((verdict) => `  ${verdictLine(verdict)}`),
+    ...dispatchLines(result),
     ...standings.flatMap(noteLines),
     ...absent.flatMap(({ name, reason }) => indented(`${name} takes no part: ${reason}`)),
   ];
@@ -50,7 +51,7 @@ function cellsOf({ name, time, gpu, finding }: Standing, flops: number | undefin
     formatNs(time.median),
     `${formatNs(time.low)} - ${formatNs(time.high)}`,
     gpu === undefined ? '' : formatNs(gpu.median),
-    flops === undefined ? '' : formatNumber(flops / time.median),
+    ...(flops === undefined ? [] : [formatNumber(flops / time.median)]),
     finding.error.toExponential(1),
     mark,
   ];
@@ -63,6 +64,18 @@ export function verdictLine({ outcome, fast, slow, atLeast, ratio }: Verdict): s
     return `${word} ${fast} against ${slow}, goal ${atLeast}: one of them takes no part`;
   const times = `${formatNumber(ratio.median)} times (${formatNumber(ratio.low)} - ${formatNumber(ratio.high)})`;
   return `${word} ${fast} is ${times} as fast as ${slow}, goal ${atLeast}`;
+}
+
+function dispatchLines({ row, standings }: MatchResult): string[] {
+  const { dispatches: most } = row;
+  if (most === undefined) return [];
+  return standings.flatMap(({ name, dispatches }) =>
+    dispatches === undefined
+      ? []
+      : [
+          `  ${(dispatches <= most ? 'met' : 'missed').padEnd(7)} ${name} takes ${dispatches} dispatches, goal ${most}`,
+        ],
+  );
 }
 
 function noteLines({ name, notes, finding }: Standing): string[] {
