@@ -184,7 +184,8 @@ export function routingOf(op: string, inputs: OpInputs, dims: Dims): GatingShape
       `${op}: bias[${e}] is ${value}; a bias is finite. Mask an expert by a logit of -Infinity.`,
     );
   });
-  checkLogits(op, tensorOf(inputs, 'logits'), shape);
+  const logits = inputs.tensors.get('logits');
+  if (logits !== undefined) checkLogits(op, logits, shape);
   return shape;
 }
 

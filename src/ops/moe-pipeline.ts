@@ -1,16 +1,15 @@
 /** The kernels of the routed layer in their order. No result is read back between them. */
+import { ConfigError } from '../core/errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { directRefusal, type DirectShape, prepareDirectExperts } from '../kernels/direct-experts.ts';
 import { type ExpertGemm, type ExpertShape, prepareExpertGemm } from '../kernels/experts.ts';
 import { prepareTopk, type GatingShape } from '../kernels/gating.ts';
-import {
-  planScratchWords,
-  prepareReceivePlan,
-  prepareRoutePlan,
-  tileCapacity,
-} from '../kernels/route-plan.ts';
-import { prepareCombine, prepareGatherRows } from '../kernels/rows.ts';
+import { prepareLocalPlan } from '../kernels/local-plan.ts';
+import { planScratchWords, tileCapacity } from '../kernels/route-plan.ts';
+import { prepareRouter } from '../kernels/router.ts';
+import { prepareCombine } from '../kernels/rows.ts';
 import type { WeightDtype, WeightView } from '../kernels/weights.ts';
 import type { Activation } from '../model/config.ts';
 import { type Tensor, f32Tensor, toF32 } from '../tensor/tensor.ts';
@@ -72,86 +71,176 @@ export function expertShapes(
   ];
 }
 
+/** The variant without a plan, beside those of the experts' products. */
+export const DIRECT = 'direct';
+
+export function directShape(size: MoeSize, up: ExpertShape, down: ExpertShape): DirectShape {
+  return { up, down, topK: size.topK, residual: false };
+}
+
 export function prepareMoe(gpu: Gpu, inputs: OpInputs, size: MoeSize, variant?: string): Promise<PreparedOp> {
   return withWorkspace(gpu, async (space) => {
-    const { numTokens, numExperts, modelDim, expertDim, topK } = size;
-    checkColumns('moe', gpu, Math.max(modelDim, expertDim));
+    checkColumns('moe', gpu, Math.max(size.modelDim, size.expertDim));
     const weights = uploadWeights(space, inputs, size);
-    const [upShape, downShape] = expertShapes(
+    const [up, down] = expertShapes(
       size,
       weights.upDtype,
       weights.downDtype,
       weights.upBias !== undefined,
       weights.downBias !== undefined,
     );
-    const [topk, plan, receive, gather, up, down, combine] = await Promise.all([
-      prepareTopk(gpu, size),
-      prepareRoutePlan(gpu, size),
-      prepareReceivePlan(gpu, { numSources: 1, numExperts, localExperts: numExperts }),
-      prepareGatherRows(gpu, { width: modelDim, dtype: 'f32' }),
-      prepareExpertGemm(gpu, upShape, variant),
-      prepareExpertGemm(gpu, downShape, variant),
-      prepareCombine(gpu, { width: modelDim, topK, residual: false }),
-    ]);
-    const x = space.activation('x', tensorOf(inputs, 'x'));
-    const logits = space.activation('logits', tensorOf(inputs, 'logits'));
-    const bias = biasOf(space, inputs);
-    const y = space.output('y', [numTokens, modelDim], outputDtype(inputs));
-
-    const runs = rowRuns(gpu, numTokens, flopsPerToken(size), mostTokens(gpu, size, [up, down]));
-    const most = Math.max(0, ...runs.map((rows) => rows.count)) * topK;
-    const ids = space.scratch('ids', most);
-    const scores = space.scratch('scores', most);
-    const start = space.scratch('start', numExperts + 1);
-    const slot = space.scratch('slot', most);
-    const rowToken = space.scratch('row token', most);
-    const scratch = space.scratch('plan scratch', planScratchWords(most, numExperts));
-    const receiveStart = space.scratch('receive start', numExperts);
-    const gathered = space.scratch('gathered', most * modelDim);
-    const hidden = space.scratch('hidden', most * expertDim);
-    const expertOut = space.scratch('expert out', most * modelDim);
-    // One list serves both products: a tile may have fewer rows than a workgroup has room for.
-    const tileRows = Math.min(up.tileRows, down.tileRows);
-    const capacity = tileCapacity(most, numExperts, tileRows);
-    const tiles = space.scratch('tiles', 4 * capacity);
-    const grid = space.scratch('grids', 8);
-
-    const { w1, w2, w3, upBias, downBias } = weights;
-    const recordRun = (commands: CommandList, rows: Rows): void => {
-      const numRows = rows.count * topK;
-      topk.record(commands, rows.count, { logits: rowView(logits, rows, numExperts), bias, ids, scores });
-      plan.record(commands, rows.count, { ids, start, slot, rowToken, scratch });
-      gather.record(
-        commands,
-        { numRows, numSource: rows.count },
-        { x: rowView(x, rows, modelDim), index: rowToken, y: gathered },
-      );
-      receive.record(
-        commands,
-        {
-          firstExpert: 0,
-          tileRows,
-          tileCapacity: capacity,
-          columnGroups: up.columnGroups,
-          downColumnGroups: down.columnGroups,
-        },
-        { starts: start, receiveStart, tiles, grid },
-      );
-      up.record(
-        commands,
-        { x: gathered, w1: w1.data, w3: w3?.data, bias: upBias, tiles, y: hidden },
-        grid.view(0, 16),
-      );
-      down.record(
-        commands,
-        { x: hidden, w1: w2.data, bias: downBias, tiles, y: expertOut },
-        grid.view(16, 16),
-      );
-      combine.record(commands, rows.count, { expertOut, slot, scores, y: rowView(y, rows, modelDim) });
+    const layer: Layer = {
+      space,
+      inputs,
+      size,
+      weights,
+      up,
+      down,
+      routing: await prepareRouting(gpu, inputs, size),
     };
-    return space.prepared(up.variant, (commands) => {
-      for (const rows of runs) recordRun(commands, rows);
+    const refusal = directRefusal(directShape(size, up, down), size.numTokens);
+    if (variant === DIRECT && refusal !== undefined) {
+      throw new ConfigError(`moe variant "${DIRECT}" cannot run here: ${refusal}. Leave the variant out.`);
+    }
+    const direct = variant === DIRECT || (variant === undefined && refusal === undefined);
+    return direct ? prepareDirect(layer) : preparePlanned(layer, variant);
+  });
+}
+
+interface Layer {
+  readonly space: Workspace;
+  readonly inputs: OpInputs;
+  readonly size: MoeSize;
+  readonly weights: DeviceWeights;
+  readonly up: ExpertShape;
+  readonly down: ExpertShape;
+  readonly routing: Routing;
+}
+
+interface Routing {
+  /** Reads `logits`, or `x` and `gate`. */
+  bind(space: Workspace, x: GpuBuffer, mostTokens: number): RecordRouting;
+}
+
+type RecordRouting = (
+  commands: CommandList,
+  rows: Rows,
+  chosen: { readonly ids: GpuBuffer; readonly scores: GpuBuffer },
+) => void;
+
+/** Of logits that are given, or of a gate whose logits the router makes. */
+async function prepareRouting(gpu: Gpu, inputs: OpInputs, size: MoeSize): Promise<Routing> {
+  const { numExperts, modelDim, numTokens } = size;
+  const gate = inputs.tensors.get('gate');
+  if (gate === undefined) {
+    const topk = await prepareTopk(gpu, size);
+    return {
+      bind: (space) => {
+        const logits = space.activation('logits', tensorOf(inputs, 'logits'));
+        const bias = biasOf(space, inputs);
+        return (commands, rows, chosen) => {
+          topk.record(commands, rows.count, { logits: rowView(logits, rows, numExperts), bias, ...chosen });
+        };
+      },
+    };
+  }
+  const weightDtype = gate.dtype === 'f16' ? 'f16' : 'f32';
+  const router = await prepareRouter(gpu, { ...size, modelDim, weightDtype, numTokens });
+  return {
+    bind: (space, x, most) => {
+      const weights = space.weightView('gate', gate).data;
+      const logits = space.scratch('logits', most * numExperts);
+      const bias = biasOf(space, inputs);
+      return (commands, rows, chosen) => {
+        const own = { x: rowView(x, rows, modelDim), gate: weights, logits, bias };
+        router.record(commands, rows.count, { ...own, ...chosen });
+      };
+    },
+  };
+}
+
+/** Few tokens: every choice reads its own weights, and nothing needs a plan. */
+async function prepareDirect({
+  space,
+  inputs,
+  size,
+  weights,
+  up,
+  down,
+  routing,
+}: Layer): Promise<PreparedOp> {
+  const { numTokens, modelDim, expertDim, topK } = size;
+  const experts = await prepareDirectExperts(space.gpu, directShape(size, up, down));
+  const x = space.activation('x', tensorOf(inputs, 'x'));
+  const y = space.output('y', [numTokens, modelDim], outputDtype(inputs));
+  const numChoices = numTokens * topK;
+  const ids = space.scratch('ids', numChoices);
+  const scores = space.scratch('scores', numChoices);
+  const hidden = space.scratch('hidden', numChoices * expertDim);
+  const recordRouting = routing.bind(space, x, numTokens);
+  const { w1, w2, w3, upBias, downBias } = weights;
+  return space.prepared(DIRECT, (commands) => {
+    if (numTokens === 0) return;
+    recordRouting(commands, { first: 0, count: numTokens }, { ids, scores });
+    experts.record(commands, numTokens, {
+      ...{ x, ids, scores, upBias, downBias, hidden, y },
+      ...{ w1: w1.data, w3: w3?.data, w2: w2.data },
     });
+  });
+}
+
+async function preparePlanned(
+  { space, inputs, size, weights, up: upShape, down: downShape, routing }: Layer,
+  variant: string | undefined,
+): Promise<PreparedOp> {
+  const { gpu } = space;
+  const { numTokens, numExperts, modelDim, expertDim, topK } = size;
+  const [plan, up, down, combine] = await Promise.all([
+    prepareLocalPlan(gpu, size),
+    prepareExpertGemm(gpu, { ...upShape, gather: true }, variant),
+    prepareExpertGemm(gpu, downShape, variant),
+    prepareCombine(gpu, { width: modelDim, topK, residual: false }),
+  ]);
+  const x = space.activation('x', tensorOf(inputs, 'x'));
+  const y = space.output('y', [numTokens, modelDim], outputDtype(inputs));
+  const runs = rowRuns(gpu, numTokens, flopsPerToken(size), mostTokens(gpu, size, [up, down]));
+  const mostRows = Math.max(0, ...runs.map((rows) => rows.count));
+  const most = mostRows * topK;
+  const ids = space.scratch('ids', most);
+  const scores = space.scratch('scores', most);
+  const start = space.scratch('start', numExperts + 1);
+  const slot = space.scratch('slot', most);
+  const rowToken = space.scratch('row token', most);
+  const scratch = space.scratch('plan scratch', planScratchWords(most, numExperts));
+  const hidden = space.scratch('hidden', most * expertDim);
+  const expertOut = space.scratch('expert out', most * modelDim);
+  const recordRouting = routing.bind(space, x, mostRows);
+  // One list serves both products: a tile may have fewer rows than a workgroup has room for.
+  const tileRows = Math.min(up.tileRows, down.tileRows);
+  const capacity = tileCapacity(most, numExperts, tileRows);
+  const tiles = space.scratch('tiles', 4 * capacity);
+  const grid = space.scratch('grids', 8);
+  const tiling = {
+    ...{ tileRows, tileCapacity: capacity },
+    ...{ columnGroups: up.columnGroups, downColumnGroups: down.columnGroups },
+  };
+  const { w1, w2, w3, upBias, downBias } = weights;
+  const recordRun = (commands: CommandList, rows: Rows): void => {
+    recordRouting(commands, rows, { ids, scores });
+    plan.record(commands, rows.count, tiling, { ids, start, slot, rowToken, scratch, tiles, grid });
+    up.record(
+      commands,
+      {
+        ...{ x: rowView(x, rows, modelDim), rowSource: rowToken, w1: w1.data, w3: w3?.data },
+        ...{ bias: upBias, tiles, y: hidden },
+      },
+      grid.view(0, 16),
+    );
+    down.record(commands, { x: hidden, w1: w2.data, bias: downBias, tiles, y: expertOut }, grid.view(16, 16));
+    combine.record(commands, rows.count, { expertOut, slot, scores, y: rowView(y, rows, modelDim) });
+  };
+  return space.prepared(up.variant, (commands) => {
+    for (const rows of runs) recordRun(commands, rows);
   });
 }
 

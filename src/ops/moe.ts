@@ -2,15 +2,17 @@
 import { ConfigError } from '../core/errors.ts';
 import { at } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { directRefusal } from '../kernels/direct-experts.ts';
 import { expertVariants } from '../kernels/experts.ts';
 import type { Activation } from '../model/config.ts';
 import { gateTopK } from '../reference/gate.ts';
+import { matmul, matmulMagnitude } from '../reference/matmul.ts';
 import { moe as referenceMoe, moeMagnitude, type MoeInput } from '../reference/moe.ts';
 import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
 import { choiceAttr, numberAttr } from './attrs.ts';
 import { budgetOf, exponential, GELU, DIVISION, scoreRoundings } from './budgets.ts';
 import { BIAS_INPUT, biasValues, ROUTING_ATTRS, routingOf } from './gate-topk.ts';
-import { expertShapes, type MoeSize, prepareMoe } from './moe-pipeline.ts';
+import { DIRECT, directShape, expertShapes, type MoeSize, prepareMoe } from './moe-pipeline.ts';
 import { type MoeDtypes, moeDtypes } from './moe-weights.ts';
 import { defineOp } from './define.ts';
 import type { OpInputs } from './op.ts';
@@ -27,7 +29,14 @@ export const moe = defineOp({
   about: 'y = sum over the k chosen experts of score * (w2 (act(w1 x + b1) * (w3 x + b3)) + b2)',
   inputs: [
     { name: 'x', dims: '[T, D]', dtypes: FLOATS, about: 'token rows' },
-    { name: 'logits', dims: '[T, E]', dtypes: FLOATS, about: 'router logits' },
+    { name: 'logits', dims: '[T, E]', dtypes: FLOATS, optional: true, about: 'router logits' },
+    {
+      name: 'gate',
+      dims: '[E, D]',
+      dtypes: FLOATS,
+      optional: true,
+      about: 'router weights, in place of logits: they become x gate^T',
+    },
     { name: 'w1', dims: '[E, F, D]', dtypes: FLOATS, quantised: true, about: 'gate projection' },
     {
       name: 'w3',
@@ -63,9 +72,18 @@ export const moe = defineOp({
     { name: 'beta', kind: 'number', default: 1, about: 'swiglu_oai: added to the clamped up value' },
     { name: 'limit', kind: 'number', default: 7, min: 0, about: 'swiglu_oai: bound of gate and up' },
   ],
-  variants: expertVariants,
+  variants: [
+    ...expertVariants,
+    { name: DIRECT, idea: 'no plan: a row per choice, joined by the down projection' },
+  ],
   size: (inputs, dims): TypedSize => {
     requirePositive('moe', dims, ['D', 'E', 'F']);
+    if (inputs.tensors.has('logits') === inputs.tensors.has('gate')) {
+      const both = inputs.tensors.has('logits');
+      throw new ConfigError(
+        `moe: ${both ? 'both logits and gate are' : 'neither logits nor gate is'} given; give logits [T, E], or the router's weights gate [E, D].`,
+      );
+    }
     const gated = inputs.tensors.has('w3');
     const activation = choiceAttr<Activation>(inputs, 'activation');
     if (activation === 'swiglu_oai' && !gated) {
@@ -100,8 +118,10 @@ export const moe = defineOp({
     const { modelDim, expertDim, topK, upDtype, downDtype } = size;
     const ofScales = scaleRoundings(upDtype) + scaleRoundings(downDtype);
     const ofExpert = modelDim + expertDim + topK + activationRoundings(size.activation) + ofScales;
-    const worst_T = Float64Array.from({ length: size.numTokens }, (_, t) =>
-      Math.max(...roundings.subarray(t * topK, (t + 1) * topK)),
+    const ofLogits_T = logitRoundings(inputs, size);
+    const worst_T = Float64Array.from(
+      { length: size.numTokens },
+      (_, t) => at(ofLogits_T, t) + Math.max(...roundings.subarray(t * topK, (t + 1) * topK)),
     );
     const budget = budgetOf(
       moeMagnitude(input),
@@ -125,9 +145,9 @@ export const moe = defineOp({
 /** A variant runs the layer when it runs both its products. */
 function ableVariants(gpu: Gpu, size: TypedSize): string[] {
   const shapes = expertShapes(size, size.upDtype, size.downDtype, false, false);
-  return expertVariants
-    .filter((v) => shapes.every((shape) => v.refusal(shape, gpu) === undefined))
-    .map((v) => v.name);
+  const planned = expertVariants.filter((v) => shapes.every((shape) => v.refusal(shape, gpu) === undefined));
+  const direct = directRefusal(directShape(size, ...shapes), size.numTokens) === undefined ? [DIRECT] : [];
+  return [...planned.map((v) => v.name), ...direct];
 }
 
 /** Weights of experts that no token chose are never read: their bytes do not count. */
@@ -146,13 +166,34 @@ function activationRoundings(activation: Activation): number {
   return 4 + exponential(0) + DIVISION + 4 + (activation === 'gelu' ? GELU + 8 : 0);
 }
 
+/** As given, or x gate^T. */
+function logitsOf(inputs: OpInputs, { numTokens, numExperts, modelDim }: MoeSize): Float64Array {
+  const given = inputs.tensors.get('logits');
+  if (given !== undefined) return toF64(given);
+  const size = { m: numTokens, n: numExperts, k: modelDim };
+  return matmul(toF64(tensorOf(inputs, 'x')), toF64(tensorOf(inputs, 'gate')), size);
+}
+
+/** What the logits' own sums add to the roundings of each token's scores: an error d changes exp(v) by the share d. */
+function logitRoundings(inputs: OpInputs, { numTokens, numExperts, modelDim }: MoeSize): Float64Array {
+  const gate = inputs.tensors.get('gate');
+  if (gate === undefined) return new Float64Array(numTokens);
+  const size = { m: numTokens, n: numExperts, k: modelDim };
+  const magnitude_TE = matmulMagnitude(toF64(tensorOf(inputs, 'x')), toF64(gate), size);
+  // Twice: the score's own exponential, and those that it is divided by.
+  return Float64Array.from({ length: numTokens }, (_, t) => {
+    const row = magnitude_TE.subarray(t * numExperts, (t + 1) * numExperts);
+    return 2 * modelDim * row.reduce((a, b) => Math.max(a, b), 0);
+  });
+}
+
 function referenceInput(inputs: OpInputs, size: MoeSize): MoeInput {
   const values = (name: string): Float64Array => toF64(tensorOf(inputs, name));
   const given = (name: string): boolean => inputs.tensors.has(name);
   return {
     ...size,
     x_TD: values('x'),
-    logits_TE: values('logits'),
+    logits_TE: logitsOf(inputs, size),
     bias_E: biasValues(inputs),
     w1_EFD: weightValues(inputs, 'w1'),
     ...(given('w3') && { w3_EFD: weightValues(inputs, 'w3') }),

@@ -91,6 +91,11 @@ const without =
   (make: Maker, { tokens, experts }: Sizes): Tensor =>
     make.filled([tokens, experts], (i) => make.random.normal() - (empty.includes(i % experts) ? 30 : 0));
 
+function routed(make: Maker, sizes: Sizes): Record<string, Tensor> {
+  const { logits: _, ...rest } = layer(make, sizes, { x: (m, shape) => m.whole(shape, 2) });
+  return { ...rest, gate: make.whole([sizes.experts, sizes.dim], 1) };
+}
+
 const activations: Record<string, OpCase> = Object.fromEntries(
   (['silu', 'gelu', 'relu', 'identity'] as const).flatMap((activation) =>
     [true, false].map((gated) => [
@@ -182,6 +187,21 @@ export const moeCases = opCases(moe, {
   'equal logits': {
     attrs: { k: 2 },
     tensors: (make) => layer(make, SMALL, { logits: (m, s) => m.filled([s.tokens, s.experts], () => -1) }),
+  },
+  // Whole numbers: the logits are exact, so the choice is too.
+  'gate instead of logits': {
+    quick: true,
+    attrs: { k: 2 },
+    tensors: (make) => routed(make, SMALL),
+  },
+  'gate instead of logits, one token': {
+    quick: true,
+    attrs: { k: 2 },
+    tensors: (make) => routed(make, { ...SMALL, tokens: 1 }),
+  },
+  'gate instead of logits, two tokens in f16 weights': {
+    attrs: { k: 3 },
+    tensors: (make) => halves(make, routed(make, { ...SMALL, tokens: 2 }), ['w1', 'w2', 'w3', 'gate']),
   },
   '1,000 tokens': {
     attrs: { k: 2 },
