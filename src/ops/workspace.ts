@@ -146,7 +146,7 @@ export function outputDtype(inputs: OpInputs): 'f32' | 'f16' {
  * What one dispatch may be given to end within seconds: software adapters reach 1 to 30 GFLOP/s, and up to 0.6 ms go
  * by per workgroup with barriers, of which some kernels have one per row.
  */
-const MOST_FLOPS = { software: 2e9, gpu: 1e12 };
+const MOST_FLOPS = { software: 1e10, gpu: 1e12 };
 const MOST_ROWS = { software: 4096, gpu: Infinity };
 /** Views of whole blocks of this many rows are aligned whatever the row's width: 64 * 4 bytes = 256. */
 const ROW_BLOCK = 64;
