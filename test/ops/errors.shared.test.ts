@@ -42,7 +42,7 @@ const REFUSED: readonly Given[] = [
     'moe',
     { ...layer, w4: zeros(1) },
     { k: 1 },
-    /^moe has no tensor "w4" \(did you mean "w1"\?\)\. It takes: x, logits, w1/,
+    /^moe has no tensor "w4" \(did you mean "w1"\?\)\. It takes: x, logits, gate, w1/,
   ],
   [
     'another rank',
