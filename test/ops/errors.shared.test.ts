@@ -42,7 +42,7 @@ const REFUSED: readonly Given[] = [
     'moe',
     { ...layer, w4: zeros(1) },
     { k: 1 },
-    /^moe has no tensor "w4" \(did you mean "w1"\?\)\. It takes: x, logits, w1/,
+    /^moe has no tensor "w4" \(did you mean "w1"\?\)\. It takes: x, logits, gate, w1/,
   ],
   [
     'another rank',
@@ -298,10 +298,10 @@ afterAll(() => gpu.destroy());
 test('a variant that does not exist, or cannot run', async () => {
   const tensors = new Map(Object.entries({ a: zeros(2, 3), b: zeros(2, 3) }));
   await expect(runOp(gpu, 'matmul', tensors, {}, 'fast')).rejects.toThrow(
-    /gemm has no variant "fast"\. It has: .*register.*plain/,
+    /gemm has no variant "fast"\. It has: .*subgroup.*plain/,
   );
-  await expect(runOp(gpu, 'matmul', tensors, {}, 'register')).rejects.toThrow(
-    /"register" cannot run here: .*multiple of 4.*\. Able: .*plain/,
+  await expect(runOp(gpu, 'matmul', tensors, {}, 'row')).rejects.toThrow(
+    /"row" cannot run here: .*multiple of 4.*\. Able: .*plain/,
   );
   const rows = new Map(Object.entries({ x: zeros(1, 4), weight: zeros(4) }));
   await expect(runOp(gpu, 'rms-norm', rows, {}, 'tiled')).rejects.toThrow(/rms-norm has no variant "tiled"/);

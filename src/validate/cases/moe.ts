@@ -71,10 +71,6 @@ const fewBits = (format: QuantFormat): Record<string, OpCase> => ({
     attrs: { k: 2 },
     tensors: (make) => rounded(layer(make, { ...BLOCKS, tokens: 1 }), format),
   },
-  [`${format} weights, not gated, biases`]: {
-    attrs: { k: 3, activation: 'gelu' },
-    tensors: (make) => rounded(layer(make, BLOCKS, { gated: false, biases: ['b1', 'b2'] }), format),
-  },
   [`${format} weights, an empty expert, 70 tokens`]: {
     attrs: { k: 2 },
     tensors: (make) => rounded(layer(make, { ...BLOCKS, tokens: 70 }, { logits: without(0, 3) }), format),
@@ -167,6 +163,10 @@ export const moeCases = opCases(moe, {
   },
   ...Object.fromEntries(QUANT_FORMATS.flatMap((format) => Object.entries(fewBits(format)))),
   'int8 weights, primes': { attrs: { k: 3 }, tensors: (make) => rounded(layer(make, PRIMES), 'int8') },
+  'int4 weights, not gated, biases': {
+    attrs: { k: 3, activation: 'gelu' },
+    tensors: (make) => rounded(layer(make, BLOCKS, { gated: false, biases: ['b1', 'b2'] }), 'int4'),
+  },
   'mxfp4 weights as in gpt-oss': {
     attrs: { k: 2, activation: 'swiglu_oai' },
     tensors: (make) => rounded(layer(make, BLOCKS, { biases: ['b1', 'b2', 'b3'] }), 'mxfp4'),
