@@ -23,11 +23,15 @@ export async function oneDeviceTransport(gpu: Gpu): Promise<Transport> {
     kernel: typeof reduceScatterRows | typeof allGatherRows,
     x: SymmetricArray,
     y: SymmetricArray,
-    { groups, shares, maxRows, width }: RowShares,
+    { groups, shares, ranks, maxRows, width }: RowShares,
   ): void => {
     commands.dispatch(
       kernel,
-      { maxRows, numRanks: groups.numRanks, width, xStride: x.stride, yStride: y.stride },
+      {
+        ...{ maxRows, width, xStride: x.stride, yStride: y.stride },
+        firstRank: ranks?.first ?? 0,
+        numRanks: ranks?.count ?? groups.numRanks,
+      },
       { x: x.buffer, members: groups.members, shares, y: y.buffer },
     );
   };

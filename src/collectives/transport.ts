@@ -11,6 +11,8 @@ export interface RowShares {
   readonly groups: GroupTable;
   /** See `shareWords`. */
   readonly shares: GpuBuffer;
+  /** Ranks outside of this run have no rows; all by default. */
+  readonly ranks?: { readonly first: number; readonly count: number } | undefined;
   /** Rows of the largest share (reduce-scatter) or the largest whole (all-gather). */
   readonly maxRows: number;
   readonly width: number;

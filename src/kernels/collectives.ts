@@ -2,7 +2,14 @@
 import { ceilDiv } from '../core/math.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 
-const rowParams = { maxRows: 'u32', numRanks: 'u32', width: 'u32', xStride: 'u32', yStride: 'u32' } as const;
+const rowParams = {
+  maxRows: 'u32',
+  firstRank: 'u32',
+  numRanks: 'u32',
+  width: 'u32',
+  xStride: 'u32',
+  yStride: 'u32',
+} as const;
 const rowBuffers = { x: 'read', members: 'read', shares: 'read', y: 'write' } as const;
 const wordParams = {
   count: 'u32',

@@ -142,6 +142,13 @@ export function rankLoads(layout: Layout, z: RankSizes, batch: MicroBatch): Rank
   });
 }
 
+/** The shortest run of ranks outside of which none has tokens: collectives over all ranks leave the others out. */
+export function busyRanks(loads: readonly RankLoad[]): Run {
+  const busy = loads.flatMap(({ numTokens }, rank) => (numTokens > 0 ? [rank] : []));
+  const first = busy[0] ?? 0;
+  return { first, count: busy.length === 0 ? 0 : at(busy, busy.length - 1) - first + 1 };
+}
+
 /** Rows of the logits that each group computes, as indices into its tokens: the last of every sequence, or all. */
 export function logitRows(step: GroupStep, which: 'last' | 'all'): number[] {
   if (which === 'all') return range(step.numTokens);
