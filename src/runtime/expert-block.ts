@@ -3,25 +3,15 @@
  * The sizes of the all-to-all are known to the GPU only: nothing is read back.
  */
 import type { RowExchange } from '../collectives/transport.ts';
-import { at, sum } from '../core/math.ts';
+import { at } from '../core/math.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import { tileCapacity } from '../kernels/route-plan.ts';
-import type { ExchangeKernels, SizedKernels } from './layer-kernels.ts';
+import { busyGroups, type BusyGroup } from './busy-groups.ts';
+import type { ExchangeKernels } from './layer-kernels.ts';
 import { recordLocalExperts } from './local-experts.ts';
 import type { StageContext, StageLayer, StageStep } from './stage-context.ts';
-import { busyRanks, rowsPerExpert } from './step-plan.ts';
+import { busyRun } from './step-plan.ts';
 import type { Workspace } from './workspace.ts';
-
-/** One expert-parallel group that has tokens in this micro-batch. */
-export interface BusyGroup {
-  /** Its index in the table of groups. */
-  readonly group: number;
-  readonly ranks: readonly number[];
-  readonly tokens: number;
-  /** Rows of its fullest sender. */
-  readonly maxRows: number;
-  readonly sized: SizedKernels;
-}
 
 /** Reads `x` and the attention output; leaves the layer's output in `x` on every member of each TP group. */
 export function recordExperts(
@@ -43,7 +33,7 @@ export function recordExperts(
   c.transport.allGatherRows(commands, w.symmetric('mixed'), w.symmetric('x'), {
     groups: c.tpGroups,
     shares: step.tables.shares,
-    ranks: busyRanks(step.loads),
+    ranks: busyRun(step.loads.map(({ numTokens }) => numTokens)),
     maxRows: Math.max(...step.loads.map((l) => l.numTokens)),
     width: c.sizes.modelDim,
   });
@@ -67,10 +57,15 @@ function recordExchanged(
   for (const { ranks } of busy) recordSends(commands, c, kernels, w, step, ranks);
   commands.span(`stage ${stage}/all-to-all`);
   const { numExperts } = c.sizes;
-  c.transport.allGather(commands, w.symmetric('start'), w.symmetric('starts'), c.epGroups, numExperts + 1);
+  const receivers = busy.flatMap(({ ranks }) => [...ranks]);
+  const [first, last] = [Math.min(...receivers), Math.max(...receivers)];
+  c.transport.allGather(commands, w.symmetric('start'), w.symmetric('starts'), c.epGroups, numExperts + 1, {
+    first,
+    count: last - first + 1,
+  });
   for (const group of busy) recordDispatch(commands, c, kernels, w, group);
   commands.span(`stage ${stage}/experts`);
-  for (const group of busy) recordGemms(commands, w, layer, group);
+  for (const group of busy) recordGemms(commands, c, w, layer, group);
   commands.span(`stage ${stage}/all-to-all`);
   for (const group of busy) {
     c.transport.returnRows(
@@ -82,23 +77,6 @@ function recordExchanged(
   }
   commands.span(`stage ${stage}/combine`);
   for (const group of busy) recordCombine(commands, c, w, step, group);
-}
-
-function busyGroups({ epGroups, kernels, sizes: z }: StageContext, { loads }: StageStep): BusyGroup[] {
-  return epGroups.groups
-    .map((ranks, group) => {
-      const shares = ranks.map((rank) => at(loads, rank).share.count);
-      const tokens = sum(shares);
-      const few = rowsPerExpert(tokens, z.topK, z.numExperts) <= 2;
-      return {
-        group,
-        ranks,
-        tokens,
-        maxRows: Math.max(...shares) * z.topK,
-        sized: few ? kernels.few : kernels.many,
-      };
-    })
-    .filter(({ tokens }) => tokens > 0);
 }
 
 /** Residual, norm and the choice of experts of every rank that has tokens. */
@@ -173,9 +151,7 @@ function recordDispatch(
   w: Workspace,
   group: BusyGroup,
 ): void {
-  const { topK, localExperts } = c.sizes;
   const { up, down, tileRows } = group.sized;
-  const rows = group.tokens * Math.min(topK, localExperts);
   const arrays = {
     starts: w.symmetric('starts'),
     receiveStart: w.symmetric('receiveStart'),
@@ -187,7 +163,7 @@ function recordDispatch(
     {
       firstExpert: 0,
       tileRows,
-      tileCapacity: tileCapacity(rows, localExperts, tileRows),
+      tileCapacity: mostTiles(c, group),
       columnGroups: up.columnGroups,
       downColumnGroups: down.columnGroups,
     },
@@ -210,7 +186,19 @@ function recordDispatch(
   c.transport.dispatchRows(commands, w.symmetric('send'), w.symmetric('receive'), exchangeOf(c, w, group));
 }
 
-function recordGemms(commands: CommandList, w: Workspace, layer: StageLayer, group: BusyGroup): void {
+/** Tiles that one rank of the group can have. */
+function mostTiles({ sizes: { topK, localExperts } }: StageContext, { tokens, sized }: BusyGroup): number {
+  return tileCapacity(tokens * Math.min(topK, localExperts), localExperts, sized.tileRows);
+}
+
+function recordGemms(
+  commands: CommandList,
+  c: StageContext,
+  w: Workspace,
+  layer: StageLayer,
+  group: BusyGroup,
+): void {
+  const most = mostTiles(c, group);
   const { up, down } = group.sized;
   for (const rank of group.ranks) {
     const { hidden } = w.rank(rank);
@@ -219,8 +207,9 @@ function recordGemms(commands: CommandList, w: Workspace, layer: StageLayer, gro
     const y = w.symmetric('expertOut').part(rank);
     const tiles = w.symmetric('tiles').part(rank);
     const grid = w.symmetric('grid').part(rank);
-    up.record(commands, { x, w1: w1.data, w3: w3.data, tiles, y: hidden }, grid);
-    down.record(commands, { x: hidden, w1: w2.data, tiles, y }, grid.buffer.view(grid.byteOffset + 16, 16));
+    up.record(commands, { x, w1: w1.data, w3: w3.data, tiles, y: hidden }, grid, most);
+    const downGrid = grid.buffer.view(grid.byteOffset + 16, 16);
+    down.record(commands, { x: hidden, w1: w2.data, tiles, y }, downGrid, most);
   }
 }
 
@@ -246,11 +235,12 @@ function recordCombine(
 function exchangeOf(
   { epGroups, sizes: z }: StageContext,
   w: Workspace,
-  { group, maxRows }: BusyGroup,
+  { group, maxRows, sources }: BusyGroup,
 ): RowExchange {
   return {
     groups: epGroups,
     group,
+    sources,
     maxRows,
     width: z.modelDim,
     numExperts: z.numExperts,

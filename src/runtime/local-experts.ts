@@ -5,7 +5,7 @@
 import { at } from '../core/math.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import { tileCapacity } from '../kernels/route-plan.ts';
-import type { BusyGroup } from './expert-block.ts';
+import type { BusyGroup } from './busy-groups.ts';
 import type { LocalKernels } from './layer-kernels.ts';
 import type { StageContext, StageLayer, StageStep } from './stage-context.ts';
 import type { Workspace } from './workspace.ts';
@@ -21,7 +21,6 @@ export function recordLocalExperts(
   busy: readonly BusyGroup[],
   stage: number,
 ): void {
-  commands.span(`stage ${stage}/experts`);
   for (const { ranks, sized } of busy) {
     for (const rank of ranks) {
       const { count } = at(step.loads, rank).share;
@@ -30,6 +29,7 @@ export function recordLocalExperts(
       const y = w.symmetric('mixed', 'x').part(rank);
       const { ids, scores, slot, rowToken, hidden, routed, sum } = own;
       if (local.goesDirect(count)) {
+        commands.span(`stage ${stage}/experts`);
         local.direct.record(commands, count, {
           ...{ x: routed, ids, scores, residual: sum, hidden, y },
           ...{ w1: w1.data, w2: w2.data, w3: w3.data },
@@ -40,6 +40,7 @@ export function recordLocalExperts(
       const tiles = w.symmetric('tiles').part(rank);
       const grid = w.symmetric('grid').part(rank);
       const expertOut = w.symmetric('expertOut').part(rank);
+      commands.span(`stage ${stage}/route`);
       local.plan.record(
         commands,
         count,
@@ -54,6 +55,7 @@ export function recordLocalExperts(
           start: w.symmetric('start').part(rank),
         },
       );
+      commands.span(`stage ${stage}/experts`);
       up.record(
         commands,
         { x: routed, rowSource: rowToken, w1: w1.data, w3: w3.data, tiles, y: hidden },
@@ -61,6 +63,7 @@ export function recordLocalExperts(
       );
       const downGrid = grid.buffer.view(grid.byteOffset + 16, 16);
       down.record(commands, { x: hidden, w1: w2.data, tiles, y: expertOut }, downGrid);
+      commands.span(`stage ${stage}/combine`);
       c.kernels.combine.record(commands, count, { expertOut, slot, scores, residual: sum, y });
     }
   }

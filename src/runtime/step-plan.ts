@@ -142,9 +142,9 @@ export function rankLoads(layout: Layout, z: RankSizes, batch: MicroBatch): Rank
   });
 }
 
-/** The shortest run of ranks outside of which none has tokens: collectives over all ranks leave the others out. */
-export function busyRanks(loads: readonly RankLoad[]): Run {
-  const busy = loads.flatMap(({ numTokens }, rank) => (numTokens > 0 ? [rank] : []));
+/** The shortest run outside of which all are 0, so that collectives leave those out: [0, 3, 0, 1, 0] -> 1, 2, 3. */
+export function busyRun(counts: readonly number[]): Run {
+  const busy = range(counts.length).filter((i) => at(counts, i) > 0);
   const first = busy[0] ?? 0;
   return { first, count: busy.length === 0 ? 0 : at(busy, busy.length - 1) - first + 1 };
 }
