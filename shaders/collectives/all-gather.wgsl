@@ -1,13 +1,16 @@
 // y[r, j, i] = x[member j of r's group, i].
 // x and y are symmetric arrays: one part of equal size per rank of the stage.
-// Grid    x: words by WG, y: ranks, z: members of the largest group.
+// Grid    x: words of all members by WG, y: ranks from firstRank.
 // Memory  reads and writes each word once.
 // Order   data movement: exact, whatever the words mean.
 // Edges   groups may be smaller than the largest.
 
 const WG : u32 = 64u;   // spec: threads per workgroup
 
-struct Params { count : u32, numRanks : u32, groupSize : u32, xStride : u32, yStride : u32 }   // words of one part
+struct Params {
+  count : u32, firstRank : u32, numRanks : u32, groupSize : u32,
+  xStride : u32, yStride : u32,   // words of one part
+}
 
 @group(0) @binding(0) var<storage, read> x : array<u32>;              // per rank: [count]
 @group(0) @binding(1) var<storage, read> members : array<u32>;
@@ -17,7 +20,9 @@ struct Params { count : u32, numRanks : u32, groupSize : u32, xStride : u32, ySt
 
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
-  let own = groups[gid.y];
-  if (gid.x >= params.count || gid.z >= own.y) { return; }
-  y[gid.y * params.yStride + gid.z * params.count + gid.x] = x[members[own.x + gid.z] * params.xStride + gid.x];
+  let rank = params.firstRank + gid.y;
+  let own = groups[rank];
+  let j = gid.x / params.count;
+  if (j >= own.y) { return; }
+  y[rank * params.yStride + gid.x] = x[members[own.x + j] * params.xStride + gid.x % params.count];
 }

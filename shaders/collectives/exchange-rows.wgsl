@@ -2,7 +2,7 @@
 // Forward: receive[owner(e), receiveStart[e, s] + i] = send[s, start[s, e] + i] for each source s, expert e,
 // i < start[s, e+1] - start[s, e]. Backward: the same places, from receive to send.
 // send and receive are symmetric arrays: one part of equal size per rank of the stage.
-// Grid    x: rows of the fullest send part, y: sources of the group; a lane owns columns lane, lane + WG, ...
+// Grid    x: rows of the fullest send part, y: sources from firstSource; a lane owns columns lane, lane + WG, ...
 // Memory  a binary search per row, then each element once.
 // Order   data movement: exact.
 // Edges   empty experts, empty sources; rows past a source's total leave at once. Owners hold equal runs of experts.
@@ -12,6 +12,8 @@ const BACKWARD : bool = false;   // spec: direction
 
 struct Params {
   maxRows : u32,
+  firstSource : u32,     // members before it and after numSources of them send nothing
+  numSources : u32,
   groupSize : u32,
   firstMember : u32,     // the group's place in the members' list
   width : u32,
@@ -33,7 +35,8 @@ struct Params {
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
   let row = group.x;
-  let source = members[params.firstMember + group.y];
+  let member = params.firstSource + group.y;
+  let source = members[params.firstMember + member];
   let starts = source * params.startStride;
   if (row >= start_SE[starts + params.numExperts]) { return; }
   // The last expert that starts at or before the row: low is always such a one, high never.
@@ -44,7 +47,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     if (start_SE[starts + middle] <= row) { low = middle; } else { high = middle; }
   }
   let owner = members[params.firstMember + low / params.localExperts];
-  let place = owner * params.placeStride + (low % params.localExperts) * params.groupSize + group.y;
+  let place = owner * params.placeStride + (low % params.localExperts) * params.groupSize + member;
   let received = receiveStart[place] + row - start_SE[starts + low];
   let inSend = source * params.sendStride + row * params.width;
   let inReceive = owner * params.receiveStride + received * params.width;

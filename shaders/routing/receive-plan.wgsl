@@ -29,10 +29,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> members : array<u32>;
-@group(0) @binding(1) var<storage, read> start_SE : array<u32>;               // per rank: [S, E + 1], gathered from the sources
+@group(0) @binding(1) var<storage, read> start_SE : array<u32>;               // per rank: [S, E + 1], gathered
 @group(0) @binding(2) var<storage, read_write> receiveStart_ES : array<u32>;  // per rank: [local E, S]
-@group(0) @binding(3) var<storage, read_write> tiles : array<vec4<u32>>;      // per rank: local expert, first row, end row, -
-@group(0) @binding(4) var<storage, read_write> grid : array<u32>;             // per rank: x, y, z, rows for two indirect dispatches
+@group(0) @binding(3) var<storage, read_write> tiles : array<vec4<u32>>;      // per rank: expert, first row, end row, -
+@group(0) @binding(4) var<storage, read_write> grid : array<u32>;             // per rank: x, y, z, rows for two dispatches
 @group(1) @binding(0) var<uniform> params : Params;
 
 var<workgroup> rowStart : array<u32, MAX_EXPERTS + 1u>;

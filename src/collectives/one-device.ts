@@ -2,7 +2,6 @@
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import * as kernels from '../kernels/collectives.ts';
-import type { GroupTable } from './groups.ts';
 import type { SymmetricArray } from './symmetric.ts';
 import type { RowExchange, RowShares, Transport } from './transport.ts';
 
@@ -23,28 +22,16 @@ export async function oneDeviceTransport(gpu: Gpu): Promise<Transport> {
     kernel: typeof reduceScatterRows | typeof allGatherRows,
     x: SymmetricArray,
     y: SymmetricArray,
-    { groups, shares, maxRows, width }: RowShares,
+    { groups, shares, ranks, maxRows, width }: RowShares,
   ): void => {
     commands.dispatch(
       kernel,
-      { maxRows, numRanks: groups.numRanks, width, xStride: x.stride, yStride: y.stride },
+      {
+        ...{ maxRows, width, xStride: x.stride, yStride: y.stride },
+        firstRank: ranks?.first ?? 0,
+        numRanks: ranks?.count ?? groups.numRanks,
+      },
       { x: x.buffer, members: groups.members, shares, y: y.buffer },
-    );
-  };
-
-  const words = (
-    commands: CommandList,
-    kernel: typeof allGather | typeof allToAll,
-    x: SymmetricArray,
-    y: SymmetricArray,
-    groups: GroupTable,
-    count: number,
-  ): void => {
-    const { numRanks, groupSize } = groups;
-    commands.dispatch(
-      kernel,
-      { count, numRanks, groupSize, xStride: x.stride, yStride: y.stride },
-      { x: x.buffer, members: groups.members, groups: groups.ofRank, y: y.buffer },
     );
   };
 
@@ -60,7 +47,9 @@ export async function oneDeviceTransport(gpu: Gpu): Promise<Transport> {
       kernel,
       {
         maxRows: p.maxRows,
-        groupSize: p.groups.groups[p.group]?.length ?? 0,
+        groupSize: sizeOf(p),
+        firstSource: p.sources?.first ?? 0,
+        numSources: p.sources?.count ?? sizeOf(p),
         firstMember: p.groups.firstMember[p.group] ?? 0,
         width: p.width,
         numExperts: p.numExperts,
@@ -90,8 +79,25 @@ export async function oneDeviceTransport(gpu: Gpu): Promise<Transport> {
         { x: x.buffer, members: groups.members, groups: groups.ofRank, y: y.buffer },
       );
     },
-    allGather: (commands, x, y, groups, count) => words(commands, allGather, x, y, groups, count),
-    allToAll: (commands, x, y, groups, count) => words(commands, allToAll, x, y, groups, count),
+    allGather: (commands, x, y, groups, count, ranks) => {
+      commands.dispatch(
+        allGather,
+        {
+          ...{ count, groupSize: groups.groupSize, xStride: x.stride, yStride: y.stride },
+          firstRank: ranks?.first ?? 0,
+          numRanks: ranks?.count ?? groups.numRanks,
+        },
+        { x: x.buffer, members: groups.members, groups: groups.ofRank, y: y.buffer },
+      );
+    },
+    allToAll: (commands, x, y, groups, count) => {
+      const { numRanks, groupSize } = groups;
+      commands.dispatch(
+        allToAll,
+        { count, numRanks, groupSize, xStride: x.stride, yStride: y.stride },
+        { x: x.buffer, members: groups.members, groups: groups.ofRank, y: y.buffer },
+      );
+    },
     dispatchRows: (commands, send, receive, p) =>
       exchange(
         commands,
@@ -112,4 +118,8 @@ export async function oneDeviceTransport(gpu: Gpu): Promise<Transport> {
       ),
     sendReceive: (commands, from, to, bytes) => commands.copy(from, to, bytes),
   };
+}
+
+function sizeOf({ groups, group }: RowExchange): number {
+  return groups.groups[group]?.length ?? 0;
 }

@@ -4,6 +4,7 @@
  */
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
+import type { Run } from '../layout/layout.ts';
 import type { GroupTable } from './groups.ts';
 import type { SymmetricArray } from './symmetric.ts';
 
@@ -11,6 +12,8 @@ export interface RowShares {
   readonly groups: GroupTable;
   /** See `shareWords`. */
   readonly shares: GpuBuffer;
+  /** Ranks outside of this run have no rows; all by default. */
+  readonly ranks?: Run | undefined;
   /** Rows of the largest share (reduce-scatter) or the largest whole (all-gather). */
   readonly maxRows: number;
   readonly width: number;
@@ -21,6 +24,8 @@ export interface RowExchange {
   readonly groups: GroupTable;
   /** Which group of the table exchanges. */
   readonly group: number;
+  /** Members outside of this run send nothing; all by default. */
+  readonly sources?: Run | undefined;
   /** Rows of the fullest send part: a bound that the host knows. */
   readonly maxRows: number;
   readonly width: number;
@@ -46,13 +51,14 @@ export interface Transport {
     groups: GroupTable,
     count: number,
   ): void;
-  /** y[r] = [members, count]: the first `count` words of every member of r's group. */
+  /** y[r] = [members, count]: the first `count` words of every member of r's group, for all ranks or a run of them. */
   allGather(
     commands: CommandList,
     x: SymmetricArray,
     y: SymmetricArray,
     groups: GroupTable,
     count: number,
+    ranks?: Run,
   ): void;
   /** y[r][j] = x[member j][own index of r], blocks of `count` words. */
   allToAll(

@@ -51,9 +51,13 @@ export class CommandList {
     if (this.#timing === 'span') this.#endPass();
   }
 
-  /** Records one dispatch over the definition's grid. A grid without workgroups records nothing. */
-  dispatch<D extends KernelDefinition>(kernel: Kernel<D>, params: Params<D>, buffers: Buffers<D>): void {
-    const grid = kernel.definition.grid(kernel.spec, params);
+  /** Records one dispatch over the definition's grid, or another. A grid without workgroups records nothing. */
+  dispatch<D extends KernelDefinition>(
+    kernel: Kernel<D>,
+    params: Params<D>,
+    buffers: Buffers<D>,
+    grid: Grid = kernel.definition.grid(kernel.spec, params),
+  ): void {
     if (product(grid) === 0) return;
     this.#checkGrid(kernel, grid);
     const pass = this.#prepare(kernel, params, buffers);

@@ -2,15 +2,15 @@
 import { ceilDiv } from '../core/math.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 
-const rowParams = { maxRows: 'u32', numRanks: 'u32', width: 'u32', xStride: 'u32', yStride: 'u32' } as const;
-const rowBuffers = { x: 'read', members: 'read', shares: 'read', y: 'write' } as const;
-const wordParams = {
-  count: 'u32',
+const rowParams = {
+  maxRows: 'u32',
+  firstRank: 'u32',
   numRanks: 'u32',
-  groupSize: 'u32',
+  width: 'u32',
   xStride: 'u32',
   yStride: 'u32',
 } as const;
+const rowBuffers = { x: 'read', members: 'read', shares: 'read', y: 'write' } as const;
 const wordBuffers = { x: 'read', members: 'read', groups: 'read', y: 'write' } as const;
 
 export const reduceScatterRows = defineKernel({
@@ -40,15 +40,22 @@ export const allReduce = defineKernel({
 export const allGather = defineKernel({
   shader: 'collectives/all-gather.wgsl',
   spec: { WG: 64 },
-  params: wordParams,
+  params: {
+    count: 'u32',
+    firstRank: 'u32',
+    numRanks: 'u32',
+    groupSize: 'u32',
+    xStride: 'u32',
+    yStride: 'u32',
+  },
   buffers: wordBuffers,
-  grid: (s, p) => [ceilDiv(p.count, s.WG), p.numRanks, p.groupSize],
+  grid: (s, p) => [ceilDiv(p.count * p.groupSize, s.WG), p.numRanks, 1],
 });
 
 export const allToAll = defineKernel({
   shader: 'collectives/all-to-all.wgsl',
   spec: { WG: 64 },
-  params: wordParams,
+  params: { count: 'u32', numRanks: 'u32', groupSize: 'u32', xStride: 'u32', yStride: 'u32' },
   buffers: wordBuffers,
   grid: (s, p) => [ceilDiv(p.count, s.WG), p.numRanks, p.groupSize],
 });
@@ -58,6 +65,8 @@ export const exchangeRows = defineKernel({
   spec: { WG: 64, BACKWARD: false },
   params: {
     maxRows: 'u32',
+    firstSource: 'u32',
+    numSources: 'u32',
     groupSize: 'u32',
     firstMember: 'u32',
     width: 'u32',
@@ -69,5 +78,5 @@ export const exchangeRows = defineKernel({
     placeStride: 'u32',
   },
   buffers: { src: 'read', start_SE: 'read', receiveStart: 'read', members: 'read', dst: 'write' },
-  grid: (_s, p) => [p.maxRows, p.groupSize, 1],
+  grid: (_s, p) => [p.maxRows, p.numSources, 1],
 });

@@ -199,8 +199,13 @@ export interface ExpertGemm {
       readonly y: GpuBuffer | BufferView;
     },
     grid: GpuBuffer | BufferView,
+    /** How many tiles there can be: few are run directly, and those without rows end at once. */
+    mostTiles?: number,
   ): void;
 }
+
+/** Workgroups that may be empty before a grid that the GPU has written is cheaper: its check is a dispatch of its own. */
+const FEW_WORKGROUPS = 64;
 
 /** @throws ConfigError when the requested variant does not exist or cannot run. */
 export async function prepareExpertGemm(
@@ -212,25 +217,24 @@ export async function prepareExpertGemm(
   const variant = chooseVariant('experts', order, shape, gpu, requested);
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
   const values = expertParams(shape);
+  const columnGroups = kernel.definition.grid(kernel.spec as never, values)[0];
   return {
     variant: variant.name,
     tileRows: variant.tileRows,
-    columnGroups: kernel.definition.grid(kernel.spec as never, values)[0],
-    record: (commands, t, grid) => {
-      commands.dispatchIndirect(
-        kernel,
-        values,
-        {
-          x_RK: t.x,
-          rowSource: t.rowSource ?? t.tiles,
-          w1_ENK: t.w1,
-          w3_ENK: t.w3 ?? t.w1,
-          bias_E2N: t.bias ?? t.x,
-          tiles: t.tiles,
-          y_RN: t.y,
-        },
-        grid,
-      );
+    columnGroups,
+    record: (commands, t, grid, mostTiles = Infinity) => {
+      const tensors = {
+        x_RK: t.x,
+        rowSource: t.rowSource ?? t.tiles,
+        w1_ENK: t.w1,
+        w3_ENK: t.w3 ?? t.w1,
+        bias_E2N: t.bias ?? t.x,
+        tiles: t.tiles,
+        y_RN: t.y,
+      };
+      if (columnGroups * mostTiles <= FEW_WORKGROUPS) {
+        commands.dispatch(kernel, values, tensors, [columnGroups, mostTiles, 1]);
+      } else commands.dispatchIndirect(kernel, values, tensors, grid);
     },
   };
 }

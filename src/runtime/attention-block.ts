@@ -1,6 +1,7 @@
 /** x -> norm -> qkv -> rope, KV append -> attention -> output projection -> reduce-scatter over TP. */
 import { at } from '../core/math.ts';
 import type { CommandList } from '../gpu/command-list.ts';
+import { busyRun } from './step-plan.ts';
 import type { StageContext, StageLayer, StageStep } from './stage-context.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -57,6 +58,7 @@ export function recordAttention(
   transport.reduceScatterRows(commands, w.symmetric('partial'), w.symmetric('attended'), {
     groups: c.tpGroups,
     shares: tables.shares,
+    ranks: busyRun(loads.map(({ numTokens }) => numTokens)),
     maxRows: Math.max(...loads.map((l) => l.share.count)),
     width: z.modelDim,
   });

@@ -3,24 +3,15 @@
  * The sizes of the all-to-all are known to the GPU only: nothing is read back.
  */
 import type { RowExchange } from '../collectives/transport.ts';
-import { at, sum } from '../core/math.ts';
+import { at } from '../core/math.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import { tileCapacity } from '../kernels/route-plan.ts';
-import type { SizedKernels } from './layer-kernels.ts';
+import { busyGroups, type BusyGroup } from './busy-groups.ts';
+import type { ExchangeKernels } from './layer-kernels.ts';
+import { recordLocalExperts } from './local-experts.ts';
 import type { StageContext, StageLayer, StageStep } from './stage-context.ts';
-import { rowsPerExpert } from './step-plan.ts';
+import { busyRun } from './step-plan.ts';
 import type { Workspace } from './workspace.ts';
-
-/** One expert-parallel group that has tokens in this micro-batch. */
-interface BusyGroup {
-  /** Its index in the table of groups. */
-  readonly group: number;
-  readonly ranks: readonly number[];
-  readonly tokens: number;
-  /** Rows of its fullest sender. */
-  readonly maxRows: number;
-  readonly sized: SizedKernels;
-}
 
 /** Reads `x` and the attention output; leaves the layer's output in `x` on every member of each TP group. */
 export function recordExperts(
@@ -33,64 +24,69 @@ export function recordExperts(
 ): void {
   const busy = busyGroups(c, step);
   commands.span(`stage ${stage}/route`);
-  // A rank without tokens starts every expert at row 0; its peers read that.
-  if (step.loads.some(({ share }) => share.count === 0)) commands.clear(w.symmetric('start').buffer);
-  for (const group of busy) recordRouting(commands, c, w, layer, step, group);
-  commands.span(`stage ${stage}/all-to-all`);
-  if (c.layout.spec.ep > 1) {
-    const { numExperts } = c.sizes;
-    c.transport.allGather(commands, w.symmetric('start'), w.symmetric('starts'), c.epGroups, numExperts + 1);
-  }
-  for (const group of busy) recordDispatch(commands, c, w, group);
-  commands.span(`stage ${stage}/experts`);
-  for (const group of busy) recordGemms(commands, w, layer, group);
-  if (c.layout.spec.ep > 1) {
-    commands.span(`stage ${stage}/all-to-all`);
-    for (const group of busy) {
-      c.transport.returnRows(
-        commands,
-        w.symmetric('expertOut'),
-        w.symmetric('returned'),
-        exchange(c, w, group),
-      );
-    }
-  }
-  commands.span(`stage ${stage}/combine`);
-  for (const group of busy) recordCombine(commands, c, w, step, group);
+  for (const { ranks } of busy) recordRouters(commands, c, w, layer, step, ranks);
+  const { local, exchange } = c.kernels;
+  if (local !== undefined) recordLocalExperts(commands, c, local, w, layer, step, busy, stage);
+  if (exchange !== undefined) recordExchanged(commands, c, exchange, w, layer, step, busy, stage);
   if (c.layout.spec.tp === 1) return;
   commands.span(`stage ${stage}/all-gather`);
   c.transport.allGatherRows(commands, w.symmetric('mixed'), w.symmetric('x'), {
     groups: c.tpGroups,
     shares: step.tables.shares,
+    ranks: busyRun(step.loads.map(({ numTokens }) => numTokens)),
     maxRows: Math.max(...step.loads.map((l) => l.numTokens)),
     width: c.sizes.modelDim,
   });
 }
 
-function busyGroups({ epGroups, kernels, sizes: z }: StageContext, { loads }: StageStep): BusyGroup[] {
-  return epGroups.groups
-    .map((ranks, group) => {
-      const shares = ranks.map((rank) => at(loads, rank).share.count);
-      const tokens = sum(shares);
-      const few = rowsPerExpert(tokens, z.topK, z.numExperts) <= 2;
-      return {
-        group,
-        ranks,
-        tokens,
-        maxRows: Math.max(...shares) * z.topK,
-        sized: few ? kernels.few : kernels.many,
-      };
-    })
-    .filter(({ tokens }) => tokens > 0);
-}
-
-function recordRouting(
+/** Plan, permutation, all-to-all, experts, all-to-all back, combine. */
+function recordExchanged(
   commands: CommandList,
-  { kernels, sizes: z }: StageContext,
+  c: StageContext,
+  kernels: ExchangeKernels,
   w: Workspace,
   layer: StageLayer,
   step: StageStep,
-  { ranks }: BusyGroup,
+  busy: readonly BusyGroup[],
+  stage: number,
+): void {
+  // A rank without tokens starts every expert at row 0; its peers read that, and layers do not change it.
+  if (layer.first && step.loads.some(({ share }) => share.count === 0)) {
+    commands.clear(w.symmetric('start').buffer);
+  }
+  for (const { ranks } of busy) recordSends(commands, c, kernels, w, step, ranks);
+  commands.span(`stage ${stage}/all-to-all`);
+  const { numExperts } = c.sizes;
+  const receivers = busy.flatMap(({ ranks }) => [...ranks]);
+  const [first, last] = [Math.min(...receivers), Math.max(...receivers)];
+  c.transport.allGather(commands, w.symmetric('start'), w.symmetric('starts'), c.epGroups, numExperts + 1, {
+    first,
+    count: last - first + 1,
+  });
+  for (const group of busy) recordDispatch(commands, c, kernels, w, group);
+  commands.span(`stage ${stage}/experts`);
+  for (const group of busy) recordGemms(commands, c, w, layer, group);
+  commands.span(`stage ${stage}/all-to-all`);
+  for (const group of busy) {
+    c.transport.returnRows(
+      commands,
+      w.symmetric('expertOut'),
+      w.symmetric('returned'),
+      exchangeOf(c, w, group),
+    );
+  }
+  commands.span(`stage ${stage}/combine`);
+  for (const group of busy) recordCombine(commands, c, w, step, group);
+}
+
+/** Residual, norm and the choice of experts of every rank that has tokens. */
+function recordRouters(
+  commands: CommandList,
+  { kernels }: StageContext,
+  w: Workspace,
+  layer: StageLayer,
+  step: StageStep,
+  ranks: readonly number[],
 ): void {
   for (const rank of ranks) {
     const { share } = at(step.loads, rank);
@@ -116,66 +112,104 @@ function recordRouting(
       ids: own.ids,
       scores: own.scores,
     });
-    kernels.plan.record(commands, share.count, {
+    step.onIds?.(layer.index, rank, own.ids);
+  }
+}
+
+/** Rows in the order of their experts, ready to be sent. */
+function recordSends(
+  commands: CommandList,
+  { sizes: z }: StageContext,
+  { plan, permute }: ExchangeKernels,
+  w: Workspace,
+  step: StageStep,
+  ranks: readonly number[],
+): void {
+  for (const rank of ranks) {
+    const { share } = at(step.loads, rank);
+    if (share.count === 0) continue;
+    const own = w.rank(rank);
+    plan.record(commands, share.count, {
       ids: own.ids,
       start: w.symmetric('start').part(rank),
       slot: own.slot,
       rowToken: own.rowToken,
       scratch: own.planScratch,
     });
-    kernels.permute.record(
+    permute.record(
       commands,
       { numRows: share.count * z.topK, numSource: share.count },
       { x: own.routed, index: own.rowToken, y: w.symmetric('send').part(rank) },
     );
-    step.onIds?.(layer.index, rank, own.ids);
   }
 }
 
-function recordDispatch(commands: CommandList, c: StageContext, w: Workspace, group: BusyGroup): void {
-  const { kernels, sizes: z } = c;
+function recordDispatch(
+  commands: CommandList,
+  c: StageContext,
+  { receivePlan }: ExchangeKernels,
+  w: Workspace,
+  group: BusyGroup,
+): void {
   const { up, down, tileRows } = group.sized;
-  const rows = group.tokens * Math.min(z.topK, z.localExperts);
-  group.ranks.forEach((rank, member) => {
-    const own = w.rank(rank);
-    kernels.receivePlan.record(
-      commands,
-      {
-        firstExpert: member * z.localExperts,
-        tileRows,
-        tileCapacity: tileCapacity(rows, z.localExperts, tileRows),
-        columnGroups: up.columnGroups,
-        downColumnGroups: down.columnGroups,
-      },
-      {
-        starts: w.symmetric('starts', 'start').part(rank),
-        receiveStart: w.symmetric('receiveStart').part(rank),
-        tiles: own.tiles,
-        grid: own.grid,
-      },
-    );
-  });
-  if (c.layout.spec.ep > 1) {
-    c.transport.dispatchRows(commands, w.symmetric('send'), w.symmetric('receive'), exchange(c, w, group));
-  }
+  const arrays = {
+    starts: w.symmetric('starts'),
+    receiveStart: w.symmetric('receiveStart'),
+    tiles: w.symmetric('tiles'),
+    grid: w.symmetric('grid'),
+  };
+  receivePlan.record(
+    commands,
+    {
+      firstExpert: 0,
+      tileRows,
+      tileCapacity: mostTiles(c, group),
+      columnGroups: up.columnGroups,
+      downColumnGroups: down.columnGroups,
+    },
+    {
+      starts: arrays.starts.buffer,
+      receiveStart: arrays.receiveStart.buffer,
+      tiles: arrays.tiles.buffer,
+      grid: arrays.grid.buffer,
+    },
+    {
+      members: c.epGroups.members,
+      firstMember: at(c.epGroups.firstMember, group.group),
+      groupSize: group.ranks.length,
+      startsStride: arrays.starts.stride,
+      placeStride: arrays.receiveStart.stride,
+      tilesStride: arrays.tiles.stride,
+      gridStride: arrays.grid.stride,
+    },
+  );
+  c.transport.dispatchRows(commands, w.symmetric('send'), w.symmetric('receive'), exchangeOf(c, w, group));
 }
 
-function recordGemms(commands: CommandList, w: Workspace, layer: StageLayer, group: BusyGroup): void {
+/** Tiles that one rank of the group can have. */
+function mostTiles({ sizes: { topK, localExperts } }: StageContext, { tokens, sized }: BusyGroup): number {
+  return tileCapacity(tokens * Math.min(topK, localExperts), localExperts, sized.tileRows);
+}
+
+function recordGemms(
+  commands: CommandList,
+  c: StageContext,
+  w: Workspace,
+  layer: StageLayer,
+  group: BusyGroup,
+): void {
+  const most = mostTiles(c, group);
   const { up, down } = group.sized;
   for (const rank of group.ranks) {
-    const own = w.rank(rank);
-    const weights = at(layer.weights, rank);
-    const x = w.symmetric('receive', 'send').part(rank);
-    up.record(
-      commands,
-      { x, w1: weights.w1.data, w3: weights.w3.data, tiles: own.tiles, y: own.hidden },
-      own.grid,
-    );
-    down.record(
-      commands,
-      { x: own.hidden, w1: weights.w2.data, tiles: own.tiles, y: w.symmetric('expertOut').part(rank) },
-      own.grid.view(16),
-    );
+    const { hidden } = w.rank(rank);
+    const { w1, w2, w3 } = at(layer.weights, rank);
+    const x = w.symmetric('receive').part(rank);
+    const y = w.symmetric('expertOut').part(rank);
+    const tiles = w.symmetric('tiles').part(rank);
+    const grid = w.symmetric('grid').part(rank);
+    up.record(commands, { x, w1: w1.data, w3: w3.data, tiles, y: hidden }, grid, most);
+    const downGrid = grid.buffer.view(grid.byteOffset + 16, 16);
+    down.record(commands, { x: hidden, w1: w2.data, tiles, y }, downGrid, most);
   }
 }
 
@@ -198,14 +232,15 @@ function recordCombine(
   }
 }
 
-function exchange(
+function exchangeOf(
   { epGroups, sizes: z }: StageContext,
   w: Workspace,
-  { group, maxRows }: BusyGroup,
+  { group, maxRows, sources }: BusyGroup,
 ): RowExchange {
   return {
     groups: epGroups,
     group,
+    sources,
     maxRows,
     width: z.modelDim,
     numExperts: z.numExperts,

@@ -1,7 +1,9 @@
 /** The compiled kernels of one rank's layer. All ranks of a layout have equal shapes, so one set serves all. */
 import { prepareAttention, type Attention } from '../kernels/attention.ts';
-import { prepareExpertGemm, type ExpertGemm } from '../kernels/experts.ts';
+import { prepareDirectExperts, type DirectExperts, directRefusal } from '../kernels/direct-experts.ts';
+import { prepareExpertGemm, type ExpertGemm, type ExpertShape } from '../kernels/experts.ts';
 import { prepareGemm, type Gemm } from '../kernels/gemm.ts';
+import { prepareLocalPlan, type LocalPlan } from '../kernels/local-plan.ts';
 import { prepareRmsNorm, type RmsNorm } from '../kernels/rms-norm.ts';
 import { prepareRouter, type Router } from '../kernels/router.ts';
 import { prepareRopeAppend, type RopeAppend } from '../kernels/rope.ts';
@@ -30,13 +32,29 @@ export interface SizedKernels {
   readonly tileRows: number;
 }
 
+/** Between router and grouped GEMM where experts lie on several ranks. */
+export interface ExchangeKernels {
+  readonly plan: RoutePlan;
+  readonly permute: GatherRows;
+  readonly receivePlan: ReceivePlan;
+}
+
+/** The same where a rank owns all experts: nothing is sent, and rows are read where they are. */
+export interface LocalKernels {
+  readonly plan: LocalPlan;
+  readonly direct: DirectExperts;
+  /** Whether so few tokens go without a plan. */
+  goesDirect(numTokens: number): boolean;
+}
+
 export interface LayerKernels {
   readonly norm: RmsNorm;
   readonly normResidual: RmsNorm;
   readonly ropeAppend: RopeAppend;
-  readonly plan: RoutePlan;
-  readonly receivePlan: ReceivePlan;
-  readonly permute: GatherRows;
+  /** With EP = 1. */
+  readonly local?: LocalKernels | undefined;
+  /** With EP > 1. */
+  readonly exchange?: ExchangeKernels | undefined;
   readonly combine: Combine;
   /** For steps of one token per sequence and few rows per expert. */
   readonly few: SizedKernels;
@@ -50,20 +68,61 @@ export async function prepareLayer(
   dtype: WeightDtype,
 ): Promise<LayerKernels> {
   const { model, spec } = layout;
-  const { modelDim, headDim, numHeads, numKvHeads, numExperts, localExperts, topK } = z;
+  const { modelDim, headDim, numHeads, numKvHeads, topK } = z;
   const width = { width: modelDim, eps: model.rmsEps };
-  const [norm, normResidual, ropeAppend, plan, receivePlan, permute, combine, few, many] = await Promise.all([
+  const alone = spec.ep === 1;
+  const [norm, normResidual, ropeAppend, local, exchange, combine, few, many] = await Promise.all([
     prepareRmsNorm(gpu, { ...width, residual: false }),
     prepareRmsNorm(gpu, { ...width, residual: true }),
     prepareRopeAppend(gpu, { numHeads, numKvHeads, headDim }),
-    prepareRoutePlan(gpu, { numExperts, topK }),
-    prepareReceivePlan(gpu, { numSources: spec.ep, numExperts, localExperts }),
-    prepareGatherRows(gpu, { width: modelDim, dtype: 'f32' }),
+    alone ? prepareLocal(gpu, layout, z, dtype) : undefined,
+    alone ? undefined : prepareExchange(gpu, layout, z),
     prepareCombine(gpu, { width: modelDim, topK, residual: true }),
     prepareSized(gpu, layout, z, dtype, 1),
     prepareSized(gpu, layout, z, dtype, 64),
   ]);
-  return { norm, normResidual, ropeAppend, plan, receivePlan, permute, combine, few, many };
+  return { norm, normResidual, ropeAppend, local, exchange, combine, few, many };
+}
+
+async function prepareExchange(
+  gpu: Gpu,
+  { spec }: Layout,
+  { numExperts, localExperts, topK, modelDim }: RankSizes,
+): Promise<ExchangeKernels> {
+  const [plan, permute, receivePlan] = await Promise.all([
+    prepareRoutePlan(gpu, { numExperts, topK }),
+    prepareGatherRows(gpu, { width: modelDim, dtype: 'f32' }),
+    prepareReceivePlan(gpu, { numSources: spec.ep, numExperts, localExperts }),
+  ]);
+  return { plan, permute, receivePlan };
+}
+
+async function prepareLocal(
+  gpu: Gpu,
+  layout: Layout,
+  z: RankSizes,
+  dtype: WeightDtype,
+): Promise<LocalKernels> {
+  const shape = { ...expertShapes(layout, z, dtype, 1), topK: z.topK, residual: true };
+  const [plan, direct] = await Promise.all([prepareLocalPlan(gpu, z), prepareDirectExperts(gpu, shape)]);
+  return { plan, direct, goesDirect: (numTokens) => directRefusal(shape, numTokens) === undefined };
+}
+
+/** The two products of an expert. A rank that owns all experts reads rows where the router found them. */
+function expertShapes(
+  { model, spec }: Layout,
+  z: RankSizes,
+  weightDtype: WeightDtype,
+  rowsPerExpert: number,
+): { up: ExpertShape; down: ExpertShape } {
+  const both = { numExperts: z.localExperts, weightDtype, biased: false, rowsPerExpert };
+  return {
+    up: {
+      ...{ ...both, depth: z.modelDim, numCols: z.expertDim, gated: true, gather: spec.ep === 1 },
+      activation: model.activation,
+    },
+    down: { ...both, depth: z.expertDim, numCols: z.modelDim, gated: false, activation: 'identity' },
+  };
 }
 
 async function prepareSized(
@@ -73,8 +132,8 @@ async function prepareSized(
   weightDtype: WeightDtype,
   rows: number,
 ): Promise<SizedKernels> {
-  const { modelDim, headDim, numHeads, numKvHeads, numExperts, topK, expertDim } = z;
-  const expert = { numExperts: z.localExperts, weightDtype, biased: false, rowsPerExpert: rows };
+  const { modelDim, headDim, numHeads, numKvHeads, numExperts, topK } = z;
+  const experts = expertShapes(layout, z, weightDtype, rows);
   const [qkv, out, router, attention, up, down] = await Promise.all([
     prepareGemm(gpu, {
       numRows: rows,
@@ -97,20 +156,8 @@ async function prepareSized(
       cacheLength: z.maxLength,
       queries: rows,
     }),
-    prepareExpertGemm(gpu, {
-      ...expert,
-      depth: modelDim,
-      numCols: expertDim,
-      gated: true,
-      activation: layout.model.activation,
-    }),
-    prepareExpertGemm(gpu, {
-      ...expert,
-      depth: expertDim,
-      numCols: modelDim,
-      gated: false,
-      activation: 'identity',
-    }),
+    prepareExpertGemm(gpu, experts.up),
+    prepareExpertGemm(gpu, experts.down),
   ]);
   return { qkv, out, router, attention, up, down, tileRows: Math.min(up.tileRows, down.tileRows) };
 }

@@ -29,6 +29,8 @@ export interface StageContext {
 /** One layer on the ranks of its stage. */
 export interface StageLayer {
   readonly index: number;
+  /** The first of its stage. */
+  readonly first: boolean;
   /** Per rank. */
   readonly weights: readonly { readonly [K in keyof LayerShards]: WeightView }[];
   /** Per rank: [slots, length, KVl, Dh] each. */

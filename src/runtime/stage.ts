@@ -32,6 +32,7 @@ export class Stage {
     this.workspace = new Workspace(gpu, index, z, layout.spec);
     this.#layers = weights.map((ofRanks, i) => ({
       index: first + i,
+      first: i === 0,
       weights: ofRanks,
       cache: range(z.numRanks).map((rank) => ({
         k: gpu.buffer(`kv-cache/l${first + i}/r${rank}/k`, cacheBytes(z)),

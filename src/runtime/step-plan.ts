@@ -142,6 +142,13 @@ export function rankLoads(layout: Layout, z: RankSizes, batch: MicroBatch): Rank
   });
 }
 
+/** The shortest run outside of which all are 0, so that collectives leave those out: [0, 3, 0, 1, 0] -> 1, 2, 3. */
+export function busyRun(counts: readonly number[]): Run {
+  const busy = range(counts.length).filter((i) => at(counts, i) > 0);
+  const first = busy[0] ?? 0;
+  return { first, count: busy.length === 0 ? 0 : at(busy, busy.length - 1) - first + 1 };
+}
+
 /** Rows of the logits that each group computes, as indices into its tokens: the last of every sequence, or all. */
 export function logitRows(step: GroupStep, which: 'last' | 'all'): number[] {
   if (which === 'all') return range(step.numTokens);

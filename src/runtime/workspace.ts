@@ -20,6 +20,8 @@ function symmetricWords(z: RankSizes, ep: number): Record<SymmetricName, number>
     start: z.numExperts + 1,
     starts: ep * (z.numExperts + 1),
     receiveStart: z.localExperts * ep,
+    tiles: 4 * tileCapacity(z.receiveRows, z.localExperts, 1),
+    grid: 8,
     send: z.sendRows * D,
     receive: z.receiveRows * D,
     expertOut: z.receiveRows * D,
@@ -43,8 +45,6 @@ function privateWords(z: RankSizes): Record<PrivateName, number> {
     slot: z.sendRows,
     rowToken: z.sendRows,
     planScratch: planScratchWords(z.sendRows, z.numExperts),
-    tiles: 4 * tileCapacity(z.receiveRows, z.localExperts, 1),
-    grid: 8,
     hidden: z.receiveRows * z.expertDim,
   };
 }
@@ -57,6 +57,8 @@ export type SymmetricName =
   | 'start' // [E + 1] first send row of every expert
   | 'starts' // [ep, E + 1] those of the whole EP group
   | 'receiveStart' // [local E, ep]
+  | 'tiles' // [tiles, 4] of the grouped GEMM
+  | 'grid' // [2, 4] its indirect grids
   | 'send' // [share K, D] rows sorted by expert
   | 'receive' // [rows, D] rows of the local experts
   | 'expertOut' // [rows, D]
@@ -75,15 +77,13 @@ export type PrivateName =
   | 'slot'
   | 'rowToken'
   | 'planScratch'
-  | 'tiles'
-  | 'grid'
   | 'hidden';
 
 /** Arrays that a group of one makes needless: its collectives would only copy. */
 function neededSymmetric(tp: number, ep: number): SymmetricName[] {
-  const all: SymmetricName[] = ['x', 'partial', 'start', 'receiveStart', 'send', 'expertOut'];
+  const all: SymmetricName[] = ['x', 'partial', 'start', 'tiles', 'grid', 'expertOut'];
   if (tp > 1) all.push('attended', 'mixed');
-  if (ep > 1) all.push('starts', 'receive', 'returned');
+  if (ep > 1) all.push('starts', 'receiveStart', 'send', 'receive', 'returned');
   return all;
 }
 

@@ -98,6 +98,26 @@ describe('one engine', () => {
     await expect(engine.forward(requests)).rejects.toThrow(message);
   });
 
+  test.each([
+    [1, 6],
+    [40, 10],
+  ])('a step of %i tokens on one rank takes at most %i dispatches per MoE layer', async (tokens, most) => {
+    const engine = await engineOn('ep=1,pp=1,tp=1,dp=1');
+    const ids = Array.from({ length: tokens }, (_, i) => i % 65);
+    const { spans } = await engine.forward([{ sequence: 0, ids }], { timing: 'dispatch' });
+    const ofLayers = spans.filter(({ label }) => /\/(route|experts|combine)/.test(label)).length;
+    expect(ofLayers / model.config.numLayers).toBeLessThanOrEqual(most);
+  });
+
+  test('ranks without tokens record nothing', async () => {
+    const [one, two] = [await engineOn('ep=4,pp=2,tp=2,dp=1'), await engineOn('ep=4,pp=2,tp=2,dp=2')];
+    for (const ids of [PROMPT, [3]]) {
+      const [a, b] = [await one.forward([{ sequence: 0, ids }]), await two.forward([{ sequence: 0, ids }])];
+      expect(b.dispatches).toBe(a.dispatches);
+      expect(b.logits).toEqual(a.logits);
+    }
+  });
+
   test('refuses more positions than the model was made for', async () => {
     await expect(engineOn('ep=1,pp=1,tp=1,dp=1', { maxLength: 257 })).rejects.toThrow(
       /exceeds the 256 positions/,

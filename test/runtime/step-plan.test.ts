@@ -4,7 +4,7 @@ import { planLayout } from '../../src/layout/layout.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
 import { presetNamed } from '../../src/model/presets.ts';
 import { defaultMicroBatches, rankSizes, worthwhileMicroBatches } from '../../src/runtime/sizes.ts';
-import { groupTables, logitRows, planStep, rankLoads } from '../../src/runtime/step-plan.ts';
+import { busyRun, groupTables, logitRows, planStep, rankLoads } from '../../src/runtime/step-plan.ts';
 
 const layout = planLayout(parseLayout('ep=4,pp=2,tp=2,dp=1'), presetNamed('tiny-moe').config);
 const sizes = rankSizes(layout, { maxSequences: 6, maxLength: 32, maxTokens: 8 });
@@ -76,4 +76,13 @@ test('refuses limits that are no sizes', () => {
   expect(() => rankSizes(layout, { maxSequences: 0, maxLength: 8, maxTokens: 8 })).toThrow(
     /maxSequences is 0/,
   );
+});
+
+test.each([
+  [[0, 3, 0, 1, 0], 1, 3],
+  [[2], 0, 1],
+  [[0, 0], 0, 0],
+  [[], 0, 0],
+])('busyRun(%j) starts at %i and has %i', (counts, first, count) => {
+  expect(busyRun(counts)).toEqual({ first, count });
 });
