@@ -59,6 +59,29 @@ const decode = defineKernel({
   grid: (_s, p) => [p.maxQueries, p.numHeads, p.numSequences],
 });
 
+const SUBGROUP_ROWS = 16;
+
+/** Columns come in slabs of 64; a slab scores its keys anew. */
+const slabs = (headVecs: number): number => ceilDiv(headVecs, 16);
+
+const subgroup = defineKernel({
+  shader: 'attention/subgroup.wgsl',
+  spec: { HEAD_VECS: 16 },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.maxQueries, SUBGROUP_ROWS) * slabs(s.HEAD_VECS), p.numHeads, p.numSequences],
+  features: ['subgroups'],
+});
+
+const decodeSubgroup = defineKernel({
+  shader: 'attention/decode-subgroup.wgsl',
+  spec: { HEAD_VECS: 16 },
+  params,
+  buffers,
+  grid: (s, p) => [p.maxQueries * slabs(s.HEAD_VECS), p.numHeads, p.numSequences],
+  features: ['subgroups'],
+});
+
 /** Registers of a thread and workgroup storage set this bound; models in use have 64, 128 or 256. */
 const MOST_HEAD_DIM = 256;
 
@@ -69,9 +92,16 @@ const inFours = (shape: AttentionShape): string | undefined =>
 const tooWide = ({ headDim }: AttentionShape): string | undefined =>
   headDim <= MOST_HEAD_DIM ? undefined : `head size ${headDim} exceeds ${MOST_HEAD_DIM}`;
 
+const headVecs = ({ headDim }: AttentionShape): { HEAD_VECS: number } => ({ HEAD_VECS: headDim / 4 });
+const eightLanes = (gpu: Gpu): string | undefined => {
+  if (!gpu.has('subgroups')) return 'the adapter has no subgroups';
+  const { subgroupMinSize = 0 } = gpu.device.adapterInfo;
+  return subgroupMinSize >= 8 ? undefined : `subgroups may have ${subgroupMinSize} lanes; 8 are needed`;
+};
+
 export const attentionVariants: readonly Variant<
   AttentionShape,
-  typeof plain | typeof flash | typeof decode
+  typeof plain | typeof flash | typeof decode | typeof subgroup | typeof decodeSubgroup
 >[] = [
   {
     name: 'flash',
@@ -91,6 +121,20 @@ export const attentionVariants: readonly Variant<
     kernel: decode,
     spec: (shape, gpu) => ({ ...oneHead(shape), WG: gpu.rowLanes }),
     refusal: inFours,
+  },
+  {
+    name: 'subgroup',
+    idea: '16 rows per subgroup of 8 lanes: a load of k or v serves them all, q and weights are shuffled',
+    kernel: subgroup,
+    spec: headVecs,
+    refusal: (shape, gpu) => inFours(shape) ?? eightLanes(gpu),
+  },
+  {
+    name: 'decode-subgroup',
+    idea: 'a subgroup of 8 lanes per query, lanes over keys and then columns, no barrier',
+    kernel: decodeSubgroup,
+    spec: headVecs,
+    refusal: (shape, gpu) => inFours(shape) ?? eightLanes(gpu),
   },
   {
     name: 'plain',
@@ -113,13 +157,20 @@ export interface Attention {
   ): void;
 }
 
+/** On CPU adapters a load costs tens of multiply-adds and a barrier more; a GPU starts with workgroup tiles. */
+function bestFirst(gpu: Gpu, { queries }: AttentionShape): typeof attentionVariants {
+  const few = queries <= 4;
+  const order = few ? preferring(attentionVariants, 'decode') : attentionVariants;
+  return gpu.facts.kind === 'gpu' ? order : preferring(order, few ? 'decode-subgroup' : 'subgroup');
+}
+
 /** @throws ConfigError when the requested variant does not exist or cannot run. */
 export async function prepareAttention(
   gpu: Gpu,
   shape: AttentionShape,
   requested?: string,
 ): Promise<Attention> {
-  const order = shape.queries <= 4 ? preferring(attentionVariants, 'decode') : attentionVariants;
+  const order = bestFirst(gpu, shape);
   const variant = chooseVariant('attention', order, shape, gpu, requested);
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
   const { numHeads, numKvHeads, headDim, cacheLength, scale } = shape;

@@ -4,7 +4,7 @@ import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { spread } from './variants.ts';
+import { chooseVariant, preferring, spread, type Variant } from './variants.ts';
 
 type Source = GpuBuffer | BufferView;
 
@@ -14,6 +14,14 @@ const rope = defineKernel({
   params: { numRows: 'u32', numHeads: 'u32', headDim: 'u32', xStride: 'u32', xStart: 'u32' },
   buffers: { x_TC: 'read', table_PI: 'read', position_T: 'read', y_THD: 'write' },
   grid: (s, p) => spread(ceilDiv((p.numRows * p.numHeads * p.headDim) / 2, s.WG)),
+});
+
+const ropeRows = defineKernel({
+  shader: 'attention/rope-rows.wgsl',
+  spec: { WG: 8, INTERLEAVED: false },
+  params: { numRows: 'u32', numHeads: 'u32', headDim: 'u32', xStride: 'u32', xStart: 'u32' },
+  buffers: { x_TC: 'read', table_PI: 'read', position_T: 'read', y_THD: 'write' },
+  grid: (s, p) => spread(ceilDiv((p.numRows * p.headDim) / 8, s.WG)),
 });
 
 const ropeAppend = defineKernel({
@@ -55,8 +63,34 @@ export function ropeTable(
   return table;
 }
 
+export interface RopeShape {
+  readonly headDim: number;
+  readonly interleaved: boolean;
+}
+
+export const ropeVariants: readonly Variant<RopeShape, typeof rope | typeof ropeRows>[] = [
+  {
+    name: 'default',
+    idea: 'a thread per pair, angles from a table made in float64',
+    kernel: rope,
+    spec: ({ interleaved }) => ({ INTERLEAVED: interleaved }),
+    refusal: () => undefined,
+  },
+  {
+    name: 'rows',
+    idea: 'a thread per four pairs of all heads, vec4 loads, angles read once for them',
+    kernel: ropeRows,
+    spec: ({ interleaved }, gpu) => ({ INTERLEAVED: interleaved, WG: gpu.rowLanes }),
+    refusal: ({ headDim }) => (headDim % 8 === 0 ? undefined : `head size ${headDim} is not a multiple of 8`),
+  },
+];
+
 export interface Rope {
-  /** Turns `numHeads` heads of every row; rows of x are `xStride` wide and the heads begin at `xStart`. */
+  readonly variant: string;
+  /**
+   * Turns `numHeads` heads of every row; rows of x are `xStride` wide and the heads begin at `xStart`, both whole
+   * heads.
+   */
   record(
     commands: CommandList,
     p: { numRows: number; numHeads: number; xStride: number; xStart: number },
@@ -64,9 +98,14 @@ export interface Rope {
   ): void;
 }
 
-export async function prepareRope(gpu: Gpu, shape: { headDim: number; interleaved: boolean }): Promise<Rope> {
-  const kernel = await gpu.kernel(rope, { INTERLEAVED: shape.interleaved });
+/** @throws ConfigError when the requested variant does not exist or cannot run. */
+export async function prepareRope(gpu: Gpu, shape: RopeShape, requested?: string): Promise<Rope> {
+  // A CPU adapter pays for loads; a GPU wants a thread per pair to be busy with few rows.
+  const order = gpu.facts.kind === 'gpu' ? ropeVariants : preferring(ropeVariants, 'rows');
+  const variant = chooseVariant('rope', order, shape, gpu, requested);
+  const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
   return {
+    variant: variant.name,
     record: (commands, p, { x, table, position, y }) => {
       commands.dispatch(
         kernel,

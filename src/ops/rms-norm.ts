@@ -1,5 +1,5 @@
 /** Root-mean-square normalisation of rows, with the residual connection in front. T rows, D width. */
-import { prepareRmsNorm } from '../kernels/rms-norm.ts';
+import { prepareRmsNorm, rmsNormVariants } from '../kernels/rms-norm.ts';
 import { rmsNorm as referenceRmsNorm } from '../reference/norm.ts';
 import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
 import { numberAttr } from './attrs.ts';
@@ -7,18 +7,9 @@ import { budgetOf, DIVISION, SQUARE_ROOT } from './budgets.ts';
 import { defineOp } from './define.ts';
 import type { Expected } from './op.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
-import {
-  bytesOfInputs,
-  onlyDefault,
-  outputDtype,
-  rowRuns,
-  rowView,
-  tensorOf,
-  withWorkspace,
-} from './workspace.ts';
+import { bytesOfInputs, outputDtype, rowRuns, rowView, tensorOf, withWorkspace } from './workspace.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
-const DEFAULT = { name: 'default', idea: 'a workgroup per row, a tree of partial sums' };
 
 interface Size {
   readonly numRows: number;
@@ -42,18 +33,17 @@ export const rmsNorm = defineOp({
   attrs: [
     { name: 'eps', kind: 'number', default: 1e-5, min: 0, max: 1e30, about: 'added to the mean of squares' },
   ],
-  variants: [DEFAULT],
+  variants: rmsNormVariants,
   size: (inputs, dims): Size => {
     requirePositive('rms-norm', dims, ['D']);
     const [numRows, width] = [sizeOf(dims, 'T'), sizeOf(dims, 'D')];
     return { numRows, width, eps: numberAttr(inputs, 'eps'), residual: inputs.tensors.has('residual') };
   },
-  able: () => [DEFAULT.name],
+  able: (gpu, size) => rmsNormVariants.filter((v) => v.refusal(size, gpu) === undefined).map((v) => v.name),
   prepare: (gpu, inputs, size, variant) =>
     withWorkspace(gpu, async (space) => {
-      onlyDefault('rms-norm', variant);
       const { numRows, width } = size;
-      const kernel = await prepareRmsNorm(gpu, size);
+      const kernel = await prepareRmsNorm(gpu, size, variant);
       const x = space.activation('x', tensorOf(inputs, 'x'));
       const weight = space.activation('weight', tensorOf(inputs, 'weight'));
       const added = inputs.tensors.get('residual');
@@ -63,7 +53,7 @@ export const rmsNorm = defineOp({
         ? space.output('sum', [numRows, width], outputDtype(inputs))
         : space.scratch('no sum', 1);
       const runs = rowRuns(gpu, numRows, 4 * width);
-      return space.prepared(DEFAULT.name, (commands) => {
+      return space.prepared(kernel.variant, (commands) => {
         for (const rows of runs) {
           kernel.record(
             commands,

@@ -1,24 +1,15 @@
 /** Rotary positions. B sequences, S positions, H heads of Dh. */
 import { ConfigError } from '../core/errors.ts';
-import { prepareRope, ropeTable } from '../kernels/rope.ts';
+import { prepareRope, ropeTable, ropeVariants } from '../kernels/rope.ts';
 import { rope as referenceRope } from '../reference/rope.ts';
 import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
 import { flagAttr, numberAttr } from './attrs.ts';
 import { budgetOf } from './budgets.ts';
 import { defineOp } from './define.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
-import {
-  bytesOfInputs,
-  onlyDefault,
-  outputDtype,
-  rowRuns,
-  rowView,
-  tensorOf,
-  withWorkspace,
-} from './workspace.ts';
+import { bytesOfInputs, outputDtype, rowRuns, rowView, tensorOf, withWorkspace } from './workspace.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
-const DEFAULT = { name: 'default', idea: 'a thread per pair, angles from a table made in float64' };
 
 interface Size {
   readonly batch: number;
@@ -52,7 +43,7 @@ export const rope = defineOp({
       about: '0 pairs i with i + Dh/2, as Hugging Face does; 1 pairs 2i with 2i + 1',
     },
   ],
-  variants: [DEFAULT],
+  variants: ropeVariants,
   size: (inputs, dims): Size => {
     requirePositive('rope', dims, ['H', 'Dh']);
     const headDim = sizeOf(dims, 'Dh');
@@ -67,13 +58,12 @@ export const rope = defineOp({
       interleaved: flagAttr(inputs, 'interleaved'),
     };
   },
-  able: () => [DEFAULT.name],
+  able: (gpu, size) => ropeVariants.filter((v) => v.refusal(size, gpu) === undefined).map((v) => v.name),
   prepare: (gpu, inputs, size, variant) =>
     withWorkspace(gpu, async (space) => {
-      onlyDefault('rope', variant);
       const { batch, length, numHeads, headDim, theta, offset } = size;
       const width = numHeads * headDim;
-      const kernel = await prepareRope(gpu, size);
+      const kernel = await prepareRope(gpu, size, variant);
       const x = space.activation('x', tensorOf(inputs, 'x'));
       const y = space.output('y', tensorOf(inputs, 'x').shape, outputDtype(inputs));
       const table = space.activation('table', {
@@ -84,7 +74,7 @@ export const rope = defineOp({
       const places = Uint32Array.from({ length: batch * length }, (_, i) => i % length);
       const position = space.integers('position', places);
       const runs = rowRuns(gpu, batch * length, 3 * width);
-      return space.prepared(DEFAULT.name, (commands) => {
+      return space.prepared(kernel.variant, (commands) => {
         for (const rows of runs) {
           kernel.record(
             commands,
