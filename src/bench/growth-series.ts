@@ -24,7 +24,7 @@ const powers = (first: number, last: number, factor: number): number[] => {
 };
 
 const layer = (T: number, E: number, D: number, k: number): Subject => ({
-  ...{ op: 'moe', dims: { T, E, D, F: D }, attrs: { k }, with: ['w3'] },
+  ...{ op: 'moe', dims: { T, E, D, F: D }, attrs: { k }, with: ['logits', 'w3'] },
 });
 
 const ROWS = 4096;

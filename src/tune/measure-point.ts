@@ -17,8 +17,8 @@ import { spotChecked } from '../validate/spot-check.ts';
 import type { Subject } from '../validate/subject.ts';
 
 /** What is so much slower in its check is not timed. */
-const HOPELESS = 4;
-const SAMPLING = { minSamples: 6, maxSamples: 31, precision: 0.01 } as const;
+const HOPELESS = 2.5;
+const SAMPLING = { minSamples: 9, maxSamples: 31, precision: 0.01 } as const;
 
 export interface PointRequest {
   readonly subject: Subject;

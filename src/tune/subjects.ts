@@ -14,8 +14,9 @@ export function defaultSubjects(gpu: Gpu): Subject[] {
     ...{ op: 'matmul', dims: { M, N, K } },
     ...(b !== 'f32' && { dtypes: { b } }),
   });
-  const layer = (T: number, E: number, D: number, F: number, k: number): Subject => ({
-    ...{ op: 'moe', dims: { T, E, D, F }, attrs: { k }, with: ['w3'] },
+  const layer = (T: number, E: number, D: number, F: number, k: number, w = 'f32'): Subject => ({
+    ...{ op: 'moe', dims: { T, E, D, F }, attrs: { k }, with: ['logits', 'w3'] },
+    ...(w !== 'f32' && { dtypes: { w1: w, w2: w, w3: w } }),
   });
   const topk = (T: number, E: number, k: number): Subject => ({
     op: 'gate-topk',
@@ -30,12 +31,16 @@ export function defaultSubjects(gpu: Gpu): Subject[] {
   return [
     ...[1, 8, 32, 128, 512].map((rows) => gemm(rows * many, 1024, 1024)),
     ...[1, 8, 32, 128, 512].map((rows) => gemm(rows * many, 1024, 1024, 'f16')),
-    ...[gemm(512, 4096, 1024), gemm(2048, 2048, 1024)],
+    ...[1, 8, 32, 128, 512].map((rows) => gemm(rows * many, 1024, 1024, 'int4')),
+    ...[1, 32, 512].map((rows) => gemm(rows * many, 1024, 1024, 'int8')),
     ...[1, 16, 128].map((tokens) => layer(tokens * many, 16, 128, 96, 2)),
     ...[1, 8, 64].map((rows) => layer(rows * many, 1, 1024, 2048, 1)),
+    ...[1, 8, 64].map((rows) => layer(rows * many, 1, 1024, 2048, 1, 'int4')),
     ...[topk(4096, 16, 2), topk(4096, 64, 2), topk(4096, 64, 8), topk(4096, 256, 8)],
     ...[attend(1, 128, 128), attend(1, 512, 512)],
     ...[attend(1, 1, 256), attend(1, 1, 2048), attend(16, 1, 256)],
+    // The largest last: they take the longest to check.
+    ...[gemm(512, 4096, 1024), gemm(2048, 2048, 1024)],
   ];
 }
 

@@ -132,7 +132,7 @@ function planned(subject: Subject, question: TuningQuestion, index: number): Pla
 
 function outcomeText(found: readonly TuningPoint[], dryRun: boolean): string {
   if (dryRun) return 'planned';
-  if (found.length === 0) return 'no result';
+  if (found.length === 0) return 'nothing to choose, or no result';
   return found
     .map((p) => (p.choice === null ? `${p.default} stands` : `${p.choice}: ${p.reason}`))
     .join('; ');

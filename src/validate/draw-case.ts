@@ -4,7 +4,7 @@
  * again; sizes that hang together are drawn together.
  */
 import { ConfigError, invariant } from '../core/errors.ts';
-import type { ScoreFunction } from '../core/gating.ts';
+import type { GroupLimit, ScoreFunction } from '../core/gating.ts';
 import { at, divisorsOf } from '../core/math.ts';
 import { seededRandom, seedOf, type Random } from '../core/random.ts';
 import { inputsOf } from '../ops/ops.ts';
@@ -13,11 +13,12 @@ import type { AttrValue, Op, OpInputs } from '../ops/op.ts';
 import { dimNames } from '../ops/shapes.ts';
 import { quantise } from '../tensor/quantise.ts';
 import { BLOCK, QUANT_FORMATS } from '../tensor/quantised.ts';
-import { castFloat, type Tensor } from '../tensor/tensor.ts';
+import { matmul } from '../reference/matmul.ts';
+import { castFloat, toF64, type Tensor } from '../tensor/tensor.ts';
 import { chance, drawAttr, drawSize, drawTensor, oneOf, type Flavour } from './draw-values.ts';
 import { once, type KernelCase } from './kernel-case.ts';
 import { maker, type Maker } from './maker.ts';
-import { separatedLogits } from './separated.ts';
+import { areSeparated, separatedLogits, type Routed } from './separated.ts';
 
 /** Of one choice; the op knows its own limit. */
 const MOST_GROUPS = 32;
@@ -82,12 +83,22 @@ const SHAPES: Readonly<Record<string, (random: Random) => Drawn>> = {
 };
 
 const MOST_DRAWS = 500;
+/**
+ * So many seeds in a row share what is compiled in: flags, choices, formats, and which tensors are given. Compiling
+ * takes most of the time, and sizes are what differs from case to case.
+ */
+const SHARED_SEEDS: Readonly<Record<string, number>> = { moe: 16 };
+const SHARED_BY_OTHERS = 2;
+/** Draws that one set of settings gets before another is taken. */
+const PATIENCE = 25;
 
 /** The same case for the same seed, on every machine. */
 export function drawCase(op: Op, seed: number): KernelCase {
   const random = seededRandom(seedOf(`fuzz/${op.name}`, seed));
+  const block = Math.floor(seed / (SHARED_SEEDS[op.name] ?? SHARED_BY_OTHERS));
   for (let i = 0; i < MOST_DRAWS; i++) {
-    const drawn = drawInputs(op, random, `${seed}/${i}`);
+    const settings = seededRandom(seedOf(`fuzz/${op.name}/settings/${Math.floor(i / PATIENCE)}`, block));
+    const drawn = drawInputs(op, random, settings, `${seed}/${i}`);
     if (drawn === undefined) continue;
     const inputs = (): OpInputs => drawn;
     return {
@@ -109,23 +120,32 @@ export function drawCase(op: Op, seed: number): KernelCase {
 }
 
 /** Undefined when the op refuses what was drawn. */
-function drawInputs(op: Op, random: Random, name: string): OpInputs | undefined {
+function drawInputs(op: Op, random: Random, settings: Random, name: string): OpInputs | undefined {
   const { dims, attrs: bound = {} } = SHAPES[op.name]?.(random) ?? { dims: anyDims(op, random) };
   const attrs: Record<string, AttrValue> = {};
   for (const rule of op.attrs) {
-    const value = bound[rule.name] ?? drawAttr(random, rule);
+    const isCompiled = rule.kind === 'flag' || rule.kind === 'choice';
+    const drawn = drawAttr(isCompiled ? settings : random, rule);
+    const value = bound[rule.name] ?? drawn;
     if (value !== undefined) attrs[rule.name] = value;
   }
   const make = maker(`fuzz/${op.name}/${name}`);
   const flavour = oneOf<Flavour>(random, ['normal', 'normal', 'outliers', 'whole']);
-  const allHalf = chance(random, 0.2);
-  const format = chance(random, 0.5) ? oneOf(random, QUANT_FORMATS) : undefined;
+  const allHalf = chance(settings, 0.2);
+  const format = chance(settings, 0.5) ? oneOf(settings, QUANT_FORMATS) : undefined;
+  // A router inside: whole numbers make its logits exact, and so the choice.
+  const routes = op.inputs.some(({ name: own }) => own === 'gate') && chance(settings, 0.4);
   const tensors: Record<string, Tensor> = {};
   for (const rule of op.inputs) {
-    if (rule.optional && chance(random, 0.5)) continue;
+    if (rule.name === 'gate' || rule.name === 'logits') {
+      if (rule.optional && (rule.name === 'gate') !== routes) continue;
+    } else if (rule.optional && chance(settings, 0.5)) continue;
     const shape = dimNames(rule.dims).map((dim) => dims[dim] ?? 1);
-    const values = drawTensor(make, rule, shape, flavour);
-    const dtype = allHalf && rule.dtypes.includes('f16') ? 'f16' : oneOf(random, rule.dtypes);
+    const whole = routes && (rule.name === 'gate' || rule.name === 'x');
+    const values = whole
+      ? make.whole(shape, rule.name === 'x' ? 2 : 1)
+      : drawTensor(make, rule, shape, flavour);
+    const dtype = allHalf && rule.dtypes.includes('f16') ? 'f16' : oneOf(settings, rule.dtypes);
     if (
       rule.quantised &&
       format !== undefined &&
@@ -146,20 +166,38 @@ function drawInputs(op: Op, random: Random, name: string): OpInputs | undefined 
   }
 }
 
-/** Where scores are compared and not logits, the choice hangs on roundings unless they are apart. */
+/**
+ * Where scores are compared and not logits, the choice hangs on roundings unless they are apart.
+ * @throws RangeError when they are not and cannot be made so.
+ */
 function separate(make: Maker, tensors: Record<string, Tensor>, attrs: ReadonlyMap<string, AttrValue>): void {
-  const { logits, bias } = tensors;
-  const [count, kept, topK] = ['groups', 'groups_kept', 'k'].map((name) => Number(attrs.get(name) ?? 1));
-  if (logits === undefined || topK === undefined || (bias === undefined && !(count && count > 1))) return;
-  const [numTokens = 0, numExperts = 0] = logits.shape;
+  const { logits, gate, x, bias } = tensors;
+  const number = (name: string): number => Number(attrs.get(name) ?? 1);
+  const count = number('groups');
+  if (bias === undefined && count === 1) return;
   const groups =
-    count && count > 1
-      ? { count, kept: kept ?? 1, score: attrs.get('group_score') as 'top2' | 'max' }
-      : undefined;
-  tensors['logits'] = separatedLogits(make, numTokens, {
-    ...{ numExperts, topK, score: attrs.get('score') as ScoreFunction, renormalize: false, groups },
+    count === 1
+      ? undefined
+      : { count, kept: number('groups_kept'), score: attrs.get('group_score') as GroupLimit['score'] };
+  const routed = (numExperts: number): Routed => ({
+    ...{
+      numExperts,
+      topK: number('k'),
+      score: attrs.get('score') as ScoreFunction,
+      renormalize: false,
+      groups,
+    },
     ...(bias && { bias }),
   });
+  if (logits !== undefined) {
+    const [numTokens = 0, numExperts = 0] = logits.shape;
+    tensors['logits'] = separatedLogits(make, numTokens, routed(numExperts));
+  } else if (gate !== undefined && x !== undefined) {
+    const [m = 0, k = 0] = x.shape;
+    const n = gate.shape[0] ?? 0;
+    if (!areSeparated(matmul(toF64(x), toF64(gate), { m, n, k }), routed(n)))
+      throw new RangeError('a choice hangs on roundings');
+  }
 }
 
 /** For an op that has no entry above. */

@@ -27,8 +27,18 @@ export function separatedLogits(make: Maker, tokens: number, routed: Routed): Te
   return f32Tensor([tokens, numExperts], logits);
 }
 
+/** Whether logits [T, E] that are what they are leave every choice a margin. */
+export function areSeparated(logits: Float64Array, routed: Routed): boolean {
+  const { numExperts, bias } = routed;
+  const bias_E = bias && toF64(bias);
+  return range(logits.length / numExperts).every((t) => {
+    const row = logits.subarray(t * numExperts, (t + 1) * numExperts);
+    return !(closest(row, { ...routed, bias_E }) < MARGIN);
+  });
+}
+
 /** The least gap of all choices of 1 to K experts. */
-function closest(row: Float32Array, routed: Omit<GateInput, 'logits_TE'>): number {
+function closest(row: Float32Array | Float64Array, routed: Omit<GateInput, 'logits_TE'>): number {
   const gaps = range(routed.topK).map((k) =>
     at(gateTopK({ ...routed, topK: k + 1, logits_TE: Float64Array.from(row) }).gap_T, 0),
   );

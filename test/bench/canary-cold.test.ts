@@ -114,7 +114,7 @@ test('what no single name stands for has a row of its own', async () => {
     op: 'moe',
     dims: { T: 40, D: 16, E: 3, F: 32 },
     attrs: { k: 1 },
-    with: ['w3'],
+    with: ['logits', 'w3'],
   });
   let asked = 0;
   gpu.tuning = {

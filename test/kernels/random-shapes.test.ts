@@ -11,7 +11,7 @@ import { testPlatform } from '../setup/gpu.ts';
 
 const cases = Number(process.env.MOEBIUS_RUNS ?? 40);
 const seed = Number(process.env.MOEBIUS_SEED ?? 1);
-const MS_PER_CASE = 2000;
+const MS_PER_CASE = 4000;
 
 let gpu: Gpu;
 beforeAll(async () => {
@@ -28,7 +28,7 @@ test.each(ops.map((op) => [op.name, op] as const))(
     );
     expect(gpu.ledger.bytes).toBe(0);
     if (cases < 40) return;
-    // Every variant that this adapter can run at all is met often.
+    // Every variant that this adapter can run at all is met more than once or twice.
     for (const count of Object.values(byVariant)) expect(count).toBeGreaterThan(cases / 8);
   },
   60_000 + cases * MS_PER_CASE,
@@ -43,19 +43,16 @@ test('a seed gives the same case every time, and another seed another', () => {
   }
 });
 
-test('every attribute of every op is drawn with more than one value', () => {
+test('every attribute of every op is drawn with more than one value, every tensor with its dtypes', () => {
   for (const op of ops) {
-    const drawn = Array.from({ length: 60 }, (_, i) => drawCase(op, i).inputs?.().attrs);
+    const drawn = Array.from({ length: 40 }, (_, i) => drawCase(op, 8 * i).inputs?.());
     for (const { name } of op.attrs) {
-      expect(new Set(drawn.map((attrs) => attrs?.get(name))).size, `${op.name} ${name}`).toBeGreaterThan(1);
+      expect(new Set(drawn.map((d) => d?.attrs.get(name))).size, `${op.name} ${name}`).toBeGreaterThan(1);
     }
     for (const { name, dtypes, optional } of op.inputs) {
-      const met = new Set(
-        Array.from({ length: 60 }, (_, i) => drawCase(op, i).inputs?.().tensors.get(name)?.dtype),
-      );
-      expect(met.size, `${op.name} ${name}`).toBeGreaterThanOrEqual(
-        Math.min(2, dtypes.length) + Number(optional ?? false),
-      );
+      const met = new Set(drawn.map((d) => d?.tensors.get(name)?.dtype));
+      const least = Math.min(2, dtypes.length) + Number(optional ?? false);
+      expect(met.size, `${op.name} ${name}`).toBeGreaterThanOrEqual(least);
     }
   }
 });

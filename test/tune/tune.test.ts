@@ -48,7 +48,12 @@ test('measures every variant beside the default, and its advice reaches the kern
 });
 
 test('an expert is asked for twice, once per product, with its number of local experts', async () => {
-  const layer: Subject = { op: 'moe', dims: { T: 6, D: 16, E: 3, F: 32 }, attrs: { k: 1 }, with: ['w3'] };
+  const layer: Subject = {
+    op: 'moe',
+    dims: { T: 64, D: 16, E: 3, F: 32 },
+    attrs: { k: 1 },
+    with: ['logits', 'w3'],
+  };
   const { plan } = await tuneKernels(gpu, { ...options, subjects: [layer], dryRun: true });
   expect(plan.map(({ sizes }) => [sizes.depth, sizes.numCols])).toEqual([
     [16, 32],
