@@ -39,6 +39,7 @@ export interface Standing {
 /** Somebody who could not take part, and why. */
 export interface Absence {
   readonly name: string;
+  readonly ours: boolean;
   readonly reason: string;
 }
 
@@ -100,7 +101,7 @@ async function seatOf(
     const repeats = Math.max(1, Math.min(MOST_REPEATS, Math.ceil(windowNs / runNs)));
     return { entrant, contestant, finding, firstNs, repeats, samplesNs: [], gpuNs: [] };
   } catch (error) {
-    return { name: entrant.name, reason: firstLine(messageOf(error)) };
+    return { name: entrant.name, ours: entrant.ours, reason: firstLine(messageOf(error)) };
   }
 }
 
