@@ -224,6 +224,6 @@ class OrtContestant implements Contestant {
 
 function numbersOf(type: OrtType, data: OrtData): Float64Array {
   if (data instanceof BigInt64Array) return Float64Array.from(data, Number);
-  if (type === 'float16') return toF64({ dtype: 'f16', shape: [data.length], data: data as Uint16Array });
+  if (type === 'float16') return toF64({ dtype: 'f16', shape: [data.length], data: data });
   return Float64Array.from(data);
 }
