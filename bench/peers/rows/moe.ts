@@ -47,20 +47,13 @@ const weights = once((): Weights => ({
   w2: int4Weights('moe/w2', [E, D, F], 1 / Math.sqrt(F)),
 }));
 
-/** True when the layer computes its router's logits itself. */
-function takesGate(): boolean {
-  return opByName('moe').inputs.some((input) => input.name === 'gate');
-}
-
 function setup(tokens: number): Setup {
   const x = evenTensor(`moe/x ${tokens}`, [tokens, D]);
   const gate = evenTensor('moe/gate', [E, D], 2 / Math.sqrt(D));
   const logits = logitsOf(x, gate);
-  const router: Record<string, Tensor> = takesGate() ? { gate } : { logits };
-  const notes = takesGate() ? [] : ['the gate is not included'];
   const job = (): OrtJob => qMoe(x, gate);
   const ours = (name: string, experts: () => Record<string, Tensor>): Entrant =>
-    moebius(name, () => ({ op: 'moe', tensors: { x, ...router, ...experts() }, attrs: { k: K }, notes }));
+    moebius(name, () => ({ op: 'moe', tensors: { x, gate, ...experts() }, attrs: { k: K } }));
   return {
     entrants: [
       ours('moebius int4', int4Experts),
