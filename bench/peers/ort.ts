@@ -94,7 +94,11 @@ export class OrtRuntime {
     const model = onnxModel(job);
     const { InferenceSession } = this.#ort;
     if (provider === 'cpu') {
-      const session = await InferenceSession.create(model, { executionProviders: ['cpu'] });
+      const session = await InferenceSession.create(model, {
+        executionProviders: ['cpu'],
+        // Its threads look for work within a run, not after it, when the next contestant has its turn.
+        extra: { session: { force_spinning_stop: '1' } },
+      });
       return { session, notes: [] };
     }
     const options = (extra: object): object => ({

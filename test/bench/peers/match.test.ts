@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import type { Contestant } from '../../../bench/peers/contestant.ts';
-import { playRow, type MatchResult } from '../../../bench/peers/match.ts';
+import { playRow, shuffled, type MatchResult } from '../../../bench/peers/match.ts';
 import type { Entrant, Host, PeerRow } from '../../../bench/peers/row.ts';
 import { rowLines, summaryLines } from '../../../bench/peers/table.ts';
+import { seededRandom } from '../../../src/core/random.ts';
 import { ownFaults, ratioOf, verdictsOf } from '../../../bench/peers/verdict.ts';
 
 /** A clock that only work moves, so that times are what they are said to be. */
@@ -52,10 +53,22 @@ class World {
   }
 }
 
-test('everyone has a turn in each round, and rounds begin with another one', async () => {
+test('everyone has a turn in each round, after two runs that are not timed', async () => {
   const world = new World();
-  await world.play([world.entrant('a', 2000), world.entrant('b', 3000)]);
-  expect(world.log.join(' ')).toBe('a a b b a b b a a b end of a end of b');
+  await world.play(['a', 'b', 'c'].map((name) => world.entrant(name, 2000)));
+  const { log } = world;
+  expect(log.slice(0, 6).join(' ')).toBe('a a b b c c');
+  for (const round of [0, 1, 2])
+    expect(log.slice(6 + 3 * round, 9 + 3 * round).sort()).toEqual(['a', 'b', 'c']);
+  expect(log.slice(15)).toEqual(['end of a', 'end of b', 'end of c']);
+});
+
+test('rounds have different orders, each contestant comes first about equally often', () => {
+  const random = seededRandom(1);
+  const first = Array.from({ length: 300 }, () => shuffled(['a', 'b', 'c'], random)[0]);
+  for (const name of ['a', 'b', 'c']) {
+    expect(Math.abs(first.filter((one) => one === name).length - 100)).toBeLessThan(30);
+  }
 });
 
 test('a window is long enough, and its time is shared among its runs', async () => {
