@@ -32,6 +32,8 @@ export async function openHost(adapter: string): Promise<OpenedHost> {
         `Driver: ${driver}`,
         'moebius and TensorFlow.js ask for it by name; it is the only one that ONNX Runtime is shown.',
         `Waiting for nothing takes ${(await waits(ort, gpu)).join(', ')}; every window holds one such wait.`,
+        'Weights and inputs are where they are used before the clock starts, outputs stay there.',
+        'error: the largest over the root mean square; ~ from fewer bits; WRONG beyond what formats explain.',
       ],
     };
   });

@@ -4,6 +4,7 @@
  */
 import { at, product } from '../../src/core/math.ts';
 import { seededRandom, seedOf } from '../../src/core/random.ts';
+import { tensor, type Tensor } from '../../src/tensor/tensor.ts';
 
 export const BLOCK = 32;
 
@@ -42,6 +43,16 @@ export function dequantised({ packed, scales }: Int4Weights, first: number, coun
     values[i + 1] = ((byte >> 4) - 8) * scale;
   }
   return values;
+}
+
+/** As this project's ops take them: {b, b_scales}. */
+export function int4Inputs(name: string, { shape, packed, scales }: Int4Weights): Record<string, Tensor> {
+  const leading = shape.slice(0, -1);
+  const depth = at(shape, shape.length - 1);
+  return {
+    [name]: tensor('u8', [...leading, depth / 2], packed),
+    [`${name}_scales`]: tensor('f32', [...leading, depth / BLOCK], scales),
+  };
 }
 
 /** Rows of two sets of weights in turns: those of `even` at 0, 2, 4 ..., those of `odd` between them. */

@@ -1,7 +1,7 @@
 /** `npm run bench:peers`: this project beside what a user would take instead, in one process on one adapter. */
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { ConfigError } from '../../src/core/errors.ts';
+import { CheckError, ConfigError } from '../../src/core/errors.ts';
 import { NS_PER_MS, NS_PER_S } from '../../src/core/units.ts';
 import { makeFolder, writeWhole } from '../../src/cli/files.ts';
 import { atLeast } from '../../src/cli/options.ts';
@@ -14,7 +14,7 @@ import { playRow, type MatchOptions, type MatchResult } from './match.ts';
 import { openHost } from './host.ts';
 import { chosenRows, peerRows } from './rows.ts';
 import { headingLines, rowLines, summaryLines, type Heading } from './table.ts';
-import { verdictsOf } from './verdict.ts';
+import { ownFaults, verdictsOf } from './verdict.ts';
 
 interface Options {
   readonly only?: string;
@@ -71,6 +71,8 @@ async function bench(options: Options): Promise<void> {
   await writeWhole(path, `${JSON.stringify(file, null, 1)}\n`);
   if (options.json === true) await printJson(file);
   else await printLines([...summaryLines(results), `All samples are in ${path}.`]);
+  const faults = ownFaults(results);
+  if (faults.length > 0) throw new CheckError(faults.join('; '));
 }
 
 function matchOptions(options: Options, numRows: number, say: (text: string) => void): MatchOptions {
@@ -100,7 +102,10 @@ async function main(): Promise<never> {
   } catch (error) {
     const failure = failureOf(error);
     if (failure !== undefined) {
-      const text = error instanceof ConfigError || !(error instanceof Error) ? failure.message : error.stack;
+      const text =
+        error instanceof ConfigError || error instanceof CheckError || !(error instanceof Error)
+          ? failure.message
+          : error.stack;
       process.stderr.write(`bench:peers: ${text ?? failure.message}\n`);
       process.exit(failure.code);
     }

@@ -1,8 +1,10 @@
 /**
- * One row: everyone is checked, then timed in turns, A B C A B C ..., so that what changes on the machine meanwhile
+ * One row: everyone is checked, then timed in turns, all of them in each round, so that what changes on the machine meanwhile
  * changes for all. A window is one or more runs and one wait for the last; the host's clock times it for everyone.
  */
 import { messageOf } from '../../src/core/errors.ts';
+import { at } from '../../src/core/math.ts';
+import { seededRandom, seedOf, type Random } from '../../src/core/random.ts';
 import { summarise, type Summary } from '../../src/bench/statistics.ts';
 import type { Contestant } from './contestant.ts';
 import type { Entrant, Host, PeerRow } from './row.ts';
@@ -39,6 +41,7 @@ export interface Standing {
 /** Somebody who could not take part, and why. */
 export interface Absence {
   readonly name: string;
+  readonly ours: boolean;
   readonly reason: string;
 }
 
@@ -100,27 +103,37 @@ async function seatOf(
     const repeats = Math.max(1, Math.min(MOST_REPEATS, Math.ceil(windowNs / runNs)));
     return { entrant, contestant, finding, firstNs, repeats, samplesNs: [], gpuNs: [] };
   } catch (error) {
-    return { name: entrant.name, reason: firstLine(messageOf(error)) };
+    return { name: entrant.name, ours: entrant.ours, reason: firstLine(messageOf(error)) };
   }
 }
 
 const MOST_REPEATS = 64;
 const GPU_SAMPLES = 5;
+const SETTLE_MS = 10;
 
-/** A round begins with another contestant each time, so that nobody always follows the same one. */
+/** In another order each round, so that nobody always follows the same one and what its threads leave behind. */
 async function playRounds(seats: readonly Seat[], options: MatchOptions): Promise<void> {
   const { now, budgetNs, minRounds, maxRounds } = options;
   const end = now() + budgetNs;
+  const random = seededRandom(seedOf('rounds'));
   for (let round = 0; round < maxRounds; round++) {
     if (round >= minRounds && now() >= end) return;
     options.say(`round ${round + 1}`);
-    for (let i = 0; i < seats.length; i++) {
-      const seat = seats[(i + round) % seats.length];
-      if (seat === undefined) continue;
+    for (const seat of shuffled(seats, random)) {
       await settle();
       seat.samplesNs.push((await window(seat.contestant, seat.repeats, now)) / seat.repeats);
     }
   }
+}
+
+/** Every order is as likely as every other (Fisher and Yates). */
+export function shuffled<Item>(items: readonly Item[], random: Random): Item[] {
+  const order = [...items];
+  for (let i = order.length - 1; i > 0; i--) {
+    const j = random.integer(i + 1);
+    [order[i], order[j]] = [at(order, j), at(order, i)];
+  }
+  return order;
 }
 
 async function window(contestant: Contestant, repeats: number, now: () => number): Promise<number> {
@@ -132,7 +145,7 @@ async function window(contestant: Contestant, repeats: number, now: () => number
 
 /** Threads of the one before, which look for work a while longer, go to sleep. */
 function settle(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 3));
+  return new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
 }
 
 async function readGpuTimes(contestant: Contestant, gpuNs: number[]): Promise<void> {

@@ -11,7 +11,6 @@ export interface OpJob {
   readonly tensors: Readonly<Record<string, Tensor>>;
   readonly attrs?: Readonly<Record<string, AttrValue>>;
   readonly variant?: string;
-  readonly notes?: readonly string[];
 }
 
 export async function enterMoebius(gpu: Gpu, job: OpJob): Promise<Contestant> {
@@ -21,7 +20,7 @@ export async function enterMoebius(gpu: Gpu, job: OpJob): Promise<Contestant> {
   prepared.record(counted);
   counted.submit();
   return {
-    notes: [`variant ${prepared.variant}`, ...(job.notes ?? [])],
+    notes: [`variant ${prepared.variant}`],
     dispatches: counted.dispatches,
     run: () => {
       const commands = gpu.commands(`peers/${job.op}`);

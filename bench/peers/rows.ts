@@ -16,20 +16,23 @@ export const peerRows: readonly PeerRow[] = [
 ];
 
 /**
- * 'gemm,moe/T=1' -> all of gemm, and those of moe whose name holds 'T=1'.
+ * 'gemm,moe/T=1' -> all of gemm, and those of moe whose name holds 'T=1', which 'T=16' does not.
  * @throws ConfigError for a word that names no row.
  */
 export function chosenRows(words: string | undefined, rows = peerRows): readonly PeerRow[] {
   if (words === undefined) return rows;
   const wanted = words.split(',').map((word) => word.trim());
-  const fits = (row: PeerRow, word: string): boolean => {
-    const [group, name = ''] = word.split('/');
-    return row.group === group && row.name.includes(name);
-  };
   for (const word of wanted) {
     if (rows.some((row) => fits(row, word))) continue;
     const names = rows.map((row) => `${row.group}/${row.name}`);
     throw new ConfigError(`--only "${word}" names no row. There are: ${names.join(', ')}.`);
   }
   return rows.filter((row) => wanted.some((word) => fits(row, word)));
+}
+
+function fits({ group, name }: PeerRow, word: string): boolean {
+  const [wantedGroup, part = ''] = word.split('/');
+  if (group !== wantedGroup) return false;
+  const place = name.indexOf(part);
+  return place >= 0 && !(/\d$/.test(part) && /^\d/.test(name.slice(place + part.length)));
 }

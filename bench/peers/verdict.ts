@@ -31,3 +31,15 @@ function verdictOf(goal: Goal, fast: Standing | undefined, slow: Standing | unde
   if (ratio.low >= goal.atLeast) return { ...goal, ratio, outcome: 'met' };
   return { ...goal, ratio, outcome: ratio.high < goal.atLeast ? 'missed' : 'open' };
 }
+
+/** What this project does wrong in these rows: it fails to run, or gives a wrong result. */
+export function ownFaults(results: readonly MatchResult[]): string[] {
+  return results.flatMap(({ row, standings, absent }) => [
+    ...absent
+      .filter(({ ours }) => ours)
+      .map(({ name, reason }) => `${row.group} ${row.name}, ${name}: ${reason}`),
+    ...standings
+      .filter(({ ours, finding }) => ours && finding.quality === 'wrong')
+      .map(({ name, finding }) => `${row.group} ${row.name}, ${name}: ${finding.message ?? 'wrong'}`),
+  ]);
+}

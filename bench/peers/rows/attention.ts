@@ -1,8 +1,8 @@
 /** Causal attention, B sequences, H heads of 64: all of a prompt, and one new token after 2,047. */
 import { range } from '../../../src/core/math.ts';
 import { inputsOf, opByName } from '../../../src/ops/ops.ts';
-import { castFloat, f32Tensor, toF32, type Tensor } from '../../../src/tensor/tensor.ts';
-import { evenTensor } from '../inputs.ts';
+import { castFloat, f32Tensor, type Tensor } from '../../../src/tensor/tensor.ts';
+import { evenTensor, once } from '../inputs.ts';
 import type { OrtInput, OrtJob } from '../ort.ts';
 import { moebius, ort, type PeerRow, type Setup } from '../row.ts';
 import { wholeTruth, type Truth } from '../truth.ts';
@@ -45,25 +45,21 @@ export const attentionRows: readonly PeerRow[] = [16, 8].flatMap((heads) => [
 
 function setup(shape: Shape): Setup {
   const { batch, queries, keys, heads } = shape;
-  const q = evenTensor(`attention/q ${queries}`, [batch, queries, heads, HEAD]);
-  // Keys and values are the same numbers in f16 and f32.
-  const [k16, v16] = ['k', 'v'].map((name) =>
-    castFloat(evenTensor(`attention/${name} ${keys}`, [batch, keys, heads, HEAD]), 'f16'),
-  );
-  if (k16 === undefined || v16 === undefined) throw new Error('no keys');
-  const [k, v] = [f32Tensor(k16.shape, toF32(k16)), f32Tensor(v16.shape, toF32(v16))];
-  const isDecode = queries < keys;
-  const gqa = (): OrtJob => (isDecode ? groupQueryDecode(shape, q, k, v) : groupQueryPrefill(shape, q, k, v));
-  const mha = (): OrtJob => multiHead(shape, q, k, v);
+  const q = once(() => evenTensor(`attention/q ${queries}`, [batch, queries, heads, HEAD]));
+  const k = once(() => evenTensor(`attention/k ${keys}`, [batch, keys, heads, HEAD]));
+  const v = once(() => evenTensor(`attention/v ${keys}`, [batch, keys, heads, HEAD]));
+  const groupQuery = queries < keys ? groupQueryDecode : groupQueryPrefill;
+  const gqa = (): OrtJob => groupQuery(shape, q(), k(), v());
+  const half = (t: Tensor): Tensor => castFloat(t, 'f16');
   return {
     entrants: [
-      moebius('moebius f32', () => ({ op: 'attention', tensors: { q, k, v } })),
-      moebius('moebius f16 KV', () => ({ op: 'attention', tensors: { q, k: k16, v: v16 } })),
+      moebius('moebius f32', () => ({ op: 'attention', tensors: { q: q(), k: k(), v: v() } })),
+      moebius('moebius f16 KV', () => ({ op: 'attention', tensors: { q: q(), k: half(k()), v: half(v()) } })),
       ort('ort GroupQueryAttention', 'webgpu', gqa),
-      ort('ort MultiHeadAttention', 'webgpu', mha),
+      ort('ort MultiHeadAttention', 'webgpu', () => multiHead(shape, q(), k(), v())),
       ort('cpu GroupQueryAttention', 'cpu', gqa),
     ],
-    truths: () => truths(shape, q, k, v),
+    truths: () => truths(shape, q(), k(), v()),
   };
 }
 

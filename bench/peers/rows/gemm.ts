@@ -2,12 +2,11 @@
 import { opByName, inputsOf } from '../../../src/ops/ops.ts';
 import { castFloat, f32Tensor, type Tensor } from '../../../src/tensor/tensor.ts';
 import { at } from '../../../src/core/math.ts';
-import { evenTensor, transposed } from '../inputs.ts';
-import { BLOCK, dequantised, int4Weights, type Int4Weights } from '../int4.ts';
+import { evenTensor, once, transposed } from '../inputs.ts';
+import { BLOCK, dequantised, int4Inputs, int4Weights, type Int4Weights } from '../int4.ts';
 import type { OrtJob } from '../ort.ts';
-import { moebius, ort, tfjs, type PeerRow, type Setup } from '../row.ts';
+import { moebius, ort, tfjs, type Entrant, type PeerRow, type Setup } from '../row.ts';
 import { sampledRows, type Truth } from '../truth.ts';
-import { int4Inputs, takesInt4 } from '../quantised.ts';
 
 const SHAPES = [
   [512, 1024, 1024],
@@ -34,36 +33,36 @@ export const gemmRows: readonly PeerRow[] = SHAPES.map(([m, n, k]) => ({
 
 function setup(m: number, n: number, k: number): Setup {
   const a = evenTensor(`gemm/a ${m}`, [m, k]);
-  const quantised = int4Weights(`gemm/b ${n}`, [n, k], 1 / Math.sqrt(k));
-  const b = f32Tensor([n, k], dequantised(quantised, 0, n * k));
-  const b_KN = transposed(b.data as Float32Array, n, k);
+  const quantised = once(() => int4Weights(`gemm/b ${n}`, [n, k], 1 / Math.sqrt(k)));
+  const b = once(() => f32Tensor([n, k], dequantised(quantised(), 0, n * k)));
+  const b_KN = once(() => transposed(b().data as Float32Array, n, k));
   const matMul = (): OrtJob => ({
     nodes: [{ op: 'MatMul', inputs: ['a', 'b'], outputs: ['c'] }],
     inputs: [{ name: 'a', type: 'float32', shape: [m, k], data: a.data as Float32Array }],
     outputs: [{ name: 'c', type: 'float32', shape: [m, n] }],
-    constants: [{ name: 'b', type: 'float32', shape: [k, n], data: b_KN }],
+    constants: [{ name: 'b', type: 'float32', shape: [k, n], data: b_KN() }],
   });
-  const nBits = (): OrtJob => matMulNBits(a, quantised, m);
+  const nBits = (): OrtJob => matMulNBits(a, quantised(), m);
+  const ours = (name: string, weights: () => Record<string, Tensor>): Entrant =>
+    moebius(name, () => ({ op: 'matmul', tensors: { a, ...weights() } }));
   return {
     entrants: [
-      moebius('moebius f32', () => ({ op: 'matmul', tensors: { a, b } })),
-      moebius('moebius f16', () => ({ op: 'matmul', tensors: { a, b: castFloat(b, 'f16') } })),
-      ...(takesInt4('matmul', 'b')
-        ? [moebius('moebius int4', () => ({ op: 'matmul', tensors: { a, ...int4Inputs('b', quantised) } }))]
-        : []),
+      ours('moebius f32', () => ({ b: b() })),
+      ours('moebius f16', () => ({ b: castFloat(b(), 'f16') })),
+      ours('moebius int4', () => int4Inputs('b', quantised())),
       ort('ort MatMul', 'webgpu', matMul),
       ort('ort MatMulNBits', 'webgpu', nBits, EIGHT_BIT),
       tfjs('tfjs matMul', () => ({
         inputs: [
           [a.data as Float32Array, [m, k]],
-          [b_KN, [k, n]],
+          [b_KN(), [k, n]],
         ],
         compute: (tf, [x, w]) => (x && w ? { c: tf.matMul(x, w) } : {}),
       })),
       ort('cpu MatMul', 'cpu', matMul),
       ort('cpu MatMulNBits', 'cpu', nBits, EIGHT_BIT),
     ],
-    truths: () => truths(a, b, m, n, k),
+    truths: () => truths(a, b(), m, n, k),
   };
 }
 

@@ -7,10 +7,9 @@ import { inputsOf, opByName } from '../../../src/ops/ops.ts';
 import { f32Tensor, type Tensor, toF64 } from '../../../src/tensor/tensor.ts';
 import { gateTopK } from '../../../src/reference/gate.ts';
 import { matmul } from '../../../src/reference/matmul.ts';
-import { evenTensor, transposed } from '../inputs.ts';
-import { BLOCK, dequantised, int4Weights, interleavedRows, type Int4Weights } from '../int4.ts';
+import { evenTensor, once, transposed } from '../inputs.ts';
+import { BLOCK, dequantised, int4Inputs, int4Weights, interleavedRows, type Int4Weights } from '../int4.ts';
 import type { OrtJob } from '../ort.ts';
-import { int4Inputs, takesGate, takesInt4 } from '../quantised.ts';
 import { moebius, ort, type Entrant, type PeerRow, type Setup } from '../row.ts';
 import { sampledRows, type Truth } from '../truth.ts';
 
@@ -41,29 +40,23 @@ interface Weights {
   readonly w2: Int4Weights;
 }
 
-/** The experts of all rows are the same: made once. */
-let known: Weights | undefined;
-
-function weights(): Weights {
-  return (known ??= {
-    w1: int4Weights('moe/w1', [E, F, D], 1 / Math.sqrt(D)),
-    w3: int4Weights('moe/w3', [E, F, D], 1 / Math.sqrt(D)),
-    w2: int4Weights('moe/w2', [E, D, F], 1 / Math.sqrt(F)),
-  });
-}
+/** The experts of all rows are the same. */
+const weights = once((): Weights => ({
+  w1: int4Weights('moe/w1', [E, F, D], 1 / Math.sqrt(D)),
+  w3: int4Weights('moe/w3', [E, F, D], 1 / Math.sqrt(D)),
+  w2: int4Weights('moe/w2', [E, D, F], 1 / Math.sqrt(F)),
+}));
 
 function setup(tokens: number): Setup {
   const x = evenTensor(`moe/x ${tokens}`, [tokens, D]);
   const gate = evenTensor('moe/gate', [E, D], 2 / Math.sqrt(D));
   const logits = logitsOf(x, gate);
-  const router: Record<string, Tensor> = takesGate() ? { gate } : { logits };
-  const notes = takesGate() ? [] : ['the gate is not included'];
   const job = (): OrtJob => qMoe(x, gate);
   const ours = (name: string, experts: () => Record<string, Tensor>): Entrant =>
-    moebius(name, () => ({ op: 'moe', tensors: { x, ...router, ...experts() }, attrs: { k: K }, notes }));
+    moebius(name, () => ({ op: 'moe', tensors: { x, gate, ...experts() }, attrs: { k: K } }));
   return {
     entrants: [
-      ...(takesInt4('moe', 'w1') ? [ours('moebius int4', int4Experts)] : []),
+      ours('moebius int4', int4Experts),
       ours('moebius f32', f32Experts),
       ort('ort QMoE', 'webgpu', job, EIGHT_BIT_TWICE),
       ort('cpu QMoE', 'cpu', job, EIGHT_BIT_TWICE),
