@@ -60,19 +60,22 @@ export function fitPower(sizes: readonly number[], times: readonly number[]): Fi
 
 /** Which sizes the fit rests on, and why. */
 export function fittedSizes(
-  series: Pick<GrowthSeries, 'expected' | 'upTo'>,
+  series: Pick<GrowthSeries, 'expected' | 'from' | 'upTo'>,
   points: readonly { readonly size: number; readonly leastNs: number }[],
 ): { readonly sizes: readonly number[]; readonly rule: string } {
-  const { expected, upTo = Infinity } = series;
+  const { expected, from = 0, upTo = Infinity } = series;
   if (expected === 0) {
     const sizes = points.map(({ size }) => size).filter((size) => size <= upTo);
     return { sizes, rule: `sizes up to ${upTo}` };
   }
   const floor = ABOVE_LAUNCH * Math.min(...points.map(({ leastNs }) => leastNs));
-  const sizes = points.filter(({ leastNs }) => leastNs >= floor).map(({ size }) => size);
+  // All sizes after the last one that is too short: none in between is left out for being fast.
+  const begin = points.findLastIndex(({ size, leastNs }) => size < from || !(leastNs >= floor)) + 1;
+  const sizes = points.slice(begin).map(({ size }) => size);
+  const least = from === 0 ? '' : ` from ${from} on`;
   return {
     sizes: sizes.slice(-MOST_POINTS),
-    rule: `the last ${MOST_POINTS} of the sizes that take at least ${ABOVE_LAUNCH} times the least`,
+    rule: `the last ${MOST_POINTS} of the sizes${least} that take at least ${ABOVE_LAUNCH} times the least`,
   };
 }
 

@@ -42,8 +42,8 @@ export function renderPoints(points: readonly TuningPoint[], style: Style = PLAI
   });
   return drawTable(
     [
-      { head: 'shape', max: 30 },
-      { head: 'of', max: 8 },
+      { head: 'shape', max: 25 },
+      { head: 'of' },
       { head: 'default', max: 9 },
       { head: 'time', align: 'right' },
       { head: 'tuned', max: 9 },
