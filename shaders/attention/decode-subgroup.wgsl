@@ -9,6 +9,7 @@ enable subgroups;
 
 const HEAD_VECS : u32 = 16u;    // spec: vec4 of one head, Dh / 4
 const SINKS : bool = false;     // spec: each head has a sink
+const SOFTCAP : bool = false;   // spec: scores are capped; compiled in, since CPU adapters run both sides of an if
 
 struct Params {
   numHeads : u32,
@@ -20,7 +21,7 @@ struct Params {
   causal : u32,        // 1: query i of a sequence sees keys 0 .. kvLen - qLen + i
   scale : f32,
   window : u32,        // keys that a query sees at most, its own position included; 0: all
-  softcap : f32,       // scores become softcap * tanh(score / softcap); 0: they stay
+  softcap : f32,       // scores become softcap * tanh(score / softcap) with SOFTCAP
 }
 
 @group(0) @binding(0) var<storage, read> q_THD : array<vec4<f32>>;           // [sum of qLen, H, Dh]
@@ -48,7 +49,7 @@ fn max8(own : f32) -> f32 {
 
 // By exp, since WGSL's tanh may be off by 1e-5.
 fn capped(score : vec4<f32>) -> vec4<f32> {
-  if (params.softcap == 0.0) { return score; }
+  if (!SOFTCAP) { return score; }
   let e = exp(2.0 * clamp(score / params.softcap, vec4<f32>(-20.0), vec4<f32>(20.0)));
   return params.softcap - 2.0 * params.softcap / (e + 1.0);
 }

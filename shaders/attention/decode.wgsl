@@ -9,6 +9,7 @@ const WG : u32 = 64u;           // spec: lanes
 const CHUNK : u32 = 64u;        // spec: keys per chunk
 const HEAD_DIM : u32 = 64u;     // spec: room for one head, at least Dh, a multiple of 4
 const SINKS : bool = false;     // spec: each head has a sink
+const SOFTCAP : bool = false;   // spec: scores are capped; compiled in, since CPU adapters run both sides of an if
 const OWNED : u32 = (HEAD_DIM + WG - 1u) / WG;
 
 struct Params {
@@ -21,7 +22,7 @@ struct Params {
   causal : u32,        // 1: query i of a sequence sees keys 0 .. kvLen - qLen + i
   scale : f32,
   window : u32,        // keys that a query sees at most, its own position included; 0: all
-  softcap : f32,       // scores become softcap * tanh(score / softcap); 0: they stay
+  softcap : f32,       // scores become softcap * tanh(score / softcap) with SOFTCAP
 }
 
 @group(0) @binding(0) var<storage, read> q_THD : array<vec4<f32>>;           // [sum of qLen, H, Dh]
@@ -37,7 +38,7 @@ var<workgroup> weights : array<f32, CHUNK>;
 
 // By exp, since WGSL's tanh may be off by 1e-5.
 fn capped(score : f32) -> f32 {
-  if (params.softcap == 0.0) { return score; }
+  if (!SOFTCAP) { return score; }
   let e = exp(2.0 * clamp(score / params.softcap, -20.0, 20.0));
   return params.softcap - 2.0 * params.softcap / (e + 1.0);
 }

@@ -53,7 +53,7 @@ const buffers = {
 
 const plain = defineKernel({
   shader: 'attention/plain.wgsl',
-  spec: { WG: 32, HEAD_DIM: 64, SINKS: false },
+  spec: { WG: 32, HEAD_DIM: 64, SINKS: false, SOFTCAP: false },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.maxQueries, s.WG), p.numHeads, p.numSequences],
@@ -61,7 +61,7 @@ const plain = defineKernel({
 
 const flash = defineKernel({
   shader: 'attention/flash.wgsl',
-  spec: { WG: 32, TILE: 16, HEAD_VECS: 16, SINKS: false, UNROLL: true },
+  spec: { WG: 32, TILE: 16, HEAD_VECS: 16, SINKS: false, SOFTCAP: false, UNROLL: true },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.maxQueries, s.WG), p.numHeads, p.numSequences],
@@ -69,7 +69,7 @@ const flash = defineKernel({
 
 const decode = defineKernel({
   shader: 'attention/decode.wgsl',
-  spec: { WG: 64, CHUNK: 64, HEAD_DIM: 64, SINKS: false },
+  spec: { WG: 64, CHUNK: 64, HEAD_DIM: 64, SINKS: false, SOFTCAP: false },
   params,
   buffers,
   grid: (_s, p) => [p.maxQueries, p.numHeads, p.numSequences],
@@ -82,7 +82,7 @@ const slabs = (headVecs: number): number => ceilDiv(headVecs, 16);
 
 const subgroup = defineKernel({
   shader: 'attention/subgroup.wgsl',
-  spec: { HEAD_VECS: 16, SINKS: false },
+  spec: { HEAD_VECS: 16, SINKS: false, SOFTCAP: false },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.maxQueries, SUBGROUP_ROWS) * slabs(s.HEAD_VECS), p.numHeads, p.numSequences],
@@ -91,7 +91,7 @@ const subgroup = defineKernel({
 
 const decodeSubgroup = defineKernel({
   shader: 'attention/decode-subgroup.wgsl',
-  spec: { HEAD_VECS: 16, SINKS: false },
+  spec: { HEAD_VECS: 16, SINKS: false, SOFTCAP: false },
   params,
   buffers,
   grid: (s, p) => [p.maxQueries * slabs(s.HEAD_VECS), p.numHeads, p.numSequences],
@@ -101,20 +101,19 @@ const decodeSubgroup = defineKernel({
 /** Registers of a thread and workgroup storage set this bound; models in use have 64, 128 or 256. */
 const MOST_HEAD_DIM = 256;
 
-const oneHead = ({ headDim, sinks = false }: AttentionShape): { HEAD_DIM: number; SINKS: boolean } => ({
-  HEAD_DIM: headDim,
+/** What a model's kind of attention compiles in. */
+const kind = ({ sinks = false, softcap = 0 }: AttentionShape): { SINKS: boolean; SOFTCAP: boolean } => ({
   SINKS: sinks,
+  SOFTCAP: softcap > 0,
 });
+const oneHead = (shape: AttentionShape) => ({ ...kind(shape), HEAD_DIM: shape.headDim });
 const inFours = (shape: AttentionShape): string | undefined =>
   tooWide(shape) ??
   (shape.headDim % 4 === 0 ? undefined : `head size ${shape.headDim} is not a multiple of 4`);
 const tooWide = ({ headDim }: AttentionShape): string | undefined =>
   headDim <= MOST_HEAD_DIM ? undefined : `head size ${headDim} exceeds ${MOST_HEAD_DIM}`;
 
-const headVecs = ({ headDim, sinks = false }: AttentionShape): { HEAD_VECS: number; SINKS: boolean } => ({
-  HEAD_VECS: headDim / 4,
-  SINKS: sinks,
-});
+const headVecs = (shape: AttentionShape) => ({ ...kind(shape), HEAD_VECS: shape.headDim / 4 });
 const eightLanes = (gpu: Gpu): string | undefined => {
   if (!gpu.has('subgroups')) return 'the adapter has no subgroups';
   const { subgroupMinSize = 0 } = gpu.device.adapterInfo;
@@ -130,11 +129,10 @@ export const attentionVariants: readonly Variant<
     idea: 'tiles of keys in workgroup storage, online softmax',
     kernel: flash,
     // How long a head the adapter's compiler unrolls within a second.
-    spec: ({ headDim, sinks = false }, gpu) => ({
-      SINKS: sinks,
-      UNROLL: gpu.facts.kind === 'gpu' || headDim <= 32,
-      HEAD_VECS: headDim / 4,
-      TILE: Math.min(32, Math.max(4, Math.floor(1024 / headDim))),
+    spec: (shape, gpu) => ({
+      ...headVecs(shape),
+      UNROLL: gpu.facts.kind === 'gpu' || shape.headDim <= 32,
+      TILE: Math.min(32, Math.max(4, Math.floor(1024 / shape.headDim))),
     }),
     refusal: inFours,
   },
