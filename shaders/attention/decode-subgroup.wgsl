@@ -8,6 +8,8 @@
 enable subgroups;
 
 const HEAD_VECS : u32 = 16u;    // spec: vec4 of one head, Dh / 4
+const SINKS : bool = false;     // spec: each head has a sink
+const SOFTCAP : bool = false;   // spec: scores are capped; compiled in, since CPU adapters run both sides of an if
 
 struct Params {
   numHeads : u32,
@@ -18,6 +20,8 @@ struct Params {
   numSequences : u32,
   causal : u32,        // 1: query i of a sequence sees keys 0 .. kvLen - qLen + i
   scale : f32,
+  window : u32,        // keys that a query sees at most, its own position included; 0: all
+  softcap : f32,       // scores become softcap * tanh(score / softcap) with SOFTCAP
 }
 
 @group(0) @binding(0) var<storage, read> q_THD : array<vec4<f32>>;           // [sum of qLen, H, Dh]
@@ -25,6 +29,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> v_RHD : array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> sequences : array<vec4<u32>>; // first q row, qLen, kvLen, cache slot
 @group(0) @binding(4) var<storage, read_write> o_THD : array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> sinks_H : array<f32>;   // [H]; any buffer without SINKS
 @group(1) @binding(0) var<uniform> params : Params;
 
 const LOWEST : f32 = -3.4e38;
@@ -40,6 +45,17 @@ fn max8(own : f32) -> f32 {
   var highest = max(own, subgroupShuffleXor(own, 1u));
   highest = max(highest, subgroupShuffleXor(highest, 2u));
   return max(highest, subgroupShuffleXor(highest, 4u));
+}
+
+// By exp, since WGSL's tanh may be off by 1e-5.
+fn capped(score : vec4<f32>) -> vec4<f32> {
+  if (!SOFTCAP) { return score; }
+  let e = exp(2.0 * clamp(score / params.softcap, vec4<f32>(-20.0), vec4<f32>(20.0)));
+  return params.softcap - 2.0 * params.softcap / (e + 1.0);
+}
+
+fn firstVisible(numKeys : u32) -> u32 {
+  return select(0u, numKeys - min(numKeys, params.window), params.window > 0u);
 }
 
 @compute @workgroup_size(8)
@@ -65,9 +81,13 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
   for (var d = 0u; d < min(vecs, vecs * numKeys); d += 1u) { q[d] = q_THD[rowO + d] * params.scale; }
   var highest = LOWEST;
   var denominator = 0.0;
+  if (SINKS) {
+    highest = max(highest, sinks_H[h]);
+    denominator = select(0.0, 1.0, lane == 0u);
+  }
   var a = vec4<f32>();
   var b = vec4<f32>();
-  for (var first = 0u; first < numKeys; first += 32u) {
+  for (var first = firstVisible(numKeys); first < numKeys; first += 32u) {
     let key = first + lane + STEPS;
     let rowK = firstKey + min(key, vec4<u32>(numKeys - 1u)) * strideKey;
     var s = vec4<f32>();
@@ -76,7 +96,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
       s += vec4<f32>(dot(own, k_RHD[rowK.x + d]), dot(own, k_RHD[rowK.y + d]),
                      dot(own, k_RHD[rowK.z + d]), dot(own, k_RHD[rowK.w + d]));
     }
-    s = select(vec4<f32>(LOWEST), s, key < vec4<u32>(numKeys));
+    s = select(vec4<f32>(LOWEST), capped(s), key < vec4<u32>(numKeys));
     let previous = highest;
     highest = max(previous, max8(max(max(s.x, s.y), max(s.z, s.w))));
     let shrink = exp(previous - highest);

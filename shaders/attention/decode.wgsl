@@ -8,6 +8,8 @@
 const WG : u32 = 64u;           // spec: lanes
 const CHUNK : u32 = 64u;        // spec: keys per chunk
 const HEAD_DIM : u32 = 64u;     // spec: room for one head, at least Dh, a multiple of 4
+const SINKS : bool = false;     // spec: each head has a sink
+const SOFTCAP : bool = false;   // spec: scores are capped; compiled in, since CPU adapters run both sides of an if
 const OWNED : u32 = (HEAD_DIM + WG - 1u) / WG;
 
 struct Params {
@@ -19,6 +21,8 @@ struct Params {
   numSequences : u32,
   causal : u32,        // 1: query i of a sequence sees keys 0 .. kvLen - qLen + i
   scale : f32,
+  window : u32,        // keys that a query sees at most, its own position included; 0: all
+  softcap : f32,       // scores become softcap * tanh(score / softcap) with SOFTCAP
 }
 
 @group(0) @binding(0) var<storage, read> q_THD : array<vec4<f32>>;           // [sum of qLen, H, Dh]
@@ -26,10 +30,22 @@ struct Params {
 @group(0) @binding(2) var<storage, read> v_RHD : array<f32>;
 @group(0) @binding(3) var<storage, read> sequences : array<vec4<u32>>; // first q row, qLen, kvLen, cache slot
 @group(0) @binding(4) var<storage, read_write> o_THD : array<f32>;
+@group(0) @binding(5) var<storage, read> sinks_H : array<f32>;   // [H]; any buffer without SINKS
 @group(1) @binding(0) var<uniform> params : Params;
 
 var<workgroup> query : array<vec4<f32>, HEAD_DIM / 4u>;
 var<workgroup> weights : array<f32, CHUNK>;
+
+// By exp, since WGSL's tanh may be off by 1e-5.
+fn capped(score : f32) -> f32 {
+  if (!SOFTCAP) { return score; }
+  let e = exp(2.0 * clamp(score / params.softcap, -20.0, 20.0));
+  return params.softcap - 2.0 * params.softcap / (e + 1.0);
+}
+
+fn firstVisible(numKeys : u32) -> u32 {
+  return select(0u, numKeys - min(numKeys, params.window), params.window > 0u);
+}
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
@@ -48,14 +64,18 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   var o : array<f32, OWNED>;
   var highest = -3.4e38;
   var denominator = 0.0;
-  for (var first = 0u; first < numKeys; first += CHUNK) {
+  if (SINKS) {
+    highest = max(highest, sinks_H[h]);
+    denominator = 1.0;
+  }
+  for (var first = firstVisible(numKeys); first < numKeys; first += CHUNK) {
     let count = min(CHUNK, numKeys - first);
     workgroupBarrier();
     for (var key = lane; key < count; key += WG) {
       let row = (firstKey + (first + key) * strideKey) / 4u;
       var score = 0.0;
       for (var d = 0u; d < vecs; d += 1u) { score += dot(query[d], k_RHD[row + d]); }
-      weights[key] = score;
+      weights[key] = capped(score);
     }
     workgroupBarrier();
     let previous = highest;

@@ -8,6 +8,8 @@
 const WG : u32 = 32u;           // spec: queries per workgroup
 const TILE : u32 = 16u;         // spec: keys per tile
 const HEAD_VECS : u32 = 16u;    // spec: vec4 of one head, Dh / 4
+const SINKS : bool = false;     // spec: each head has a sink
+const SOFTCAP : bool = false;   // spec: scores are capped; compiled in, since CPU adapters run both sides of an if
 const UNROLL : bool = true;     // spec: let the compiler see the bound, so that a head lives in registers
 
 struct Params {
@@ -19,6 +21,8 @@ struct Params {
   numSequences : u32,
   causal : u32,        // 1: query i of a sequence sees keys 0 .. kvLen - qLen + i
   scale : f32,
+  window : u32,        // keys that a query sees at most, its own position included; 0: all
+  softcap : f32,       // scores become softcap * tanh(score / softcap) with SOFTCAP
 }
 
 @group(0) @binding(0) var<storage, read> q_THD : array<vec4<f32>>;           // [sum of qLen, H, Dh]
@@ -26,6 +30,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> v_RHD : array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> sequences : array<vec4<u32>>; // first q row, qLen, kvLen, cache slot
 @group(0) @binding(4) var<storage, read_write> o_THD : array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> sinks_H : array<f32>;   // [H]; any buffer without SINKS
 @group(1) @binding(0) var<uniform> params : Params;
 
 var<workgroup> tileK : array<vec4<f32>, TILE * HEAD_VECS>;
@@ -35,6 +40,17 @@ var<workgroup> tileV : array<vec4<f32>, TILE * HEAD_VECS>;
 fn headVecs() -> u32 {
   if (UNROLL) { return HEAD_VECS; }
   return params.headDim / 4u;
+}
+
+// By exp, since WGSL's tanh may be off by 1e-5.
+fn capped(score : f32) -> f32 {
+  if (!SOFTCAP) { return score; }
+  let e = exp(2.0 * clamp(score / params.softcap, -20.0, 20.0));
+  return params.softcap - 2.0 * params.softcap / (e + 1.0);
+}
+
+fn firstVisible(numKeys : u32) -> u32 {
+  return select(0u, numKeys - min(numKeys, params.window), params.window > 0u);
 }
 
 @compute @workgroup_size(WG)
@@ -61,7 +77,14 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   for (var d = 0u; d < vecs; d += 1u) { q[d] = q_THD[rowQ + d] * params.scale; }
   var highest = -3.4e38;
   var denominator = 0.0;
-  for (var first = 0u; first < numKeysOfGroup; first += TILE) {
+  if (SINKS) {
+    highest = max(highest, sinks_H[h]);
+    denominator = 1.0;
+  }
+  let oldest = firstVisible(numKeys);
+  let younger = min(firstQuery + WG, sequence.y) - firstQuery - 1u;   // queries after the first of the workgroup
+  let oldestOfGroup = firstVisible(numKeysOfGroup - min(numKeysOfGroup, younger));
+  for (var first = oldestOfGroup / TILE * TILE; first < numKeysOfGroup; first += TILE) {
     let count = min(TILE, numKeysOfGroup - first);
     workgroupBarrier();
     for (var at = lane; at < count * HEAD_VECS; at += WG) {
@@ -73,11 +96,13 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     }
     workgroupBarrier();
     let visible = min(count, max(numKeys, first) - first);
+    let hidden = max(oldest, first) - first;
     var scores : array<f32, TILE>;
     var highestOfTile = highest;
-    for (var j = 0u; j < visible; j += 1u) {
+    for (var j = hidden; j < visible; j += 1u) {
       var score = 0.0;
       for (var d = 0u; d < vecs; d += 1u) { score += dot(q[d], tileK[j * HEAD_VECS + d]); }
+      score = capped(score);
       scores[j] = score;
       highestOfTile = max(highestOfTile, score);
     }
@@ -85,7 +110,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     highest = highestOfTile;
     denominator *= shrink;
     for (var d = 0u; d < vecs; d += 1u) { o[d] *= shrink; }
-    for (var j = 0u; j < visible; j += 1u) {
+    for (var j = hidden; j < visible; j += 1u) {
       let p = exp(scores[j] - highest);
       denominator += p;
       for (var d = 0u; d < vecs; d += 1u) { o[d] += p * tileV[j * HEAD_VECS + d]; }

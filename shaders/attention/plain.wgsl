@@ -6,6 +6,8 @@
 
 const WG : u32 = 32u;           // spec: queries per workgroup
 const HEAD_DIM : u32 = 64u;     // spec: room for one head, at least Dh
+const SINKS : bool = false;     // spec: each head has a sink
+const SOFTCAP : bool = false;   // spec: scores are capped; compiled in, since CPU adapters run both sides of an if
 
 struct Params {
   numHeads : u32,
@@ -16,6 +18,8 @@ struct Params {
   numSequences : u32,
   causal : u32,        // 1: query i of a sequence sees keys 0 .. kvLen - qLen + i
   scale : f32,
+  window : u32,        // keys that a query sees at most, its own position included; 0: all
+  softcap : f32,       // scores become softcap * tanh(score / softcap) with SOFTCAP
 }
 
 @group(0) @binding(0) var<storage, read> q_THD : array<f32>;           // [sum of qLen, H, Dh]
@@ -23,7 +27,19 @@ struct Params {
 @group(0) @binding(2) var<storage, read> v_RHD : array<f32>;
 @group(0) @binding(3) var<storage, read> sequences : array<vec4<u32>>; // first q row, qLen, kvLen, cache slot
 @group(0) @binding(4) var<storage, read_write> o_THD : array<f32>;
+@group(0) @binding(5) var<storage, read> sinks_H : array<f32>;   // [H]; any buffer without SINKS
 @group(1) @binding(0) var<uniform> params : Params;
+
+// By exp, since WGSL's tanh may be off by 1e-5.
+fn capped(score : f32) -> f32 {
+  if (!SOFTCAP) { return score; }
+  let e = exp(2.0 * clamp(score / params.softcap, -20.0, 20.0));
+  return params.softcap - 2.0 * params.softcap / (e + 1.0);
+}
+
+fn firstVisible(numKeys : u32) -> u32 {
+  return select(0u, numKeys - min(numKeys, params.window), params.window > 0u);
+}
 
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
@@ -40,18 +56,21 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   var q : array<f32, HEAD_DIM>;
   var o : array<f32, HEAD_DIM>;
   for (var d = 0u; d < params.headDim; d += 1u) { q[d] = q_THD[rowQ + d] * params.scale; }
+  let oldest = firstVisible(numKeys);
   var highest = -3.4e38;
-  for (var j = 0u; j < numKeys; j += 1u) {
+  if (SINKS) { highest = max(highest, sinks_H[h]); }
+  for (var j = oldest; j < numKeys; j += 1u) {
     var score = 0.0;
     for (var d = 0u; d < params.headDim; d += 1u) { score += q[d] * k_RHD[firstKey + j * strideKey + d]; }
-    highest = max(highest, score);
+    highest = max(highest, capped(score));
   }
   var denominator = 0.0;
-  for (var j = 0u; j < numKeys; j += 1u) {
+  if (SINKS) { denominator = exp(sinks_H[h] - highest); }
+  for (var j = oldest; j < numKeys; j += 1u) {
     let row = firstKey + j * strideKey;
     var score = 0.0;
     for (var d = 0u; d < params.headDim; d += 1u) { score += q[d] * k_RHD[row + d]; }
-    let p = exp(score - highest);
+    let p = exp(capped(score) - highest);
     denominator += p;
     for (var d = 0u; d < params.headDim; d += 1u) { o[d] += p * v_RHD[row + d]; }
   }

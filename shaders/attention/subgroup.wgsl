@@ -10,6 +10,8 @@
 enable subgroups;
 
 const HEAD_VECS : u32 = 16u;    // spec: vec4 of one head, Dh / 4
+const SINKS : bool = false;     // spec: each head has a sink
+const SOFTCAP : bool = false;   // spec: scores are capped; compiled in, since CPU adapters run both sides of an if
 
 struct Params {
   numHeads : u32,
@@ -20,6 +22,8 @@ struct Params {
   numSequences : u32,
   causal : u32,        // 1: query i of a sequence sees keys 0 .. kvLen - qLen + i
   scale : f32,
+  window : u32,        // keys that a query sees at most, its own position included; 0: all
+  softcap : f32,       // scores become softcap * tanh(score / softcap) with SOFTCAP
 }
 
 @group(0) @binding(0) var<storage, read> q_THD : array<vec4<f32>>;           // [sum of qLen, H, Dh]
@@ -27,6 +31,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> v_RHD : array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> sequences : array<vec4<u32>>; // first q row, qLen, kvLen, cache slot
 @group(0) @binding(4) var<storage, read_write> o_THD : array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> sinks_H : array<f32>;   // [H]; any buffer without SINKS
 @group(1) @binding(0) var<uniform> params : Params;
 
 const ROWS : u32 = 16u;
@@ -48,14 +53,26 @@ fn sum8(own : f32) -> f32 {
   return sum + subgroupShuffleXor(sum, 4u);
 }
 
+// By exp, since WGSL's tanh may be off by 1e-5.
+fn capped(score : vec4<f32>) -> vec4<f32> {
+  if (!SOFTCAP) { return score; }
+  let e = exp(2.0 * clamp(score / params.softcap, vec4<f32>(-20.0), vec4<f32>(20.0)));
+  return params.softcap - 2.0 * params.softcap / (e + 1.0);
+}
+
+fn firstVisible(numKeys : u32) -> u32 {
+  return select(0u, numKeys - min(numKeys, params.window), params.window > 0u);
+}
+
 // Scores become weights; a key that the row does not see weighs nothing.
 fn weigh(scores : ptr<function, vec4<f32>>, key : vec4<u32>, visible : u32, seen : ptr<function, Seen>) {
-  let s = select(vec4<f32>(LOWEST), *scores, key < vec4<u32>(visible));
+  let sees = (key < vec4<u32>(visible)) & (key >= vec4<u32>(firstVisible(visible)));
+  let s = select(vec4<f32>(LOWEST), capped(*scores), sees);
   var highest = max(max(s.x, s.y), max(s.z, s.w));
   highest = max(highest, subgroupShuffleXor(highest, 1u));
   highest = max(highest, subgroupShuffleXor(highest, 2u));
   highest = max(max(highest, subgroupShuffleXor(highest, 4u)), (*seen).highest);
-  let p = exp(s - highest);
+  let p = select(vec4<f32>(), exp(s - highest), sees);
   (*seen).shrink = exp((*seen).highest - highest);
   (*seen).highest = highest;
   (*seen).denominator = (*seen).denominator * (*seen).shrink + (p.x + p.y + p.z + p.w);
@@ -95,22 +112,24 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
       held1[d] = q_THD[rowQ.y + d] * params.scale;
     }
   }
-  var seen0 = Seen(LOWEST, 0.0, 0.0);
-  var seen1 = Seen(LOWEST, 0.0, 0.0);
-  var seen2 = Seen(LOWEST, 0.0, 0.0);
-  var seen3 = Seen(LOWEST, 0.0, 0.0);
-  var seen4 = Seen(LOWEST, 0.0, 0.0);
-  var seen5 = Seen(LOWEST, 0.0, 0.0);
-  var seen6 = Seen(LOWEST, 0.0, 0.0);
-  var seen7 = Seen(LOWEST, 0.0, 0.0);
-  var seen8 = Seen(LOWEST, 0.0, 0.0);
-  var seen9 = Seen(LOWEST, 0.0, 0.0);
-  var seen10 = Seen(LOWEST, 0.0, 0.0);
-  var seen11 = Seen(LOWEST, 0.0, 0.0);
-  var seen12 = Seen(LOWEST, 0.0, 0.0);
-  var seen13 = Seen(LOWEST, 0.0, 0.0);
-  var seen14 = Seen(LOWEST, 0.0, 0.0);
-  var seen15 = Seen(LOWEST, 0.0, 0.0);
+  var start = Seen(LOWEST, 0.0, 0.0);
+  if (SINKS) { start = Seen(max(LOWEST, sinks_H[h]), select(0.0, 1.0, lane == 0u), 0.0); }
+  var seen0 = start;
+  var seen1 = start;
+  var seen2 = start;
+  var seen3 = start;
+  var seen4 = start;
+  var seen5 = start;
+  var seen6 = start;
+  var seen7 = start;
+  var seen8 = start;
+  var seen9 = start;
+  var seen10 = start;
+  var seen11 = start;
+  var seen12 = start;
+  var seen13 = start;
+  var seen14 = start;
+  var seen15 = start;
   var a0 = vec4<f32>();
   var a1 = vec4<f32>();
   var a2 = vec4<f32>();
@@ -143,7 +162,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
   var b13 = vec4<f32>();
   var b14 = vec4<f32>();
   var b15 = vec4<f32>();
-  for (var first = 0u; first < numKeys; first += 32u) {
+  for (var first = firstVisible(min(numKeys, past + firstQuery + 1u)); first < numKeys; first += 32u) {
     let key = first + lane + STEPS;
     let rowK = firstKey + min(key, vec4<u32>(numKeys - 1u)) * strideKey;
     var s0 = vec4<f32>();

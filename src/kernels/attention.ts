@@ -2,6 +2,7 @@
  * Attention of a ragged batch against a KV cache: o = softmax(scale q k^T) v, grouped-query when Hkv < H.
  * Queries are the last qLen of kvLen positions of their sequence.
  */
+import { invariant } from '../core/errors.ts';
 import { ceilDiv } from '../core/math.ts';
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
@@ -21,6 +22,12 @@ export interface AttentionShape {
   readonly cacheLength: number;
   /** Queries per sequence to expect: one asks for the decode variant. */
   readonly queries: number;
+  /** Keys that a query sees at most, its own position included (causal only); all by default. */
+  readonly window?: number;
+  /** Scores become softcap * tanh(score / softcap); they stay by default. */
+  readonly softcap?: number;
+  /** A logit per head that joins the denominator and weighs no value. */
+  readonly sinks?: boolean;
 }
 
 const params = {
@@ -32,12 +39,21 @@ const params = {
   numSequences: 'u32',
   causal: 'u32',
   scale: 'f32',
+  window: 'u32',
+  softcap: 'f32',
 } as const;
-const buffers = { q_THD: 'read', k_RHD: 'read', v_RHD: 'read', sequences: 'read', o_THD: 'write' } as const;
+const buffers = {
+  q_THD: 'read',
+  k_RHD: 'read',
+  v_RHD: 'read',
+  sequences: 'read',
+  o_THD: 'write',
+  sinks_H: 'read',
+} as const;
 
 const plain = defineKernel({
   shader: 'attention/plain.wgsl',
-  spec: { WG: 32, HEAD_DIM: 64 },
+  spec: { WG: 32, HEAD_DIM: 64, SINKS: false, SOFTCAP: false },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.maxQueries, s.WG), p.numHeads, p.numSequences],
@@ -45,7 +61,7 @@ const plain = defineKernel({
 
 const flash = defineKernel({
   shader: 'attention/flash.wgsl',
-  spec: { WG: 32, TILE: 16, HEAD_VECS: 16, UNROLL: true },
+  spec: { WG: 32, TILE: 16, HEAD_VECS: 16, SINKS: false, SOFTCAP: false, UNROLL: true },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.maxQueries, s.WG), p.numHeads, p.numSequences],
@@ -53,7 +69,7 @@ const flash = defineKernel({
 
 const decode = defineKernel({
   shader: 'attention/decode.wgsl',
-  spec: { WG: 64, CHUNK: 64, HEAD_DIM: 64 },
+  spec: { WG: 64, CHUNK: 64, HEAD_DIM: 64, SINKS: false, SOFTCAP: false },
   params,
   buffers,
   grid: (_s, p) => [p.maxQueries, p.numHeads, p.numSequences],
@@ -66,7 +82,7 @@ const slabs = (headVecs: number): number => ceilDiv(headVecs, 16);
 
 const subgroup = defineKernel({
   shader: 'attention/subgroup.wgsl',
-  spec: { HEAD_VECS: 16 },
+  spec: { HEAD_VECS: 16, SINKS: false, SOFTCAP: false },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.maxQueries, SUBGROUP_ROWS) * slabs(s.HEAD_VECS), p.numHeads, p.numSequences],
@@ -75,7 +91,7 @@ const subgroup = defineKernel({
 
 const decodeSubgroup = defineKernel({
   shader: 'attention/decode-subgroup.wgsl',
-  spec: { HEAD_VECS: 16 },
+  spec: { HEAD_VECS: 16, SINKS: false, SOFTCAP: false },
   params,
   buffers,
   grid: (s, p) => [p.maxQueries * slabs(s.HEAD_VECS), p.numHeads, p.numSequences],
@@ -85,14 +101,19 @@ const decodeSubgroup = defineKernel({
 /** Registers of a thread and workgroup storage set this bound; models in use have 64, 128 or 256. */
 const MOST_HEAD_DIM = 256;
 
-const oneHead = ({ headDim }: AttentionShape): { HEAD_DIM: number } => ({ HEAD_DIM: headDim });
+/** What a model's kind of attention compiles in. */
+const kind = ({ sinks = false, softcap = 0 }: AttentionShape): { SINKS: boolean; SOFTCAP: boolean } => ({
+  SINKS: sinks,
+  SOFTCAP: softcap > 0,
+});
+const oneHead = (shape: AttentionShape) => ({ ...kind(shape), HEAD_DIM: shape.headDim });
 const inFours = (shape: AttentionShape): string | undefined =>
   tooWide(shape) ??
   (shape.headDim % 4 === 0 ? undefined : `head size ${shape.headDim} is not a multiple of 4`);
 const tooWide = ({ headDim }: AttentionShape): string | undefined =>
   headDim <= MOST_HEAD_DIM ? undefined : `head size ${headDim} exceeds ${MOST_HEAD_DIM}`;
 
-const headVecs = ({ headDim }: AttentionShape): { HEAD_VECS: number } => ({ HEAD_VECS: headDim / 4 });
+const headVecs = (shape: AttentionShape) => ({ ...kind(shape), HEAD_VECS: shape.headDim / 4 });
 const eightLanes = (gpu: Gpu): string | undefined => {
   if (!gpu.has('subgroups')) return 'the adapter has no subgroups';
   const { subgroupMinSize = 0 } = gpu.device.adapterInfo;
@@ -108,10 +129,10 @@ export const attentionVariants: readonly Variant<
     idea: 'tiles of keys in workgroup storage, online softmax',
     kernel: flash,
     // How long a head the adapter's compiler unrolls within a second.
-    spec: ({ headDim }, gpu) => ({
-      UNROLL: gpu.facts.kind === 'gpu' || headDim <= 32,
-      HEAD_VECS: headDim / 4,
-      TILE: Math.min(32, Math.max(4, Math.floor(1024 / headDim))),
+    spec: (shape, gpu) => ({
+      ...headVecs(shape),
+      UNROLL: gpu.facts.kind === 'gpu' || shape.headDim <= 32,
+      TILE: Math.min(32, Math.max(4, Math.floor(1024 / shape.headDim))),
     }),
     refusal: inFours,
   },
@@ -153,7 +174,7 @@ export interface Attention {
   record(
     commands: CommandList,
     p: { numSequences: number; maxQueries: number },
-    t: { q: Source; k: Source; v: Source; sequences: Source; o: Source },
+    t: { q: Source; k: Source; v: Source; sequences: Source; o: Source; sinks?: Source },
   ): void;
 }
 
@@ -173,14 +194,19 @@ export async function prepareAttention(
   const order = bestFirst(gpu, shape);
   const variant = chooseVariant('attention', order, shape, gpu, requested);
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
-  const { numHeads, numKvHeads, headDim, cacheLength, scale } = shape;
+  const { numHeads, numKvHeads, headDim, cacheLength, scale, window = 0, softcap = 0 } = shape;
+  const fixed = { numHeads, numKvHeads, headDim, cacheLength, scale, window, softcap };
   return {
     variant: variant.name,
-    record: (commands, p, { q, k, v, sequences, o }) => {
+    record: (commands, p, { q, k, v, sequences, o, sinks }) => {
+      invariant(
+        (sinks !== undefined) === (shape.sinks ?? false),
+        () => 'sinks are given exactly when the kernel was prepared for them',
+      );
       commands.dispatch(
         kernel,
-        { numHeads, numKvHeads, headDim, cacheLength, ...p, causal: Number(shape.causal), scale },
-        { q_THD: q, k_RHD: k, v_RHD: v, sequences, o_THD: o },
+        { ...fixed, ...p, causal: Number(shape.causal) },
+        { q_THD: q, k_RHD: k, v_RHD: v, sequences, o_THD: o, sinks_H: sinks ?? q },
       );
     },
   };

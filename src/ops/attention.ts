@@ -5,7 +5,7 @@ import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import { attentionVariants, prepareAttention, type AttentionShape } from '../kernels/attention.ts';
 import { attention as referenceAttention, attentionMagnitude } from '../reference/attention.ts';
 import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
-import { flagAttr } from './attrs.ts';
+import { flagAttr, numberAttr } from './attrs.ts';
 import { budgetOf, DIVISION } from './budgets.ts';
 import { defineOp } from './define.ts';
 import type { OpInputs } from './op.ts';
@@ -23,6 +23,9 @@ export interface AttentionSize {
   readonly headDim: number;
   readonly causal: boolean;
   readonly scale: number;
+  readonly window?: number;
+  readonly softcap?: number;
+  readonly hasSinks?: boolean;
 }
 
 export const attention = defineOp({
@@ -32,6 +35,13 @@ export const attention = defineOp({
     { name: 'q', dims: '[B, Sq, Hq, Dh]', dtypes: FLOATS, about: 'queries' },
     { name: 'k', dims: '[B, Skv, Hkv, Dh]', dtypes: FLOATS, about: 'keys' },
     { name: 'v', dims: '[B, Skv, Hkv, Dh]', dtypes: FLOATS, about: 'values' },
+    {
+      name: 'sinks',
+      dims: '[Hq]',
+      dtypes: FLOATS,
+      optional: true,
+      about: 'logits that join the denominator of their head and weigh no value',
+    },
   ],
   outputs: [{ name: 'o', dims: '[B, Sq, Hq, Dh]', dtypes: FLOATS, about: 'weighted values' }],
   attrs: [
@@ -42,6 +52,22 @@ export const attention = defineOp({
       about: 'a query sees its own position and those before it',
     },
     { name: 'scale', kind: 'number', derived: '1 / sqrt(Dh)', about: 'factor of the scores' },
+    {
+      name: 'window',
+      kind: 'integer',
+      default: 0,
+      min: 0,
+      max: 2 ** 31,
+      about: 'keys that a query sees at most, its own position the last of them; 0: all',
+    },
+    {
+      name: 'softcap',
+      kind: 'number',
+      default: 0,
+      min: 0,
+      max: 1e6,
+      about: 'scores become softcap tanh(score / softcap); 0: they stay',
+    },
   ],
   variants: attentionVariants,
   size: (inputs, dims): AttentionSize => {
@@ -57,6 +83,9 @@ export const attention = defineOp({
       headDim,
       causal: flagAttr(inputs, 'causal'),
       scale: typeof scale === 'number' ? scale : 1 / Math.sqrt(headDim),
+      window: numberAttr(inputs, 'window'),
+      softcap: numberAttr(inputs, 'softcap'),
+      hasSinks: inputs.tensors.has('sinks'),
     };
     checkGroups('attention', size);
     checkPositions(size);
@@ -70,16 +99,19 @@ export const attention = defineOp({
       const q = space.activation('q', tensorOf(inputs, 'q'));
       const k = space.activation('k', tensorOf(inputs, 'k'));
       const v = space.activation('v', tensorOf(inputs, 'v'));
+      const given = inputs.tensors.get('sinks');
+      const sinks = given && { sinks: space.activation('sinks', given) };
       const o = space.output('o', tensorOf(inputs, 'q').shape, outputDtype(inputs));
       const batches = queryBatches(space, size);
       return space.prepared(kernel.variant, (commands) => {
         for (const { sequences, numSequences, maxQueries } of batches) {
-          kernel.record(commands, { numSequences, maxQueries }, { q, k, v, sequences, o });
+          kernel.record(commands, { numSequences, maxQueries }, { q, k, v, sequences, o, ...sinks });
         }
       });
     }),
   reference: (inputs, size) => {
-    const input = { ...size, ...floats(inputs) };
+    const given = inputs.tensors.get('sinks');
+    const input = { ...size, ...floats(inputs), ...(given && { sinks: toF64(given) }) };
     if (size.batch * size.numQueries === 0) return new Map([['o', empty(inputs)]]);
     const values = referenceAttention(input);
     const magnitude = attentionMagnitude(input);
@@ -106,20 +138,29 @@ const empty = (inputs: OpInputs) => ({
 
 /**
  * A key costs at most a product and a sum, and with tiles of 4 keys two roundings of the running rescale and its
- * share of an exponential; a score has Dh terms and the scale.
+ * share of an exponential; a score has Dh terms and the scale. A sink counts as a key. A soft cap by exp is off by at
+ * most 16 roundings of its size.
  */
 function attentionRoundings({ headDim, numKeys }: AttentionSize): number {
-  return headDim + 4 * numKeys + 2 + 12 + DIVISION;
+  return headDim + 4 * (numKeys + 1) + 2 + 12 + DIVISION;
 }
 
 /** (query, key) pairs of one head of one sequence. */
-function pairs({ numQueries: n, numKeys, causal }: AttentionSize): number {
-  return causal ? n * (numKeys - n) + (n * (n + 1)) / 2 : n * numKeys;
+function pairs({ numQueries: n, numKeys, causal, window = 0 }: AttentionSize): number {
+  if (!causal) return n * numKeys;
+  const all = n * (numKeys - n) + (n * (n + 1)) / 2;
+  if (window === 0 || window >= numKeys) return all;
+  // The last `beyond` queries have more than `window` keys before them: 1, 2, ... up to numKeys - window too many.
+  const beyond = Math.min(n, numKeys - window);
+  return all - beyond * (numKeys - window) + (beyond * (beyond - 1)) / 2;
 }
 
 export function kernelShape(size: AttentionSize): AttentionShape {
-  const { numHeads, numKvHeads, headDim, causal, scale } = size;
+  const { numHeads, numKvHeads, headDim, causal, scale, window = 0, softcap = 0, hasSinks = false } = size;
   return {
+    window,
+    softcap,
+    sinks: hasSinks,
     numHeads,
     numKvHeads,
     headDim,
@@ -173,7 +214,13 @@ export function checkGroups(op: string, size: { numHeads: number; numKvHeads: nu
   }
 }
 
-function checkPositions({ batch, numQueries, numKeys, causal }: AttentionSize): void {
+function checkPositions({ batch, numQueries, numKeys, causal, window = 0 }: AttentionSize): void {
+  if (window > 0 && !causal) {
+    throw new ConfigError(
+      `attention: window=${window} with causal=0; a window ends at a query's own position, so it needs causal=1. ` +
+        `Give causal=1, or window=0.`,
+    );
+  }
   if (batch * numQueries === 0) return;
   if (numKeys === 0)
     throw new ConfigError('attention: there are no keys (Skv = 0); a softmax needs at least one.');

@@ -24,13 +24,19 @@ export interface AttentionInput {
   readonly causal: boolean;
   /** Of the scores; 1 / sqrt(Dh) unless given. */
   readonly scale?: number;
+  /** A query sees at most this many keys, its own position the last of them; all when 0 or absent. Causal only. */
+  readonly window?: number;
+  /** Scores become softcap tanh(score / softcap) (Gemma 2); they stay when 0 or absent. */
+  readonly softcap?: number;
+  /** [Hq] logits that join the denominator of their head and weigh no value (gpt-oss). */
+  readonly sinks?: Float64Array | undefined;
 }
 
 /** softmax(scale q k^T) v per head -> [B, Sq, Hq, Dh]. @throws ConfigError for sizes that do not fit each other. */
 export function attention(input: AttentionInput): Float64Array {
   const y = new Float64Array(input.q.length);
-  forEachHead(input, (query, scores, keyAt) => {
-    const weights = softmax(scores, scores.length);
+  forEachHead(input, (query, scores, keyAt, sink) => {
+    const weights = weigh(scores, sink);
     for (let j = 0; j < weights.length; j++) {
       addScaled(y, query, f64At(weights, j), input.v, keyAt(j), input.headDim);
     }
@@ -41,16 +47,17 @@ export function attention(input: AttentionInput): Float64Array {
 /**
  * What the error of `attention` scales with, [B, Sq, Hq, Dh]: with unit roundoff u an implementation is off by at
  * most about gamma(Dh + Skv + 16, u) times this (first order). It is sum p|v| (1 + 2 max over keys of scale sum|q||k|):
- * an error in the scores changes each weight by at most twice its largest value, relative.
+ * an error in the scores changes each weight by at most twice its largest value, relative. The soft cap rounds by a
+ * share of its own size, and a sink is one more score.
  */
 export function attentionMagnitude(input: AttentionInput): Float64Array {
   const { q, k, headDim } = input;
   const scale = Math.abs(input.scale ?? 1 / Math.sqrt(headDim));
   const size = new Float64Array(q.length);
   const absV = input.v.map(Math.abs);
-  forEachHead(input, (query, scores, keyAt) => {
-    const weights = softmax(scores, scores.length);
-    let largest = 0;
+  forEachHead(input, (query, scores, keyAt, sink) => {
+    const weights = weigh(scores, sink);
+    let largest = (input.softcap ?? 0) + Math.abs(sink ?? 0);
     for (let j = 0; j < scores.length; j++) {
       largest = Math.max(largest, scale * absDot(q, query, k, keyAt(j), headDim));
     }
@@ -67,10 +74,15 @@ export function attentionMagnitude(input: AttentionInput): Float64Array {
  */
 function forEachHead(
   input: AttentionInput,
-  visit: (query: number, scores: Float64Array, keyAt: (j: number) => number) => void,
+  visit: (
+    query: number,
+    scores: Float64Array,
+    keyAt: (j: number) => number,
+    sink: number | undefined,
+  ) => void,
 ): void {
   checkSizes(input);
-  const { q, k, batch, numQueries, numKeys, numHeads, numKvHeads, headDim } = input;
+  const { q, k, batch, numQueries, numKeys, numHeads, numKvHeads, headDim, window = 0, softcap = 0 } = input;
   const scale = input.scale ?? 1 / Math.sqrt(headDim);
   for (let b = 0; b < batch; b++) {
     for (let s = 0; s < numQueries; s++) {
@@ -78,13 +90,23 @@ function forEachHead(
       for (let h = 0; h < numHeads; h++) {
         const query = ((b * numQueries + s) * numHeads + h) * headDim;
         const kvHead = Math.floor(h / (numHeads / numKvHeads));
-        const keyAt = (j: number): number => ((b * numKeys + j) * numKvHeads + kvHead) * headDim;
-        const scores = new Float64Array(visible);
-        for (let j = 0; j < visible; j++) scores[j] = scale * dot(q, query, k, keyAt(j), headDim);
-        visit(query, scores, keyAt);
+        const first = window === 0 ? 0 : Math.max(0, visible - window);
+        const keyAt = (j: number): number => ((b * numKeys + first + j) * numKvHeads + kvHead) * headDim;
+        const scores = new Float64Array(visible - first);
+        for (let j = 0; j < scores.length; j++) {
+          const score = scale * dot(q, query, k, keyAt(j), headDim);
+          scores[j] = softcap === 0 ? score : softcap * Math.tanh(score / softcap);
+        }
+        visit(query, scores, keyAt, input.sinks?.[h]);
       }
     }
   }
+}
+
+/** Softmax over the scores and the sink, whose own weight is left out. Scores [0, 0], sink 0 -> [1/3, 1/3]. */
+function weigh(scores: Float64Array, sink: number | undefined): Float64Array {
+  if (sink === undefined) return softmax(scores, scores.length);
+  return softmax(Float64Array.of(...scores, sink), scores.length + 1).subarray(0, scores.length);
 }
 
 function checkSizes(input: AttentionInput): void {

@@ -194,6 +194,20 @@ const REFUSED: readonly Given[] = [
     /there are no keys \(Skv = 0\)/,
   ],
   [
+    'a window without a causal mask',
+    'attention',
+    { q: zeros(1, 1, 1, 4), k: zeros(1, 2, 1, 4), v: zeros(1, 2, 1, 4) },
+    { causal: 0, window: 2 },
+    /window=2 with causal=0; a window ends at a query's own position.*Give causal=1, or window=0/,
+  ],
+  [
+    'sinks of other heads',
+    'attention',
+    { q: zeros(1, 1, 2, 4), k: zeros(1, 2, 1, 4), v: zeros(1, 2, 1, 4), sinks: zeros(3) },
+    {},
+    /sinks is \[3\]; expected \[Hq\] = \[2\] from q/,
+  ],
+  [
     'a head that is too wide',
     'attention',
     { q: zeros(1, 1, 1, 300), k: zeros(1, 1, 1, 300), v: zeros(1, 1, 1, 300) },

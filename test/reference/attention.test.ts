@@ -51,6 +51,21 @@ describe('attention by hand', () => {
     expectClose(y, [4, 7, 1, 2]);
   });
 
+  test('a window of one key leaves each query its own', () => {
+    expectClose(attention({ ...example, window: 1 }), [4, 8]);
+    expectClose(attention({ ...example, window: 2 }), attention(example), 0);
+  });
+
+  test('a soft cap: ln 2 tanh(s / ln 2) of s = ln 2 atanh(1/2) is ln 2 / 2, so the weights are 1 to sqrt 2', () => {
+    const softcap = Math.log(2);
+    const y = attention({ ...example, k: f64(0, softcap * Math.atanh(0.5)), softcap });
+    expectClose(y, [4, (4 + 8 * Math.SQRT2) / (1 + Math.SQRT2)]);
+  });
+
+  test('a sink of 0 takes its share: weights 1/2, then 1/5 and 3/5', () => {
+    expectClose(attention({ ...example, sinks: f64(0) }), [2, 5.6]);
+  });
+
   test('large scores do not overflow', () => {
     expectClose(attention({ ...example, k: f64(0, 5000) }), [4, 8]);
   });

@@ -56,6 +56,35 @@ export const attentionCases = opCases(attention, {
     },
   },
   outliers: { tensors: (make) => ({ ...qkv(make, { queries: 25 }), v: make.outliers([1, 25, 2, 16]) }) },
+  'sliding window': {
+    quick: true,
+    attrs: { window: 7 },
+    tensors: (make) => qkv(make, { batch: 2, queries: 45, keys: 90, heads: 4, kvHeads: 2 }),
+  },
+  'window of one key': { attrs: { window: 1 }, tensors: (make) => qkv(make, { queries: 21 }) },
+  'window while decoding': {
+    attrs: { window: 50 },
+    tensors: (make) => qkv(make, { batch: 2, queries: 1, keys: 131 }),
+  },
+  'soft cap': {
+    quick: true,
+    attrs: { softcap: 2 },
+    tensors: (make) => {
+      const { q, k, v } = qkv(make, { queries: 35 });
+      return { q: make.filled(q.shape, (i) => 4 * (q.data[i] ?? 0)), k, v };
+    },
+  },
+  sinks: {
+    quick: true,
+    tensors: (make) => ({
+      ...qkv(make, { batch: 2, queries: 35, heads: 6, kvHeads: 2 }),
+      sinks: make.normal([6], 3),
+    }),
+  },
+  'sinks, window and soft cap': {
+    attrs: { window: 40, softcap: 30 },
+    tensors: (make) => ({ ...qkv(make, { queries: 70, heads: 4, kvHeads: 1 }), sinks: make.normal([4]) }),
+  },
   'f16 everywhere': {
     tensors: (make) => qkv(make, { queries: 25 }, (shape) => make.half(make.normal(shape))),
   },
