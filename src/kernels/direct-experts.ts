@@ -4,28 +4,57 @@
  */
 import { ceilDiv } from '../core/math.ts';
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
-import type { CommandList } from '../gpu/command-list.ts';
+import type { CommandList, Params } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { expertParams, type ExpertShape, rowKernel, rowSpec } from './experts.ts';
+import { broadcastRefusal, broadcastSpec } from './subgroups.ts';
 import { chunkGroups, FORMAT_CODE, scaleStart, wholeChunks } from './weights.ts';
 
 type Source = GpuBuffer | BufferView;
 
-const downCombine = defineKernel({
+const downParams = {
+  depth: 'u32',
+  numCols: 'u32',
+  scaleStart: 'u32',
+  topK: 'u32',
+  numTokens: 'u32',
+} as const;
+const downBuffers = {
+  h_RK: 'read',
+  ids_TK: 'read',
+  scores_TK: 'read',
+  w2_ENK: 'read',
+  bias_EN: 'read',
+  residual_TN: 'read',
+  y_TN: 'write',
+} as const;
+const downSpec = { WG: 32, FORMAT: 0, GROUPS: 1, BIASED: false, RESIDUAL: false };
+
+const downRow = defineKernel({
   shader: 'experts/down-combine.wgsl',
-  spec: { WG: 32, FORMAT: 0, GROUPS: 1, BIASED: false, RESIDUAL: false },
-  params: { depth: 'u32', numCols: 'u32', scaleStart: 'u32', topK: 'u32', numTokens: 'u32' },
-  buffers: {
-    h_RK: 'read',
-    ids_TK: 'read',
-    scores_TK: 'read',
-    w2_ENK: 'read',
-    bias_EN: 'read',
-    residual_TN: 'read',
-    y_TN: 'write',
-  },
+  spec: downSpec,
+  params: downParams,
+  buffers: downBuffers,
   grid: (_s, p) => [ceilDiv(p.numCols, 8), p.numTokens, 1],
+});
+
+const downVector = defineKernel({
+  shader: 'experts/down-combine-vector.wgsl',
+  spec: { ...downSpec, LANES: 8 },
+  params: downParams,
+  buffers: downBuffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numTokens, 1],
+  features: ['subgroups'],
+});
+
+const upVector = defineKernel({
+  shader: 'experts/vector.wgsl',
+  spec: { WG: 32, LANES: 8, GROUPS: 1, FORMAT: 0, GATED: true, BIASED: false, ACT: 1 },
+  params: rowKernel.params,
+  buffers: { x_TK: 'read', ids_TK: 'read', w1_ENK: 'read', w3_ENK: 'read', bias_E2N: 'read', y_RN: 'write' },
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG * (s.GATED ? 2 : 4)), p.numTiles, 1],
+  features: ['subgroups'],
 });
 
 export interface DirectShape {
@@ -68,35 +97,29 @@ export interface DirectExperts {
   record(commands: CommandList, numTokens: number, tensors: DirectTensors): void;
 }
 
+/**
+ * On a GPU lanes lie along k, for whole lines of weights; on a CPU adapter a lane keeps columns to itself, since a sum
+ * over lanes costs more than a broken line.
+ */
 export async function prepareDirectExperts(gpu: Gpu, shape: DirectShape): Promise<DirectExperts> {
   const { up, down, topK, residual } = shape;
-  const [upKernel, downKernel] = await Promise.all([
-    gpu.kernel(rowKernel, { ...rowSpec({ ...up, gather: false }, gpu), DIRECT: true }),
-    gpu.kernel(downCombine, {
-      FORMAT: FORMAT_CODE[down.weightDtype],
-      GROUPS: chunkGroups(down.weightDtype),
-      BIASED: down.biased,
-      RESIDUAL: residual,
-      WG: gpu.rowLanes,
-    }),
-  ]);
+  const inLanes = gpu.facts.kind !== 'gpu' && broadcastRefusal(gpu) === undefined;
+  const recordUp = await (inLanes ? prepareUpVector(gpu, up) : prepareUpRow(gpu, up));
+  const spec = {
+    FORMAT: FORMAT_CODE[down.weightDtype],
+    GROUPS: chunkGroups(down.weightDtype),
+    BIASED: down.biased,
+    RESIDUAL: residual,
+  };
+  const downKernel = inLanes
+    ? await gpu.kernel(downVector, { ...spec, ...broadcastSpec(gpu) })
+    : await gpu.kernel(downRow, { ...spec, WG: gpu.rowLanes });
   const { numExperts, depth, numCols, weightDtype } = down;
   const start = scaleStart(weightDtype, [numExperts, numCols, depth]);
+  const upParams = { ...expertParams(up), topK };
   return {
     record: (commands, numTokens, t) => {
-      commands.dispatch(
-        upKernel,
-        { ...expertParams(up), topK, numTiles: numTokens * topK },
-        {
-          x_RK: t.x,
-          rowSource: t.ids,
-          w1_ENK: t.w1,
-          w3_ENK: t.w3 ?? t.w1,
-          bias_E2N: t.upBias ?? t.x,
-          tiles: t.ids,
-          y_RN: t.hidden,
-        },
-      );
+      recordUp(commands, { ...upParams, numTiles: numTokens * topK }, t);
       commands.dispatch(
         downKernel,
         { depth, numCols, scaleStart: start, topK, numTokens },
@@ -111,5 +134,29 @@ export async function prepareDirectExperts(gpu: Gpu, shape: DirectShape): Promis
         },
       );
     },
+  };
+}
+
+type RecordUp = (commands: CommandList, params: Params<typeof rowKernel>, tensors: DirectTensors) => void;
+
+async function prepareUpVector(gpu: Gpu, up: ExpertShape): Promise<RecordUp> {
+  const { GROUPS, FORMAT, GATED, BIASED, ACT } = rowSpec(up, gpu);
+  const spec = { GROUPS, FORMAT, GATED, BIASED, ACT, ...broadcastSpec(gpu) };
+  const kernel = await gpu.kernel(upVector, spec);
+  return (commands, params, t) => {
+    commands.dispatch(kernel, params, {
+      ...{ x_TK: t.x, ids_TK: t.ids, w1_ENK: t.w1, w3_ENK: t.w3 ?? t.w1 },
+      ...{ bias_E2N: t.upBias ?? t.x, y_RN: t.hidden },
+    });
+  };
+}
+
+async function prepareUpRow(gpu: Gpu, up: ExpertShape): Promise<RecordUp> {
+  const kernel = await gpu.kernel(rowKernel, { ...rowSpec({ ...up, gather: false }, gpu), DIRECT: true });
+  return (commands, params, t) => {
+    commands.dispatch(kernel, params, {
+      ...{ x_RK: t.x, rowSource: t.ids, w1_ENK: t.w1, w3_ENK: t.w3 ?? t.w1 },
+      ...{ bias_E2N: t.upBias ?? t.x, tiles: t.ids, y_RN: t.hidden },
+    });
   };
 }

@@ -71,12 +71,28 @@ const row = defineKernel({
   grid: (_s, p) => [ceilDiv(p.numCols, 8), p.numRows, 1],
 });
 
-type GemmVariant = Variant<GemmShape, typeof plain | typeof tiled | typeof subgroup | typeof row>;
+const vector = defineKernel({
+  shader: 'gemm/vector.wgsl',
+  spec: { WG: 32, LANES: 8, FORMAT: 0, GROUPS: 1 },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numRows, 1],
+  features: ['subgroups'],
+});
+
+type GemmVariant = Variant<
+  GemmShape,
+  typeof plain | typeof tiled | typeof subgroup | typeof vector | typeof row
+>;
 
 const formatSpec = ({ weightDtype }: GemmShape): { FORMAT: number } => ({ FORMAT: FORMAT_CODE[weightDtype] });
 
 const wholeFours = ({ depth }: GemmShape): string | undefined =>
   depth % 4 === 0 ? undefined : `K = ${depth} is not a multiple of 4`;
+
+const rowRefusal = ({ depth, weightDtype, numRows }: GemmShape): string | undefined =>
+  wholeChunks(weightDtype, depth) ??
+  (numRows <= MOST_GRID_ROWS ? undefined : `${numRows} rows exceed a grid's ${MOST_GRID_ROWS}`);
 
 const broadcast = (name: string, rows: number): GemmVariant => ({
   name,
@@ -96,6 +112,17 @@ export const gemmVariants: readonly GemmVariant[] = [
   broadcast('subgroup-16', 16),
   broadcast('subgroup-8', 8),
   {
+    name: 'vector',
+    idea: 'vec4 of a shared by shuffles, 1 x 4 per lane: one or two rows',
+    kernel: vector,
+    spec: (shape, gpu) => ({
+      ...formatSpec(shape),
+      ...broadcastSpec(gpu),
+      GROUPS: chunkGroups(shape.weightDtype),
+    }),
+    refusal: (shape, gpu) => rowRefusal(shape) ?? broadcastRefusal(gpu),
+  },
+  {
     name: 'row',
     idea: 'lanes share 8 outputs along k: few rows',
     kernel: row,
@@ -104,9 +131,7 @@ export const gemmVariants: readonly GemmVariant[] = [
       GROUPS: chunkGroups(shape.weightDtype),
       WG: gpu.rowLanes,
     }),
-    refusal: ({ depth, weightDtype, numRows }) =>
-      wholeChunks(weightDtype, depth) ??
-      (numRows <= MOST_GRID_ROWS ? undefined : `${numRows} rows exceed a grid's ${MOST_GRID_ROWS}`),
+    refusal: rowRefusal,
   },
   {
     name: 'tiled',
@@ -162,7 +187,7 @@ export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string
  * load, and a broadcast less. With few rows, a tile computes rows that are not there.
  */
 function preferred(gpu: Gpu, { numRows }: GemmShape): typeof gemmVariants {
-  if (numRows <= 2) return preferring(gemmVariants, 'row');
-  if (gpu.facts.kind === 'gpu') return preferring(gemmVariants, 'tiled');
+  if (gpu.facts.kind === 'gpu') return preferring(gemmVariants, numRows <= 2 ? 'row' : 'tiled');
+  if (numRows <= 2) return preferring(gemmVariants, 'vector');
   return preferring(gemmVariants, numRows <= 8 ? 'subgroup-8' : numRows <= 16 ? 'subgroup-16' : 'subgroup');
 }
