@@ -81,11 +81,9 @@ fn rowDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
   return sum * scale(at);
 }
 
-// A scale by its number. A component that is chosen at run time would pass through memory on some drivers.
 fn scale(index : u32) -> f32 {
   let at = params.scaleStart + index;
-  let four = bitcast<vec4<f32>>(w2_ENK[at >> 2u]);
-  return select(select(four.x, four.y, (at & 1u) == 1u), select(four.z, four.w, (at & 1u) == 1u), (at & 2u) == 2u);
+  return bitcast<f32>(w2_ENK[at >> 2u][at & 3u]);
 }
 
 @compute @workgroup_size(WG)

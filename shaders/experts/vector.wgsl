@@ -116,11 +116,9 @@ fn gateDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
   return sum * gateScale(at);
 }
 
-// A scale by its number. A component that is chosen at run time would pass through memory on some drivers.
 fn gateScale(index : u32) -> f32 {
   let at = params.scaleStart + index;
-  let four = bitcast<vec4<f32>>(w1_ENK[at >> 2u]);
-  return select(select(four.x, four.y, (at & 1u) == 1u), select(four.z, four.w, (at & 1u) == 1u), (at & 2u) == 2u);
+  return bitcast<f32>(w1_ENK[at >> 2u][at & 3u]);
 }
 
 // The same for chunk `c` of row `row`, with the scale of its block.
@@ -131,11 +129,9 @@ fn upDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
   return sum * upScale(at);
 }
 
-// A scale by its number. A component that is chosen at run time would pass through memory on some drivers.
 fn upScale(index : u32) -> f32 {
   let at = params.scaleStart + index;
-  let four = bitcast<vec4<f32>>(w3_ENK[at >> 2u]);
-  return select(select(four.x, four.y, (at & 1u) == 1u), select(four.z, four.w, (at & 1u) == 1u), (at & 2u) == 2u);
+  return bitcast<f32>(w3_ENK[at >> 2u][at & 3u]);
 }
 
 fn sigmoid(v : f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }

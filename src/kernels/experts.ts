@@ -86,6 +86,15 @@ const subgroup = defineKernel({
   features: ['subgroups'],
 });
 
+const few = defineKernel({
+  shader: 'experts/few.wgsl',
+  spec: { WG: 32, LANES: 8, GROUPS: 1, ...epilogue },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG * (s.GATED ? 2 : 4)), 0, 1],
+  features: ['subgroups'],
+});
+
 export const rowKernel = defineKernel({
   shader: 'experts/row.wgsl',
   spec: { WG: 32, DIRECT: false, COLUMNS: 4, GROUPS: 1, ...epilogue },
@@ -127,7 +136,7 @@ export function expertParams(shape: ExpertShape): { readonly [K in keyof typeof 
 
 interface ExpertVariant extends Variant<
   ExpertShape,
-  typeof plain | typeof tiled | typeof subgroup | typeof rowKernel
+  typeof plain | typeof tiled | typeof subgroup | typeof few | typeof rowKernel
 > {
   /** Most rows of one tile. */
   readonly tileRows: number;
@@ -154,6 +163,18 @@ export const expertVariants: readonly ExpertVariant[] = [
   broadcast('subgroup', 32),
   broadcast('subgroup-16', 16),
   broadcast('subgroup-8', 8),
+  {
+    name: 'few',
+    idea: 'vec4 of x shared by shuffles, 4 x 4 per lane: few rows per expert',
+    kernel: few,
+    spec: (shape, gpu) => ({
+      ...epilogueSpec(shape),
+      ...broadcastSpec(gpu),
+      GROUPS: chunkGroups(shape.weightDtype),
+    }),
+    refusal: ({ weightDtype, depth }, gpu) => wholeChunks(weightDtype, depth) ?? broadcastRefusal(gpu),
+    tileRows: 4,
+  },
   {
     name: 'row',
     idea: 'lanes share 8 columns along k: few rows per expert',
@@ -239,9 +260,12 @@ export async function prepareExpertGemm(
   };
 }
 
-/** A tile much larger than an expert's rows computes rows that are not there. */
-function preferred(gpu: Gpu, { rowsPerExpert }: ExpertShape): string {
-  if (rowsPerExpert <= 2) return 'row';
-  if (gpu.facts.kind === 'gpu') return 'tiled';
+/**
+ * A tile much larger than an expert's rows computes rows that are not there. On CPU adapters few rows pay for loads
+ * only, but nibbles unpacked for four rows at once leave no registers.
+ */
+function preferred(gpu: Gpu, { rowsPerExpert, weightDtype }: ExpertShape): string {
+  if (gpu.facts.kind === 'gpu') return rowsPerExpert <= 2 ? 'row' : 'tiled';
+  if (rowsPerExpert <= 4 && chunkGroups(weightDtype) < 8) return 'few';
   return rowsPerExpert <= 8 ? 'subgroup-8' : rowsPerExpert <= 16 ? 'subgroup-16' : 'subgroup';
 }

@@ -1,0 +1,234 @@
+// Grouped GEMM with the epilogue of an expert: for each row r of expert e,
+// y[r,n] = act(w1[e,n] . x[r] + bias[e,n]) * (w3[e,n] . x[r] + bias[e,N+n])   (gated)
+// y[r,n] = act(w1[e,n] . x[r] + bias[e,n])                                     (not gated).
+// Grid    x: columns, y: tiles of at most 4 rows; a lane owns 4 rows of 4 rows of weights: 4 columns, or 2 of both
+//         projections when gated.
+// Memory  vec4 loads along k; each lane loads weights for its own columns, and 8 vec4 of each row of x are loaded once
+//         per subgroup, each by one lane, and shared by shuffles. No workgroup storage, so no barrier.
+// Order   k ascending in every lane: the same bits on every run, whatever the subgroup size.
+// Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4. Rows and columns outside are
+//         clamped for the loads and never stored; no lane leaves early, since all take part in shuffles.
+
+enable subgroups;
+
+const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANES
+const LANES : u32 = 8u;         // spec: lanes that share vec4s of x: 8, or 4 that hold two each
+const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
+const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const GATED : bool = true;      // spec: multiply by the up projection w3
+const BIASED : bool = false;    // spec: add the bias
+const GATHER : bool = false;    // spec: row r of the tiles is row rowSource[r] of x
+const ACT : u32 = 1u;           // spec: 0 identity, 1 silu, 2 gelu (tanh), 3 relu, 4 clamped SwiGLU
+
+struct Params {
+  depth : u32,
+  numCols : u32,
+  scaleStart : u32,    // word of the weights where their scales begin
+  blockGroups : u32,   // groups of four values with one scale
+  topK : u32,          // rows per row of x where there are no tiles
+  numTiles : u32,      // where the host knows it: rows
+  alpha : f32,
+  beta : f32,
+  limit : f32,
+}
+
+@group(0) @binding(0) var<storage, read> x_RK : array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> rowSource : array<u32>;         // bound to tiles when not gathered
+@group(0) @binding(2) var<storage, read> w1_ENK : array<vec4<u32>>;   // values, then from word scaleStart on the scales
+@group(0) @binding(3) var<storage, read> w3_ENK : array<vec4<u32>>;   // bound to w1 when not gated
+@group(0) @binding(4) var<storage, read> bias_E2N : array<f32>;          // [E, 2N] when gated, else [E, N]
+@group(0) @binding(5) var<storage, read> tiles : array<vec4<u32>>;       // expert, first row, end row, -
+@group(0) @binding(6) var<storage, read_write> y_RN : array<f32>;
+@group(1) @binding(0) var<uniform> params : Params;
+
+// What one vec4<u32> of weights is multiplied with: 4 values of x for f32, 8 for f16, 16 for int8, 32 for nibbles.
+struct Chunk {
+  x0 : vec4<f32>, x1 : vec4<f32>, x2 : vec4<f32>, x3 : vec4<f32>,
+  x4 : vec4<f32>, x5 : vec4<f32>, x6 : vec4<f32>, x7 : vec4<f32>,
+}
+
+// 8 vec4 of x from group `first` on, shared by the lanes; beyond the row's end they are zero.
+struct Held { low : vec4<f32>, high : vec4<f32> }
+
+fn hold(row : u32, first : u32, groupsOfRow : u32, lane : u32) -> Held {
+  let own = first + lane % LANES;
+  var held : Held;
+  held.low = select(vec4<f32>(), x_RK[row * groupsOfRow + min(own, groupsOfRow - 1u)], own < groupsOfRow);
+  if (LANES == 4u) {
+    let next = own + 4u;
+    held.high = select(vec4<f32>(), x_RK[row * groupsOfRow + min(next, groupsOfRow - 1u)], next < groupsOfRow);
+  }
+  return held;
+}
+
+// The i-th of them.
+fn heldAt(held : Held, i : u32) -> vec4<f32> {
+  if (LANES == 8u) { return subgroupShuffle(held.low, i); }
+  let low = subgroupShuffle(held.low, i % 4u);
+  let high = subgroupShuffle(held.high, i % 4u);
+  return select(low, high, i >= 4u);
+}
+
+// What one vec4<u32> of weights is multiplied with: GROUPS vec4 of those held, from the i-th on.
+fn chunkOf(held : Held, i : u32) -> Chunk {
+  var c : Chunk;
+  c.x0 = heldAt(held, i);
+  if (GROUPS > 1u) { c.x1 = heldAt(held, i + 1u); }
+  if (GROUPS > 2u) {
+    c.x2 = heldAt(held, i + 2u);
+    c.x3 = heldAt(held, i + 3u);
+  }
+  if (GROUPS > 4u) {
+    c.x4 = heldAt(held, i + 4u);
+    c.x5 = heldAt(held, i + 5u);
+    c.x6 = heldAt(held, i + 6u);
+    c.x7 = heldAt(held, i + 7u);
+  }
+  return c;
+}
+
+// Four values in nibbles, not yet scaled.
+fn nibbles4(bits : u32) -> vec4<f32> {
+  let nibbles = (vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
+  if (FORMAT == 3u) { return vec4<f32>(nibbles) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let halves = vec4<f32>((vec4<u32>(0xc8643210u) >> ((nibbles & vec4<u32>(7u)) * 4u)) & vec4<u32>(15u));
+  return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
+}
+
+fn halves4(low : u32, high : u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(low), unpack2x16float(high)); }
+fn bytes4(word : u32) -> vec4<f32> { return vec4<f32>(unpack4xI8(word)); }
+
+// The products of a chunk, summed, with weights that are not yet scaled.
+fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
+  if (FORMAT == 0u) { return dot(c.x0, bitcast<vec4<f32>>(w)); }
+  if (FORMAT == 1u) { return dot(c.x0, halves4(w.x, w.y)) + dot(c.x1, halves4(w.z, w.w)); }
+  if (FORMAT == 2u) {
+    return (dot(c.x0, bytes4(w.x)) + dot(c.x1, bytes4(w.y))) + (dot(c.x2, bytes4(w.z)) + dot(c.x3, bytes4(w.w)));
+  }
+  return ((dot(c.x0, nibbles4(w.x)) + dot(c.x1, nibbles4(w.x >> 16u)))
+        + (dot(c.x2, nibbles4(w.y)) + dot(c.x3, nibbles4(w.y >> 16u))))
+       + ((dot(c.x4, nibbles4(w.z)) + dot(c.x5, nibbles4(w.z >> 16u)))
+        + (dot(c.x6, nibbles4(w.w)) + dot(c.x7, nibbles4(w.w >> 16u))));
+}
+
+// What four rows of x hold.
+struct Four { r0 : Chunk, r1 : Chunk, r2 : Chunk, r3 : Chunk }
+
+fn dots(x : Four, w : vec4<u32>) -> vec4<f32> {
+  return vec4<f32>(chunkDot(x.r0, w), chunkDot(x.r1, w), chunkDot(x.r2, w), chunkDot(x.r3, w));
+}
+
+fn gateScale(index : u32) -> f32 {
+  let at = params.scaleStart + index;
+  return bitcast<f32>(w1_ENK[at >> 2u][at & 3u]);
+}
+
+fn upScale(index : u32) -> f32 {
+  let at = params.scaleStart + index;
+  return bitcast<f32>(w3_ENK[at >> 2u][at & 3u]);
+}
+
+// Four rows with one row of weights.
+fn gateDots(x : Four, at : u32) -> vec4<f32> {
+  let sums = dots(x, w1_ENK[at]);
+  if (FORMAT < 3u) { return sums; }
+  return sums * gateScale(at);
+}
+
+fn upDots(x : Four, at : u32) -> vec4<f32> {
+  let sums = dots(x, w3_ENK[at]);
+  if (FORMAT < 3u) { return sums; }
+  return sums * upScale(at);
+}
+
+// The row of x that row r of the tiles is.
+fn sourceOf(r : u32) -> u32 {
+  if (GATHER) { return rowSource[r]; }
+  return r;
+}
+
+fn sigmoid(v : f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }
+
+// tanh saturates long before its argument overflows exp.
+fn gelu(v : f32) -> f32 {
+  return 0.5 * v * (1.0 + tanh(clamp(0.7978845608028654 * (v + 0.044715 * v * v * v), -20.0, 20.0)));
+}
+
+fn epilogue(gate : f32, up : f32) -> f32 {
+  if (ACT == 4u) {
+    let g = min(gate, params.limit);
+    return g * sigmoid(params.alpha * g) * (clamp(up, -params.limit, params.limit) + params.beta);
+  }
+  var v = gate;
+  if (ACT == 1u) { v = gate * sigmoid(gate); }
+  if (ACT == 2u) { v = gelu(gate); }
+  if (ACT == 3u) { v = max(gate, 0.0); }
+  if (GATED) { v *= up; }
+  return v;
+}
+
+// Bias of the gate (0) or up (1) projection of column n.
+fn bias(expert : u32, n : u32, which : u32) -> f32 {
+  if (!BIASED) { return 0.0; }
+  let width = select(params.numCols, 2u * params.numCols, GATED);
+  return bias_E2N[expert * width + which * params.numCols + n];
+}
+
+fn storeOne(expert : u32, row : u32, n : u32, gate : f32, up : f32) {
+  if (n >= params.numCols) { return; }
+  var g = gate;
+  var u = up;
+  let rowW = expert * params.numCols + n;
+  if (FORMAT == 2u) { g *= gateScale(rowW); }
+  if (GATED) {
+    if (FORMAT == 2u) { u *= upScale(rowW); }
+    u += bias(expert, n, 1u);
+  }
+  y_RN[row * params.numCols + n] = epilogue(g + bias(expert, n, 0u), u);
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(global_invocation_id) gid : vec3<u32>,
+        @builtin(workgroup_id) group : vec3<u32>,
+        @builtin(subgroup_invocation_id) lane : u32) {
+  let tile = tiles[group.y];
+  if (tile.y >= tile.z) { return; }
+  let n = gid.x * select(4u, 2u, GATED);
+  let own = select(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(n, n + 1u, n, n + 1u), GATED);
+  let groupsOfRow = params.depth / 4u;
+  let chunks = groupsOfRow / GROUPS;
+  let first = (vec4<u32>(tile.x * params.numCols) + min(own, vec4<u32>(params.numCols - 1u))) * chunks;
+  let last = tile.z - 1u;
+  let rows = vec4<u32>(sourceOf(tile.y), sourceOf(min(tile.y + 1u, last)),
+                       sourceOf(min(tile.y + 2u, last)), sourceOf(min(tile.y + 3u, last)));
+  // A column per row of weights.
+  var sums = mat4x4<f32>();
+  for (var k0 = 0u; k0 < groupsOfRow; k0 += 8u) {
+    let held0 = hold(rows.x, k0, groupsOfRow, lane);
+    let held1 = hold(rows.y, k0, groupsOfRow, lane);
+    let held2 = hold(rows.z, k0, groupsOfRow, lane);
+    let held3 = hold(rows.w, k0, groupsOfRow, lane);
+    let end = min(k0 + 8u, groupsOfRow);
+    for (var k = k0; k < end; k += GROUPS) {
+      let i = k - k0;
+      let x = Four(chunkOf(held0, i), chunkOf(held1, i), chunkOf(held2, i), chunkOf(held3, i));
+      let at = first + vec4<u32>(k / GROUPS);
+      if (GATED) {
+        sums += mat4x4<f32>(gateDots(x, at.x), gateDots(x, at.y), upDots(x, at.z), upDots(x, at.w));
+      } else {
+        sums += mat4x4<f32>(gateDots(x, at.x), gateDots(x, at.y), gateDots(x, at.z), gateDots(x, at.w));
+      }
+    }
+  }
+  let ofRows = transpose(sums);
+  for (var i = 0u; i < tile.z - tile.y; i += 1u) {
+    let s = ofRows[i];
+    if (GATED) {
+      storeOne(tile.x, tile.y + i, n, s.x, s.z);
+      storeOne(tile.x, tile.y + i, n + 1u, s.y, s.w);
+    } else {
+      for (var j = 0u; j < 4u; j += 1u) { storeOne(tile.x, tile.y + i, n + j, s[j], 0.0); }
+    }
+  }
+}
