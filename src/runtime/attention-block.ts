@@ -1,6 +1,7 @@
 /** x -> norm -> qkv -> rope, KV append -> attention -> output projection -> reduce-scatter over TP. */
 import { at } from '../core/math.ts';
 import type { CommandList } from '../gpu/command-list.ts';
+import { sizedFor } from './layer-kernels.ts';
 import { busyRun } from './step-plan.ts';
 import type { StageContext, StageLayer, StageStep } from './stage-context.ts';
 import type { Workspace } from './workspace.ts';
@@ -26,7 +27,7 @@ export function recordAttention(
     const cache = at(layer.cache, rank);
     const own = w.rank(rank);
     const { maxQueries, sequences } = at(batch, group);
-    const { qkv, out } = numTokens <= 1 ? kernels.few : kernels.many;
+    const { qkv, out } = sizedFor(kernels, numTokens);
     const { attention } = maxQueries <= 1 ? kernels.few : kernels.many;
     kernels.norm.record(
       commands,

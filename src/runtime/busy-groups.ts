@@ -1,7 +1,7 @@
 /** Which expert-parallel groups have something to do in a micro-batch: the others record nothing. */
 import { at, sum } from '../core/math.ts';
 import type { Run } from '../layout/layout.ts';
-import type { SizedKernels } from './layer-kernels.ts';
+import { sizedFor, type SizedKernels } from './layer-kernels.ts';
 import type { StageContext, StageStep } from './stage-context.ts';
 import { busyRun, rowsPerExpert } from './step-plan.ts';
 
@@ -23,14 +23,13 @@ export function busyGroups({ epGroups, kernels, sizes: z }: StageContext, { load
     .map((ranks, group) => {
       const shares = ranks.map((rank) => at(loads, rank).share.count);
       const tokens = sum(shares);
-      const few = rowsPerExpert(tokens, z.topK, z.numExperts) <= 2;
       return {
         group,
         ranks,
         tokens,
         maxRows: Math.max(...shares) * z.topK,
         sources: busyRun(shares),
-        sized: few ? kernels.few : kernels.many,
+        sized: sizedFor(kernels, rowsPerExpert(tokens, z.topK, z.numExperts)),
       };
     })
     .filter(({ tokens }) => tokens > 0);

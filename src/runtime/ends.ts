@@ -28,7 +28,9 @@ export interface LogitsBlock {
 
 interface Head {
   readonly weights: WeightView;
-  readonly gemm: Gemm;
+  /** For one row, and for more. */
+  readonly one: Gemm;
+  readonly more: Gemm;
   readonly columns: number;
 }
 
@@ -81,13 +83,12 @@ export class PipelineEnds {
     const heads = await Promise.all(
       range(spec.tp).map(async (tp): Promise<Head> => {
         const columns = vocabularyOf(layout, tp).count;
-        const gemm = await prepareGemm(gpu, {
-          numRows: 8,
-          numCols: columns,
-          depth: z.modelDim,
-          weightDtype: dtype,
-        });
-        return { weights: store.get(shards.lmHead(tp)), gemm, columns };
+        const shape = { numCols: columns, depth: z.modelDim, weightDtype: dtype };
+        const [one, more] = await Promise.all([
+          prepareGemm(gpu, { ...shape, numRows: 1 }),
+          prepareGemm(gpu, { ...shape, numRows: 8 }),
+        ]);
+        return { weights: store.get(shards.lmHead(tp)), one, more, columns };
       }),
     );
     const embedding = store.get(shards.embedding);
@@ -148,7 +149,8 @@ export class PipelineEnds {
         { numRows },
         { x: own.rows, weight: this.#finalNorm.data, y: own.normed, sum: own.logits },
       );
-      head.gemm.record(commands, numRows, { a: own.normed, b: head.weights.data, c: own.logits });
+      const gemm = numRows === 1 ? head.one : head.more;
+      gemm.record(commands, numRows, { a: own.normed, b: head.weights.data, c: own.logits });
     });
   }
 

@@ -7,7 +7,7 @@ import { at } from '../core/math.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import { tileCapacity } from '../kernels/route-plan.ts';
 import { busyGroups, type BusyGroup } from './busy-groups.ts';
-import type { ExchangeKernels } from './layer-kernels.ts';
+import { type ExchangeKernels, sizedFor } from './layer-kernels.ts';
 import { recordLocalExperts } from './local-experts.ts';
 import type { StageContext, StageLayer, StageStep } from './stage-context.ts';
 import { busyRun } from './step-plan.ts';
@@ -104,7 +104,7 @@ function recordRouters(
         sum: own.sum,
       },
     );
-    const { router } = share.count <= 4 ? kernels.few : kernels.many;
+    const { router } = sizedFor(kernels, share.count);
     router.record(commands, share.count, {
       x: own.routed,
       gate: weights.gate.data,

@@ -56,9 +56,16 @@ export interface LayerKernels {
   /** With EP > 1. */
   readonly exchange?: ExchangeKernels | undefined;
   readonly combine: Combine;
-  /** For steps of one token per sequence and few rows per expert. */
+  /** For one row, some and many: of a GEMM, or of an expert. */
   readonly few: SizedKernels;
+  readonly some: SizedKernels;
   readonly many: SizedKernels;
+}
+
+/** The kernels that were prepared for about so many rows. */
+export function sizedFor({ few, some, many }: LayerKernels, rows: number): SizedKernels {
+  if (rows <= 2) return few;
+  return rows <= 12 ? some : many;
 }
 
 export async function prepareLayer(
@@ -71,7 +78,7 @@ export async function prepareLayer(
   const { modelDim, headDim, numHeads, numKvHeads, topK } = z;
   const width = { width: modelDim, eps: model.rmsEps };
   const alone = spec.ep === 1;
-  const [norm, normResidual, ropeAppend, local, exchange, combine, few, many] = await Promise.all([
+  const [norm, normResidual, ropeAppend, local, exchange, combine, few, some, many] = await Promise.all([
     prepareRmsNorm(gpu, { ...width, residual: false }),
     prepareRmsNorm(gpu, { ...width, residual: true }),
     prepareRopeAppend(gpu, { numHeads, numKvHeads, headDim }),
@@ -79,9 +86,10 @@ export async function prepareLayer(
     alone ? undefined : prepareExchange(gpu, layout, z),
     prepareCombine(gpu, { width: modelDim, topK, residual: true }),
     prepareSized(gpu, layout, z, dtype, 1),
+    prepareSized(gpu, layout, z, dtype, 8),
     prepareSized(gpu, layout, z, dtype, 64),
   ]);
-  return { norm, normResidual, ropeAppend, local, exchange, combine, few, many };
+  return { norm, normResidual, ropeAppend, local, exchange, combine, few, some, many };
 }
 
 async function prepareExchange(
