@@ -20,6 +20,7 @@ const BIASED : bool = false;    // spec: add the bias
 const GATHER : bool = false;    // spec: row r of the tiles is row rowSource[r] of x
 const ACT : u32 = 1u;           // spec: 0 identity, 1 silu, 2 gelu (tanh), 3 relu, 4 clamped SwiGLU
 alias Pack = vec4<u32>;         // spec: one load of weights: vec4<u32> for f32, u32 otherwise
+const STEP : u32 = 1u;          // spec: groups of four per round: 2 for nibbles with 8 rows, where the loop stays short
 
 struct Params {
   depth : u32,
@@ -78,9 +79,7 @@ fn upWeight4(index : u32, scale : f32) -> vec4<f32> {
 // Scales by their number, of the lane's first two and last two rows of weights.
 fn scale4(index : vec4<u32>) -> vec4<f32> {
   let at = index + vec4<u32>(params.scaleStart);
-  let low = vec2<u32>(gateWord(at.x), gateWord(at.y));
-  if (GATED) { return bitcast<vec4<f32>>(vec4<u32>(low, upWord(at.z), upWord(at.w))); }
-  return bitcast<vec4<f32>>(vec4<u32>(low, gateWord(at.z), gateWord(at.w)));
+  return bitcast<vec4<f32>>(words4(at));
 }
 
 // Sums of eight rows, a column per row.
@@ -127,6 +126,19 @@ fn eightMore(sums : Eight, rows : vec2<u32>, k : u32, w4 : mat4x4<f32>) -> Eight
   var high = low;
   if (LANES == 4u) { high = x_RK[rows.y + k]; }
   return eight(sums, low, high, w4);
+}
+
+// Words by their number, of the lane's first two and last two rows of weights.
+fn words4(index : vec4<u32>) -> vec4<u32> {
+  let low = vec2<u32>(gateWord(index.x), gateWord(index.y));
+  if (GATED) { return vec4<u32>(low, upWord(index.z), upWord(index.w)); }
+  return vec4<u32>(low, gateWord(index.z), gateWord(index.w));
+}
+
+// The lower groups of four of four words of nibbles. Column i is k = i.
+fn nibbles16(words : vec4<u32>, scales : vec4<f32>) -> mat4x4<f32> {
+  return transpose(mat4x4<f32>(nibbles4(words.x) * scales.x, nibbles4(words.y) * scales.y,
+                               nibbles4(words.z) * scales.z, nibbles4(words.w) * scales.w));
 }
 
 // A group of four along k of the lane's rows of weights. Column i is k = i.
@@ -208,7 +220,13 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>,
   let fewGroups = select(0u, depth4, few);
   for (var first = 0u; first < manyGroups; first += params.blockGroups) {
     if (FORMAT > 2u) { scales = scale4((rowW + first) / 8u); }
-    for (var k = first; k < first + params.blockGroups; k += 1u) {
+    for (var k = first; k < first + params.blockGroups; k += STEP) {
+      if (STEP == 2u) {
+        let words = words4((rowW + k) / 2u);
+        sums0 = eightMore(sums0, rows0, k, nibbles16(words, scales));
+        sums0 = eightMore(sums0, rows0, k + 1u, nibbles16(words >> vec4<u32>(16u), scales));
+        continue;
+      }
       let w4 = weights4(rowW, k, scales);
       sums0 = eightMore(sums0, rows0, k, w4);
       if (ROWS > 8u) { sums1 = eightMore(sums1, rows1, k, w4); }

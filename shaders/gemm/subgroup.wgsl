@@ -13,6 +13,7 @@ const LANES : u32 = 8u;         // spec: lanes that share eight rows: 8, or 4 th
 const ROWS : u32 = 32u;         // spec: rows per workgroup: 8, 16, 24 or 32
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 alias Pack = vec4<u32>;         // spec: one load of b: vec4<u32> for f32, u32 otherwise
+const STEP : u32 = 1u;          // spec: groups of four per round: 2 for nibbles with 8 rows, where the loop stays short
 
 struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blockGroups : u32 }
 
@@ -40,6 +41,12 @@ fn weight4(index : u32, scale : f32) -> vec4<f32> {
   }
   if (FORMAT == 2u) { return vec4<f32>(unpack4xI8(word(index))); }
   return nibbles4(word(index >> 1u) >> ((index & 1u) * 16u)) * scale;
+}
+
+// The lower groups of four of four words of nibbles. Column i is k = i.
+fn nibbles16(words : vec4<u32>, scales : vec4<f32>) -> mat4x4<f32> {
+  return transpose(mat4x4<f32>(nibbles4(words.x) * scales.x, nibbles4(words.y) * scales.y,
+                               nibbles4(words.z) * scales.z, nibbles4(words.w) * scales.w));
 }
 
 fn scale4(index : vec4<u32>) -> vec4<f32> {
@@ -115,7 +122,14 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>,
   if (FORMAT == 2u) { scales = scale4(cols); }
   for (var first = 0u; first < depth4; first += params.blockGroups) {
     if (FORMAT > 2u) { scales = scale4((rowB + first) / 8u); }
-    for (var k = first; k < first + params.blockGroups; k += 1u) {
+    for (var k = first; k < first + params.blockGroups; k += STEP) {
+      if (STEP == 2u) {
+        let at = (rowB + k) / 2u;
+        let words = vec4<u32>(word(at.x), word(at.y), word(at.z), word(at.w));
+        sums0 = eightMore(sums0, rows0, k, nibbles16(words, scales));
+        sums0 = eightMore(sums0, rows0, k + 1u, nibbles16(words >> vec4<u32>(16u), scales));
+        continue;
+      }
       let b4 = transpose(mat4x4<f32>(weight4(rowB.x + k, scales.x), weight4(rowB.y + k, scales.y),
                                      weight4(rowB.z + k, scales.z), weight4(rowB.w + k, scales.w)));
       sums0 = eightMore(sums0, rows0, k, b4);

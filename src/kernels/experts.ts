@@ -79,7 +79,7 @@ const tiled = defineKernel({
 
 const subgroup = defineKernel({
   shader: 'experts/subgroup.wgsl',
-  spec: { WG: 32, LANES: 8, ROWS: 32, Pack: 'vec4<u32>', ...epilogue },
+  spec: { WG: 32, LANES: 8, ROWS: 32, STEP: 1, Pack: 'vec4<u32>', ...epilogue },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * (s.GATED ? 2 : 4)), 0, 1],
@@ -154,6 +154,7 @@ const broadcast = (name: string, rows: number): ExpertVariant => ({
     ...broadcastSpec(gpu),
     Pack: packType(shape.weightDtype),
     ROWS: rows,
+    STEP: rows === 8 && chunkGroups(shape.weightDtype) === 8 ? 2 : 1,
   }),
   refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
   tileRows: rows,

@@ -56,7 +56,7 @@ const tiled = defineKernel({
 
 const subgroup = defineKernel({
   shader: 'gemm/subgroup.wgsl',
-  spec: { WG: 32, LANES: 8, ROWS: 32, FORMAT: 0, Pack: 'vec4<u32>' },
+  spec: { WG: 32, LANES: 8, ROWS: 32, STEP: 1, FORMAT: 0, Pack: 'vec4<u32>' },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), ceilDiv(p.numRows, s.ROWS), 1],
@@ -103,6 +103,7 @@ const broadcast = (name: string, rows: number): GemmVariant => ({
     ...broadcastSpec(gpu),
     Pack: packType(shape.weightDtype),
     ROWS: rows,
+    STEP: rows === 8 && chunkGroups(shape.weightDtype) === 8 ? 2 : 1,
   }),
   refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
 });
