@@ -1,10 +1,10 @@
 // c[m,n] = sum over k of a[m,k] * b[n,k].
 // Grid    x: columns by 4 WG, y: rows by ROWS; a lane owns ROWS rows of 4 columns.
 // Memory  each lane loads rows of b for its own columns; rows of a are loaded once per subgroup, each by one lane, and
-//         broadcast. No workgroup storage, so no barrier.
+//         shared by shuffles. No workgroup storage, so no barrier.
 // Order   k ascending in every lane: the same bits on every run, whatever the subgroup size.
 // Edges   K is a multiple of 4; rows and columns outside are clamped for the loads and never stored.
-//         Subgroups have at least LANES lanes; no lane leaves early, since all take part in broadcasts.
+//         Subgroups have at least LANES lanes; no lane leaves early, since all take part in shuffles.
 
 enable subgroups;
 
@@ -66,16 +66,16 @@ fn row(sums : vec4<f32>, x : vec4<f32>, w4 : mat4x4<f32>) -> vec4<f32> {
 fn eight(sums : Eight, low : vec4<f32>, high : vec4<f32>, w4 : mat4x4<f32>) -> Eight {
   var next : Eight;
   next.low = mat4x4<f32>(
-    row(sums.low[0], subgroupBroadcast(low, 0u), w4), row(sums.low[1], subgroupBroadcast(low, 1u), w4),
-    row(sums.low[2], subgroupBroadcast(low, 2u), w4), row(sums.low[3], subgroupBroadcast(low, 3u), w4));
+    row(sums.low[0], subgroupShuffle(low, 0u), w4), row(sums.low[1], subgroupShuffle(low, 1u), w4),
+    row(sums.low[2], subgroupShuffle(low, 2u), w4), row(sums.low[3], subgroupShuffle(low, 3u), w4));
   if (LANES == 4u) {
     next.high = mat4x4<f32>(
-      row(sums.high[0], subgroupBroadcast(high, 0u), w4), row(sums.high[1], subgroupBroadcast(high, 1u), w4),
-      row(sums.high[2], subgroupBroadcast(high, 2u), w4), row(sums.high[3], subgroupBroadcast(high, 3u), w4));
+      row(sums.high[0], subgroupShuffle(high, 0u), w4), row(sums.high[1], subgroupShuffle(high, 1u), w4),
+      row(sums.high[2], subgroupShuffle(high, 2u), w4), row(sums.high[3], subgroupShuffle(high, 3u), w4));
   } else {
     next.high = mat4x4<f32>(
-      row(sums.high[0], subgroupBroadcast(high, 4u), w4), row(sums.high[1], subgroupBroadcast(high, 5u), w4),
-      row(sums.high[2], subgroupBroadcast(high, 6u), w4), row(sums.high[3], subgroupBroadcast(high, 7u), w4));
+      row(sums.high[0], subgroupShuffle(high, 4u), w4), row(sums.high[1], subgroupShuffle(high, 5u), w4),
+      row(sums.high[2], subgroupShuffle(high, 6u), w4), row(sums.high[3], subgroupShuffle(high, 7u), w4));
   }
   return next;
 }
