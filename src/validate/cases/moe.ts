@@ -105,8 +105,9 @@ const without =
     make.filled([tokens, experts], (i) => make.random.normal() - (empty.includes(i % experts) ? 30 : 0));
 
 function routed(make: Maker, sizes: Sizes): Record<string, Tensor> {
-  const { logits: _, ...rest } = layer(make, sizes, { x: (m, shape) => m.whole(shape, 2) });
-  return { ...rest, gate: make.whole([sizes.experts, sizes.dim], 1) };
+  const tensors = layer(make, sizes, { x: (m, shape) => m.whole(shape, 2) });
+  delete tensors['logits'];
+  return { ...tensors, gate: make.whole([sizes.experts, sizes.dim], 1) };
 }
 
 const activations: Record<string, OpCase> = Object.fromEntries(
