@@ -132,11 +132,12 @@ export const moe = defineOp({
     return new Map([['y', { values: y_TD, shape: [size.numTokens, modelDim], budget }]]);
   },
   cost: (inputs, size) => {
-    const { numTokens, topK, modelDim, expertDim, gated } = size;
+    const { numTokens, numExperts, topK, modelDim, expertDim, gated } = size;
     const perRow = 2 * modelDim * expertDim * (gated ? 3 : 2);
     const combine = 2 * numTokens * topK * modelDim;
+    const router = inputs.tensors.has('gate') ? 2 * numTokens * numExperts * modelDim : 0;
     return {
-      flops: numTokens * topK * perRow + combine,
+      flops: numTokens * topK * perRow + combine + router,
       bytes: bytesOfUsed(inputs, size) + numTokens * modelDim * BYTES_OF[outputDtype(inputs)],
     };
   },
@@ -152,10 +153,11 @@ function ableVariants(gpu: Gpu, size: TypedSize): string[] {
 
 /** Weights of experts that no token chose are never read: their bytes do not count. */
 function bytesOfUsed(inputs: OpInputs, size: MoeSize): number {
-  const logits_TE = toF64(tensorOf(inputs, 'logits'));
-  const used = new Set(gateTopK({ ...size, logits_TE, bias_E: biasValues(inputs) }).ids_TK).size;
-  const ofTokens = tensorOf(inputs, 'x').data.byteLength + tensorOf(inputs, 'logits').data.byteLength;
-  return ofTokens + ((bytesOfInputs(inputs) - ofTokens) * used) / size.numExperts;
+  const routed = { ...size, logits_TE: logitsOf(inputs, size), bias_E: biasValues(inputs) };
+  const used = new Set(gateTopK(routed).ids_TK).size;
+  const router = inputs.tensors.has('gate') ? 'gate' : 'logits';
+  const always = tensorOf(inputs, 'x').data.byteLength + tensorOf(inputs, router).data.byteLength;
+  return always + ((bytesOfInputs(inputs) - always) * used) / size.numExperts;
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The device side of a prepared op: its buffers, its outputs, and long work cut into dispatches that end soon. */
-import { ConfigError, invariant } from '../core/errors.ts';
+import { invariant } from '../core/errors.ts';
 import { roundUp } from '../core/math.ts';
 import { groupTable, type GroupTable } from '../collectives/groups.ts';
 import { SymmetricArray } from '../collectives/symmetric.ts';
@@ -177,12 +177,6 @@ export function rowRuns(gpu: Gpu, numRows: number, flopsPerRow: number, most = I
 export function rowView(source: GpuBuffer | BufferView, rows: Rows, width: number): BufferView {
   const { buffer, byteOffset } = viewOf(source);
   return buffer.view(byteOffset + 4 * rows.first * width, 4 * rows.count * width);
-}
-
-/** For an op with one way to compute it. @throws ConfigError for any other. */
-export function onlyDefault(op: string, variant: string | undefined): void {
-  if (variant === undefined || variant === 'default') return;
-  throw new ConfigError(`${op} has no variant "${variant}". It has: default.`);
 }
 
 export function bytesOfInputs(inputs: OpInputs): number {

@@ -60,7 +60,7 @@ test('generate: text to stdout, facts to stderr', async () => {
   );
   expect({ code, stdout }).toEqual({ code: 0, stdout: 'ROMEO:\nWhat\n' });
   expect(stderr).toMatch(
-    /tiny-moe, ep=2,pp=1,tp=2,dp=1: 2 ranks on .*\n\[first token after .*measured, host clock\)\]\n/,
+    /tiny-moe, ep=2,pp=1,tp=2,dp=1: 2 ranks on .*\n(\[tuning: .*\]\n)?\[first token after .*measured, host clock\)\]\n/,
   );
 });
 

@@ -10,9 +10,11 @@ const FORBIDDEN: readonly (readonly [what: string, pattern: RegExp])[] = [
   ['a mark for work left undone', new RegExp(`\\b(${['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X'].join('|')})\\b`)],
 ];
 
-/** Formats of our own hand; not the lock file, not weights. */
+/** Formats of our own hand; not lock files, not weights. */
 const WRITTEN = /(\.(ts|js|mjs|wgsl|py|md|html|css|json|yml|yaml|toml|svg)|\.ci\/\w+|ignore)$/;
-const written = filesBelow('.').filter((path) => WRITTEN.test(path) && path !== 'package-lock.json');
+const written = filesBelow('.').filter(
+  (path) => WRITTEN.test(path) && !/(^|\/)package-lock\.json$/.test(path),
+);
 
 function lines(text: string): string[] {
   return text.replace(/\n$/, '').split('\n');

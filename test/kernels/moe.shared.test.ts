@@ -1,3 +1,3 @@
 import { testFamily } from './support.ts';
 
-testFamily('moe');
+testFamily('moe', { sparing: true });

@@ -1,23 +1,50 @@
-/** A file per family of cases: each runs all cases of its family with all variants, in Node and in Chromium. */
+/** A file per family of cases: each runs the cases of its family with its variants, in Node and in Chromium. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
 import { casesOf } from '../../src/validate/cases.ts';
-import { runCases } from '../../src/validate/run-case.ts';
+import type { KernelCase } from '../../src/validate/kernel-case.ts';
+import { type CaseResult, runCase } from '../../src/validate/run-case.ts';
 import { testPlatform } from '../setup/gpu.ts';
+import { spare, traitsOf } from './sparing.ts';
 
-export function testFamily(family: string): void {
+/** `npm run test:full` sets it; a page has no environment. */
+const isFull = typeof process !== 'undefined' && process.env['MOEBIUS_RUNS'] !== undefined;
+
+interface Choice {
+  /** Leave out variants that a case shows nothing new: for families that compile much. */
+  readonly sparing?: boolean;
+}
+
+export function testFamily(family: string, { sparing = false }: Choice = {}): void {
   describe(family, () => {
+    const cases = casesOf(family);
     let gpu: Gpu;
+    let variants: Map<KernelCase, string[]>;
     beforeAll(async () => {
       gpu = await openGpu(testPlatform());
+      variants = sparing && !isFull ? spare(gpu, cases) : new Map(cases.map((c) => [c, c.variants(gpu)]));
     });
     afterAll(() => gpu.destroy());
 
-    test.each(casesOf(family).map((c) => [c.name, c] as const))('%s', async (_name, kernelCase) => {
-      const results = await runCases(gpu, [kernelCase]);
-      expect(results.map((r) => r.variant)).toEqual(kernelCase.variants(gpu));
+    test.each(cases.map((c) => [c.name, c] as const))('%s', async (_name, kernelCase) => {
+      const results: CaseResult[] = [];
+      for (const variant of variants.get(kernelCase) ?? []) {
+        results.push(await runCase(gpu, kernelCase, variant));
+      }
+      expect(results.length).toBeGreaterThan(0);
+      expect(results.map((r) => r.variant)).toEqual(variants.get(kernelCase));
       expect(results.filter((r) => !r.pass).map((r) => `${r.variant}: ${r.message}`)).toEqual([]);
       expect(gpu.ledger.bytes).toBe(0);
+    });
+
+    test('every variant runs, with every format and choice that its cases have', () => {
+      const shown = (of: (kernelCase: KernelCase) => readonly string[]): string[] => {
+        const pairs = cases.flatMap((c) =>
+          of(c).flatMap((v) => ['', ...traitsOf(c)].map((t) => `${v} ${t}`)),
+        );
+        return [...new Set(pairs)].sort();
+      };
+      expect(shown((c) => variants.get(c) ?? [])).toEqual(shown((c) => c.variants(gpu)));
     });
   });
 }

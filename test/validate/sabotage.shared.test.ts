@@ -1,11 +1,24 @@
 /** The check catches every saboteur, and for the reason that it should. */
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
 import { kernelCases } from '../../src/validate/cases.ts';
-import { openGpu } from '../../src/gpu/gpu.ts';
-import { runSaboteur, sabotaged, saboteurs } from '../../src/validate/sabotage.ts';
+import { caseOf, runSaboteur, sabotaged, saboteurs } from '../../src/validate/sabotage.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
-test.each(saboteurs.map((s) => [s.name, s] as const))('caught: %s', async (_name, saboteur) => {
+let honest: Gpu;
+beforeAll(async () => {
+  honest = await openGpu(testPlatform());
+});
+afterAll(() => honest.destroy());
+
+test('names are unique', () => {
+  expect(new Set(saboteurs.map((s) => s.name)).size).toBe(saboteurs.length);
+});
+
+test.for(saboteurs.map((s) => [s.name, s] as const))('caught: %s', async ([, saboteur], context) => {
+  if (!caseOf(saboteur).variants(honest).includes(saboteur.variant)) {
+    context.skip(`this adapter cannot run ${saboteur.variant}`);
+  }
   const { caught, message } = await runSaboteur(testPlatform(), saboteur);
   expect(message).toMatch(/over budget/);
   expect(caught).toBe(true);

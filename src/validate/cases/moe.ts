@@ -60,25 +60,42 @@ const rounded = (
 
 const BLOCKS: Sizes = { tokens: 21, dim: 64, experts: 5, width: 96 };
 
-const fewBits = (format: QuantFormat): Record<string, OpCase> => ({
-  [`${format} weights`]: {
-    quick: true,
-    attrs: { k: 2 },
-    tensors: (make) => rounded(layer(make, BLOCKS), format),
-  },
-  [`${format} weights, one token`]: {
-    quick: true,
-    attrs: { k: 2 },
-    tensors: (make) => rounded(layer(make, { ...BLOCKS, tokens: 1 }), format),
-  },
-  [`${format} weights, an empty expert, 70 tokens`]: {
-    attrs: { k: 2 },
-    tensors: (make) => rounded(layer(make, { ...BLOCKS, tokens: 70 }, { logits: without(0, 3) }), format),
-  },
-  [`${format} weights, wide`]: {
-    attrs: { k: 1 },
-    tensors: (make) => rounded(layer(make, { tokens: 11, dim: 1024, experts: 2, width: 32 }), format),
-  },
+/** Each format with an activation of its own, which saves compiling one for the other. */
+const ACTIVATION_OF = { int8: 'relu', int4: 'identity', mxfp4: 'silu' } as const;
+
+const fewBits = (format: QuantFormat): Record<string, OpCase> => {
+  const activation = ACTIVATION_OF[format];
+  return {
+    [`${format} weights`]: {
+      quick: true,
+      attrs: { k: 2, activation },
+      tensors: (make) => rounded(layer(make, BLOCKS), format),
+    },
+    [`${format} weights, one token`]: {
+      quick: true,
+      attrs: { k: 2, activation },
+      tensors: (make) => rounded(layer(make, { ...BLOCKS, tokens: 1 }), format),
+    },
+    [`${format} weights, an empty expert, 70 tokens`]: {
+      attrs: { k: 2, activation },
+      tensors: (make) => rounded(layer(make, { ...BLOCKS, tokens: 70 }, { logits: without(0, 3) }), format),
+    },
+    [`${format} weights, wide`]: {
+      attrs: { k: 1, activation },
+      tensors: (make) => rounded(layer(make, { tokens: 11, dim: 1024, experts: 2, width: 32 }), format),
+    },
+  };
+};
+
+const intNotGated = (tokens: number): OpCase => ({
+  attrs: { k: 3, activation: 'gelu' },
+  tensors: (make) =>
+    rounded(layer(make, { ...BLOCKS, tokens }, { gated: false, biases: ['b1', 'b2'] }), 'int4'),
+});
+
+const gptOss = (tokens: number): OpCase => ({
+  attrs: { k: 2, activation: 'swiglu_oai', limit: 0.75 },
+  tensors: (make) => rounded(layer(make, { ...BLOCKS, tokens }, { biases: ['b1', 'b2', 'b3'] }), 'mxfp4'),
 });
 
 /** Normal logits, but those of the named experts are out of reach. */
@@ -88,8 +105,9 @@ const without =
     make.filled([tokens, experts], (i) => make.random.normal() - (empty.includes(i % experts) ? 30 : 0));
 
 function routed(make: Maker, sizes: Sizes): Record<string, Tensor> {
-  const { logits: _, ...rest } = layer(make, sizes, { x: (m, shape) => m.whole(shape, 2) });
-  return { ...rest, gate: make.whole([sizes.experts, sizes.dim], 1) };
+  const tensors = layer(make, sizes, { x: (m, shape) => m.whole(shape, 2) });
+  delete tensors['logits'];
+  return { ...tensors, gate: make.whole([sizes.experts, sizes.dim], 1) };
 }
 
 const activations: Record<string, OpCase> = Object.fromEntries(
@@ -163,14 +181,10 @@ export const moeCases = opCases(moe, {
   },
   ...Object.fromEntries(QUANT_FORMATS.flatMap((format) => Object.entries(fewBits(format)))),
   'int8 weights, primes': { attrs: { k: 3 }, tensors: (make) => rounded(layer(make, PRIMES), 'int8') },
-  'int4 weights, not gated, biases': {
-    attrs: { k: 3, activation: 'gelu' },
-    tensors: (make) => rounded(layer(make, BLOCKS, { gated: false, biases: ['b1', 'b2'] }), 'int4'),
-  },
-  'mxfp4 weights as in gpt-oss': {
-    attrs: { k: 2, activation: 'swiglu_oai' },
-    tensors: (make) => rounded(layer(make, BLOCKS, { biases: ['b1', 'b2', 'b3'] }), 'mxfp4'),
-  },
+  'int4 weights, not gated, biases': intNotGated(21),
+  'int4 weights, not gated, biases, one token': intNotGated(1),
+  'mxfp4 weights as in gpt-oss, clamped': gptOss(21),
+  'mxfp4 weights as in gpt-oss, clamped, one token': gptOss(1),
   'int4 up, int8 down': {
     attrs: { k: 2 },
     tensors: (make) => rounded(layer(make, BLOCKS), 'int4', 'int8'),

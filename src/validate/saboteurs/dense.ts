@@ -1,0 +1,89 @@
+/** Faults of the dense GEMM, of unpacking its weights, and of what is done row by row. */
+import type { Saboteur } from './saboteur.ts';
+
+const gemm = {
+  shader: 'gemm/plain',
+  family: 'matmul',
+  caseName: 'primes',
+  variant: 'plain',
+} as const;
+const broadcast = { shader: 'gemm/subgroup', family: 'matmul', variant: 'subgroup-8' } as const;
+const vector = { shader: 'gemm/vector', family: 'matmul', variant: 'vector' } as const;
+const storeGemm = 'c_MN[m * params.numCols + n] = total;';
+
+export const denseSaboteurs: readonly Saboteur[] = [
+  {
+    ...gemm,
+    name: 'writes nothing',
+    find: storeGemm,
+    replace: 'if (params.numCols == 0u) { c_MN[0] = total; }',
+  },
+  {
+    ...gemm,
+    name: 'writes NaN',
+    find: storeGemm,
+    replace: 'c_MN[m * params.numCols + n] = bitcast<f32>(params.numCols | 0x7fc00000u);',
+  },
+  {
+    ...gemm,
+    name: 'keeps what an earlier run wrote',
+    find: storeGemm,
+    replace: 'if (c_MN[m * params.numCols + n] == 0.0) { c_MN[m * params.numCols + n] = total; }',
+  },
+  { ...gemm, name: 'leaves out the last term', find: 'k < params.depth', replace: 'k + 1u < params.depth' },
+  {
+    ...gemm,
+    name: 'leaves out the last column',
+    find: 'n >= params.numCols',
+    replace: 'n + 1u >= params.numCols',
+  },
+  {
+    ...broadcast,
+    name: 'leaves out the last row of a tile',
+    find: 'i < min(ROWS, params.numRows - m)',
+    replace: 'i + 1u < min(ROWS, params.numRows - m)',
+    caseName: 'K = 1,000',
+  },
+  {
+    ...broadcast,
+    name: 'swaps the nibbles of a byte',
+    find: 'vec4<u32>(0u, 4u, 8u, 12u)',
+    replace: 'vec4<u32>(4u, 0u, 12u, 8u)',
+    caseName: 'int4, primes',
+  },
+  {
+    ...broadcast,
+    name: 'takes the scales of the first block for all',
+    find: 'scale4((rowB + first) / 8u)',
+    replace: 'scale4((rowB + 0u * first) / 8u)',
+    caseName: 'int4, primes',
+  },
+  {
+    ...vector,
+    name: 'leaves out the last chunk of a row',
+    find: 'min(first + 8u, groupsOfRow);',
+    replace: 'min(first + 8u, groupsOfRow - GROUPS);',
+    caseName: 'one row',
+  },
+  {
+    ...vector,
+    name: 'takes the scale of the next block',
+    find: 'return sum * scale(at);',
+    replace: 'return sum * scale(at + 1u);',
+    caseName: 'int4, one row',
+  },
+  {
+    name: 'turns the wrong way',
+    shader: 'attention/rope',
+    find: 'a * turn.x - b * turn.y',
+    replace: 'a * turn.x + b * turn.y',
+    ...{ family: 'rope', caseName: 'halves', variant: 'default' },
+  },
+  {
+    name: 'divides by one column too many',
+    shader: 'norm/rms-norm',
+    find: 'f32(params.width)',
+    replace: 'f32(params.width + 1u)',
+    ...{ family: 'rms-norm', caseName: 'primes', variant: 'default' },
+  },
+];

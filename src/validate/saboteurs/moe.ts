@@ -1,0 +1,112 @@
+/** Faults of the routed layer: its plans, its experts, the combine. */
+import type { Saboteur } from './saboteur.ts';
+
+const plan = { family: 'internal', variant: 'default' } as const;
+const broadcast = { shader: 'experts/subgroup', family: 'moe', variant: 'subgroup-8' } as const;
+const direct = { family: 'moe', caseName: 'one token', variant: 'direct' } as const;
+
+export const moeSaboteurs: readonly Saboteur[] = [
+  {
+    ...plan,
+    name: 'permutes rows off by one',
+    shader: 'routing/plan-small',
+    find: 'rowToken_R[slot] = (first + lane) / params.topK;',
+    replace: 'rowToken_R[slot] = (first + lane + 1u) / params.topK;',
+    caseName: 'route plan',
+  },
+  {
+    ...plan,
+    name: 'permutes a block off by one',
+    shader: 'routing/scatter',
+    find: 'rowToken_R[slot] = (first + lane) / params.topK;',
+    replace: 'rowToken_R[slot] = (first + lane + 1u) / params.topK;',
+    caseName: 'route plan, 300 experts',
+  },
+  {
+    ...plan,
+    name: 'never moves on to the next row',
+    shader: 'routing/plan-local',
+    find: 'next[e] += same;',
+    replace: 'next[e] += 0u;',
+    caseName: 'local plan',
+  },
+  {
+    ...plan,
+    name: 'does not count a tile that is not full',
+    shader: 'routing/scan-tiles',
+    find: 'rows + params.tileRows - 1u',
+    replace: 'rows',
+    caseName: 'local plan, three dispatches',
+  },
+  {
+    ...plan,
+    name: 'never lists the last tile',
+    shader: 'routing/receive-plan',
+    find: 'numTiles += (count + params.tileRows - 1u) / params.tileRows;',
+    replace: 'numTiles += count / params.tileRows;',
+    caseName: 'receive plan, part of the experts',
+  },
+  {
+    name: 'lists tiles without their last row',
+    shader: 'routing/plan-local',
+    find: 'min(first + params.tileRows, end), 0u);',
+    replace: 'min(first + params.tileRows, end) - 1u, 0u);',
+    ...{ family: 'moe', caseName: 'primes', variant: 'plain' },
+  },
+  {
+    name: 'multiplies with the next expert',
+    shader: 'experts/plain',
+    find: 'let rowW = tile.x * params.numCols + n;',
+    replace: 'let rowW = (tile.x ^ 1u) * params.numCols + n;',
+    ...{ family: 'moe', caseName: 'all biases', variant: 'plain' },
+  },
+  {
+    name: 'forgets the bias',
+    shader: 'experts/plain',
+    find: 'epilogue(gate + biasGate, up + biasUp)',
+    replace: 'epilogue(gate + 0.0 * biasGate, up + biasUp)',
+    ...{ family: 'moe', caseName: 'all biases', variant: 'plain' },
+  },
+  {
+    name: 'ignores the scores',
+    shader: 'routing/combine',
+    find: 'scores_TK[t * params.topK + k] * expertOut_RD',
+    replace: 'min(scores_TK[t * params.topK + k], 0.5) * expertOut_RD',
+    ...{ family: 'moe', caseName: 'primes', variant: 'plain' },
+  },
+  {
+    ...broadcast,
+    name: 'reads the rows of x in their own order',
+    find: 'if (GATHER) { return rowSource[r]; }',
+    replace: 'if (GATHER) { return r; }',
+    caseName: 'an empty expert',
+  },
+  {
+    ...broadcast,
+    name: 'leaves out the last row of an expert',
+    find: 'i < tile.z - tile.y',
+    replace: 'i + 1u < tile.z - tile.y',
+    caseName: 'an empty expert',
+  },
+  {
+    ...broadcast,
+    name: "takes the neighbour block's scales",
+    find: 'let at = index + vec4<u32>(params.scaleStart);',
+    replace: 'let at = (index ^ vec4<u32>(1u)) + vec4<u32>(params.scaleStart);',
+    caseName: 'int4 weights',
+  },
+  {
+    ...direct,
+    name: 'swaps the experts of two choices',
+    shader: 'experts/vector',
+    find: 'let expert = ids_TK[row];',
+    replace: 'let expert = ids_TK[row ^ 1u];',
+  },
+  {
+    ...direct,
+    name: 'forgets a choice',
+    shader: 'experts/down-combine-vector',
+    find: 'choice < (t + 1u) * params.topK',
+    replace: 'choice + 1u < (t + 1u) * params.topK',
+  },
+];

@@ -1,0 +1,48 @@
+/**
+ * Which variants run which cases when not all shall. Compiling takes nearly all of the time, so a case that compiles
+ * something new runs with a variant only if it shows that variant something new: every variant still meets every
+ * trait that any of its cases has. `plain`, which compiles at once, runs all of them.
+ */
+import type { Gpu } from '../../src/gpu/gpu.ts';
+import type { KernelCase } from '../../src/validate/kernel-case.ts';
+
+const CHEAP = 'plain';
+
+/** What kernels may be compiled for: dtypes, tensors that are not given, flags and choices. */
+export function traitsOf({ op, inputs }: KernelCase): string[] {
+  if (op === undefined || inputs === undefined) return [];
+  const { tensors, attrs } = inputs();
+  const given = [...tensors].map(([name, { dtype }]) => `${name} ${dtype}`);
+  const missing = op.inputs.filter(({ name }) => !tensors.has(name)).map(({ name }) => `no ${name}`);
+  const chosen = op.attrs
+    .filter(({ kind }) => kind === 'flag' || kind === 'choice')
+    .map(({ name }) => `${name} ${String(attrs.get(name))}`);
+  return [...given, ...missing, ...chosen].sort();
+}
+
+/** So many cases that are compiled alike run with all variants anyway, and show them what they have. */
+const MANY = 4;
+
+/** Variants to run by case. Cases that are compiled alike choose first, then those with the most tensors. */
+export function spare(gpu: Gpu, cases: readonly KernelCase[]): Map<KernelCase, string[]> {
+  const met = new Set<string>();
+  const plan = new Map<KernelCase, string[]>();
+  const alike = new Map<string, number>();
+  for (const c of cases) alike.set(traitsOf(c).join(), (alike.get(traitsOf(c).join()) ?? 0) + 1);
+  const weightOf = (c: KernelCase): number =>
+    ((alike.get(traitsOf(c).join()) ?? 0) >= MANY ? 100 : 0) + (c.inputs?.().tensors.size ?? 0);
+  for (const kernelCase of [...cases].sort((a, b) => weightOf(b) - weightOf(a))) {
+    const traits = traitsOf(kernelCase);
+    const all = traits.join();
+    const wanted = kernelCase.variants(gpu).filter((variant) => {
+      const isCompiled = met.has(`${variant}: ${all}`);
+      const isNew = traits.some((trait) => !met.has(`${variant}: ${trait}`));
+      return isCompiled || isNew || variant === CHEAP;
+    });
+    for (const variant of wanted) {
+      for (const shown of [...traits, all]) met.add(`${variant}: ${shown}`);
+    }
+    plan.set(kernelCase, wanted);
+  }
+  return plan;
+}
