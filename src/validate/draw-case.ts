@@ -43,8 +43,13 @@ function routing(random: Random, numExperts: number): Record<string, AttrValue> 
   return { k, groups: count, groups_kept: least + random.integer(Math.min(16, count) - least + 1) };
 }
 
+/** Compiled in; most kernels want multiples of 4. */
+function headSize(settings: Random): number {
+  return chance(settings, 0.7) ? 4 * drawSize(settings, oneOf(settings, [6, 6, 18])) : drawSize(settings, 24);
+}
+
 /** Sizes, and the attributes that depend on them. Small: a case runs all variants, twice. */
-const SHAPES: Readonly<Record<string, (random: Random) => Drawn>> = {
+const SHAPES: Readonly<Record<string, (random: Random, settings: Random) => Drawn>> = {
   matmul: (r) => ({ dims: { M: rows(r, 70), N: drawSize(r, 150), K: drawSize(r, 140) } }),
   'gate-topk': (r) => {
     const numExperts = drawSize(r, oneOf(r, [16, 64, 130, 300, 1024]));
@@ -55,17 +60,17 @@ const SHAPES: Readonly<Record<string, (random: Random) => Drawn>> = {
     const dims = { T: rows(r, 50), D: drawSize(r, 96), E: numExperts, F: drawSize(r, 96) };
     return { dims, attrs: routing(r, numExperts) };
   },
-  attention: (r) => {
+  attention: (r, settings) => {
     const [queries, kvHeads] = [oneOf(r, [1, drawSize(r, 40)]), drawSize(r, 3)];
     return {
       dims: {
         ...{ B: drawSize(r, 3), Sq: queries, Skv: queries + r.integer(90) },
-        ...{ Hq: kvHeads * drawSize(r, 3), Hkv: kvHeads, Dh: drawSize(r, oneOf(r, [24, 24, 72])) },
+        ...{ Hq: kvHeads * drawSize(r, 3), Hkv: kvHeads, Dh: headSize(settings) },
       },
     };
   },
-  'tp-attention': (r) => {
-    const [tp, kvHeads, headDim] = [oneOf(r, [1, 2, 4]), drawSize(r, 2), 2 * drawSize(r, 10)];
+  'tp-attention': (r, settings) => {
+    const [tp, kvHeads, headDim] = [oneOf(r, [1, 2, 4]), drawSize(r, 2), 2 * drawSize(settings, 10)];
     const heads = tp * kvHeads * drawSize(r, 2);
     return {
       dims: {
@@ -87,7 +92,7 @@ const MOST_DRAWS = 500;
  * So many seeds in a row share what is compiled in: flags, choices, formats, and which tensors are given. Compiling
  * takes most of the time, and sizes are what differs from case to case.
  */
-const SHARED_SEEDS: Readonly<Record<string, number>> = { moe: 16 };
+const SHARED_SEEDS: Readonly<Record<string, number>> = { moe: 16, attention: 4, 'tp-attention': 8 };
 const SHARED_BY_OTHERS = 2;
 /** Draws that one set of settings gets before another is taken. */
 const PATIENCE = 25;
@@ -121,7 +126,7 @@ export function drawCase(op: Op, seed: number): KernelCase {
 
 /** Undefined when the op refuses what was drawn. */
 function drawInputs(op: Op, random: Random, settings: Random, name: string): OpInputs | undefined {
-  const { dims, attrs: bound = {} } = SHAPES[op.name]?.(random) ?? { dims: anyDims(op, random) };
+  const { dims, attrs: bound = {} } = SHAPES[op.name]?.(random, settings) ?? { dims: anyDims(op, random) };
   const attrs: Record<string, AttrValue> = {};
   for (const rule of op.attrs) {
     const isCompiled = rule.kind === 'flag' || rule.kind === 'choice';

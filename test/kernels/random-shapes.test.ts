@@ -29,7 +29,7 @@ test.each(ops.map((op) => [op.name, op] as const))(
     expect(gpu.ledger.bytes).toBe(0);
     if (cases < 40) return;
     // Every variant that this adapter can run at all is met more than once or twice.
-    for (const count of Object.values(byVariant)) expect(count).toBeGreaterThan(cases / 8);
+    for (const count of Object.values(byVariant)) expect(count).toBeGreaterThanOrEqual(cases / 8);
   },
   60_000 + cases * MS_PER_CASE,
 );
