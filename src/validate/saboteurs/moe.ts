@@ -96,6 +96,13 @@ export const moeSaboteurs: readonly Saboteur[] = [
     caseName: 'int4 weights',
   },
   {
+    name: 'reads the first row of a tile for the second',
+    shader: 'experts/few',
+    find: 'sourceOf(min(tile.y + 1u, last))',
+    replace: 'sourceOf(min(tile.y, last))',
+    ...{ family: 'moe', caseName: 'an empty expert', variant: 'few' },
+  },
+  {
     ...direct,
     name: 'swaps the experts of two choices',
     shader: 'experts/vector',
