@@ -1,7 +1,8 @@
 // o = softmax(scale * q k^T) v per query and head, queries being the last qLen of kvLen positions.
-// Grid    x: queries and slabs of 64 columns, y: heads, z: sequences; a subgroup of 8 lanes owns one row: decoding.
+// Grid    x: queries, slabs of 64 columns and parts of the keys, y: heads, z: sequences; a subgroup of 8 lanes owns a row.
 // Memory  lanes are keys for the scores and columns for the sums, so k and v are read once; weights are shuffled
-//         within the subgroup. q is held in private memory. No workgroup storage, no barrier.
+//         within the subgroup. q is held in private memory. No workgroup storage, no barrier. With SPLIT a part of the
+//         keys leaves its sums, highest score and denominator in o_THD, for merge.wgsl.
 // Order   online softmax over tiles of 32 keys, ascending; in a tile t, t + 8, t + 16, t + 24 together: fixed.
 // Edges   GQA and qLen as in plain.wgsl. Dh is a multiple of 4. Subgroups have at least 8 lanes.
 
@@ -10,6 +11,11 @@ enable subgroups;
 const HEAD_VECS : u32 = 16u;    // spec: vec4 of one head, Dh / 4
 const SINKS : bool = false;     // spec: each head has a sink
 const SOFTCAP : bool = false;   // spec: scores are capped; compiled in, since CPU adapters run both sides of an if
+const SPLIT : bool = false;     // spec: the keys are cut into parts
+const PAGED : bool = false;     // spec: the rows of a sequence lie in pages that a table names
+const KV_F16 : bool = false;    // spec: k and v are packed halves
+alias Kv = vec4<u32>;           // spec: four values of k or v: vec4<u32> in f32, vec2<u32> with KV_F16
+const LAST : u32 = 3u;          // spec: last word of Kv
 
 struct Params {
   numHeads : u32,
@@ -22,13 +28,17 @@ struct Params {
   scale : f32,
   window : u32,        // keys that a query sees at most, its own position included; 0: all
   softcap : f32,       // scores become softcap * tanh(score / softcap) with SOFTCAP
+  pageSize : u32,      // keys of a page, with PAGED
+  numParts : u32,      // with SPLIT: parts of the visible keys
+  keysPerPart : u32,
 }
 
 @group(0) @binding(0) var<storage, read> q_THD : array<vec4<f32>>;           // [sum of qLen, H, Dh]
-@group(0) @binding(1) var<storage, read> k_RHD : array<vec4<f32>>;           // [sequences * cacheLength, Hkv, Dh]
-@group(0) @binding(2) var<storage, read> v_RHD : array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> k_RHD : array<Kv>;                  // [sequences * cacheLength, Hkv, Dh]
+@group(0) @binding(2) var<storage, read> v_RHD : array<Kv>;
 @group(0) @binding(3) var<storage, read> sequences : array<vec4<u32>>; // first q row, qLen, kvLen, cache slot
-@group(0) @binding(4) var<storage, read_write> o_THD : array<vec4<f32>>;
+// With PAGED sequences is followed by the table, four pages each: slot s has cacheLength / pageSize of them.
+@group(0) @binding(4) var<storage, read_write> o_THD : array<vec4<f32>>; // SPLIT: [sum of qLen, H, parts, Dh + 4]
 @group(0) @binding(5) var<storage, read> sinks_H : array<f32>;   // [H]; any buffer without SINKS
 @group(1) @binding(0) var<uniform> params : Params;
 
@@ -54,6 +64,23 @@ fn capped(score : vec4<f32>) -> vec4<f32> {
   return params.softcap - 2.0 * params.softcap / (e + 1.0);
 }
 
+fn four(w : Kv) -> vec4<f32> {
+  if (KV_F16) { return vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y)); }
+  return bitcast<vec4<f32>>(vec4<u32>(w.x, w.y, w[LAST - 1u], w[LAST]));
+}
+
+// Row of the cache that holds a key of a slot.
+fn rowOf(slot : u32, key : u32) -> u32 {
+  if (!PAGED) { return slot * params.cacheLength + key; }
+  let page = slot * (params.cacheLength / params.pageSize) + key / params.pageSize;
+  return sequences[params.numSequences + page / 4u][page % 4u] * params.pageSize + key % params.pageSize;
+}
+
+fn rowsOf(slot : u32, key : vec4<u32>) -> vec4<u32> {
+  if (!PAGED) { return slot * params.cacheLength + key; }
+  return vec4<u32>(rowOf(slot, key.x), rowOf(slot, key.y), rowOf(slot, key.z), rowOf(slot, key.w));
+}
+
 fn firstVisible(numKeys : u32) -> u32 {
   return select(0u, numKeys - min(numKeys, params.window), params.window > 0u);
 }
@@ -62,14 +89,25 @@ fn firstVisible(numKeys : u32) -> u32 {
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_id) lane : u32) {
   let sequence = sequences[group.z];
   let slabs = (HEAD_VECS + 15u) / 16u;
-  let i = group.x / slabs;
-  let column = group.x % slabs * 16u + lane;
+  var part = 0u;
+  var place = group.x;
+  if (SPLIT) {
+    part = group.x % params.numParts;
+    place = group.x / params.numParts;
+  }
+  let i = place / slabs;
+  let column = place % slabs * 16u + lane;
   let h = group.y;
   let kvHead = h / (params.numHeads / params.numKvHeads);
   var numKeys = sequence.z;
   if (params.causal == 1u) { numKeys = sequence.z - sequence.y + i + 1u; }
   if (i >= sequence.y) { numKeys = 0u; }
-  let firstKey = (sequence.w * params.cacheLength * params.numKvHeads + kvHead) * HEAD_VECS;
+  var oldest = firstVisible(numKeys);
+  if (SPLIT) {
+    oldest += part * params.keysPerPart;
+    numKeys = min(numKeys, oldest + params.keysPerPart);
+  }
+  let firstKey = kvHead * HEAD_VECS;
   let strideKey = params.numKvHeads * HEAD_VECS;
   let columnA = min(column, HEAD_VECS - 1u);
   let columnB = min(column + 8u, HEAD_VECS - 1u);
@@ -87,14 +125,14 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
   }
   var a = vec4<f32>();
   var b = vec4<f32>();
-  for (var first = firstVisible(numKeys); first < numKeys; first += 32u) {
+  for (var first = oldest; first < numKeys; first += 32u) {
     let key = first + lane + STEPS;
-    let rowK = firstKey + min(key, vec4<u32>(numKeys - 1u)) * strideKey;
+    let rowK = firstKey + rowsOf(sequence.w, min(key, vec4<u32>(numKeys - 1u))) * strideKey;
     var s = vec4<f32>();
     for (var d = 0u; d < vecs; d += 1u) {
       let own = q[d];
-      s += vec4<f32>(dot(own, k_RHD[rowK.x + d]), dot(own, k_RHD[rowK.y + d]),
-                     dot(own, k_RHD[rowK.z + d]), dot(own, k_RHD[rowK.w + d]));
+      s += vec4<f32>(dot(own, four(k_RHD[rowK.x + d])), dot(own, four(k_RHD[rowK.y + d])),
+                     dot(own, four(k_RHD[rowK.z + d])), dot(own, four(k_RHD[rowK.w + d])));
     }
     s = select(vec4<f32>(LOWEST), capped(s), key < vec4<u32>(numKeys));
     let previous = highest;
@@ -106,15 +144,23 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
     b *= shrink;
     for (var t = 0u; t < lanes; t += 1u) {
       let p = subgroupShuffle(weights, t);
-      let at = firstKey + min(first + t + STEPS, vec4<u32>(numKeys - 1u)) * strideKey;
-      a += p.x * v_RHD[at.x + columnA] + p.y * v_RHD[at.y + columnA] +
-           p.z * v_RHD[at.z + columnA] + p.w * v_RHD[at.w + columnA];
-      b += p.x * v_RHD[at.x + columnB] + p.y * v_RHD[at.y + columnB] +
-           p.z * v_RHD[at.z + columnB] + p.w * v_RHD[at.w + columnB];
+      let at = firstKey + rowsOf(sequence.w, min(first + t + STEPS, vec4<u32>(numKeys - 1u))) * strideKey;
+      a += p.x * four(v_RHD[at.x + columnA]) + p.y * four(v_RHD[at.y + columnA]) +
+           p.z * four(v_RHD[at.z + columnA]) + p.w * four(v_RHD[at.w + columnA]);
+      b += p.x * four(v_RHD[at.x + columnB]) + p.y * four(v_RHD[at.y + columnB]) +
+           p.z * four(v_RHD[at.z + columnB]) + p.w * four(v_RHD[at.w + columnB]);
     }
   }
   let total = sum8(denominator);
   if (i >= sequence.y) { return; }
+  if (SPLIT) {
+    if (oldest >= numKeys) { return; }
+    let to = (rowO / HEAD_VECS * params.numParts + part) * (HEAD_VECS + 1u);
+    if (column < HEAD_VECS) { o_THD[to + column] = a; }
+    if (column + 8u < HEAD_VECS) { o_THD[to + column + 8u] = b; }
+    if (column == 0u) { o_THD[to + HEAD_VECS] = vec4<f32>(highest, total, 0.0, 0.0); }
+    return;
+  }
   if (column < HEAD_VECS) { o_THD[rowO + column] = a / total; }
   if (column + 8u < HEAD_VECS) { o_THD[rowO + column + 8u] = b / total; }
 }

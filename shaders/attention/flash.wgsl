@@ -10,6 +10,10 @@ const TILE : u32 = 16u;         // spec: keys per tile
 const HEAD_VECS : u32 = 16u;    // spec: vec4 of one head, Dh / 4
 const SINKS : bool = false;     // spec: each head has a sink
 const SOFTCAP : bool = false;   // spec: scores are capped; compiled in, since CPU adapters run both sides of an if
+const PAGED : bool = false;     // spec: the rows of a sequence lie in pages that a table names
+const KV_F16 : bool = false;    // spec: k and v are packed halves
+alias Kv = vec4<u32>;           // spec: four values of k or v: vec4<u32> in f32, vec2<u32> with KV_F16
+const LAST : u32 = 3u;          // spec: last word of Kv
 const UNROLL : bool = true;     // spec: let the compiler see the bound, so that a head lives in registers
 
 struct Params {
@@ -23,12 +27,14 @@ struct Params {
   scale : f32,
   window : u32,        // keys that a query sees at most, its own position included; 0: all
   softcap : f32,       // scores become softcap * tanh(score / softcap) with SOFTCAP
+  pageSize : u32,      // keys of a page, with PAGED
 }
 
 @group(0) @binding(0) var<storage, read> q_THD : array<vec4<f32>>;           // [sum of qLen, H, Dh]
-@group(0) @binding(1) var<storage, read> k_RHD : array<vec4<f32>>;           // [sequences * cacheLength, Hkv, Dh]
-@group(0) @binding(2) var<storage, read> v_RHD : array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> k_RHD : array<Kv>;                  // [sequences * cacheLength, Hkv, Dh]
+@group(0) @binding(2) var<storage, read> v_RHD : array<Kv>;
 @group(0) @binding(3) var<storage, read> sequences : array<vec4<u32>>; // first q row, qLen, kvLen, cache slot
+// With PAGED sequences is followed by the table, four pages each: slot s has cacheLength / pageSize of them.
 @group(0) @binding(4) var<storage, read_write> o_THD : array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> sinks_H : array<f32>;   // [H]; any buffer without SINKS
 @group(1) @binding(0) var<uniform> params : Params;
@@ -47,6 +53,18 @@ fn capped(score : f32) -> f32 {
   if (!SOFTCAP) { return score; }
   let e = exp(2.0 * clamp(score / params.softcap, -20.0, 20.0));
   return params.softcap - 2.0 * params.softcap / (e + 1.0);
+}
+
+fn four(w : Kv) -> vec4<f32> {
+  if (KV_F16) { return vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y)); }
+  return bitcast<vec4<f32>>(vec4<u32>(w.x, w.y, w[LAST - 1u], w[LAST]));
+}
+
+// Row of the cache that holds a key of a slot.
+fn rowOf(slot : u32, key : u32) -> u32 {
+  if (!PAGED) { return slot * params.cacheLength + key; }
+  let page = slot * (params.cacheLength / params.pageSize) + key / params.pageSize;
+  return sequences[params.numSequences + page / 4u][page % 4u] * params.pageSize + key % params.pageSize;
 }
 
 fn firstVisible(numKeys : u32) -> u32 {
@@ -70,7 +88,6 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     numKeysOfGroup = sequence.z - sequence.y + min(firstQuery + WG, sequence.y);
   }
   let rowQ = ((sequence.x + i) * params.numHeads + h) * HEAD_VECS;
-  let firstKey = (sequence.w * params.cacheLength * params.numKvHeads + kvHead) * HEAD_VECS;
   let strideKey = params.numKvHeads * HEAD_VECS;
   var q : array<vec4<f32>, HEAD_VECS>;
   var o : array<vec4<f32>, HEAD_VECS>;
@@ -90,9 +107,9 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     for (var at = lane; at < count * HEAD_VECS; at += WG) {
       let j = at / HEAD_VECS;
       let d = at % HEAD_VECS;
-      let src = firstKey + (first + j) * strideKey + d;
-      tileK[j * HEAD_VECS + d] = k_RHD[src];
-      tileV[j * HEAD_VECS + d] = v_RHD[src];
+      let src = rowOf(sequence.w, first + j) * strideKey + kvHead * HEAD_VECS + d;
+      tileK[j * HEAD_VECS + d] = four(k_RHD[src]);
+      tileV[j * HEAD_VECS + d] = four(v_RHD[src]);
     }
     workgroupBarrier();
     let visible = min(count, max(numKeys, first) - first);

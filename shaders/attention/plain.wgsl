@@ -8,6 +8,8 @@ const WG : u32 = 32u;           // spec: queries per workgroup
 const HEAD_DIM : u32 = 64u;     // spec: room for one head, at least Dh
 const SINKS : bool = false;     // spec: each head has a sink
 const SOFTCAP : bool = false;   // spec: scores are capped; compiled in, since CPU adapters run both sides of an if
+const PAGED : bool = false;     // spec: the rows of a sequence lie in pages that a table names
+const KV_F16 : bool = false;    // spec: k and v are packed halves
 
 struct Params {
   numHeads : u32,
@@ -20,12 +22,14 @@ struct Params {
   scale : f32,
   window : u32,        // keys that a query sees at most, its own position included; 0: all
   softcap : f32,       // scores become softcap * tanh(score / softcap) with SOFTCAP
+  pageSize : u32,      // keys of a page, with PAGED
 }
 
 @group(0) @binding(0) var<storage, read> q_THD : array<f32>;           // [sum of qLen, H, Dh]
-@group(0) @binding(1) var<storage, read> k_RHD : array<f32>;           // [sequences * cacheLength, Hkv, Dh]
-@group(0) @binding(2) var<storage, read> v_RHD : array<f32>;
+@group(0) @binding(1) var<storage, read> k_RHD : array<u32>;           // [sequences * cacheLength, Hkv, Dh]
+@group(0) @binding(2) var<storage, read> v_RHD : array<u32>;
 @group(0) @binding(3) var<storage, read> sequences : array<vec4<u32>>; // first q row, qLen, kvLen, cache slot
+// With PAGED sequences is followed by the table, four pages each: slot s has cacheLength / pageSize of them.
 @group(0) @binding(4) var<storage, read_write> o_THD : array<f32>;
 @group(0) @binding(5) var<storage, read> sinks_H : array<f32>;   // [H]; any buffer without SINKS
 @group(1) @binding(0) var<uniform> params : Params;
@@ -35,6 +39,23 @@ fn capped(score : f32) -> f32 {
   if (!SOFTCAP) { return score; }
   let e = exp(2.0 * clamp(score / params.softcap, -20.0, 20.0));
   return params.softcap - 2.0 * params.softcap / (e + 1.0);
+}
+
+fn key(at : u32) -> f32 {
+  if (KV_F16) { return unpack2x16float(k_RHD[at / 2u])[at % 2u]; }
+  return bitcast<f32>(k_RHD[at]);
+}
+
+fn value(at : u32) -> f32 {
+  if (KV_F16) { return unpack2x16float(v_RHD[at / 2u])[at % 2u]; }
+  return bitcast<f32>(v_RHD[at]);
+}
+
+// Row of the cache that holds a key of a slot.
+fn rowOf(slot : u32, position : u32) -> u32 {
+  if (!PAGED) { return slot * params.cacheLength + position; }
+  let page = slot * (params.cacheLength / params.pageSize) + position / params.pageSize;
+  return sequences[params.numSequences + page / 4u][page % 4u] * params.pageSize + position % params.pageSize;
 }
 
 fn firstVisible(numKeys : u32) -> u32 {
@@ -51,7 +72,6 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   var numKeys = sequence.z;
   if (params.causal == 1u) { numKeys = sequence.z - sequence.y + i + 1u; }
   let rowQ = ((sequence.x + i) * params.numHeads + h) * params.headDim;
-  let firstKey = (sequence.w * params.cacheLength * params.numKvHeads + kvHead) * params.headDim;
   let strideKey = params.numKvHeads * params.headDim;
   var q : array<f32, HEAD_DIM>;
   var o : array<f32, HEAD_DIM>;
@@ -60,19 +80,20 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   var highest = -3.4e38;
   if (SINKS) { highest = max(highest, sinks_H[h]); }
   for (var j = oldest; j < numKeys; j += 1u) {
+    let row = rowOf(sequence.w, j) * strideKey + kvHead * params.headDim;
     var score = 0.0;
-    for (var d = 0u; d < params.headDim; d += 1u) { score += q[d] * k_RHD[firstKey + j * strideKey + d]; }
+    for (var d = 0u; d < params.headDim; d += 1u) { score += q[d] * key(row + d); }
     highest = max(highest, capped(score));
   }
   var denominator = 0.0;
   if (SINKS) { denominator = exp(sinks_H[h] - highest); }
   for (var j = oldest; j < numKeys; j += 1u) {
-    let row = firstKey + j * strideKey;
+    let row = rowOf(sequence.w, j) * strideKey + kvHead * params.headDim;
     var score = 0.0;
-    for (var d = 0u; d < params.headDim; d += 1u) { score += q[d] * k_RHD[row + d]; }
+    for (var d = 0u; d < params.headDim; d += 1u) { score += q[d] * key(row + d); }
     let p = exp(capped(score) - highest);
     denominator += p;
-    for (var d = 0u; d < params.headDim; d += 1u) { o[d] += p * v_RHD[row + d]; }
+    for (var d = 0u; d < params.headDim; d += 1u) { o[d] += p * value(row + d); }
   }
   for (var d = 0u; d < params.headDim; d += 1u) { o_THD[rowQ + d] = o[d] / denominator; }
 }

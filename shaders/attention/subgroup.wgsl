@@ -12,6 +12,10 @@ enable subgroups;
 const HEAD_VECS : u32 = 16u;    // spec: vec4 of one head, Dh / 4
 const SINKS : bool = false;     // spec: each head has a sink
 const SOFTCAP : bool = false;   // spec: scores are capped; compiled in, since CPU adapters run both sides of an if
+const PAGED : bool = false;     // spec: the rows of a sequence lie in pages that a table names
+const KV_F16 : bool = false;    // spec: k and v are packed halves
+alias Kv = vec4<u32>;           // spec: four values of k or v: vec4<u32> in f32, vec2<u32> with KV_F16
+const LAST : u32 = 3u;          // spec: last word of Kv
 
 struct Params {
   numHeads : u32,
@@ -24,12 +28,14 @@ struct Params {
   scale : f32,
   window : u32,        // keys that a query sees at most, its own position included; 0: all
   softcap : f32,       // scores become softcap * tanh(score / softcap) with SOFTCAP
+  pageSize : u32,      // keys of a page, with PAGED
 }
 
 @group(0) @binding(0) var<storage, read> q_THD : array<vec4<f32>>;           // [sum of qLen, H, Dh]
-@group(0) @binding(1) var<storage, read> k_RHD : array<vec4<f32>>;           // [sequences * cacheLength, Hkv, Dh]
-@group(0) @binding(2) var<storage, read> v_RHD : array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> k_RHD : array<Kv>;                  // [sequences * cacheLength, Hkv, Dh]
+@group(0) @binding(2) var<storage, read> v_RHD : array<Kv>;
 @group(0) @binding(3) var<storage, read> sequences : array<vec4<u32>>; // first q row, qLen, kvLen, cache slot
+// With PAGED sequences is followed by the table, four pages each: slot s has cacheLength / pageSize of them.
 @group(0) @binding(4) var<storage, read_write> o_THD : array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> sinks_H : array<f32>;   // [H]; any buffer without SINKS
 @group(1) @binding(0) var<uniform> params : Params;
@@ -58,6 +64,23 @@ fn capped(score : vec4<f32>) -> vec4<f32> {
   if (!SOFTCAP) { return score; }
   let e = exp(2.0 * clamp(score / params.softcap, vec4<f32>(-20.0), vec4<f32>(20.0)));
   return params.softcap - 2.0 * params.softcap / (e + 1.0);
+}
+
+fn four(w : Kv) -> vec4<f32> {
+  if (KV_F16) { return vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y)); }
+  return bitcast<vec4<f32>>(vec4<u32>(w.x, w.y, w[LAST - 1u], w[LAST]));
+}
+
+// Row of the cache that holds a key of a slot.
+fn rowOf(slot : u32, key : u32) -> u32 {
+  if (!PAGED) { return slot * params.cacheLength + key; }
+  let page = slot * (params.cacheLength / params.pageSize) + key / params.pageSize;
+  return sequences[params.numSequences + page / 4u][page % 4u] * params.pageSize + key % params.pageSize;
+}
+
+fn rowsOf(slot : u32, key : vec4<u32>) -> vec4<u32> {
+  if (!PAGED) { return slot * params.cacheLength + key; }
+  return vec4<u32>(rowOf(slot, key.x), rowOf(slot, key.y), rowOf(slot, key.z), rowOf(slot, key.w));
 }
 
 fn firstVisible(numKeys : u32) -> u32 {
@@ -95,7 +118,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
   var numKeys = sequence.z;
   if (params.causal == 1u) { numKeys = past + min(firstQuery + ROWS, sequence.y); }
   if (firstQuery >= sequence.y) { numKeys = 0u; }
-  let firstKey = (sequence.w * params.cacheLength * params.numKvHeads + kvHead) * HEAD_VECS;
+  let firstKey = kvHead * HEAD_VECS;
   let strideKey = params.numKvHeads * HEAD_VECS;
   let columnA = min(column, HEAD_VECS - 1u);
   let columnB = min(column + 8u, HEAD_VECS - 1u);
@@ -130,41 +153,25 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
   var seen13 = start;
   var seen14 = start;
   var seen15 = start;
-  var a0 = vec4<f32>();
-  var a1 = vec4<f32>();
-  var a2 = vec4<f32>();
-  var a3 = vec4<f32>();
-  var a4 = vec4<f32>();
-  var a5 = vec4<f32>();
-  var a6 = vec4<f32>();
-  var a7 = vec4<f32>();
-  var a8 = vec4<f32>();
-  var a9 = vec4<f32>();
-  var a10 = vec4<f32>();
-  var a11 = vec4<f32>();
-  var a12 = vec4<f32>();
-  var a13 = vec4<f32>();
-  var a14 = vec4<f32>();
-  var a15 = vec4<f32>();
-  var b0 = vec4<f32>();
-  var b1 = vec4<f32>();
-  var b2 = vec4<f32>();
-  var b3 = vec4<f32>();
-  var b4 = vec4<f32>();
-  var b5 = vec4<f32>();
-  var b6 = vec4<f32>();
-  var b7 = vec4<f32>();
-  var b8 = vec4<f32>();
-  var b9 = vec4<f32>();
-  var b10 = vec4<f32>();
-  var b11 = vec4<f32>();
-  var b12 = vec4<f32>();
-  var b13 = vec4<f32>();
-  var b14 = vec4<f32>();
-  var b15 = vec4<f32>();
+  var a0 = vec4<f32>(); var a1 = vec4<f32>();
+  var a2 = vec4<f32>(); var a3 = vec4<f32>();
+  var a4 = vec4<f32>(); var a5 = vec4<f32>();
+  var a6 = vec4<f32>(); var a7 = vec4<f32>();
+  var a8 = vec4<f32>(); var a9 = vec4<f32>();
+  var a10 = vec4<f32>(); var a11 = vec4<f32>();
+  var a12 = vec4<f32>(); var a13 = vec4<f32>();
+  var a14 = vec4<f32>(); var a15 = vec4<f32>();
+  var b0 = vec4<f32>(); var b1 = vec4<f32>();
+  var b2 = vec4<f32>(); var b3 = vec4<f32>();
+  var b4 = vec4<f32>(); var b5 = vec4<f32>();
+  var b6 = vec4<f32>(); var b7 = vec4<f32>();
+  var b8 = vec4<f32>(); var b9 = vec4<f32>();
+  var b10 = vec4<f32>(); var b11 = vec4<f32>();
+  var b12 = vec4<f32>(); var b13 = vec4<f32>();
+  var b14 = vec4<f32>(); var b15 = vec4<f32>();
   for (var first = firstVisible(min(numKeys, past + firstQuery + 1u)); first < numKeys; first += 32u) {
     let key = first + lane + STEPS;
-    let rowK = firstKey + min(key, vec4<u32>(numKeys - 1u)) * strideKey;
+    let rowK = firstKey + rowsOf(sequence.w, min(key, vec4<u32>(numKeys - 1u))) * strideKey;
     var s0 = vec4<f32>();
     var s1 = vec4<f32>();
     var s2 = vec4<f32>();
@@ -182,10 +189,10 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
     var s14 = vec4<f32>();
     var s15 = vec4<f32>();
     for (var d = 0u; d < vecs; d += 1u) {
-      let k0 = k_RHD[rowK.x + d];
-      let k1 = k_RHD[rowK.y + d];
-      let k2 = k_RHD[rowK.z + d];
-      let k3 = k_RHD[rowK.w + d];
+      let k0 = four(k_RHD[rowK.x + d]);
+      let k1 = four(k_RHD[rowK.y + d]);
+      let k2 = four(k_RHD[rowK.z + d]);
+      let k3 = four(k_RHD[rowK.w + d]);
       let q0 = held0[d];
       s0 += products(subgroupShuffle(q0, 0u), k0, k1, k2, k3);
       s1 += products(subgroupShuffle(q0, 1u), k0, k1, k2, k3);
@@ -240,11 +247,12 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
     a14 *= seen14.shrink;
     a15 *= seen15.shrink;
     for (var t = 0u; t < lanes; t += 1u) {
-      let at = firstKey + columnA + min(first + t + STEPS, vec4<u32>(numKeys - 1u)) * strideKey;
-      let v0 = v_RHD[at.x];
-      let v1 = v_RHD[at.y];
-      let v2 = v_RHD[at.z];
-      let v3 = v_RHD[at.w];
+      let row = rowsOf(sequence.w, min(first + t + STEPS, vec4<u32>(numKeys - 1u)));
+      let at = firstKey + columnA + row * strideKey;
+      let v0 = four(v_RHD[at.x]);
+      let v1 = four(v_RHD[at.y]);
+      let v2 = four(v_RHD[at.z]);
+      let v3 = four(v_RHD[at.w]);
       a0 += weighted(subgroupShuffle(s0, t), v0, v1, v2, v3);
       a1 += weighted(subgroupShuffle(s1, t), v0, v1, v2, v3);
       a2 += weighted(subgroupShuffle(s2, t), v0, v1, v2, v3);
@@ -279,11 +287,12 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
     b14 *= seen14.shrink;
     b15 *= seen15.shrink;
     for (var t = 0u; t < lanes; t += 1u) {
-      let at = firstKey + columnB + min(first + t + STEPS, vec4<u32>(numKeys - 1u)) * strideKey;
-      let v0 = v_RHD[at.x];
-      let v1 = v_RHD[at.y];
-      let v2 = v_RHD[at.z];
-      let v3 = v_RHD[at.w];
+      let row = rowsOf(sequence.w, min(first + t + STEPS, vec4<u32>(numKeys - 1u)));
+      let at = firstKey + columnB + row * strideKey;
+      let v0 = four(v_RHD[at.x]);
+      let v1 = four(v_RHD[at.y]);
+      let v2 = four(v_RHD[at.z]);
+      let v3 = four(v_RHD[at.w]);
       b0 += weighted(subgroupShuffle(s0, t), v0, v1, v2, v3);
       b1 += weighted(subgroupShuffle(s1, t), v0, v1, v2, v3);
       b2 += weighted(subgroupShuffle(s2, t), v0, v1, v2, v3);

@@ -2,7 +2,8 @@
 import { ConfigError } from '../core/errors.ts';
 import { ceilDiv, nearestDivisor } from '../core/math.ts';
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
-import { attentionVariants, prepareAttention, type AttentionShape } from '../kernels/attention.ts';
+import { type Attention, prepareAttention } from '../kernels/attention.ts';
+import { attentionVariants, type AttentionShape } from '../kernels/attention-variants.ts';
 import { attention as referenceAttention, attentionMagnitude } from '../reference/attention.ts';
 import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
 import { flagAttr, numberAttr } from './attrs.ts';
@@ -103,9 +104,10 @@ export const attention = defineOp({
       const sinks = given && { sinks: space.activation('sinks', given) };
       const o = space.output('o', tensorOf(inputs, 'q').shape, outputDtype(inputs));
       const batches = queryBatches(space, size);
+      const scratch = scratchOf(space, kernel, size.batch * size.numQueries);
       return space.prepared(kernel.variant, (commands) => {
         for (const { sequences, numSequences, maxQueries } of batches) {
-          kernel.record(commands, { numSequences, maxQueries }, { q, k, v, sequences, o, ...sinks });
+          kernel.record(commands, { numSequences, maxQueries }, { q, k, v, sequences, o, scratch, ...sinks });
         }
       });
     }),
@@ -168,7 +170,14 @@ export function kernelShape(size: AttentionSize): AttentionShape {
     scale,
     cacheLength: size.numKeys,
     queries: size.numQueries,
+    numSequences: size.batch,
   };
+}
+
+/** What the chosen variant keeps between its dispatches, if anything. */
+export function scratchOf(space: Workspace, kernel: Attention, numRows: number): GpuBuffer | undefined {
+  const words = kernel.scratchWords(numRows);
+  return words === 0 ? undefined : space.scratch('attention parts', words);
 }
 
 interface QueryBatch {

@@ -10,7 +10,7 @@ import { prepareAttention } from '../kernels/attention.ts';
 import { prepareGemm } from '../kernels/gemm.ts';
 import { prepareRope, ropeTable } from '../kernels/rope.ts';
 import { f32Tensor, type Tensor, tensor, type TensorData } from '../tensor/tensor.ts';
-import { kernelShape, queryBatches } from './attention.ts';
+import { kernelShape, queryBatches, scratchOf } from './attention.ts';
 import { checkColumns } from './matmul.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
 import { kvHeadsOf } from './kv-heads.ts';
@@ -141,6 +141,7 @@ async function prepareRank(
   };
   const attention = await prepareAttention(gpu, kernelShape(attentionSize), shared.variant);
   const batches = queryBatches(space, attentionSize);
+  const scratch = scratchOf(space, attention, batch * length);
   const o = into('o', numHeads);
   const columns = headColumns(tensorOf(inputs, 'wo'), firstHead * headDim, numHeads * headDim);
   const recordOut = await project('wo', columns, o, shared.y);
@@ -151,7 +152,7 @@ async function prepareRank(
       shared.turn?.(commands, q, numHeads, qTurned);
       shared.turn?.(commands, k, kvHeads.length, kTurned);
       for (const { sequences, ...counts } of batches) {
-        attention.record(commands, counts, { q: qTurned, k: kTurned, v, sequences, o });
+        attention.record(commands, counts, { q: qTurned, k: kTurned, v, sequences, o, scratch });
       }
       recordOut(commands);
     },

@@ -4,7 +4,7 @@
  */
 import { ConfigError } from '../core/errors.ts';
 import { nearestDivisor } from '../core/math.ts';
-import { attentionVariants } from '../kernels/attention.ts';
+import { attentionVariants } from '../kernels/attention-variants.ts';
 import { BYTES_OF } from '../tensor/tensor.ts';
 import { checkGroups, kernelShape } from './attention.ts';
 import { numberAttr } from './attrs.ts';

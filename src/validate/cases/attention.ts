@@ -66,6 +66,21 @@ export const attentionCases = opCases(attention, {
     attrs: { window: 50 },
     tensors: (make) => qkv(make, { batch: 2, queries: 1, keys: 131 }),
   },
+  'many keys while decoding': {
+    quick: true,
+    tensors: (make) => qkv(make, { queries: 1, keys: 653, heads: 4, kvHeads: 2 }),
+  },
+  'a few queries, many keys, a window': {
+    attrs: { window: 300 },
+    tensors: (make) => qkv(make, { batch: 2, queries: 3, keys: 517, heads: 2, dim: 72 }),
+  },
+  'sinks and soft cap while decoding': {
+    attrs: { softcap: 20 },
+    tensors: (make) => ({
+      ...qkv(make, { batch: 2, queries: 2, keys: 389, heads: 4, kvHeads: 1 }),
+      sinks: make.normal([4], 3),
+    }),
+  },
   'soft cap': {
     quick: true,
     attrs: { softcap: 2 },
