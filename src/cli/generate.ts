@@ -6,6 +6,7 @@ import { planLayout } from '../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../layout/spec.ts';
 import type { AdapterFacts } from '../platform/platform.ts';
 import { createEngine } from '../runtime/engine.ts';
+import { CACHE_DTYPES, type CacheDtype } from '../runtime/sizes.ts';
 import { generate as continuePrompt } from '../runtime/generate.ts';
 import { loadModel, TINY_MOE, tokenizerOf } from './model.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../tensor/quantised.ts';
@@ -28,6 +29,8 @@ export interface GenerateOptions {
   readonly model?: string;
   /** How matrices are stored on the device; f32 when absent. */
   readonly weights?: WeightDtype;
+  /** How keys and values are stored on the device; f32 when absent. */
+  readonly cache?: CacheDtype;
   /** False ignores what was tuned. */
   readonly tuning?: boolean;
   /** Called with the text of every token as it comes. */
@@ -49,6 +52,7 @@ export interface GenerateResult {
   readonly temperature: number;
   readonly seed: number;
   readonly weights: WeightDtype;
+  readonly cache: CacheDtype;
   /** Host waits between the first and the last dispatch of a step, all steps. */
   readonly hostSyncsInLayers: number;
   readonly timing: { readonly clock: 'host'; readonly prefillNs: number; readonly decodeNs: number };
@@ -56,7 +60,7 @@ export interface GenerateResult {
 
 /** @throws ConfigError for a prompt, a number or a layout that the model cannot run. */
 export async function generate(options: GenerateOptions): Promise<GenerateResult> {
-  const { tokens, temperature = 0, seed = 0, weights = 'f32' } = options;
+  const { tokens, temperature = 0, seed = 0, weights = 'f32', cache = 'f32' } = options;
   const spec = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
   const model = await loadModel(options.model ?? TINY_MOE);
   const layout = planLayout(spec, model.config);
@@ -67,7 +71,13 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
     const tuning = await attachTuning(gpu, options);
     const maxLength = promptIds.length + tokens;
     const limits = { maxSequences: 1, maxLength, maxStepTokens: promptIds.length };
-    const engine = await createEngine(gpu, { layout, weights: model, ...limits, weightDtype: weights });
+    const engine = await createEngine(gpu, {
+      layout,
+      weights: model,
+      ...limits,
+      weightDtype: weights,
+      cacheDtype: cache,
+    });
     try {
       const result = await continuePrompt(engine, {
         promptIds,
@@ -89,6 +99,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
         temperature,
         seed,
         weights,
+        cache,
         hostSyncsInLayers: result.hostSyncsInLayers,
         timing: { clock: 'host', prefillNs: result.prefillNs, decodeNs: result.decodeNs },
       };
@@ -126,6 +137,7 @@ interface CommandOptions extends GlobalOptions {
   readonly layout: string;
   readonly model: string;
   readonly weights: WeightDtype;
+  readonly cache: CacheDtype;
   readonly tuning: boolean;
 }
 
@@ -144,6 +156,9 @@ export function addGenerate(program: Command): Command {
     .option('--model <folder>', 'a Mixtral-style checkpoint', TINY_MOE)
     .addOption(
       new Option('--weights <dtype>', 'how matrices are stored').choices(WEIGHT_DTYPES).default('f32'),
+    )
+    .addOption(
+      new Option('--cache <dtype>', 'how keys and values are stored').choices(CACHE_DTYPES).default('f32'),
     )
     .option('--no-tuning', "the families' own choice of variants, whatever was tuned")
     .addHelpText(

@@ -1,4 +1,5 @@
 /** Rotary embedding (Su et al., arXiv 2104.09864), alone or fused with the append to the KV cache. */
+import { invariant } from '../core/errors.ts';
 import { ceilDiv } from '../core/math.ts';
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
@@ -26,7 +27,7 @@ const ropeRows = defineKernel({
 
 const ropeAppend = defineKernel({
   shader: 'attention/rope-append.wgsl',
-  spec: { WG: 64 },
+  spec: { WG: 64, PAIRS: 1, KV_F16: false },
   params: { numRows: 'u32', numHeads: 'u32', numKvHeads: 'u32', headDim: 'u32' },
   buffers: {
     qkv_TC: 'read',
@@ -36,7 +37,10 @@ const ropeAppend = defineKernel({
     kCache: 'write',
     vCache: 'write',
   },
-  grid: (s, p) => spread(ceilDiv((p.numRows * (p.numHeads + 2 * p.numKvHeads) * p.headDim) / 2, s.WG)),
+  grid: (s, p) => {
+    const pairs = (p.numRows * (p.numHeads + 2 * p.numKvHeads) * p.headDim) / 2;
+    return spread(ceilDiv(pairs / s.PAIRS, s.WG));
+  },
 });
 
 /**
@@ -127,14 +131,17 @@ export interface RopeAppend {
 
 export async function prepareRopeAppend(
   gpu: Gpu,
-  shape: { numHeads: number; numKvHeads: number; headDim: number },
+  shape: { numHeads: number; numKvHeads: number; headDim: number; kvDtype?: 'f32' | 'f16' },
 ): Promise<RopeAppend> {
-  const kernel = await gpu.kernel(ropeAppend);
+  const { numHeads, numKvHeads, headDim, kvDtype = 'f32' } = shape;
+  const inPairs = headDim % 4 === 0;
+  invariant(inPairs || kvDtype === 'f32', () => `heads of ${headDim} cannot be packed two halves to a word`);
+  const kernel = await gpu.kernel(ropeAppend, { PAIRS: inPairs ? 2 : 1, KV_F16: kvDtype === 'f16' });
   return {
     record: (commands, numRows, { qkv, table, place, q, kCache, vCache }) => {
       commands.dispatch(
         kernel,
-        { numRows, ...shape },
+        { numRows, numHeads, numKvHeads, headDim },
         { qkv_TC: qkv, table_PI: table, place_T: place, q_THD: q, kCache, vCache },
       );
     },

@@ -5,7 +5,7 @@ import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import { type Attention, prepareAttention } from '../kernels/attention.ts';
 import { attentionVariants, type AttentionShape } from '../kernels/attention-variants.ts';
 import { attention as referenceAttention, attentionMagnitude } from '../reference/attention.ts';
-import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
+import { BYTES_OF, type Tensor, toF64 } from '../tensor/tensor.ts';
 import { flagAttr, numberAttr } from './attrs.ts';
 import { budgetOf, DIVISION } from './budgets.ts';
 import { defineOp } from './define.ts';
@@ -27,6 +27,8 @@ export interface AttentionSize {
   readonly window?: number;
   readonly softcap?: number;
   readonly hasSinks?: boolean;
+  /** f16 when both k and v are: they are read as they are given. */
+  readonly kvDtype?: 'f32' | 'f16';
 }
 
 export const attention = defineOp({
@@ -87,6 +89,7 @@ export const attention = defineOp({
       window: numberAttr(inputs, 'window'),
       softcap: numberAttr(inputs, 'softcap'),
       hasSinks: inputs.tensors.has('sinks'),
+      kvDtype: cacheDtype(tensorOf(inputs, 'k'), tensorOf(inputs, 'v')),
     };
     checkGroups('attention', size);
     checkPositions(size);
@@ -98,8 +101,8 @@ export const attention = defineOp({
     withWorkspace(gpu, async (space) => {
       const kernel = await prepareAttention(gpu, kernelShape(size), variant);
       const q = space.activation('q', tensorOf(inputs, 'q'));
-      const k = space.activation('k', tensorOf(inputs, 'k'));
-      const v = space.activation('v', tensorOf(inputs, 'v'));
+      const k = space.weight('k', tensorOf(inputs, 'k'), size.kvDtype);
+      const v = space.weight('v', tensorOf(inputs, 'v'), size.kvDtype);
       const given = inputs.tensors.get('sinks');
       const sinks = given && { sinks: space.activation('sinks', given) };
       const o = space.output('o', tensorOf(inputs, 'q').shape, outputDtype(inputs));
@@ -132,6 +135,11 @@ const floats = (inputs: OpInputs): { q: Float64Array; k: Float64Array; v: Float6
   v: toF64(tensorOf(inputs, 'v')),
 });
 
+/** How a kernel reads keys and values: halves stay halves when both are. */
+export function cacheDtype(k: Tensor, v: Tensor): 'f32' | 'f16' {
+  return k.dtype === 'f16' && v.dtype === 'f16' ? 'f16' : 'f32';
+}
+
 const empty = (inputs: OpInputs) => ({
   values: new Float64Array(0),
   shape: tensorOf(inputs, 'q').shape,
@@ -158,11 +166,22 @@ function pairs({ numQueries: n, numKeys, causal, window = 0 }: AttentionSize): n
 }
 
 export function kernelShape(size: AttentionSize): AttentionShape {
-  const { numHeads, numKvHeads, headDim, causal, scale, window = 0, softcap = 0, hasSinks = false } = size;
+  const {
+    numHeads,
+    numKvHeads,
+    headDim,
+    causal,
+    scale,
+    window = 0,
+    softcap = 0,
+    hasSinks = false,
+    kvDtype = 'f32',
+  } = size;
   return {
     window,
     softcap,
     sinks: hasSinks,
+    kvDtype,
     numHeads,
     numKvHeads,
     headDim,

@@ -46,7 +46,14 @@ export function recordAttention(
     attention.record(
       commands,
       { numSequences: sequences.length, maxQueries },
-      { q: own.q, k: cache.k, v: cache.v, sequences: tables.sequences.part(group), o: own.heads },
+      {
+        q: own.q,
+        k: cache.k,
+        v: cache.v,
+        sequences: tables.sequences.part(group),
+        o: own.heads,
+        scratch: c.attentionScratch,
+      },
     );
     out.record(commands, numTokens, {
       a: own.heads,

@@ -15,8 +15,8 @@ import type { MoeConfig, WeightSource } from '../model/config.ts';
 import { PipelineEnds } from './ends.ts';
 import { predictMemory } from './memory.ts';
 import { Pipeline } from './pipeline.ts';
-import { prepareLayer } from './layer-kernels.ts';
-import { defaultMicroBatches, rankSizes, worthwhileMicroBatches } from './sizes.ts';
+import { attentionScratchBytes, prepareLayer } from './layer-kernels.ts';
+import { type CacheDtype, defaultMicroBatches, rankSizes, worthwhileMicroBatches } from './sizes.ts';
 import { Stage } from './stage.ts';
 import type { StageContext } from './stage-context.ts';
 import type { StepOptions, StepResult } from './step.ts';
@@ -36,6 +36,8 @@ export interface EngineOptions {
   readonly maxStepTokens?: number;
   /** How matrices are stored on the device; sums are f32 in any case. f32 by default. */
   readonly weightDtype?: WeightDtype;
+  /** How keys and values are stored; f32 by default. */
+  readonly cacheDtype?: CacheDtype;
   /** Micro-batches of a step; by default one per stage, as far as sequences and tokens make them worthwhile. */
   readonly microBatches?: number;
   /** By default all ranks on this one device. */
@@ -79,7 +81,8 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
   const microBatches =
     options.microBatches ?? worthwhileMicroBatches(defaultMicroBatches(layout, slots), slots * stepTokens);
   const maxTokens = stepTokens * ceilDiv(slots, microBatches);
-  const sizes = rankSizes(layout, { maxSequences, maxLength, maxTokens });
+  const sizes = rankSizes(layout, { maxSequences, maxLength, maxTokens }, options.cacheDtype);
+  const scratchBytes = attentionScratchBytes(gpu, sizes);
   const before = gpu.ledger.bytes;
   const store = new WeightStore(gpu);
   const owned: { destroy(): void }[] = [store];
@@ -99,6 +102,8 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       transport: options.transport ?? (await oneDeviceTransport(gpu)),
       weights: store,
       ropeTable: own(gpu.upload('tables/rope', ropeTable(maxLength, sizes.headDim, layout.model.ropeTheta))),
+      attentionScratch:
+        scratchBytes === 0 ? undefined : own(gpu.buffer('workspace/attention-parts', scratchBytes)),
       tpGroups: own(groupTable(gpu, 'tables/tp-groups', stageGroups(layout, 'tp'))),
       epGroups: own(groupTable(gpu, 'tables/ep-groups', stageGroups(layout, 'ep'))),
     };

@@ -1,5 +1,6 @@
 /** The compiled kernels of one rank's layer. All ranks of a layout have equal shapes, so one set serves all. */
-import { prepareAttention, type Attention } from '../kernels/attention.ts';
+import { attentionScratchWords, prepareAttention, type Attention } from '../kernels/attention.ts';
+import type { AttentionShape } from '../kernels/attention-variants.ts';
 import { prepareDirectExperts, type DirectExperts, directRefusal } from '../kernels/direct-experts.ts';
 import { prepareExpertGemm, type ExpertGemm, type ExpertShape } from '../kernels/experts.ts';
 import { prepareGemm, type Gemm } from '../kernels/gemm.ts';
@@ -19,6 +20,10 @@ import { gateDtype } from '../model/stored-weights.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Layout } from '../layout/layout.ts';
 import type { RankSizes } from './sizes.ts';
+
+/** Rows that the kernels for some and for many are chosen for. */
+const SOME_ROWS = 8;
+const MANY_ROWS = 64;
 
 /** Kernels whose best variant depends on how many rows there are. */
 export interface SizedKernels {
@@ -81,13 +86,13 @@ export async function prepareLayer(
   const [norm, normResidual, ropeAppend, local, exchange, combine, few, some, many] = await Promise.all([
     prepareRmsNorm(gpu, { ...width, residual: false }),
     prepareRmsNorm(gpu, { ...width, residual: true }),
-    prepareRopeAppend(gpu, { numHeads, numKvHeads, headDim }),
+    prepareRopeAppend(gpu, { numHeads, numKvHeads, headDim, kvDtype: z.cacheDtype }),
     alone ? prepareLocal(gpu, layout, z, dtype) : undefined,
     alone ? undefined : prepareExchange(gpu, layout, z),
     prepareCombine(gpu, { width: modelDim, topK, residual: true }),
     prepareSized(gpu, layout, z, dtype, 1),
-    prepareSized(gpu, layout, z, dtype, 8),
-    prepareSized(gpu, layout, z, dtype, 64),
+    prepareSized(gpu, layout, z, dtype, SOME_ROWS),
+    prepareSized(gpu, layout, z, dtype, MANY_ROWS),
   ]);
   return { norm, normResidual, ropeAppend, local, exchange, combine, few, some, many };
 }
@@ -133,6 +138,23 @@ function expertShapes(
   };
 }
 
+function attentionShape(z: RankSizes, queries: number): AttentionShape {
+  const { numHeads, numKvHeads, headDim, maxLength, cacheSlots, cacheDtype } = z;
+  return {
+    ...{ numHeads, numKvHeads, headDim, causal: true, scale: 1 / Math.sqrt(headDim) },
+    ...{ cacheLength: maxLength, queries, numSequences: cacheSlots, kvDtype: cacheDtype },
+  };
+}
+
+/** What attention keeps between its dispatches: one buffer for all ranks, which take turns. */
+export function attentionScratchBytes(gpu: Gpu, z: RankSizes): number {
+  const words = Math.max(
+    attentionScratchWords(gpu, attentionShape(z, 1), z.cacheSlots),
+    ...[SOME_ROWS, MANY_ROWS].map((rows) => attentionScratchWords(gpu, attentionShape(z, rows), z.maxTokens)),
+  );
+  return 4 * words;
+}
+
 async function prepareSized(
   gpu: Gpu,
   layout: Layout,
@@ -155,15 +177,7 @@ async function prepareSized(
       score: 'softmax',
       renormalize: layout.model.renormalize,
     }),
-    prepareAttention(gpu, {
-      numHeads,
-      numKvHeads,
-      headDim,
-      causal: true,
-      scale: 1 / Math.sqrt(headDim),
-      cacheLength: z.maxLength,
-      queries: rows,
-    }),
+    prepareAttention(gpu, attentionShape(z, rows)),
     prepareExpertGemm(gpu, experts.up),
     prepareExpertGemm(gpu, experts.down),
   ]);

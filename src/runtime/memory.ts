@@ -6,6 +6,7 @@ import type { WeightSource } from '../model/config.ts';
 import { PipelineEnds } from './ends.ts';
 import type { WeightDtype } from '../kernels/weights.ts';
 import { endShards, layerShards, type Shard } from './shards.ts';
+import { attentionScratchBytes } from './layer-kernels.ts';
 import type { RankSizes } from './sizes.ts';
 import { cacheBytes } from './stage.ts';
 import { StepTables } from './step-tables.ts';
@@ -34,6 +35,7 @@ export function predictMemory(
   const weightBytes = sum([...shards.values()].map(shardBytes));
   const kvBytes = layout.model.numLayers * z.numRanks * 2 * cacheBytes(z);
   const ropeBytes = bufferBytes(4 * z.maxLength * z.headDim);
+  const scratch = attentionScratchBytes(gpu, z);
   const groupBytes = 2 * (bufferBytes(4 * z.numRanks) + bufferBytes(16 * z.numRanks));
   return (
     weightBytes +
@@ -42,6 +44,7 @@ export function predictMemory(
     PipelineEnds.predictBytes(layout, z) +
     microBatches * StepTables.predictBytes(gpu, z) +
     ropeBytes +
+    (scratch === 0 ? 0 : bufferBytes(scratch)) +
     groupBytes
   );
 }

@@ -12,6 +12,10 @@ export interface EngineLimits {
   readonly maxTokens: number;
 }
 
+/** How keys and values are stored; scores and sums are f32 in any case. */
+export const CACHE_DTYPES = ['f32', 'f16'] as const;
+export type CacheDtype = (typeof CACHE_DTYPES)[number];
+
 /** S ranks per stage, G attention groups; the rest per rank. */
 export interface RankSizes extends EngineLimits {
   readonly numRanks: number;
@@ -34,10 +38,11 @@ export interface RankSizes extends EngineLimits {
   readonly receiveRows: number;
   /** Sequences whose KV cache a rank holds. */
   readonly cacheSlots: number;
+  readonly cacheDtype: CacheDtype;
 }
 
 /** @throws ConfigError for limits that are no positive integers or exceed what the model was made for. */
-export function rankSizes(layout: Layout, limits: EngineLimits): RankSizes {
+export function rankSizes(layout: Layout, limits: EngineLimits, cacheDtype: CacheDtype = 'f32'): RankSizes {
   const { model, spec } = layout;
   for (const [name, value] of Object.entries(limits) as [keyof EngineLimits, number][]) {
     if (!Number.isSafeInteger(value) || value < 1) {
@@ -53,6 +58,14 @@ export function rankSizes(layout: Layout, limits: EngineLimits): RankSizes {
   if (model.headDim % 2 !== 0) {
     throw new ConfigError(
       `headDim ${model.headDim} is odd; rotary embedding turns pairs. Use an even head size.`,
+    );
+  }
+  if (!CACHE_DTYPES.includes(cacheDtype)) {
+    throw new ConfigError(`cacheDtype (${String(cacheDtype)}) must be one of ${CACHE_DTYPES.join(', ')}.`);
+  }
+  if (cacheDtype === 'f16' && model.headDim % 4 !== 0) {
+    throw new ConfigError(
+      `headDim ${model.headDim} is not a multiple of 4; a cache in f16 packs two halves to a word. Use cacheDtype f32.`,
     );
   }
   const localExperts = model.numExperts / spec.ep;
@@ -74,6 +87,7 @@ export function rankSizes(layout: Layout, limits: EngineLimits): RankSizes {
     sendRows: shareTokens * model.topK,
     receiveRows: spec.ep * shareTokens * Math.min(model.topK, localExperts),
     cacheSlots: ceilDiv(limits.maxSequences, layout.attnDp),
+    cacheDtype,
   };
 }
 

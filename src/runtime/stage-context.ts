@@ -21,6 +21,8 @@ export interface StageContext {
   readonly weights: WeightStore;
   /** cos and sin of every position, see `ropeTable`. */
   readonly ropeTable: GpuBuffer;
+  /** Where attention keeps the parts of the keys, when its variant cuts them. */
+  readonly attentionScratch?: GpuBuffer | undefined;
   /** TP and EP groups of a stage, ranks numbered within it. */
   readonly tpGroups: GroupTable;
   readonly epGroups: GroupTable;

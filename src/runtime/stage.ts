@@ -6,6 +6,7 @@ import { range } from '../core/math.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { WeightDtype, WeightView } from '../kernels/weights.ts';
 import type { WeightSource } from '../model/config.ts';
+import { BYTES_OF } from '../tensor/tensor.ts';
 import { recordAttention } from './attention-block.ts';
 import { recordExperts } from './expert-block.ts';
 import { layerShards, type LayerShards, type Shard } from './shards.ts';
@@ -75,7 +76,7 @@ export class Stage {
   }
 }
 
-/** Bytes of one rank's K (or V) cache of one layer: [slots, length, KVl, Dh] f32. */
+/** Bytes of one rank's K (or V) cache of one layer: [slots, length, KVl, Dh]. */
 export function cacheBytes(z: RankSizes): number {
-  return bufferBytes(4 * z.cacheSlots * z.maxLength * z.numKvHeads * z.headDim);
+  return bufferBytes(BYTES_OF[z.cacheDtype] * z.cacheSlots * z.maxLength * z.numKvHeads * z.headDim);
 }

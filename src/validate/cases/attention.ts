@@ -100,6 +100,25 @@ export const attentionCases = opCases(attention, {
     attrs: { window: 40, softcap: 30 },
     tensors: (make) => ({ ...qkv(make, { queries: 70, heads: 4, kvHeads: 1 }), sinks: make.normal([4]) }),
   },
+  'keys and values in f16': {
+    quick: true,
+    tensors: (make) => {
+      const { q, k, v } = qkv(make, { batch: 2, queries: 2, keys: 301, heads: 4, kvHeads: 2, dim: 20 });
+      return { q, k: make.half(k), v: make.half(v) };
+    },
+  },
+  'an odd number of halves': {
+    tensors: (make) => {
+      const { q, k, v } = qkv(make, { queries: 13, heads: 1, dim: 5 });
+      return { q, k: make.half(k), v: make.half(v) };
+    },
+  },
+  'keys in f16, values in f32': {
+    tensors: (make) => {
+      const { q, k, v } = qkv(make, { queries: 13 });
+      return { q, k: make.half(k), v };
+    },
+  },
   'f16 everywhere': {
     tensors: (make) => qkv(make, { queries: 25 }, (shape) => make.half(make.normal(shape))),
   },
