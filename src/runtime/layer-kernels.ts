@@ -146,13 +146,9 @@ function attentionShape(z: RankSizes, queries: number): AttentionShape {
   };
 }
 
-/** What attention keeps between its dispatches: one buffer for all ranks, which take turns. */
+/** What attention keeps between its dispatches, one token per sequence: one buffer for all ranks, which take turns. */
 export function attentionScratchBytes(gpu: Gpu, z: RankSizes): number {
-  const words = Math.max(
-    attentionScratchWords(gpu, attentionShape(z, 1), z.cacheSlots),
-    ...[SOME_ROWS, MANY_ROWS].map((rows) => attentionScratchWords(gpu, attentionShape(z, rows), z.maxTokens)),
-  );
-  return 4 * words;
+  return 4 * attentionScratchWords(gpu, attentionShape(z, 1), z.cacheSlots);
 }
 
 async function prepareSized(
