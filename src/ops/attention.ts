@@ -1,7 +1,8 @@
 /** Attention of new queries against all keys. B sequences, Sq queries and Skv keys, Hq and Hkv heads of Dh. */
 import { ConfigError } from '../core/errors.ts';
-import { ceilDiv, nearestDivisor } from '../core/math.ts';
+import { ceilDiv, nearestDivisor, range } from '../core/math.ts';
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
 import { type Attention, prepareAttention } from '../kernels/attention.ts';
 import { attentionVariants, type AttentionShape } from '../kernels/attention-variants.ts';
 import { attention as referenceAttention, attentionMagnitude } from '../reference/attention.ts';
@@ -9,7 +10,8 @@ import { BYTES_OF, type Tensor, toF64 } from '../tensor/tensor.ts';
 import { flagAttr, numberAttr } from './attrs.ts';
 import { budgetOf, DIVISION } from './budgets.ts';
 import { defineOp } from './define.ts';
-import type { OpInputs } from './op.ts';
+import type { OpInputs, PreparedOp } from './op.ts';
+import type { Pages } from './pages.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
 import { bytesOfInputs, outputDtype, rowRuns, tensorOf, type Workspace, withWorkspace } from './workspace.ts';
 
@@ -29,6 +31,8 @@ export interface AttentionSize {
   readonly hasSinks?: boolean;
   /** f16 when both k and v are: they are read as they are given. */
   readonly kvDtype?: 'f32' | 'f16';
+  /** Where keys lie in pages; numKeys is then what a table has room for. */
+  readonly pages?: Pages;
 }
 
 export const attention = defineOp({
@@ -97,23 +101,7 @@ export const attention = defineOp({
   },
   able: (gpu, size) =>
     attentionVariants.filter((v) => v.refusal(kernelShape(size), gpu) === undefined).map((v) => v.name),
-  prepare: (gpu, inputs, size, variant) =>
-    withWorkspace(gpu, async (space) => {
-      const kernel = await prepareAttention(gpu, kernelShape(size), variant);
-      const q = space.activation('q', tensorOf(inputs, 'q'));
-      const k = space.weight('k', tensorOf(inputs, 'k'), size.kvDtype);
-      const v = space.weight('v', tensorOf(inputs, 'v'), size.kvDtype);
-      const given = inputs.tensors.get('sinks');
-      const sinks = given && { sinks: space.activation('sinks', given) };
-      const o = space.output('o', tensorOf(inputs, 'q').shape, outputDtype(inputs));
-      const batches = queryBatches(space, size);
-      const scratch = scratchOf(space, kernel, size.batch * size.numQueries);
-      return space.prepared(kernel.variant, (commands) => {
-        for (const { sequences, numSequences, maxQueries } of batches) {
-          kernel.record(commands, { numSequences, maxQueries }, { q, k, v, sequences, o, scratch, ...sinks });
-        }
-      });
-    }),
+  prepare: (gpu, inputs, size, variant) => prepareQueries(gpu, inputs, size, { k: 'k', v: 'v' }, variant),
   reference: (inputs, size) => {
     const given = inputs.tensors.get('sinks');
     const input = { ...size, ...floats(inputs), ...(given && { sinks: toF64(given) }) };
@@ -128,6 +116,32 @@ export const attention = defineOp({
     bytes: bytesOfInputs(inputs) + tensorOf(inputs, 'q').data.length * BYTES_OF[outputDtype(inputs)],
   }),
 });
+
+/** Uploads q, the named keys and values, and sinks if there are any, and records all queries. */
+export function prepareQueries(
+  gpu: Gpu,
+  inputs: OpInputs,
+  size: AttentionSize,
+  names: { readonly k: string; readonly v: string },
+  variant: string | undefined,
+): Promise<PreparedOp> {
+  return withWorkspace(gpu, async (space) => {
+    const kernel = await prepareAttention(gpu, kernelShape(size), variant);
+    const q = space.activation('q', tensorOf(inputs, 'q'));
+    const k = space.weight('k', tensorOf(inputs, names.k), size.kvDtype);
+    const v = space.weight('v', tensorOf(inputs, names.v), size.kvDtype);
+    const given = inputs.tensors.get('sinks');
+    const sinks = given && { sinks: space.activation('sinks', given) };
+    const o = space.output('o', tensorOf(inputs, 'q').shape, outputDtype(inputs));
+    const batches = queryBatches(space, size);
+    const scratch = scratchOf(space, kernel, size.batch * size.numQueries);
+    return space.prepared(kernel.variant, (commands) => {
+      for (const { sequences, numSequences, maxQueries } of batches) {
+        kernel.record(commands, { numSequences, maxQueries }, { q, k, v, sequences, o, scratch, ...sinks });
+      }
+    });
+  });
+}
 
 const floats = (inputs: OpInputs): { q: Float64Array; k: Float64Array; v: Float64Array } => ({
   q: toF64(tensorOf(inputs, 'q')),
@@ -151,12 +165,12 @@ const empty = (inputs: OpInputs) => ({
  * share of an exponential; a score has Dh terms and the scale. A sink counts as a key. A soft cap by exp is off by at
  * most 16 roundings of its size.
  */
-function attentionRoundings({ headDim, numKeys }: AttentionSize): number {
+export function attentionRoundings({ headDim, numKeys }: AttentionSize): number {
   return headDim + 4 * (numKeys + 1) + 2 + 12 + DIVISION;
 }
 
 /** (query, key) pairs of one head of one sequence. */
-function pairs({ numQueries: n, numKeys, causal, window = 0 }: AttentionSize): number {
+export function pairs({ numQueries: n, numKeys, causal, window = 0 }: AttentionSize): number {
   if (!causal) return n * numKeys;
   const all = n * (numKeys - n) + (n * (n + 1)) / 2;
   if (window === 0 || window >= numKeys) return all;
@@ -176,12 +190,14 @@ export function kernelShape(size: AttentionSize): AttentionShape {
     softcap = 0,
     hasSinks = false,
     kvDtype = 'f32',
+    pages,
   } = size;
   return {
     window,
     softcap,
     sinks: hasSinks,
     kvDtype,
+    ...(pages && { pageSize: pages.pageSize }),
     numHeads,
     numKvHeads,
     headDim,
@@ -210,20 +226,21 @@ interface QueryBatch {
  * sequence to the kernel, which under a causal mask ends with its last query.
  */
 export function queryBatches(space: Workspace, size: AttentionSize): QueryBatch[] {
-  const { batch, numQueries, numKeys, numHeads, headDim, causal } = size;
+  const { batch, numQueries, numKeys, numHeads, headDim, causal, pages } = size;
   const most = space.gpu.limits.maxComputeWorkgroupsPerDimension;
   const flopsPerQuery = 4 * numHeads * headDim * numKeys;
   const runs = rowRuns(space.gpu, numQueries, flopsPerQuery, most);
   const perDispatch = Math.min(most, rowRuns(space.gpu, batch, flopsPerQuery * numQueries)[0]?.count ?? 1);
   const batches: QueryBatch[] = [];
   for (const { first, count } of runs) {
-    const seen = causal ? numKeys - numQueries + first + count : numKeys;
     for (let b = 0; b < batch; b += perDispatch) {
       const numSequences = Math.min(perDispatch, batch - b);
-      const table = Uint32Array.from({ length: 4 * numSequences }, (_, i) => {
-        const sequence = b + Math.floor(i / 4);
-        return [sequence * numQueries + first, count, seen, sequence][i % 4] ?? 0;
+      const rows = range(numSequences).flatMap((i) => {
+        const keys = pages?.lengths[b + i] ?? numKeys;
+        const seen = causal ? keys - numQueries + first + count : keys;
+        return [(b + i) * numQueries + first, count, seen, b + i];
       });
+      const table = Uint32Array.from([...rows, ...(pages?.table ?? [])]);
       const sequences = space.integers(`sequences ${ceilDiv(b, perDispatch)}`, table);
       batches.push({ sequences, numSequences, maxQueries: count });
     }

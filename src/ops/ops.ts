@@ -9,11 +9,21 @@ import { matmul } from './matmul.ts';
 import { moe } from './moe.ts';
 import { didYouMean } from './names.ts';
 import type { AttrValue, Op, OpInputs } from './op.ts';
+import { pagedAttention } from './paged-attention.ts';
 import { rmsNorm } from './rms-norm.ts';
 import { rope } from './rope.ts';
 import { tpAttention } from './tp-attention.ts';
 
-export const ops: readonly Op[] = [gateTopk, moe, attention, tpAttention, rmsNorm, rope, matmul];
+export const ops: readonly Op[] = [
+  gateTopk,
+  moe,
+  attention,
+  pagedAttention,
+  tpAttention,
+  rmsNorm,
+  rope,
+  matmul,
+];
 
 /** @throws ConfigError for an unknown name. */
 export function opByName(name: string): Op {

@@ -21,9 +21,9 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { Layout } from '../layout/layout.ts';
 import type { RankSizes } from './sizes.ts';
 
-/** Rows that the kernels for many are chosen for. */
-const MANY_ROWS = 64;
+/** Rows that the kernels for some and for many are chosen for. */
 const SOME_ROWS = 8;
+const MANY_ROWS = 64;
 
 /** Kernels whose best variant depends on how many rows there are. */
 export interface SizedKernels {
@@ -148,11 +148,7 @@ function attentionShape(z: RankSizes, queries: number): AttentionShape {
 
 /** What attention keeps between its dispatches, one token per sequence: one buffer for all ranks, which take turns. */
 export function attentionScratchBytes(gpu: Gpu, z: RankSizes): number {
-  const words = Math.max(
-    attentionScratchWords(gpu, attentionShape(z, 1), z.cacheSlots),
-    attentionScratchWords(gpu, attentionShape(z, MANY_ROWS), z.maxTokens),
-  );
-  return 4 * words;
+  return 4 * attentionScratchWords(gpu, attentionShape(z, 1), z.cacheSlots);
 }
 
 async function prepareSized(

@@ -4,12 +4,14 @@ import { matmulCases, normCases, ropeCases } from './cases/dense.ts';
 import { gatingCases } from './cases/gating.ts';
 import { internalCases } from './cases/internal.ts';
 import { moeCases } from './cases/moe.ts';
+import { pagedAttentionCases } from './cases/paged-attention.ts';
 import type { KernelCase } from './kernel-case.ts';
 
 export const kernelCases: readonly KernelCase[] = [
   ...gatingCases,
   ...moeCases,
   ...attentionCases,
+  ...pagedAttentionCases,
   ...tpAttentionCases,
   ...normCases,
   ...ropeCases,

@@ -16,6 +16,7 @@ import { BLOCK, QUANT_FORMATS } from '../tensor/quantised.ts';
 import { matmul } from '../reference/matmul.ts';
 import { castFloat, toF64, type Tensor } from '../tensor/tensor.ts';
 import { chance, drawAttr, drawSize, drawTensor, oneOf, type Flavour } from './draw-values.ts';
+import { drawPages } from './draw-pages.ts';
 import { once, type KernelCase } from './kernel-case.ts';
 import { maker, type Maker } from './maker.ts';
 import { areSeparated, separatedLogits, type Routed } from './separated.ts';
@@ -66,6 +67,16 @@ const SHAPES: Readonly<Record<string, (random: Random, settings: Random) => Draw
       dims: {
         ...{ B: drawSize(r, 3), Sq: queries, Skv: queries + r.integer(90) },
         ...{ Hq: kvHeads * drawSize(r, 3), Hkv: kvHeads, Dh: headSize(settings) },
+      },
+    };
+  },
+  'paged-attention': (r) => {
+    const [pageSize, perSequence, kvHeads] = [oneOf(r, [1, 4, 16, 16, 32]), drawSize(r, 9), drawSize(r, 3)];
+    const queries = Math.min(pageSize * perSequence, oneOf(r, [1, drawSize(r, 40)]));
+    return {
+      dims: {
+        ...{ B: drawSize(r, 3), Sq: queries, N: drawSize(r, 30), R: pageSize, P: perSequence },
+        ...{ Hq: kvHeads * drawSize(r, 3), Hkv: kvHeads, Dh: drawSize(r, oneOf(r, [24, 24, 72])) },
       },
     };
   },
@@ -141,7 +152,12 @@ function drawInputs(op: Op, random: Random, settings: Random, name: string): OpI
   // A router inside: whole numbers make its logits exact, and so the choice.
   const routes = op.inputs.some(({ name: own }) => own === 'gate') && chance(settings, 0.4);
   const tensors: Record<string, Tensor> = {};
+  if (op.name === 'paged-attention') {
+    const { B: batch = 0, Sq: queries = 0, N: numPages = 0, R: pageSize = 0, P: perSequence = 0 } = dims;
+    Object.assign(tensors, drawPages(make, { batch, queries, numPages, pageSize, perSequence }));
+  }
   for (const rule of op.inputs) {
+    if (tensors[rule.name] !== undefined) continue;
     if (rule.name === 'gate' || rule.name === 'logits') {
       if (rule.optional && (rule.name === 'gate') !== routes) continue;
     } else if (rule.optional && chance(settings, 0.5)) continue;
