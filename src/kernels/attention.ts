@@ -51,7 +51,7 @@ function bestFirst(gpu: Gpu, shape: AttentionShape): typeof attentionVariants {
 }
 
 /**
- * Workgroups that keep a GPU's cores busy, roughly. On CPU adapters of 2 cores parts never paid: 1 head, 8,192 keys,
+ * Workgroups that keep a GPU's cores busy, a guess. With 2 cores parts did not pay (minima of 7 runs): 1 head, 8,192 keys,
  * llvmpipe 0.85 -> 1.05 ms; 1 head, 2,048 keys, SwiftShader 1.9 -> 2.2 ms (2026-11-24).
  */
 const BUSY_WORKGROUPS = 256;

@@ -5,7 +5,7 @@ import type { Maker } from './maker.ts';
 
 /**
  * Lengths from all queries to a full table, the first sequence's the longest; pages in any order, some shared; what lies
- * behind a sequence's last key is -1, as servers fill it.
+ * behind a sequence's last key is -1, as servers fill it (2^32 - 1 in u32).
  */
 export function drawPages(
   { random }: Maker,
@@ -18,8 +18,12 @@ export function drawPages(
   const pages = lengths.flatMap((length) =>
     range(perSequence).map((page) => (page * pageSize < length ? random.integer(Math.max(1, numPages)) : -1)),
   );
+  const integers = (shape: readonly number[], values: readonly number[]): Tensor =>
+    random.integer(2) === 0
+      ? tensor('i32', shape, Int32Array.from(values))
+      : tensor('u32', shape, Uint32Array.from(values));
   return {
-    block_table: tensor('i32', [batch, perSequence], Int32Array.from(pages)),
-    kv_lengths: tensor('i32', [batch], Int32Array.from(lengths)),
+    block_table: integers([batch, perSequence], pages),
+    kv_lengths: integers([batch], lengths),
   };
 }
