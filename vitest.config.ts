@@ -29,8 +29,8 @@ export default defineConfig(async () => {
             pool: 'forks' as const,
             // Software adapters use every core by themselves.
             maxWorkers: 2,
-            testTimeout: 60_000,
-            hookTimeout: 60_000,
+            testTimeout: 180_000,
+            hookTimeout: 120_000,
             // What this user has tuned must not decide what tests see.
             env: { MOEBIUS_TUNING: 'off' },
             sequence: { groupOrder: 0 },
@@ -42,8 +42,8 @@ export default defineConfig(async () => {
             name: 'browser',
             include: ['test/browser/**/*.test.ts', 'test/**/*.shared.test.ts'],
             maxWorkers: 1,
-            testTimeout: 60_000,
-            hookTimeout: 60_000,
+            testTimeout: 180_000,
+            hookTimeout: 120_000,
             sequence: { groupOrder: 1 },
             browser: {
               enabled: true,
