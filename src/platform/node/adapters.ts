@@ -8,6 +8,7 @@
 import { ConfigError, messageOf } from '../../core/errors.ts';
 import { candidates, isSoftwareName, listedNames, matches } from '../choice.ts';
 import type { AdapterChoice, AdapterFacts, AdapterKind, OpenAdapter } from '../platform.ts';
+import { restWhilePolling } from './polling.ts';
 import { loadSwiftshader, SWIFTSHADER_NAME, swiftshaderObstacle } from './swiftshader.ts';
 
 type CreateGpu = (flags: string[]) => GPU;
@@ -42,6 +43,7 @@ async function select(source: Source): Promise<void> {
 async function loadBindings(): Promise<CreateGpu> {
   try {
     const { create, globals } = await import('webgpu');
+    restWhilePolling();
     for (const [name, value] of Object.entries(globals)) {
       if (!(name in globalThis))
         Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
