@@ -1,16 +1,18 @@
 // The down projection of few tokens, joined at once: choice c = t K + k, with its hidden row h[c], adds to its token
 // y[t,n] = residual[t,n] + sum over k of scores[c] * (w2[ids[c],n] . h[c] + bias[ids[c],n]).
-// Grid    x: columns by 4 WG, y: tokens; a lane owns 4 columns.
-// Memory  vec4 loads along k; each lane loads weights for its own columns, and 8 vec4 of h are loaded once per subgroup,
-//         each by one lane, and shared by shuffles. No workgroup storage, so no barrier and no sum over lanes.
-// Order   choices in the order of k, the depth ascending in every lane: the same bits on every run, whatever the subgroup size.
-// Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4. Columns outside are clamped
-//         for the loads and never stored; no lane leaves early, since all take part in shuffles.
+// Grid    x: columns by 4 WG, y: tokens; LANES lanes own 4 LANES columns and share each: a lane has every LANES-th chunk.
+// Memory  vec4 loads: lanes side by side read a row of weights side by side. A panel of h stays in registers for all
+//         columns. No workgroup storage, so no barrier: sums of lanes meet by shuffles.
+// Order   choices in the order of k, panels ascending; in a panel chunks per lane, then lanes in a tree of fixed shape:
+//         the same bits always.
+// Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4. Beyond a row's end h is zero;
+//         columns outside are clamped for the loads and never stored; all lanes take part in shuffles.
 
 enable subgroups;
 
 const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANES
-const LANES : u32 = 8u;         // spec: lanes that share vec4s of h: 8, or 4 that hold two each
+const LANES : u32 = 8u;         // spec: lanes that share a column: 4 or 8
+const LOADS : u32 = 4u;         // spec: chunks of a panel per lane: 2 or 4, so that the loop stays short
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
 const BIASED : bool = false;    // spec: add the bias
@@ -27,50 +29,48 @@ struct Params { depth : u32, numCols : u32, scaleStart : u32, topK : u32, numTok
 @group(0) @binding(6) var<storage, read_write> y_TN : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
-// What one vec4<u32> of weights is multiplied with: 4 values of x for f32, 8 for f16, 16 for int8, 32 for nibbles.
+// What one vec4<u32> of weights is multiplied with: 4 values of h for f32, 8 for f16, 16 for int8, 32 for nibbles.
 struct Chunk {
   x0 : vec4<f32>, x1 : vec4<f32>, x2 : vec4<f32>, x3 : vec4<f32>,
   x4 : vec4<f32>, x5 : vec4<f32>, x6 : vec4<f32>, x7 : vec4<f32>,
 }
 
-// 8 vec4 of h from group `first` on, shared by the lanes; beyond the row's end they are zero.
-struct Held { low : vec4<f32>, high : vec4<f32> }
+// Chunks of h that a lane holds: its own of a panel, LANES apart.
+struct Panel { c0 : Chunk, c1 : Chunk, c2 : Chunk, c3 : Chunk }
 
-fn hold(row : u32, first : u32, groupsOfRow : u32, lane : u32) -> Held {
-  let own = first + lane % LANES;
-  var held : Held;
-  held.low = select(vec4<f32>(), h_RK[row * groupsOfRow + min(own, groupsOfRow - 1u)], own < groupsOfRow);
-  if (LANES == 4u) {
-    let next = own + 4u;
-    held.high = select(vec4<f32>(), h_RK[row * groupsOfRow + min(next, groupsOfRow - 1u)], next < groupsOfRow);
-  }
-  return held;
+// Group `i` of row `row` of h; zero beyond the row's end.
+fn group4(row : u32, i : u32) -> vec4<f32> {
+  let groups = params.depth / 4u;
+  return select(vec4<f32>(), h_RK[row * groups + min(i, groups - 1u)], i < groups);
 }
 
-// The i-th of them.
-fn heldAt(held : Held, i : u32) -> vec4<f32> {
-  if (LANES == 8u) { return subgroupShuffle(held.low, i); }
-  let low = subgroupShuffle(held.low, i % 4u);
-  let high = subgroupShuffle(held.high, i % 4u);
-  return select(low, high, i >= 4u);
-}
-
-// What one vec4<u32> of weights is multiplied with: GROUPS vec4 of those held, from the i-th on.
-fn chunkOf(held : Held, i : u32) -> Chunk {
+fn chunkOf(row : u32, chunk : u32) -> Chunk {
+  let i = chunk * GROUPS;
   var c : Chunk;
-  c.x0 = heldAt(held, i);
-  if (GROUPS > 1u) { c.x1 = heldAt(held, i + 1u); }
+  c.x0 = group4(row, i);
+  if (GROUPS > 1u) { c.x1 = group4(row, i + 1u); }
   if (GROUPS > 2u) {
-    c.x2 = heldAt(held, i + 2u);
-    c.x3 = heldAt(held, i + 3u);
+    c.x2 = group4(row, i + 2u);
+    c.x3 = group4(row, i + 3u);
   }
   if (GROUPS > 4u) {
-    c.x4 = heldAt(held, i + 4u);
-    c.x5 = heldAt(held, i + 5u);
-    c.x6 = heldAt(held, i + 6u);
-    c.x7 = heldAt(held, i + 7u);
+    c.x4 = group4(row, i + 4u);
+    c.x5 = group4(row, i + 5u);
+    c.x6 = group4(row, i + 6u);
+    c.x7 = group4(row, i + 7u);
   }
   return c;
+}
+
+fn hold(row : u32, own : u32) -> Panel {
+  var p : Panel;
+  p.c0 = chunkOf(row, own);
+  p.c1 = chunkOf(row, own + LANES);
+  if (LOADS > 2u) {
+    p.c2 = chunkOf(row, own + 2u * LANES);
+    p.c3 = chunkOf(row, own + 3u * LANES);
+  }
+  return p;
 }
 
 // Four values in nibbles, not yet scaled.
@@ -98,50 +98,68 @@ fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
         + (dot(c.x6, nibbles4(w.w)) + dot(c.x7, nibbles4(w.w >> 16u))));
 }
 
-// The same for chunk `c` of row `row`, with the scale of its block.
-fn rowDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
-  let at = row * chunks + c;
-  let sum = chunkDot(x, w2_ENK[at]);
-  if (FORMAT < 3u) { return sum; }
-  return sum * scale(at);
-}
-
 fn scale(index : u32) -> f32 {
   let at = params.scaleStart + index;
   return bitcast<f32>(w2_ENK[at >> 2u][at & 3u]);
 }
 
+// The same for chunk `chunk` of row `row`, with the scale of its block.
+fn rowDot(x : Chunk, row : u32, chunk : u32) -> f32 {
+  let chunks = params.depth / (4u * GROUPS);
+  let at = row * chunks + min(chunk, chunks - 1u);
+  let sum = chunkDot(x, w2_ENK[at]);
+  if (FORMAT < 3u) { return sum; }
+  return sum * scale(at);
+}
+
+fn panelDot(p : Panel, row : u32, own : u32) -> f32 {
+  let sum = rowDot(p.c0, row, own) + rowDot(p.c1, row, own + LANES);
+  if (LOADS == 2u) { return sum; }
+  return sum + (rowDot(p.c2, row, own + 2u * LANES) + rowDot(p.c3, row, own + 3u * LANES));
+}
+
+// The sum over LANES lanes, in all of them.
+fn total(own : f32) -> f32 {
+  var sum = own;
+  if (LANES == 8u) { sum += subgroupShuffleXor(sum, 4u); }
+  sum += subgroupShuffleXor(sum, 2u);
+  return sum + subgroupShuffleXor(sum, 1u);
+}
+
 @compute @workgroup_size(WG)
-fn main(@builtin(global_invocation_id) gid : vec3<u32>,
-        @builtin(workgroup_id) group : vec3<u32>,
-        @builtin(subgroup_invocation_id) lane : u32) {
+fn main(@builtin(workgroup_id) group : vec3<u32>,
+        @builtin(local_invocation_index) local : u32,
+        @builtin(subgroup_invocation_id) place : u32) {
   let t = group.y;
-  let n = gid.x * 4u;
-  let own = min(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(params.numCols - 1u));
-  let groupsOfRow = params.depth / 4u;
-  let chunks = groupsOfRow / GROUPS;
+  let lane = place % LANES;
+  let n = (group.x * WG + local - lane) * 4u;
+  let chunks = params.depth / (4u * GROUPS);
+  // Columns n + lane, n + LANES + lane, ...
+  let slots = vec4<u32>(lane) + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES);
+  let cols = min(vec4<u32>(n) + slots, vec4<u32>(params.numCols - 1u));
   var totals = vec4<f32>();
   for (var choice = t * params.topK; choice < (t + 1u) * params.topK; choice += 1u) {
-    let rowW = vec4<u32>(ids_TK[choice] * params.numCols) + own;
+    let firstRow = ids_TK[choice] * params.numCols;
     var sums = vec4<f32>();
-    for (var first = 0u; first < groupsOfRow; first += 8u) {
-      let held = hold(choice, first, groupsOfRow, lane);
-      let end = min(first + 8u, groupsOfRow);
-      for (var k = first; k < end; k += GROUPS) {
-        let x = chunkOf(held, k - first);
-        let c = k / GROUPS;
-        sums += vec4<f32>(rowDot(x, rowW.x, c, chunks), rowDot(x, rowW.y, c, chunks),
-                          rowDot(x, rowW.z, c, chunks), rowDot(x, rowW.w, c, chunks));
+    for (var first = 0u; first < chunks; first += LANES * LOADS) {
+      let own = first + lane;
+      let h = hold(choice, own);
+      for (var j = 0u; j < 4u * LANES; j += 1u) {
+        let sum = panelDot(h, firstRow + min(n + j, params.numCols - 1u), own);
+        sums += select(vec4<f32>(), vec4<f32>(total(sum)), slots == vec4<u32>(j));
       }
     }
+    let rowW = vec4<u32>(firstRow) + cols;
     if (FORMAT == 2u) { sums *= vec4<f32>(scale(rowW.x), scale(rowW.y), scale(rowW.z), scale(rowW.w)); }
     if (BIASED) { sums += vec4<f32>(bias_EN[rowW.x], bias_EN[rowW.y], bias_EN[rowW.z], bias_EN[rowW.w]); }
     totals += scores_TK[choice] * sums;
   }
-  for (var j = 0u; j < min(4u, max(n, params.numCols) - n); j += 1u) {
-    let at = t * params.numCols + n + j;
-    var total = totals[j];
-    if (RESIDUAL) { total += residual_TN[at]; }
-    y_TN[at] = total;
+  for (var j = 0u; j < 4u; j += 1u) {
+    let col = n + slots[j];
+    if (col >= params.numCols) { break; }
+    let at = t * params.numCols + col;
+    var value = totals[j];
+    if (RESIDUAL) { value += residual_TN[at]; }
+    y_TN[at] = value;
   }
 }

@@ -1,18 +1,19 @@
 // Grouped GEMM with the epilogue of an expert: for each row r of expert e,
 // y[r,n] = act(w1[e,n] . x[r] + bias[e,n]) * (w3[e,n] . x[r] + bias[e,N+n])   (gated)
 // y[r,n] = act(w1[e,n] . x[r] + bias[e,n])                                     (not gated).
-// Grid    x: columns, y: tiles of at most 4 rows; a lane owns 4 rows of 4 rows of weights: 4 columns, or 2 of both
-//         projections when gated.
-// Memory  vec4 loads along k; each lane loads weights for its own columns, and 8 vec4 of each row of x are loaded once
-//         per subgroup, each by one lane, and shared by shuffles. No workgroup storage, so no barrier.
-// Order   k ascending in every lane: the same bits on every run, whatever the subgroup size.
-// Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4. Rows and columns outside are
-//         clamped for the loads and never stored; no lane leaves early, since all take part in shuffles.
+// Grid    x: columns by 4 WG, y: tiles of at most 4 rows; LANES lanes own 4 LANES columns and share each: a lane has every
+//         LANES-th chunk.
+// Memory  vec4 loads: lanes side by side read a row of weights side by side. A panel of the rows of x stays in registers
+//         for all columns, both projections at once. No workgroup storage, so no barrier: sums of lanes meet by shuffles.
+// Order   chunks of a panel ascending per lane, then lanes in a tree of fixed shape, then panels: the same bits always.
+// Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4. Beyond a row's end x is zero;
+//         rows and columns outside are clamped for the loads and never stored; all lanes take part in shuffles.
 
 enable subgroups;
 
 const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANES
-const LANES : u32 = 8u;         // spec: lanes that share vec4s of x: 8, or 4 that hold two each
+const LANES : u32 = 8u;         // spec: lanes that share a column: 4 or 8
+const LOADS : u32 = 2u;         // spec: chunks of a panel per lane: 1 or 2, so that the loop stays short
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const GATED : bool = true;      // spec: multiply by the up projection w3
@@ -47,42 +48,26 @@ struct Chunk {
   x4 : vec4<f32>, x5 : vec4<f32>, x6 : vec4<f32>, x7 : vec4<f32>,
 }
 
-// 8 vec4 of x from group `first` on, shared by the lanes; beyond the row's end they are zero.
-struct Held { low : vec4<f32>, high : vec4<f32> }
-
-fn hold(row : u32, first : u32, groupsOfRow : u32, lane : u32) -> Held {
-  let own = first + lane % LANES;
-  var held : Held;
-  held.low = select(vec4<f32>(), x_RK[row * groupsOfRow + min(own, groupsOfRow - 1u)], own < groupsOfRow);
-  if (LANES == 4u) {
-    let next = own + 4u;
-    held.high = select(vec4<f32>(), x_RK[row * groupsOfRow + min(next, groupsOfRow - 1u)], next < groupsOfRow);
-  }
-  return held;
+// Group `i` of row `row` of x; zero beyond the row's end.
+fn group4(row : u32, i : u32) -> vec4<f32> {
+  let groups = params.depth / 4u;
+  return select(vec4<f32>(), x_RK[row * groups + min(i, groups - 1u)], i < groups);
 }
 
-// The i-th of them.
-fn heldAt(held : Held, i : u32) -> vec4<f32> {
-  if (LANES == 8u) { return subgroupShuffle(held.low, i); }
-  let low = subgroupShuffle(held.low, i % 4u);
-  let high = subgroupShuffle(held.high, i % 4u);
-  return select(low, high, i >= 4u);
-}
-
-// What one vec4<u32> of weights is multiplied with: GROUPS vec4 of those held, from the i-th on.
-fn chunkOf(held : Held, i : u32) -> Chunk {
+fn chunkOf(row : u32, chunk : u32) -> Chunk {
+  let i = chunk * GROUPS;
   var c : Chunk;
-  c.x0 = heldAt(held, i);
-  if (GROUPS > 1u) { c.x1 = heldAt(held, i + 1u); }
+  c.x0 = group4(row, i);
+  if (GROUPS > 1u) { c.x1 = group4(row, i + 1u); }
   if (GROUPS > 2u) {
-    c.x2 = heldAt(held, i + 2u);
-    c.x3 = heldAt(held, i + 3u);
+    c.x2 = group4(row, i + 2u);
+    c.x3 = group4(row, i + 3u);
   }
   if (GROUPS > 4u) {
-    c.x4 = heldAt(held, i + 4u);
-    c.x5 = heldAt(held, i + 5u);
-    c.x6 = heldAt(held, i + 6u);
-    c.x7 = heldAt(held, i + 7u);
+    c.x4 = group4(row, i + 4u);
+    c.x5 = group4(row, i + 5u);
+    c.x6 = group4(row, i + 6u);
+    c.x7 = group4(row, i + 7u);
   }
   return c;
 }
@@ -112,8 +97,22 @@ fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
         + (dot(c.x6, nibbles4(w.w)) + dot(c.x7, nibbles4(w.w >> 16u))));
 }
 
-// What four rows of x hold.
+// A chunk of four rows of x.
 struct Four { r0 : Chunk, r1 : Chunk, r2 : Chunk, r3 : Chunk }
+
+// Chunks of x that a lane holds: its own of a panel, LANES apart.
+struct Panel { c0 : Four, c1 : Four }
+
+fn fourOf(rows : vec4<u32>, chunk : u32) -> Four {
+  return Four(chunkOf(rows.x, chunk), chunkOf(rows.y, chunk), chunkOf(rows.z, chunk), chunkOf(rows.w, chunk));
+}
+
+fn hold(rows : vec4<u32>, own : u32) -> Panel {
+  var p : Panel;
+  p.c0 = fourOf(rows, own);
+  if (LOADS > 1u) { p.c1 = fourOf(rows, own + LANES); }
+  return p;
+}
 
 fn dots(x : Four, w : vec4<u32>) -> vec4<f32> {
   return vec4<f32>(chunkDot(x.r0, w), chunkDot(x.r1, w), chunkDot(x.r2, w), chunkDot(x.r3, w));
@@ -129,17 +128,49 @@ fn upScale(index : u32) -> f32 {
   return bitcast<f32>(w3_ENK[at >> 2u][at & 3u]);
 }
 
-// Four rows with one row of weights.
-fn gateDots(x : Four, at : u32) -> vec4<f32> {
+// Four rows with chunk `chunk` of row `row` of w1, with the scale of its block.
+fn gateDots(x : Four, row : u32, chunk : u32) -> vec4<f32> {
+  let chunks = params.depth / (4u * GROUPS);
+  let at = row * chunks + min(chunk, chunks - 1u);
   let sums = dots(x, w1_ENK[at]);
   if (FORMAT < 3u) { return sums; }
   return sums * gateScale(at);
 }
 
-fn upDots(x : Four, at : u32) -> vec4<f32> {
+fn gatePanel(p : Panel, row : u32, own : u32) -> vec4<f32> {
+  let sums = gateDots(p.c0, row, own);
+  if (LOADS == 1u) { return sums; }
+  return sums + gateDots(p.c1, row, own + LANES);
+}
+
+// Four rows with chunk `chunk` of row `row` of w3, with the scale of its block.
+fn upDots(x : Four, row : u32, chunk : u32) -> vec4<f32> {
+  let chunks = params.depth / (4u * GROUPS);
+  let at = row * chunks + min(chunk, chunks - 1u);
   let sums = dots(x, w3_ENK[at]);
   if (FORMAT < 3u) { return sums; }
   return sums * upScale(at);
+}
+
+fn upPanel(p : Panel, row : u32, own : u32) -> vec4<f32> {
+  let sums = upDots(p.c0, row, own);
+  if (LOADS == 1u) { return sums; }
+  return sums + upDots(p.c1, row, own + LANES);
+}
+
+// The sums over LANES lanes, in all of them.
+fn totals(own : vec4<f32>) -> vec4<f32> {
+  var sums = own;
+  if (LANES == 8u) { sums += subgroupShuffleXor(sums, 4u); }
+  sums += subgroupShuffleXor(sums, 2u);
+  return sums + subgroupShuffleXor(sums, 1u);
+}
+
+// `sums` with `more` in the column that `here` marks.
+fn placed(sums : mat4x4<f32>, more : vec4<f32>, here : vec4<bool>) -> mat4x4<f32> {
+  let none = vec4<f32>();
+  return sums + mat4x4<f32>(select(none, more, here.x), select(none, more, here.y),
+                            select(none, more, here.z), select(none, more, here.w));
 }
 
 // The row of x that row r of the tiles is.
@@ -189,46 +220,32 @@ fn storeOne(expert : u32, row : u32, n : u32, gate : f32, up : f32) {
 }
 
 @compute @workgroup_size(WG)
-fn main(@builtin(global_invocation_id) gid : vec3<u32>,
-        @builtin(workgroup_id) group : vec3<u32>,
-        @builtin(subgroup_invocation_id) lane : u32) {
+fn main(@builtin(workgroup_id) group : vec3<u32>,
+        @builtin(local_invocation_index) local : u32,
+        @builtin(subgroup_invocation_id) place : u32) {
   let tile = tiles[group.y];
   if (tile.y >= tile.z) { return; }
-  let n = gid.x * select(4u, 2u, GATED);
-  let own = select(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(n, n + 1u, n, n + 1u), GATED);
-  let groupsOfRow = params.depth / 4u;
-  let chunks = groupsOfRow / GROUPS;
-  let first = (vec4<u32>(tile.x * params.numCols) + min(own, vec4<u32>(params.numCols - 1u))) * chunks;
+  let lane = place % LANES;
+  let n = (group.x * WG + local - lane) * 4u;
+  let chunks = params.depth / (4u * GROUPS);
   let last = tile.z - 1u;
   let rows = vec4<u32>(sourceOf(tile.y), sourceOf(min(tile.y + 1u, last)),
                        sourceOf(min(tile.y + 2u, last)), sourceOf(min(tile.y + 3u, last)));
-  // A column per row of weights.
-  var sums = mat4x4<f32>();
-  for (var k0 = 0u; k0 < groupsOfRow; k0 += 8u) {
-    let held0 = hold(rows.x, k0, groupsOfRow, lane);
-    let held1 = hold(rows.y, k0, groupsOfRow, lane);
-    let held2 = hold(rows.z, k0, groupsOfRow, lane);
-    let held3 = hold(rows.w, k0, groupsOfRow, lane);
-    let end = min(k0 + 8u, groupsOfRow);
-    for (var k = k0; k < end; k += GROUPS) {
-      let i = k - k0;
-      let x = Four(chunkOf(held0, i), chunkOf(held1, i), chunkOf(held2, i), chunkOf(held3, i));
-      let at = first + vec4<u32>(k / GROUPS);
-      if (GATED) {
-        sums += mat4x4<f32>(gateDots(x, at.x), gateDots(x, at.y), upDots(x, at.z), upDots(x, at.w));
-      } else {
-        sums += mat4x4<f32>(gateDots(x, at.x), gateDots(x, at.y), gateDots(x, at.z), gateDots(x, at.w));
-      }
+  // Columns n + lane, n + LANES + lane, ...; a column of a matrix for each, with the four rows.
+  let slots = vec4<u32>(lane) + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES);
+  var gates = mat4x4<f32>();
+  var ups = mat4x4<f32>();
+  for (var first = 0u; first < chunks; first += LANES * LOADS) {
+    let own = first + lane;
+    let x = hold(rows, own);
+    for (var j = 0u; j < 4u * LANES; j += 1u) {
+      let rowW = tile.x * params.numCols + min(n + j, params.numCols - 1u);
+      let here = slots == vec4<u32>(j);
+      gates = placed(gates, totals(gatePanel(x, rowW, own)), here);
+      if (GATED) { ups = placed(ups, totals(upPanel(x, rowW, own)), here); }
     }
   }
-  let ofRows = transpose(sums);
   for (var i = 0u; i < tile.z - tile.y; i += 1u) {
-    let s = ofRows[i];
-    if (GATED) {
-      storeOne(tile.x, tile.y + i, n, s.x, s.z);
-      storeOne(tile.x, tile.y + i, n + 1u, s.y, s.w);
-    } else {
-      for (var j = 0u; j < 4u; j += 1u) { storeOne(tile.x, tile.y + i, n + j, s[j], 0.0); }
-    }
+    for (var j = 0u; j < 4u; j += 1u) { storeOne(tile.x, tile.y + i, n + slots[j], gates[j][i], ups[j][i]); }
   }
 }

@@ -1,16 +1,17 @@
 // The up projection of few tokens without a plan: choice c is a row of its own, of expert ids[c] and token c / K, and
 // y[c,n] = act(w1[e,n] . x + bias[e,n]) * (w3[e,n] . x + bias[e,N+n])   (gated), or act(w1[e,n] . x + bias[e,n]).
-// Grid    x: columns, y: choices; a lane owns 4 rows of weights: 4 columns, or 2 of both projections when gated.
-// Memory  vec4 loads along k; each lane loads weights for its own columns, and 8 vec4 of x are loaded once per subgroup,
-//         each by one lane, and shared by shuffles. No workgroup storage, so no barrier and no sum over lanes.
-// Order   k ascending in every lane: the same bits on every run, whatever the subgroup size.
-// Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4. Columns outside are clamped
-//         for the loads and never stored; no lane leaves early, since all take part in shuffles.
+// Grid    x: columns by 4 WG, y: choices; LANES lanes own 4 LANES columns and share each: a lane has every LANES-th chunk.
+// Memory  vec4 loads: lanes side by side read a row of weights side by side. A panel of x stays in registers for all
+//         columns, both projections at once. No workgroup storage, so no barrier: sums of lanes meet by shuffles.
+// Order   chunks of a panel ascending per lane, then lanes in a tree of fixed shape, then panels: the same bits always.
+// Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4. Beyond a row's end x is zero;
+//         columns outside are clamped for the loads and never stored; all lanes take part in shuffles.
 
 enable subgroups;
 
 const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANES
-const LANES : u32 = 8u;         // spec: lanes that share vec4s of x: 8, or 4 that hold two each
+const LANES : u32 = 8u;         // spec: lanes that share a column: 4 or 8
+const LOADS : u32 = 2u;         // spec: chunks of a panel per lane: 2 or 4, so that the loop stays short
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const GATED : bool = true;      // spec: multiply by the up projection w3
@@ -43,44 +44,42 @@ struct Chunk {
   x4 : vec4<f32>, x5 : vec4<f32>, x6 : vec4<f32>, x7 : vec4<f32>,
 }
 
-// 8 vec4 of x from group `first` on, shared by the lanes; beyond the row's end they are zero.
-struct Held { low : vec4<f32>, high : vec4<f32> }
+// Chunks of x that a lane holds: its own of a panel, LANES apart.
+struct Panel { c0 : Chunk, c1 : Chunk, c2 : Chunk, c3 : Chunk }
 
-fn hold(row : u32, first : u32, groupsOfRow : u32, lane : u32) -> Held {
-  let own = first + lane % LANES;
-  var held : Held;
-  held.low = select(vec4<f32>(), x_TK[row * groupsOfRow + min(own, groupsOfRow - 1u)], own < groupsOfRow);
-  if (LANES == 4u) {
-    let next = own + 4u;
-    held.high = select(vec4<f32>(), x_TK[row * groupsOfRow + min(next, groupsOfRow - 1u)], next < groupsOfRow);
-  }
-  return held;
+// Group `i` of row `row` of x; zero beyond the row's end.
+fn group4(row : u32, i : u32) -> vec4<f32> {
+  let groups = params.depth / 4u;
+  return select(vec4<f32>(), x_TK[row * groups + min(i, groups - 1u)], i < groups);
 }
 
-// The i-th of them.
-fn heldAt(held : Held, i : u32) -> vec4<f32> {
-  if (LANES == 8u) { return subgroupShuffle(held.low, i); }
-  let low = subgroupShuffle(held.low, i % 4u);
-  let high = subgroupShuffle(held.high, i % 4u);
-  return select(low, high, i >= 4u);
-}
-
-// What one vec4<u32> of weights is multiplied with: GROUPS vec4 of those held, from the i-th on.
-fn chunkOf(held : Held, i : u32) -> Chunk {
+fn chunkOf(row : u32, chunk : u32) -> Chunk {
+  let i = chunk * GROUPS;
   var c : Chunk;
-  c.x0 = heldAt(held, i);
-  if (GROUPS > 1u) { c.x1 = heldAt(held, i + 1u); }
+  c.x0 = group4(row, i);
+  if (GROUPS > 1u) { c.x1 = group4(row, i + 1u); }
   if (GROUPS > 2u) {
-    c.x2 = heldAt(held, i + 2u);
-    c.x3 = heldAt(held, i + 3u);
+    c.x2 = group4(row, i + 2u);
+    c.x3 = group4(row, i + 3u);
   }
   if (GROUPS > 4u) {
-    c.x4 = heldAt(held, i + 4u);
-    c.x5 = heldAt(held, i + 5u);
-    c.x6 = heldAt(held, i + 6u);
-    c.x7 = heldAt(held, i + 7u);
+    c.x4 = group4(row, i + 4u);
+    c.x5 = group4(row, i + 5u);
+    c.x6 = group4(row, i + 6u);
+    c.x7 = group4(row, i + 7u);
   }
   return c;
+}
+
+fn hold(row : u32, own : u32) -> Panel {
+  var p : Panel;
+  p.c0 = chunkOf(row, own);
+  p.c1 = chunkOf(row, own + LANES);
+  if (LOADS > 2u) {
+    p.c2 = chunkOf(row, own + 2u * LANES);
+    p.c3 = chunkOf(row, own + 3u * LANES);
+  }
+  return p;
 }
 
 // Four values in nibbles, not yet scaled.
@@ -108,30 +107,52 @@ fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
         + (dot(c.x6, nibbles4(w.w)) + dot(c.x7, nibbles4(w.w >> 16u))));
 }
 
-// The same for chunk `c` of row `row`, with the scale of its block.
-fn gateDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
-  let at = row * chunks + c;
-  let sum = chunkDot(x, w1_ENK[at]);
-  if (FORMAT < 3u) { return sum; }
-  return sum * gateScale(at);
-}
-
 fn gateScale(index : u32) -> f32 {
   let at = params.scaleStart + index;
   return bitcast<f32>(w1_ENK[at >> 2u][at & 3u]);
 }
 
-// The same for chunk `c` of row `row`, with the scale of its block.
-fn upDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
-  let at = row * chunks + c;
-  let sum = chunkDot(x, w3_ENK[at]);
+// The same for chunk `chunk` of row `row` of w1, with the scale of its block.
+fn gateDot(x : Chunk, row : u32, chunk : u32) -> f32 {
+  let chunks = params.depth / (4u * GROUPS);
+  let at = row * chunks + min(chunk, chunks - 1u);
+  let sum = chunkDot(x, w1_ENK[at]);
   if (FORMAT < 3u) { return sum; }
-  return sum * upScale(at);
+  return sum * gateScale(at);
+}
+
+fn gatePanel(p : Panel, row : u32, own : u32) -> f32 {
+  let sum = gateDot(p.c0, row, own) + gateDot(p.c1, row, own + LANES);
+  if (LOADS == 2u) { return sum; }
+  return sum + (gateDot(p.c2, row, own + 2u * LANES) + gateDot(p.c3, row, own + 3u * LANES));
 }
 
 fn upScale(index : u32) -> f32 {
   let at = params.scaleStart + index;
   return bitcast<f32>(w3_ENK[at >> 2u][at & 3u]);
+}
+
+// The same for chunk `chunk` of row `row` of w3, with the scale of its block.
+fn upDot(x : Chunk, row : u32, chunk : u32) -> f32 {
+  let chunks = params.depth / (4u * GROUPS);
+  let at = row * chunks + min(chunk, chunks - 1u);
+  let sum = chunkDot(x, w3_ENK[at]);
+  if (FORMAT < 3u) { return sum; }
+  return sum * upScale(at);
+}
+
+fn upPanel(p : Panel, row : u32, own : u32) -> f32 {
+  let sum = upDot(p.c0, row, own) + upDot(p.c1, row, own + LANES);
+  if (LOADS == 2u) { return sum; }
+  return sum + (upDot(p.c2, row, own + 2u * LANES) + upDot(p.c3, row, own + 3u * LANES));
+}
+
+// The sum over LANES lanes, in all of them.
+fn total(own : f32) -> f32 {
+  var sum = own;
+  if (LANES == 8u) { sum += subgroupShuffleXor(sum, 4u); }
+  sum += subgroupShuffleXor(sum, 2u);
+  return sum + subgroupShuffleXor(sum, 1u);
 }
 
 fn sigmoid(v : f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }
@@ -175,35 +196,27 @@ fn storeOne(expert : u32, row : u32, n : u32, gate : f32, up : f32) {
 }
 
 @compute @workgroup_size(WG)
-fn main(@builtin(global_invocation_id) gid : vec3<u32>,
-        @builtin(workgroup_id) group : vec3<u32>,
-        @builtin(subgroup_invocation_id) lane : u32) {
+fn main(@builtin(workgroup_id) group : vec3<u32>,
+        @builtin(local_invocation_index) local : u32,
+        @builtin(subgroup_invocation_id) place : u32) {
   let row = group.y;
   let expert = ids_TK[row];
-  let n = gid.x * select(4u, 2u, GATED);
-  let own = select(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(n, n + 1u, n, n + 1u), GATED);
-  let rowW = vec4<u32>(expert * params.numCols) + min(own, vec4<u32>(params.numCols - 1u));
-  let groupsOfRow = params.depth / 4u;
-  let chunks = groupsOfRow / GROUPS;
-  var sums = vec4<f32>();
-  for (var first = 0u; first < groupsOfRow; first += 8u) {
-    let held = hold(row / params.topK, first, groupsOfRow, lane);
-    let end = min(first + 8u, groupsOfRow);
-    for (var k = first; k < end; k += GROUPS) {
-      let x = chunkOf(held, k - first);
-      let c = k / GROUPS;
-      let low = vec2<f32>(gateDot(x, rowW.x, c, chunks), gateDot(x, rowW.y, c, chunks));
-      if (GATED) {
-        sums += vec4<f32>(low, upDot(x, rowW.z, c, chunks), upDot(x, rowW.w, c, chunks));
-      } else {
-        sums += vec4<f32>(low, gateDot(x, rowW.z, c, chunks), gateDot(x, rowW.w, c, chunks));
-      }
+  let lane = place % LANES;
+  let n = (group.x * WG + local - lane) * 4u;
+  let chunks = params.depth / (4u * GROUPS);
+  // Columns n + lane, n + LANES + lane, ...
+  let slots = vec4<u32>(lane) + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES);
+  var gates = vec4<f32>();
+  var ups = vec4<f32>();
+  for (var first = 0u; first < chunks; first += LANES * LOADS) {
+    let own = first + lane;
+    let x = hold(row / params.topK, own);
+    for (var j = 0u; j < 4u * LANES; j += 1u) {
+      let rowW = expert * params.numCols + min(n + j, params.numCols - 1u);
+      let here = slots == vec4<u32>(j);
+      gates += select(vec4<f32>(), vec4<f32>(total(gatePanel(x, rowW, own))), here);
+      if (GATED) { ups += select(vec4<f32>(), vec4<f32>(total(upPanel(x, rowW, own))), here); }
     }
   }
-  if (GATED) {
-    storeOne(expert, row, n, sums.x, sums.z);
-    storeOne(expert, row, n + 1u, sums.y, sums.w);
-  } else {
-    for (var j = 0u; j < 4u; j += 1u) { storeOne(expert, row, n + j, sums[j], 0.0); }
-  }
+  for (var j = 0u; j < 4u; j += 1u) { storeOne(expert, row, n + slots[j], gates[j], ups[j]); }
 }

@@ -41,7 +41,7 @@ const downRow = defineKernel({
 
 const downVector = defineKernel({
   shader: 'experts/down-combine-vector.wgsl',
-  spec: { ...downSpec, LANES: 8 },
+  spec: { ...downSpec, LANES: 8, LOADS: 4 },
   params: downParams,
   buffers: downBuffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numTokens, 1],
@@ -50,10 +50,10 @@ const downVector = defineKernel({
 
 const upVector = defineKernel({
   shader: 'experts/vector.wgsl',
-  spec: { WG: 32, LANES: 8, GROUPS: 1, FORMAT: 0, GATED: true, BIASED: false, ACT: 1 },
+  spec: { WG: 32, LANES: 8, LOADS: 2, GROUPS: 1, FORMAT: 0, GATED: true, BIASED: false, ACT: 1 },
   params: rowKernel.params,
   buffers: { x_TK: 'read', ids_TK: 'read', w1_ENK: 'read', w3_ENK: 'read', bias_E2N: 'read', y_RN: 'write' },
-  grid: (s, p) => [ceilDiv(p.numCols, s.WG * (s.GATED ? 2 : 4)), p.numTiles, 1],
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numTiles, 1],
   features: ['subgroups'],
 });
 

@@ -88,10 +88,10 @@ const subgroup = defineKernel({
 
 const few = defineKernel({
   shader: 'experts/few.wgsl',
-  spec: { WG: 32, LANES: 8, GROUPS: 1, ...epilogue },
+  spec: { WG: 32, LANES: 8, LOADS: 2, GROUPS: 1, ...epilogue },
   params,
   buffers,
-  grid: (s, p) => [ceilDiv(p.numCols, s.WG * (s.GATED ? 2 : 4)), 0, 1],
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), 0, 1],
   features: ['subgroups'],
 });
 
@@ -166,12 +166,13 @@ export const expertVariants: readonly ExpertVariant[] = [
   broadcast('subgroup-8', 8),
   {
     name: 'few',
-    idea: 'vec4 of x shared by shuffles, 4 x 4 per lane: few rows per expert',
+    idea: 'lanes along k in a subgroup, 4 rows in registers: few rows per expert',
     kernel: few,
     spec: (shape, gpu) => ({
       ...epilogueSpec(shape),
       ...broadcastSpec(gpu),
       GROUPS: chunkGroups(shape.weightDtype),
+      LOADS: chunkGroups(shape.weightDtype) === 8 ? 1 : 2,
     }),
     refusal: ({ weightDtype, depth }, gpu) => wholeChunks(weightDtype, depth) ?? broadcastRefusal(gpu),
     tileRows: 4,
@@ -262,11 +263,11 @@ export async function prepareExpertGemm(
 }
 
 /**
- * A tile much larger than an expert's rows computes rows that are not there. On CPU adapters few rows pay for loads
- * only, but nibbles unpacked for four rows at once leave no registers.
+ * A tile much larger than an expert's rows computes rows that are not there. On CPU adapters few rows pay for loads of
+ * weights only.
  */
-function preferred(gpu: Gpu, { rowsPerExpert, weightDtype }: ExpertShape): string {
+function preferred(gpu: Gpu, { rowsPerExpert }: ExpertShape): string {
   if (gpu.facts.kind === 'gpu') return rowsPerExpert <= 2 ? 'row' : 'tiled';
-  if (rowsPerExpert <= 4 && chunkGroups(weightDtype) < 8) return 'few';
+  if (rowsPerExpert <= 4) return 'few';
   return rowsPerExpert <= 8 ? 'subgroup-8' : rowsPerExpert <= 16 ? 'subgroup-16' : 'subgroup';
 }

@@ -73,7 +73,7 @@ const row = defineKernel({
 
 const vector = defineKernel({
   shader: 'gemm/vector.wgsl',
-  spec: { WG: 32, LANES: 8, FORMAT: 0, GROUPS: 1 },
+  spec: { WG: 32, LANES: 8, FORMAT: 0, GROUPS: 1, LOADS: 4 },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numRows, 1],
@@ -114,12 +114,13 @@ export const gemmVariants: readonly GemmVariant[] = [
   broadcast('subgroup-8', 8),
   {
     name: 'vector',
-    idea: 'vec4 of a shared by shuffles, 1 x 4 per lane: one or two rows',
+    idea: 'lanes along k in a subgroup, a in registers: one or two rows',
     kernel: vector,
     spec: (shape, gpu) => ({
       ...formatSpec(shape),
       ...broadcastSpec(gpu),
       GROUPS: chunkGroups(shape.weightDtype),
+      LOADS: shape.weightDtype === 'int8' ? 2 : 4,
     }),
     refusal: (shape, gpu) => rowRefusal(shape) ?? broadcastRefusal(gpu),
   },
