@@ -32,7 +32,7 @@ interface Options {
 const program = new Command('bench:card')
   .description(
     'Runs layers of the card preset (D 1024, 16 heads of 64, 16 experts, top-2, F 2048) with random weights through ' +
-      'the engine: one prompt on one rank, and sequences on one rank and on all ranks of a layout.',
+      'the engine, on one rank and on all ranks of a layout: one sequence, and as many as fill the layout.',
   )
   .option('--layers <n>', 'layers of the model, a multiple of the stages', atLeast(1), 4)
   .option('--weights <dtype>', `storage of matrices: ${WEIGHT_DTYPES.join(', ')}`, 'int8')
@@ -49,7 +49,7 @@ async function run(options: Options): Promise<void> {
   const wanted: CardOptions = { ...options, layout: parseLayout(options.layout) };
   const progress = cliProgress(options.json === true);
   const result = await withGpu(options.adapter, (gpu) =>
-    progress.step(`Four runs on ${gpu.facts.name}`, (say) => measure(gpu, wanted, say)),
+    progress.step(`Layers on ${gpu.facts.name}`, (say) => measure(gpu, wanted, say)),
   );
   const path = join(
     'results',

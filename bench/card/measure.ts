@@ -2,7 +2,7 @@
 import { summarise, type Summary } from '../../src/bench/statistics.ts';
 import { LOGITS_LIMIT, logitsError, ONE_RANK } from '../../src/bench/model-check.ts';
 import { profileStages, type PhaseShare } from '../../src/bench/stages.ts';
-import { at, range } from '../../src/core/math.ts';
+import { at, range, sum } from '../../src/core/math.ts';
 import { seededRandom } from '../../src/core/random.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { planLayout } from '../../src/layout/layout.ts';
@@ -12,6 +12,7 @@ import { presetNamed } from '../../src/model/presets.ts';
 import { syntheticWeights } from '../../src/model/synthetic.ts';
 import type { AdapterFacts } from '../../src/platform/platform.ts';
 import { createEngine, type Engine, type StepOptions, type StepResult } from '../../src/runtime/engine.ts';
+import type { Request } from '../../src/runtime/step-plan.ts';
 import type { WeightDtype } from '../../src/tensor/quantised.ts';
 
 export interface CardOptions {
@@ -19,7 +20,7 @@ export interface CardOptions {
   readonly weights: WeightDtype;
   /** Tokens of the prompt. */
   readonly prompt: number;
-  /** Sequences that the prompt's tokens are cut into where a layout is compared with one rank. */
+  /** Sequences that the prompt's tokens are cut into where they are to fill the layout. */
   readonly sequences: number;
   readonly decode: number;
   readonly rounds: number;
@@ -51,11 +52,15 @@ export interface CardResult {
   readonly memory: readonly { readonly name: string; readonly bytes: number }[];
 }
 
-interface Samples {
+/** What the engines are asked to do: a step of its own kind, on one rank and on all. */
+interface Scenario {
   readonly name: string;
-  readonly ranks: number;
-  readonly tokens: number;
-  readonly results: StepResult[];
+  /** On one rank, and on all of the layout where it is compared. */
+  readonly engines: readonly Engine[];
+  readonly requests: readonly Request[];
+  /** Whether sequences begin anew with it. */
+  readonly fresh: boolean;
+  readonly times: number;
 }
 
 export async function bench(
@@ -65,76 +70,29 @@ export async function bench(
 ): Promise<CardResult> {
   const config = { ...presetNamed('card').config, numLayers: options.layers };
   const weights = kept(syntheticWeights(config, 1));
-  const perSequence = Math.ceil(options.prompt / options.sequences);
   const random = seededRandom(7);
   const ids = range(options.prompt).map(() => random.integer(config.vocabSize));
-  const cut = range(options.sequences).map((sequence) => ({
-    sequence,
-    ids: ids.slice(sequence * perSequence, (sequence + 1) * perSequence),
-  }));
-  const make = (spec: LayoutSpec, maxSequences: number, maxLength: number): Promise<Engine> =>
-    createEngine(gpu, {
-      layout: planLayout(spec, config),
-      weights,
-      maxSequences,
-      maxLength,
-      weightDtype: options.weights,
-    });
   const engines: Engine[] = [];
+  const make = async (spec: LayoutSpec, maxSequences: number, maxLength: number): Promise<Engine> => {
+    const layout = planLayout(spec, config);
+    say(`weights on ${ranksOf({ layout })}`);
+    const limits = { maxSequences, maxLength };
+    const engine = await createEngine(gpu, { layout, weights, ...limits, weightDtype: options.weights });
+    engines.push(engine);
+    return engine;
+  };
   try {
-    say('weights on one rank');
-    const alone = await make(ONE_RANK, 1, options.prompt + options.decode);
-    engines.push(alone);
-    const one = await make(ONE_RANK, options.sequences, perSequence + 1);
-    engines.push(one);
-    say('weights on all ranks');
-    const many = await make(options.layout, options.sequences, perSequence + 1);
-    engines.push(many);
+    const { prompt, decode, sequences } = options;
+    const alone = await make(ONE_RANK, 1, prompt + decode);
+    const one = await make(ONE_RANK, sequences, Math.ceil(prompt / sequences) + 2);
+    const many = await make(options.layout, sequences, Math.ceil(prompt / sequences) + 2);
 
-    const worst = await compare(one, many, cut, say);
+    const scenarios = scenariosOf(options, ids, { alone, one, many });
+    say('one rank and all ranks, compared');
+    const worst = await compare(scenarios);
     const pass = worst <= LOGITS_LIMIT;
-    const samples: Samples[] = [];
-    let phases: readonly PhaseShare[] = [];
-    if (pass) {
-      const sample = (name: string, engine: Engine, tokens: number): Samples => {
-        const made = { name, ranks: engine.layout.worldSize, tokens, results: [] };
-        samples.push(made);
-        return made;
-      };
-      const prefill = sample('one prompt', alone, options.prompt);
-      const decode = sample('one token after it', alone, 1);
-      const cutOne = sample(`${options.sequences} prompts`, one, options.prompt);
-      const cutMany = sample(`${options.sequences} prompts`, many, options.prompt);
-      const nextOne = sample('a token of each', one, options.sequences);
-      const nextMany = sample('a token of each', many, options.sequences);
-      const next = cut.map(({ sequence }) => ({ sequence, ids: [1] }));
-      // The first round warms up and is not counted.
-      for (const round of range(options.rounds + 1)) {
-        say(round === 0 ? 'first use of every kernel' : `round ${round} of ${options.rounds}`);
-        const keep = (to: Samples, result: StepResult): void => {
-          if (round > 0) to.results.push(result);
-        };
-        alone.reset();
-        keep(prefill, await alone.forward([{ sequence: 0, ids }]));
-        for (const i of range(options.decode)) {
-          keep(decode, await alone.forward([{ sequence: 0, ids: [at(ids, i % ids.length)] }]));
-        }
-        for (const [engine, first, second] of [
-          [one, cutOne, nextOne],
-          [many, cutMany, nextMany],
-        ] as const) {
-          engine.reset();
-          keep(first, await engine.forward(cut));
-          keep(second, await engine.forward(next));
-        }
-      }
-      phases = await phasesOf(alone, ids);
-    }
+    const samples = pass ? await sample(scenarios, options.rounds, say) : [];
     const runs = samples.map(runOf);
-    const ratio = (name: string, a: number, b: number): { name: string; value: number } => ({
-      name,
-      value: at(runs, a).summary.median / at(runs, b).summary.median,
-    });
     return {
       kind: 'card',
       date: new Date().toISOString(),
@@ -145,30 +103,92 @@ export async function bench(
       logitsError: worst,
       pass,
       runs,
-      ratios: pass ? [ratio('prompts', 3, 2), ratio('a token of each', 5, 4)] : [],
-      phases,
-      memory: [
-        { name: 'one rank', bytes: alone.memory.liveBytes },
-        { name: `${many.layout.worldSize} ranks`, bytes: many.memory.liveBytes },
-      ],
+      ratios: scenarios.filter(isCompared).flatMap(({ name }) => {
+        const [alone, all] = runs.filter((run) => run.name === name);
+        return alone && all ? [{ name, value: all.summary.median / alone.summary.median }] : [];
+      }),
+      phases: pass ? await phasesOf(alone, ids) : [],
+      memory: [alone, many].map((engine) => ({ name: ranksOf(engine), bytes: engine.memory.liveBytes })),
     };
   } finally {
     for (const engine of engines) engine.destroy();
   }
 }
 
-/** Largest difference of all sequences' logits, as a share of the largest. */
-async function compare(
-  one: Engine,
-  many: Engine,
-  requests: readonly { readonly sequence: number; readonly ids: readonly number[] }[],
-  say: (text: string) => void,
-): Promise<number> {
-  say('one rank and all ranks, compared');
-  const a = await one.forward(requests);
-  const b = await many.forward(requests);
-  return Math.max(...a.logits.map((logits, i) => logitsError(at(b.logits, i), logits)));
+/** One sequence as a user has it, and as many as fill the layout. */
+function scenariosOf(
+  { sequences, decode }: CardOptions,
+  ids: readonly number[],
+  { alone, one, many }: Readonly<Record<'alone' | 'one' | 'many', Engine>>,
+): Scenario[] {
+  const perSequence = Math.ceil(ids.length / sequences);
+  const cut = range(sequences).map((sequence) => ({
+    sequence,
+    ids: ids.slice(sequence * perSequence, (sequence + 1) * perSequence),
+  }));
+  const next = cut.map(({ sequence }) => ({ sequence, ids: ids.slice(0, 1) }));
+  const both = [one, many];
+  return [
+    { name: 'one prompt', engines: [alone], requests: [{ sequence: 0, ids }], fresh: true, times: 1 },
+    { name: 'one token after it', engines: [alone], requests: next.slice(0, 1), fresh: false, times: decode },
+    { name: `${sequences} prompts`, engines: both, requests: cut, fresh: true, times: 1 },
+    { name: 'a token of one', engines: both, requests: next.slice(0, 1), fresh: false, times: 1 },
+    { name: 'a token of each', engines: both, requests: next, fresh: false, times: 1 },
+  ];
 }
+
+const isCompared = ({ engines }: Scenario): boolean => engines.length > 1;
+
+/** Largest difference of all logits, as a share of the largest. */
+async function compare(scenarios: readonly Scenario[]): Promise<number> {
+  let worst = 0;
+  for (const { engines, requests, fresh } of scenarios.filter(isCompared)) {
+    const results: StepResult[] = [];
+    for (const engine of engines) {
+      if (fresh) engine.reset();
+      results.push(await engine.forward(requests));
+    }
+    const [a, b] = [at(results, 0), at(results, 1)];
+    worst = Math.max(worst, ...a.logits.map((logits, i) => logitsError(at(b.logits, i), logits)));
+  }
+  return worst;
+}
+
+interface Samples {
+  readonly name: string;
+  readonly ranks: number;
+  readonly tokens: number;
+  readonly results: StepResult[];
+}
+
+/** All scenarios on all their engines in each round. The first warms up and is not counted. */
+async function sample(
+  scenarios: readonly Scenario[],
+  rounds: number,
+  say: (text: string) => void,
+): Promise<readonly Samples[]> {
+  const seats = scenarios.flatMap((scenario) =>
+    scenario.engines.map((engine) => {
+      const tokens = sum(scenario.requests.map(({ ids }) => ids.length));
+      const made: Samples = { name: scenario.name, ranks: engine.layout.worldSize, tokens, results: [] };
+      return { scenario, engine, made };
+    }),
+  );
+  for (const round of range(rounds + 1)) {
+    say(round === 0 ? 'first use of every kernel' : `round ${round} of ${rounds}`);
+    for (const { scenario, engine, made } of seats) {
+      if (scenario.fresh) engine.reset();
+      for (let n = 0; n < scenario.times; n++) {
+        const result = await engine.forward(scenario.requests);
+        if (round > 0) made.results.push(result);
+      }
+    }
+  }
+  return seats.map(({ made }) => made);
+}
+
+const ranksOf = ({ layout }: Pick<Engine, 'layout'>): string =>
+  layout.worldSize === 1 ? 'one rank' : `${layout.worldSize} ranks`;
 
 async function phasesOf(engine: Engine, ids: readonly number[]): Promise<readonly PhaseShare[]> {
   if (!engine.gpu.has('timestamp-query')) return [];
