@@ -61,8 +61,8 @@ export const denseSaboteurs: readonly Saboteur[] = [
   {
     ...vector,
     name: 'leaves out the last chunk of a row',
-    find: 'min(first + 8u, groupsOfRow);',
-    replace: 'min(first + 8u, groupsOfRow - GROUPS);',
+    find: 'i < groups);',
+    replace: 'i + GROUPS < groups);',
     caseName: 'one row',
   },
   {
