@@ -1,21 +1,26 @@
-// The up projection of few tokens without a plan: choice c is a row of its own, of expert ids[c] and token c / K, and
-// y[c,n] = act(w1[e,n] . x + bias[e,n]) * (w3[e,n] . x + bias[e,N+n])   (gated), or act(w1[e,n] . x + bias[e,n]).
-// Grid    x: columns by 4 WG, y: choices; LANES lanes own 4 LANES columns and share each: a lane has every LANES-th chunk.
+// Grouped GEMM with the epilogue of an expert, a row at a time: for each row r of expert e,
+// y[r,n] = act(w1[e,n] . x[r] + bias[e,n]) * (w3[e,n] . x[r] + bias[e,N+n])   (gated)
+// y[r,n] = act(w1[e,n] . x[r] + bias[e,n])                                     (not gated).
+// Grid    x: columns by 4 WG, y: tiles of one row; LANES lanes own 4 LANES columns and share each: a lane has every
+//         LANES-th chunk.
 // Memory  vec4 loads: lanes side by side read a row of weights side by side. A panel of x stays in registers for all
 //         columns, both projections at once. No workgroup storage, so no barrier: sums of lanes meet by shuffles.
 // Order   chunks of a panel ascending per lane, then lanes in a tree of fixed shape, then panels: the same bits always.
 // Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4. Beyond a row's end x is zero;
-//         columns outside are clamped for the loads and never stored; all lanes take part in shuffles.
+//         columns outside are clamped for the loads and never stored; all lanes take part in shuffles. DIRECT takes no
+//         tiles: row r is choice r, of expert tiles[r], and row r / K of x, so that few tokens need no plan.
 
 enable subgroups;
 
 const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANES
 const LANES : u32 = 8u;         // spec: lanes that share a column: 4 or 8
 const LOADS : u32 = 2u;         // spec: chunks of a panel per lane: 2 or 4, so that the loop stays short
+const DIRECT : bool = false;    // spec: `tiles` holds the expert of each row
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const GATED : bool = true;      // spec: multiply by the up projection w3
 const BIASED : bool = false;    // spec: add the bias
+const GATHER : bool = false;    // spec: row r of the tiles is row rowSource[r] of x
 const ACT : u32 = 1u;           // spec: 0 identity, 1 silu, 2 gelu (tanh), 3 relu, 4 clamped SwiGLU
 
 struct Params {
@@ -30,12 +35,13 @@ struct Params {
   limit : f32,
 }
 
-@group(0) @binding(0) var<storage, read> x_TK : array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> ids_TK : array<u32>;
+@group(0) @binding(0) var<storage, read> x_RK : array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> rowSource : array<u32>;         // bound to tiles when not gathered
 @group(0) @binding(2) var<storage, read> w1_ENK : array<vec4<u32>>;   // values, then from word scaleStart on the scales
 @group(0) @binding(3) var<storage, read> w3_ENK : array<vec4<u32>>;   // bound to w1 when not gated
-@group(0) @binding(4) var<storage, read> bias_E2N : array<f32>;       // [E, 2N] when gated, else [E, N]
-@group(0) @binding(5) var<storage, read_write> y_RN : array<f32>;
+@group(0) @binding(4) var<storage, read> bias_E2N : array<f32>;          // [E, 2N] when gated, else [E, N]
+@group(0) @binding(5) var<storage, read> tiles : array<u32>;             // expert, first row, end row, -; or each row's expert
+@group(0) @binding(6) var<storage, read_write> y_RN : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
 // What one vec4<u32> of weights is multiplied with: 4 values of x for f32, 8 for f16, 16 for int8, 32 for nibbles.
@@ -50,7 +56,7 @@ struct Panel { c0 : Chunk, c1 : Chunk, c2 : Chunk, c3 : Chunk }
 // Group `i` of row `row` of x; zero beyond the row's end.
 fn group4(row : u32, i : u32) -> vec4<f32> {
   let groups = params.depth / 4u;
-  return select(vec4<f32>(), x_TK[row * groups + min(i, groups - 1u)], i < groups);
+  return select(vec4<f32>(), x_RK[row * groups + min(i, groups - 1u)], i < groups);
 }
 
 fn chunkOf(row : u32, chunk : u32) -> Chunk {
@@ -155,6 +161,12 @@ fn total(own : f32) -> f32 {
   return sum + subgroupShuffleXor(sum, 1u);
 }
 
+// The row of x that row r of the tiles is.
+fn sourceOf(r : u32) -> u32 {
+  if (GATHER) { return rowSource[r]; }
+  return r;
+}
+
 fn sigmoid(v : f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }
 
 // tanh saturates long before its argument overflows exp.
@@ -199,8 +211,15 @@ fn storeOne(expert : u32, row : u32, n : u32, gate : f32, up : f32) {
 fn main(@builtin(workgroup_id) group : vec3<u32>,
         @builtin(local_invocation_index) local : u32,
         @builtin(subgroup_invocation_id) place : u32) {
-  let row = group.y;
-  let expert = ids_TK[row];
+  var expert = tiles[group.y];
+  var row = group.y;
+  var source = row / params.topK;
+  if (!DIRECT) {
+    expert = tiles[4u * group.y];
+    row = tiles[4u * group.y + 1u];
+    if (row >= tiles[4u * group.y + 2u]) { return; }
+    source = sourceOf(row);
+  }
   let lane = place % LANES;
   let n = (group.x * WG + local - lane) * 4u;
   let chunks = params.depth / (4u * GROUPS);
@@ -210,7 +229,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
   var ups = vec4<f32>();
   for (var first = 0u; first < chunks; first += LANES * LOADS) {
     let own = first + lane;
-    let x = hold(row / params.topK, own);
+    let x = hold(source, own);
     for (var j = 0u; j < 4u * LANES; j += 1u) {
       let rowW = expert * params.numCols + min(n + j, params.numCols - 1u);
       let here = slots == vec4<u32>(j);

@@ -4,10 +4,11 @@
  */
 import { ceilDiv } from '../core/math.ts';
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
-import type { CommandList, Params } from '../gpu/command-list.ts';
+import type { CommandList } from '../gpu/command-list.ts';
+import type { Kernel } from '../gpu/context.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { expertParams, type ExpertShape, rowKernel, rowSpec } from './experts.ts';
+import { expertParams, type ExpertShape, rowKernel, rowSpec, vectorKernel, vectorSpec } from './experts.ts';
 import { broadcastRefusal, broadcastSpec } from './subgroups.ts';
 import { chunkGroups, FORMAT_CODE, scaleStart, wholeChunks } from './weights.ts';
 
@@ -45,15 +46,6 @@ const downVector = defineKernel({
   params: downParams,
   buffers: downBuffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numTokens, 1],
-  features: ['subgroups'],
-});
-
-const upVector = defineKernel({
-  shader: 'experts/vector.wgsl',
-  spec: { WG: 32, LANES: 8, LOADS: 2, GROUPS: 1, FORMAT: 0, GATED: true, BIASED: false, ACT: 1 },
-  params: rowKernel.params,
-  buffers: { x_TK: 'read', ids_TK: 'read', w1_ENK: 'read', w3_ENK: 'read', bias_E2N: 'read', y_RN: 'write' },
-  grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numTiles, 1],
   features: ['subgroups'],
 });
 
@@ -98,13 +90,16 @@ export interface DirectExperts {
 }
 
 /**
- * On a GPU lanes lie along k, for whole lines of weights; on a CPU adapter a lane keeps columns to itself, since a sum
- * over lanes costs more than a broken line.
+ * On a GPU a whole workgroup lies along k and sums through workgroup storage; on a CPU adapter, where a barrier costs
+ * more than a row, the lanes of a subgroup do and sum by shuffles.
  */
 export async function prepareDirectExperts(gpu: Gpu, shape: DirectShape): Promise<DirectExperts> {
-  const { up, down, topK, residual } = shape;
+  const { down, topK, residual } = shape;
+  const up = { ...shape.up, gather: false };
   const inLanes = gpu.facts.kind !== 'gpu' && broadcastRefusal(gpu) === undefined;
-  const recordUp = await (inLanes ? prepareUpVector(gpu, up) : prepareUpRow(gpu, up));
+  const upKernel: Kernel<typeof vectorKernel | typeof rowKernel> = inLanes
+    ? await gpu.kernel(vectorKernel, { ...vectorSpec(up, gpu), DIRECT: true })
+    : await gpu.kernel(rowKernel, { ...rowSpec(up, gpu), DIRECT: true });
   const spec = {
     FORMAT: FORMAT_CODE[down.weightDtype],
     GROUPS: chunkGroups(down.weightDtype),
@@ -119,7 +114,19 @@ export async function prepareDirectExperts(gpu: Gpu, shape: DirectShape): Promis
   const upParams = { ...expertParams(up), topK };
   return {
     record: (commands, numTokens, t) => {
-      recordUp(commands, { ...upParams, numTiles: numTokens * topK }, t);
+      commands.dispatch(
+        upKernel,
+        { ...upParams, numTiles: numTokens * topK },
+        {
+          x_RK: t.x,
+          rowSource: t.ids,
+          w1_ENK: t.w1,
+          w3_ENK: t.w3 ?? t.w1,
+          bias_E2N: t.upBias ?? t.x,
+          tiles: t.ids,
+          y_RN: t.hidden,
+        },
+      );
       commands.dispatch(
         downKernel,
         { depth, numCols, scaleStart: start, topK, numTokens },
@@ -134,29 +141,5 @@ export async function prepareDirectExperts(gpu: Gpu, shape: DirectShape): Promis
         },
       );
     },
-  };
-}
-
-type RecordUp = (commands: CommandList, params: Params<typeof rowKernel>, tensors: DirectTensors) => void;
-
-async function prepareUpVector(gpu: Gpu, up: ExpertShape): Promise<RecordUp> {
-  const { GROUPS, FORMAT, GATED, BIASED, ACT } = rowSpec(up, gpu);
-  const spec = { GROUPS, FORMAT, GATED, BIASED, ACT, ...broadcastSpec(gpu) };
-  const kernel = await gpu.kernel(upVector, spec);
-  return (commands, params, t) => {
-    commands.dispatch(kernel, params, {
-      ...{ x_TK: t.x, ids_TK: t.ids, w1_ENK: t.w1, w3_ENK: t.w3 ?? t.w1 },
-      ...{ bias_E2N: t.upBias ?? t.x, y_RN: t.hidden },
-    });
-  };
-}
-
-async function prepareUpRow(gpu: Gpu, up: ExpertShape): Promise<RecordUp> {
-  const kernel = await gpu.kernel(rowKernel, { ...rowSpec({ ...up, gather: false }, gpu), DIRECT: true });
-  return (commands, params, t) => {
-    commands.dispatch(kernel, params, {
-      ...{ x_RK: t.x, rowSource: t.ids, w1_ENK: t.w1, w3_ENK: t.w3 ?? t.w1 },
-      ...{ bias_E2N: t.upBias ?? t.x, tiles: t.ids, y_RN: t.hidden },
-    });
   };
 }

@@ -95,6 +95,15 @@ const few = defineKernel({
   features: ['subgroups'],
 });
 
+export const vectorKernel = defineKernel({
+  shader: 'experts/vector.wgsl',
+  spec: { WG: 32, LANES: 8, DIRECT: false, LOADS: 2, GROUPS: 1, ...epilogue },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numTiles, 1],
+  features: ['subgroups'],
+});
+
 export const rowKernel = defineKernel({
   shader: 'experts/row.wgsl',
   spec: { WG: 32, DIRECT: false, COLUMNS: 4, GROUPS: 1, ...epilogue },
@@ -123,6 +132,15 @@ export const rowSpec = (
   WG: gpu.rowLanes,
 });
 
+export const vectorSpec = (
+  shape: ExpertShape,
+  gpu: Gpu,
+): typeof epilogue & { readonly GROUPS: number; readonly LANES: number; readonly WG: number } => ({
+  ...epilogueSpec(shape),
+  ...broadcastSpec(gpu),
+  GROUPS: chunkGroups(shape.weightDtype),
+});
+
 /** What every dispatch of a prepared expert is given. */
 export function expertParams(shape: ExpertShape): { readonly [K in keyof typeof params]: number } {
   const { numExperts, depth, numCols, weightDtype } = shape;
@@ -136,7 +154,7 @@ export function expertParams(shape: ExpertShape): { readonly [K in keyof typeof 
 
 interface ExpertVariant extends Variant<
   ExpertShape,
-  typeof plain | typeof tiled | typeof subgroup | typeof few | typeof rowKernel
+  typeof plain | typeof tiled | typeof subgroup | typeof few | typeof vectorKernel | typeof rowKernel
 > {
   /** Most rows of one tile. */
   readonly tileRows: number;
@@ -169,13 +187,19 @@ export const expertVariants: readonly ExpertVariant[] = [
     idea: 'lanes along k in a subgroup, 4 rows in registers: few rows per expert',
     kernel: few,
     spec: (shape, gpu) => ({
-      ...epilogueSpec(shape),
-      ...broadcastSpec(gpu),
-      GROUPS: chunkGroups(shape.weightDtype),
+      ...vectorSpec(shape, gpu),
       LOADS: chunkGroups(shape.weightDtype) === 8 ? 1 : 2,
     }),
     refusal: ({ weightDtype, depth }, gpu) => wholeChunks(weightDtype, depth) ?? broadcastRefusal(gpu),
     tileRows: 4,
+  },
+  {
+    name: 'vector',
+    idea: 'lanes along k in a subgroup, a row in registers: one row per expert',
+    kernel: vectorKernel,
+    spec: vectorSpec,
+    refusal: ({ weightDtype, depth }, gpu) => wholeChunks(weightDtype, depth) ?? broadcastRefusal(gpu),
+    tileRows: 1,
   },
   {
     name: 'row',
@@ -268,6 +292,7 @@ export async function prepareExpertGemm(
  */
 function preferred(gpu: Gpu, { rowsPerExpert }: ExpertShape): string {
   if (gpu.facts.kind === 'gpu') return rowsPerExpert <= 2 ? 'row' : 'tiled';
+  if (rowsPerExpert <= 1) return 'vector';
   if (rowsPerExpert <= 4) return 'few';
   return rowsPerExpert <= 8 ? 'subgroup-8' : rowsPerExpert <= 16 ? 'subgroup-16' : 'subgroup';
 }

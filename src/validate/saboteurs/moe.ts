@@ -106,8 +106,8 @@ export const moeSaboteurs: readonly Saboteur[] = [
     ...direct,
     name: 'swaps the experts of two choices',
     shader: 'experts/vector',
-    find: 'let expert = ids_TK[row];',
-    replace: 'let expert = ids_TK[row ^ 1u];',
+    find: 'var expert = tiles[group.y];',
+    replace: 'var expert = tiles[group.y ^ 1u];',
   },
   {
     ...direct,
