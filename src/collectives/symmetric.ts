@@ -35,6 +35,15 @@ export class SymmetricArray {
     return this.buffer.view(index * this.stride * WORD, this.stride * WORD);
   }
 
+  /** The parts of `count` ranks that are neighbours, one after the other. */
+  parts(first: number, count: number): BufferView {
+    invariant(
+      first >= 0 && first + count <= this.numParts,
+      () => `parts ${first}..+${count} of ${this.numParts}`,
+    );
+    return this.buffer.view(first * this.stride * WORD, count * this.stride * WORD);
+  }
+
   destroy(): void {
     this.buffer.destroy();
   }

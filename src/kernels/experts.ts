@@ -246,13 +246,8 @@ export interface ExpertGemm {
       readonly y: GpuBuffer | BufferView;
     },
     grid: GpuBuffer | BufferView,
-    /** How many tiles there can be: few are run directly, and those without rows end at once. */
-    mostTiles?: number,
   ): void;
 }
-
-/** Workgroups that may be empty before a grid that the GPU has written is cheaper: its check is a dispatch of its own. */
-const FEW_WORKGROUPS = 64;
 
 /** @throws ConfigError when the requested variant does not exist or cannot run. */
 export async function prepareExpertGemm(
@@ -269,7 +264,7 @@ export async function prepareExpertGemm(
     variant: variant.name,
     tileRows: variant.tileRows,
     columnGroups,
-    record: (commands, t, grid, mostTiles = Infinity) => {
+    record: (commands, t, grid) => {
       const tensors = {
         x_RK: t.x,
         rowSource: t.rowSource ?? t.tiles,
@@ -279,9 +274,7 @@ export async function prepareExpertGemm(
         tiles: t.tiles,
         y_RN: t.y,
       };
-      if (columnGroups * mostTiles <= FEW_WORKGROUPS) {
-        commands.dispatch(kernel, values, tensors, [columnGroups, mostTiles, 1]);
-      } else commands.dispatchIndirect(kernel, values, tensors, grid);
+      commands.dispatchIndirect(kernel, values, tensors, grid);
     },
   };
 }

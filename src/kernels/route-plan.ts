@@ -54,11 +54,13 @@ const receivePlan = defineKernel({
     numExperts: 'u32',
     firstExpert: 'u32',
     localExperts: 'u32',
+    numOwners: 'u32',
+    numLists: 'u32',
+    rowStride: 'u32',
     tileRows: 'u32',
     tileCapacity: 'u32',
     columnGroups: 'u32',
     downColumnGroups: 'u32',
-    groupSize: 'u32',
     firstMember: 'u32',
     startsStride: 'u32',
     placeStride: 'u32',
@@ -66,7 +68,7 @@ const receivePlan = defineKernel({
     gridStride: 'u32',
   },
   buffers: { members: 'read', start_SE: 'read', receiveStart_ES: 'write', tiles: 'write', grid: 'write' },
-  grid: (_s, p) => [p.groupSize, 1, 1],
+  grid: (_s, p) => [p.numLists, 1, 1],
 });
 
 /** Words of scratch that `RoutePlan.record` needs for `numChoices`. */
@@ -163,9 +165,12 @@ export interface Tiling {
 /** The ranks that plan in one dispatch. The tensors are then those of all ranks, a part per rank. */
 export interface ReceiveGroup {
   readonly members: GpuBuffer | BufferView;
-  /** Its place in `members`, and how many they are; member i owns the local experts after those of member i - 1. */
+  /** Its place in `members`; each member owns the local experts after those of the one before. */
   readonly firstMember: number;
-  readonly groupSize: number;
+  /** How many lists of `numOwners` members each; a list lies in the parts of its members, which must be neighbours. */
+  readonly numLists: number;
+  /** Rows from one owner's part of the received rows to the next. */
+  readonly rowStride: number;
   /** Words from one rank's part to the next. */
   readonly startsStride: number;
   readonly placeStride: number;
@@ -174,9 +179,18 @@ export interface ReceiveGroup {
 }
 
 const ALONE = {
-  ...{ firstMember: 0, groupSize: 1 },
+  ...{ firstMember: 0, numLists: 1, rowStride: 0 },
   ...{ startsStride: 0, placeStride: 0, tilesStride: 0, gridStride: 0 },
 };
+
+export interface ReceivePlanShape {
+  readonly numSources: number;
+  /** Of the whole layer, and of one owner. */
+  readonly numExperts: number;
+  readonly localExperts: number;
+  /** Ranks whose experts lie in one stack, so that one grouped GEMM with one list of tiles serves them; 1 by default. */
+  readonly numOwners?: number;
+}
 
 export interface ReceivePlan {
   /** For one rank, or for all ranks of a group. */
@@ -188,18 +202,15 @@ export interface ReceivePlan {
   ): void;
 }
 
-export async function prepareReceivePlan(
-  gpu: Gpu,
-  shape: { readonly numSources: number; readonly numExperts: number; readonly localExperts: number },
-): Promise<ReceivePlan> {
-  const { numSources, numExperts, localExperts } = shape;
-  const kernel = await gpu.kernel(receivePlan, planSpec(gpu, localExperts));
+export async function prepareReceivePlan(gpu: Gpu, shape: ReceivePlanShape): Promise<ReceivePlan> {
+  const { numSources, numExperts, localExperts, numOwners = 1 } = shape;
+  const kernel = await gpu.kernel(receivePlan, planSpec(gpu, numOwners * localExperts));
   return {
     record: (commands, p, t, group) => {
       const { members, ...place } = group ?? { members: t.starts, ...ALONE };
       commands.dispatch(
         kernel,
-        { numSources, numExperts, localExperts, ...p, ...place },
+        { numSources, numExperts, localExperts, numOwners, ...p, ...place },
         {
           ...{ members, start_SE: t.starts, receiveStart_ES: t.receiveStart },
           ...{ tiles: t.tiles, grid: t.grid },

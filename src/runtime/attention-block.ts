@@ -28,7 +28,7 @@ export function recordAttention(
     const own = w.rank(rank);
     const { maxQueries, sequences } = at(batch, group);
     const { qkv, out } = sizedFor(kernels, numTokens);
-    const { attention } = maxQueries <= 1 ? kernels.few : kernels.many;
+    const attention = maxQueries <= 1 ? kernels.decode : kernels.prefill;
     kernels.norm.record(
       commands,
       { numRows: numTokens },

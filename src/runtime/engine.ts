@@ -38,6 +38,11 @@ export interface EngineOptions {
   readonly weightDtype?: WeightDtype;
   /** How keys and values are stored; f32 by default. */
   readonly cacheDtype?: CacheDtype;
+  /**
+   * Ranks of an EP group, neighbours, whose experts one grouped GEMM may serve. By default as many as can be bound;
+   * 1 dispatches each rank's by itself, as on a cluster, at the cost of a dispatch per rank without rows.
+   */
+  readonly mostOwners?: number;
   /** Micro-batches of a step; by default one per stage, as far as sequences and tokens make them worthwhile. */
   readonly microBatches?: number;
   /** By default all ranks on this one device. */
@@ -81,7 +86,11 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
   const microBatches =
     options.microBatches ?? worthwhileMicroBatches(defaultMicroBatches(layout, slots), slots * stepTokens);
   const maxTokens = stepTokens * ceilDiv(slots, microBatches);
-  const sizes = rankSizes(layout, { maxSequences, maxLength, maxTokens }, options.cacheDtype);
+  const sizes = rankSizes(
+    layout,
+    { maxSequences, maxLength, maxTokens },
+    { ...options, weightDtype, bindableBytes: gpu.limits.maxStorageBufferBindingSize },
+  );
   const scratchBytes = attentionScratchBytes(gpu, sizes);
   const before = gpu.ledger.bytes;
   const store = new WeightStore(gpu);

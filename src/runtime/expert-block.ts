@@ -3,6 +3,7 @@
  * The sizes of the all-to-all are known to the GPU only: nothing is read back.
  */
 import type { RowExchange } from '../collectives/transport.ts';
+import { invariant } from '../core/errors.ts';
 import { at } from '../core/math.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import { tileCapacity } from '../kernels/route-plan.ts';
@@ -152,6 +153,7 @@ function recordDispatch(
   group: BusyGroup,
 ): void {
   const { up, down, tileRows } = group.sized;
+  const { owners } = c.sizes;
   const arrays = {
     starts: w.symmetric('starts'),
     receiveStart: w.symmetric('receiveStart'),
@@ -176,7 +178,8 @@ function recordDispatch(
     {
       members: c.epGroups.members,
       firstMember: at(c.epGroups.firstMember, group.group),
-      groupSize: group.ranks.length,
+      numLists: group.ranks.length / owners,
+      rowStride: c.sizes.receiveRows,
       startsStride: arrays.starts.stride,
       placeStride: arrays.receiveStart.stride,
       tilesStride: arrays.tiles.stride,
@@ -186,30 +189,38 @@ function recordDispatch(
   c.transport.dispatchRows(commands, w.symmetric('send'), w.symmetric('receive'), exchangeOf(c, w, group));
 }
 
-/** Tiles that one rank of the group can have. */
-function mostTiles({ sizes: { topK, localExperts } }: StageContext, { tokens, sized }: BusyGroup): number {
-  return tileCapacity(tokens * Math.min(topK, localExperts), localExperts, sized.tileRows);
+/** Tiles that one list of the group can have. */
+function mostTiles(
+  { sizes: { topK, localExperts, owners } }: StageContext,
+  { tokens, sized }: BusyGroup,
+): number {
+  const experts = owners * localExperts;
+  return tileCapacity(tokens * Math.min(topK, experts), experts, sized.tileRows);
 }
 
+/** Ranks whose experts lie in one stack take part in one dispatch: a tile says whose rows it has. */
 function recordGemms(
   commands: CommandList,
-  c: StageContext,
+  { sizes: { owners } }: StageContext,
   w: Workspace,
   layer: StageLayer,
-  group: BusyGroup,
+  { ranks, sized: { up, down } }: BusyGroup,
 ): void {
-  const most = mostTiles(c, group);
-  const { up, down } = group.sized;
-  for (const rank of group.ranks) {
-    const { hidden } = w.rank(rank);
-    const { w1, w2, w3 } = at(layer.weights, rank);
-    const x = w.symmetric('receive').part(rank);
-    const y = w.symmetric('expertOut').part(rank);
-    const tiles = w.symmetric('tiles').part(rank);
-    const grid = w.symmetric('grid').part(rank);
-    up.record(commands, { x, w1: w1.data, w3: w3.data, tiles, y: hidden }, grid, most);
+  for (let i = 0; i < ranks.length; i += owners) {
+    const first = at(ranks, i);
+    invariant(
+      at(ranks, i + owners - 1) === first + owners - 1,
+      () => `ranks ${ranks.join()} are no neighbours`,
+    );
+    const { w1, w2, w3 } = at(layer.weights, first);
+    const x = w.symmetric('receive').parts(first, owners);
+    const hidden = w.hidden(first);
+    const y = w.symmetric('expertOut').parts(first, owners);
+    const tiles = w.symmetric('tiles').parts(first, owners);
+    const grid = w.symmetric('grid').part(first);
+    up.record(commands, { x, w1: w1.data, w3: w3.data, tiles, y: hidden }, grid);
     const downGrid = grid.buffer.view(grid.byteOffset + 16, 16);
-    down.record(commands, { x: hidden, w1: w2.data, tiles, y }, downGrid, most);
+    down.record(commands, { x: hidden, w1: w2.data, tiles, y }, downGrid);
   }
 }
 

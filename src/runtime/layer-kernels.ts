@@ -21,7 +21,8 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { Layout } from '../layout/layout.ts';
 import type { RankSizes } from './sizes.ts';
 
-/** Rows that the kernels for some and for many are chosen for. */
+/** Rows that the kernels for a few, some and many are chosen for. */
+const FEW_ROWS = 2;
 const SOME_ROWS = 8;
 const MANY_ROWS = 64;
 
@@ -30,7 +31,6 @@ export interface SizedKernels {
   readonly qkv: Gemm;
   readonly out: Gemm;
   readonly router: Router;
-  readonly attention: Attention;
   readonly up: ExpertGemm;
   readonly down: ExpertGemm;
   /** Most rows of a tile that both projections can take. */
@@ -61,15 +61,20 @@ export interface LayerKernels {
   /** With EP > 1. */
   readonly exchange?: ExchangeKernels | undefined;
   readonly combine: Combine;
-  /** For one row, some and many: of a GEMM, or of an expert. */
+  /** A token of each sequence, and many. */
+  readonly decode: Attention;
+  readonly prefill: Attention;
+  /** For one row, a few, some and many: of a GEMM, or of an expert. */
+  readonly one: SizedKernels;
   readonly few: SizedKernels;
   readonly some: SizedKernels;
   readonly many: SizedKernels;
 }
 
 /** The kernels that were prepared for about so many rows. */
-export function sizedFor({ few, some, many }: LayerKernels, rows: number): SizedKernels {
-  if (rows <= 2) return few;
+export function sizedFor({ one, few, some, many }: LayerKernels, rows: number): SizedKernels {
+  if (rows <= 1) return one;
+  if (rows <= FEW_ROWS) return few;
   return rows <= 12 ? some : many;
 }
 
@@ -83,29 +88,37 @@ export async function prepareLayer(
   const { modelDim, headDim, numHeads, numKvHeads, topK } = z;
   const width = { width: modelDim, eps: model.rmsEps };
   const alone = spec.ep === 1;
-  const [norm, normResidual, ropeAppend, local, exchange, combine, few, some, many] = await Promise.all([
+  const [norm, normResidual, ropeAppend, local, exchange, combine, decode, prefill] = await Promise.all([
     prepareRmsNorm(gpu, { ...width, residual: false }),
     prepareRmsNorm(gpu, { ...width, residual: true }),
     prepareRopeAppend(gpu, { numHeads, numKvHeads, headDim, kvDtype: z.cacheDtype }),
     alone ? prepareLocal(gpu, layout, z, dtype) : undefined,
     alone ? undefined : prepareExchange(gpu, layout, z),
     prepareCombine(gpu, { width: modelDim, topK, residual: true }),
+    prepareAttention(gpu, attentionShape(z, 1)),
+    prepareAttention(gpu, attentionShape(z, MANY_ROWS)),
+  ]);
+  const [one, few, some, many] = await Promise.all([
     prepareSized(gpu, layout, z, dtype, 1),
+    prepareSized(gpu, layout, z, dtype, FEW_ROWS),
     prepareSized(gpu, layout, z, dtype, SOME_ROWS),
     prepareSized(gpu, layout, z, dtype, MANY_ROWS),
   ]);
-  return { norm, normResidual, ropeAppend, local, exchange, combine, few, some, many };
+  return {
+    ...{ norm, normResidual, ropeAppend, local, exchange, combine, decode, prefill },
+    ...{ one, few, some, many },
+  };
 }
 
 async function prepareExchange(
   gpu: Gpu,
   { spec }: Layout,
-  { numExperts, localExperts, topK, modelDim }: RankSizes,
+  { numExperts, localExperts, owners, topK, modelDim }: RankSizes,
 ): Promise<ExchangeKernels> {
   const [plan, permute, receivePlan] = await Promise.all([
     prepareRoutePlan(gpu, { numExperts, topK }),
     prepareGatherRows(gpu, { width: modelDim, dtype: 'f32' }),
-    prepareReceivePlan(gpu, { numSources: spec.ep, numExperts, localExperts }),
+    prepareReceivePlan(gpu, { numSources: spec.ep, numExperts, localExperts, numOwners: owners }),
   ]);
   return { plan, permute, receivePlan };
 }
@@ -128,7 +141,7 @@ function expertShapes(
   weightDtype: WeightDtype,
   rowsPerExpert: number,
 ): { up: ExpertShape; down: ExpertShape } {
-  const both = { numExperts: z.localExperts, weightDtype, biased: false, rowsPerExpert };
+  const both = { numExperts: z.owners * z.localExperts, weightDtype, biased: false, rowsPerExpert };
   return {
     up: {
       ...{ ...both, depth: z.modelDim, numCols: z.expertDim, gated: true, gather: spec.ep === 1 },
@@ -160,7 +173,7 @@ async function prepareSized(
 ): Promise<SizedKernels> {
   const { modelDim, headDim, numHeads, numKvHeads, numExperts, topK } = z;
   const experts = expertShapes(layout, z, weightDtype, rows);
-  const [qkv, out, router, attention, up, down] = await Promise.all([
+  const [qkv, out, router, up, down] = await Promise.all([
     prepareGemm(gpu, {
       numRows: rows,
       numCols: (numHeads + 2 * numKvHeads) * headDim,
@@ -173,9 +186,8 @@ async function prepareSized(
       score: 'softmax',
       renormalize: layout.model.renormalize,
     }),
-    prepareAttention(gpu, attentionShape(z, rows)),
     prepareExpertGemm(gpu, experts.up),
     prepareExpertGemm(gpu, experts.down),
   ]);
-  return { qkv, out, router, attention, up, down, tileRows: Math.min(up.tileRows, down.tileRows) };
+  return { qkv, out, router, up, down, tileRows: Math.min(up.tileRows, down.tileRows) };
 }

@@ -27,7 +27,8 @@ export function recordLocalExperts(
       const own = w.rank(rank);
       const { w1, w2, w3 } = at(layer.weights, rank);
       const y = w.symmetric('mixed', 'x').part(rank);
-      const { ids, scores, slot, rowToken, hidden, routed, sum } = own;
+      const { ids, scores, slot, rowToken, routed, sum } = own;
+      const hidden = w.hidden(rank);
       if (local.goesDirect(count)) {
         commands.span(`stage ${stage}/experts`);
         local.direct.record(commands, count, {

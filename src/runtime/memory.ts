@@ -25,9 +25,10 @@ export function predictMemory(
   const { pp, tp, ep } = layout.spec;
   const shards = new Map<string, Shard>();
   const add = (shard: Shard): void => void shards.set(shard.key, shard);
+  const where = (rank: number) => ({ tp: rank % tp, ep: rank, owners: z.owners });
   for (const layer of range(layout.model.numLayers)) {
     for (const rank of range(ep)) {
-      Object.values(layerShards(source, layout, dtype, layer, { tp: rank % tp, ep: rank })).forEach(add);
+      Object.values(layerShards(source, layout, dtype, layer, where(rank))).forEach(add);
     }
   }
   const ends = endShards(source, layout, dtype);

@@ -73,7 +73,7 @@ export interface LayerShards {
   readonly expertNorm: Shard;
   /** [E, D], whole on every rank. */
   readonly gate: Shard;
-  /** [El, F, D] */
+  /** [El, F, D], El experts of each rank of the run that shares a stack. */
   readonly w1: Shard;
   readonly w3: Shard;
   /** [El, D, F] */
@@ -85,12 +85,14 @@ export function layerShards(
   layout: Layout,
   dtype: WeightDtype,
   layer: number,
-  where: { tp: number; ep: number },
+  where: { tp: number; ep: number; owners: number },
 ): LayerShards {
   const { modelDim: D, headDim, expertDim: F, numExperts } = layout.model;
   const heads = scale(layout.headsOf(where.tp), headDim);
   const kvHeads = scale(layout.kvHeadsOf(where.tp), headDim);
-  const experts = layout.expertsOf(where.ep);
+  const firstOwner = where.ep - (where.ep % where.owners);
+  const own = layout.expertsOf(firstOwner);
+  const experts: Run = { first: own.first, count: where.owners * own.count };
   const read = (name: string): HostWeight => storedWeight(weights, name, dtype);
   const norm = (name: string, kind: string): Shard => ({
     key: `weights/l${layer}/${kind}`,
@@ -100,7 +102,7 @@ export function layerShards(
   });
   const projection = (which: 'q' | 'k' | 'v' | 'o'): HostWeight => read(weightNames.projection(layer, which));
   const expertStack = (which: 'w1' | 'w2' | 'w3', shape: readonly [number, number]): Shard => ({
-    key: `weights/l${layer}/${which}/ep${where.ep}`,
+    key: `weights/l${layer}/${which}/e${experts.first}-${experts.first + experts.count - 1}`,
     shape: [experts.count, ...shape],
     dtype,
     make: () =>

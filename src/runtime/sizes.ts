@@ -1,6 +1,7 @@
 /** What one rank holds: derived once from model, layout and the limits that the user sets. Integers only. */
 import { ConfigError } from '../core/errors.ts';
-import { ceilDiv, divisorsOf } from '../core/math.ts';
+import { ceilDiv, divisorsOf, roundUp } from '../core/math.ts';
+import { weightBytes, type WeightDtype } from '../kernels/weights.ts';
 import type { Layout } from '../layout/layout.ts';
 
 export interface EngineLimits {
@@ -15,6 +16,16 @@ export interface EngineLimits {
 /** How keys and values are stored; scores and sums are f32 in any case. */
 export const CACHE_DTYPES = ['f32', 'f16'] as const;
 export type CacheDtype = (typeof CACHE_DTYPES)[number];
+
+/** How things are stored, and how much of them a kernel can be given at once. */
+export interface Storage {
+  readonly cacheDtype?: CacheDtype;
+  readonly weightDtype?: WeightDtype;
+  /** Most ranks whose experts may lie in one stack; no limit by default. */
+  readonly mostOwners?: number | undefined;
+  /** The adapter's `maxStorageBufferBindingSize`; by default the least that WebGPU promises. */
+  readonly bindableBytes?: number;
+}
 
 /** S ranks per stage, G attention groups; the rest per rank. */
 export interface RankSizes extends EngineLimits {
@@ -34,7 +45,15 @@ export interface RankSizes extends EngineLimits {
   readonly shareTokens: number;
   /** Rows that a rank sends to experts, at most. */
   readonly sendRows: number;
-  /** Rows that its experts can receive: every token of the EP group, min(K, local experts) times. */
+  /**
+   * Neighbours in an EP group whose experts lie in one stack: on one device, a dispatch serves them all. A divisor of
+   * EP, the largest whose stack and hidden rows can be bound.
+   */
+  readonly owners: number;
+  /**
+   * Rows that its experts can receive: every token of the EP group, min(K, local experts) times, rounded up so that the
+   * parts of neighbours are whole rows apart.
+   */
   readonly receiveRows: number;
   /** Sequences whose KV cache a rank holds. */
   readonly cacheSlots: number;
@@ -42,8 +61,9 @@ export interface RankSizes extends EngineLimits {
 }
 
 /** @throws ConfigError for limits that are no positive integers or exceed what the model was made for. */
-export function rankSizes(layout: Layout, limits: EngineLimits, cacheDtype: CacheDtype = 'f32'): RankSizes {
+export function rankSizes(layout: Layout, limits: EngineLimits, storage: Storage = {}): RankSizes {
   const { model, spec } = layout;
+  const { cacheDtype = 'f32', weightDtype = 'f32', bindableBytes = 1 << 27, mostOwners = Infinity } = storage;
   for (const [name, value] of Object.entries(limits) as [keyof EngineLimits, number][]) {
     if (!Number.isSafeInteger(value) || value < 1) {
       throw new ConfigError(`${name} is ${value}; it must be an integer of at least 1.`);
@@ -70,6 +90,19 @@ export function rankSizes(layout: Layout, limits: EngineLimits, cacheDtype: Cach
   }
   const localExperts = model.numExperts / spec.ep;
   const shareTokens = ceilDiv(limits.maxTokens, spec.tp);
+  if (!(mostOwners >= 1)) {
+    throw new ConfigError(`mostOwners is ${mostOwners}; a stack holds the experts of at least 1 rank.`);
+  }
+  const tokens = spec.ep * shareTokens;
+  const received = tokens * Math.min(model.topK, localExperts);
+  const receiveRows = spec.ep === 1 ? received : roundUp(received, wholeParts(model.modelDim));
+  const owners = divisorsOf(spec.ep).filter((n) => {
+    if (n > mostOwners) return false;
+    const experts = n * localExperts;
+    const stack = weightBytes(weightDtype, [experts, model.expertDim, model.modelDim]);
+    const hidden = 4 * n * receiveRows * model.expertDim;
+    return Math.max(stack, hidden) <= bindableBytes && tokens * Math.min(model.topK, experts) <= MOST_TILES;
+  });
   return {
     ...limits,
     numRanks: layout.ranksPerStage,
@@ -85,10 +118,21 @@ export function rankSizes(layout: Layout, limits: EngineLimits, cacheDtype: Cach
     vocabSize: model.vocabSize,
     shareTokens,
     sendRows: shareTokens * model.topK,
-    receiveRows: spec.ep * shareTokens * Math.min(model.topK, localExperts),
+    owners: owners.at(-1) ?? 1,
+    receiveRows,
     cacheSlots: ceilDiv(limits.maxSequences, layout.attnDp),
     cacheDtype,
   };
+}
+
+/** Workgroups of a grid's dimension on every adapter: a list of tiles, which may be of one row each, is one. */
+const MOST_TILES = 65535;
+
+/** Fewest rows of `width` f32 that are a multiple of 256 bytes, which every adapter can bind at. */
+function wholeParts(width: number): number {
+  let rows = 1;
+  while ((rows * width) % 64 !== 0) rows *= 2;
+  return rows;
 }
 
 /** Micro-batches that a pipeline of this depth wants: one per stage, if there are that many sequences to cut. */

@@ -66,10 +66,11 @@ export class Stage {
     layer: number,
     rank: number,
   ): { [K in keyof LayerShards]: WeightView } {
-    const { layout, weights } = this.#context;
+    const { layout, sizes, weights } = this.#context;
     const shards = layerShards(source, layout, dtype, layer, {
       tp: rank % layout.spec.tp,
       ep: rank % layout.spec.ep,
+      owners: sizes.owners,
     });
     const entries = Object.entries<Shard>({ ...shards }).map(([name, shard]) => [name, weights.get(shard)]);
     return Object.fromEntries(entries) as { [K in keyof LayerShards]: WeightView };

@@ -3,6 +3,7 @@
  * rank's own kernels are given. Both come from a list that is also what the memory prediction adds up.
  */
 import { at, range, roundUp, sum } from '../core/math.ts';
+import { invariant } from '../core/errors.ts';
 import { SymmetricArray } from '../collectives/symmetric.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -45,7 +46,6 @@ function privateWords(z: RankSizes): Record<PrivateName, number> {
     slot: z.sendRows,
     rowToken: z.sendRows,
     planScratch: planScratchWords(z.sendRows, z.numExperts),
-    hidden: z.receiveRows * z.expertDim,
   };
 }
 
@@ -57,8 +57,8 @@ export type SymmetricName =
   | 'start' // [E + 1] first send row of every expert
   | 'starts' // [ep, E + 1] those of the whole EP group
   | 'receiveStart' // [local E, ep]
-  | 'tiles' // [tiles, 4] of the grouped GEMM
-  | 'grid' // [2, 4] its indirect grids
+  | 'tiles' // [tiles, 4] of the grouped GEMM: a list lies in the parts of the ranks that it serves
+  | 'grid' // [2, 4] its indirect grids, in the part of the first of them
   | 'send' // [share K, D] rows sorted by expert
   | 'receive' // [rows, D] rows of the local experts
   | 'expertOut' // [rows, D]
@@ -76,8 +76,7 @@ export type PrivateName =
   | 'scores'
   | 'slot'
   | 'rowToken'
-  | 'planScratch'
-  | 'hidden';
+  | 'planScratch';
 
 /** Arrays that a group of one makes needless: its collectives would only copy. */
 function neededSymmetric(tp: number, ep: number): SymmetricName[] {
@@ -90,6 +89,8 @@ function neededSymmetric(tp: number, ep: number): SymmetricName[] {
 export class Workspace {
   readonly #symmetric: ReadonlyMap<SymmetricName, SymmetricArray>;
   readonly #ranks: readonly Record<PrivateName, GpuBuffer>[];
+  readonly #hidden: readonly GpuBuffer[];
+  readonly #owners: number;
 
   constructor(gpu: Gpu, stage: number, z: RankSizes, groups: { tp: number; ep: number }) {
     const symmetric = symmetricWords(z, groups.ep);
@@ -107,6 +108,14 @@ export class Workspace {
       ]);
       return Object.fromEntries(buffers) as Record<PrivateName, GpuBuffer>;
     });
+    this.#owners = z.owners;
+    invariant(
+      z.owners === 1 || this.symmetric('receive').stride === z.receiveRows * z.modelDim,
+      () => `parts of ${z.receiveRows} rows of ${z.modelDim} are not whole rows apart`,
+    );
+    this.#hidden = range(z.numRanks / z.owners).map((run) =>
+      gpu.buffer(`workspace/s${stage}/r${run * z.owners}/hidden`, hiddenBytes(z)),
+    );
   }
 
   /** Bytes that one stage's workspace will take. */
@@ -116,7 +125,8 @@ export class Workspace {
       sum(
         neededSymmetric(groups.tp, groups.ep).map((n) => SymmetricArray.bytes(gpu, z.numRanks, symmetric[n])),
       ) +
-      z.numRanks * sum(Object.values(privateWords(z)).map((words) => bufferBytes(4 * words)))
+      z.numRanks * sum(Object.values(privateWords(z)).map((words) => bufferBytes(4 * words))) +
+      (z.numRanks / z.owners) * bufferBytes(hiddenBytes(z))
     );
   }
 
@@ -133,10 +143,20 @@ export class Workspace {
     return at(this.#ranks, index);
   }
 
+  /** [rows, F] between the two products of the experts of a rank and of those that share its stack. */
+  hidden(rank: number): GpuBuffer {
+    return at(this.#hidden, Math.floor(rank / this.#owners));
+  }
+
   destroy(): void {
+    for (const buffer of this.#hidden) buffer.destroy();
     for (const array of this.#symmetric.values()) array.destroy();
     for (const rank of this.#ranks) for (const buffer of Object.values(rank)) buffer.destroy();
   }
+}
+
+function hiddenBytes({ owners, receiveRows, expertDim }: RankSizes): number {
+  return 4 * owners * receiveRows * expertDim;
 }
 
 /** Bytes that `Gpu.buffer` allocates for a request. */

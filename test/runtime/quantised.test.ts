@@ -69,7 +69,7 @@ function assembled(layout: Layout, format: QuantFormat): Float64Array {
   const { tp, ep } = layout.spec;
   const { modelDim: D, headDim, numHeads, numKvHeads } = model.config;
   const shard = (which: keyof LayerShards, member: number): Float64Array => {
-    const where = { tp: member % tp, ep: member };
+    const where = { tp: member % tp, ep: member, owners: 1 };
     const made = layerShards(model, layout, format, 1, where)[which].make();
     return toF64('format' in made ? dequantise(made) : made);
   };

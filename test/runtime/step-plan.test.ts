@@ -72,6 +72,40 @@ describe('micro-batches', () => {
   });
 });
 
+describe('ranks whose experts lie in one stack', () => {
+  const limits = { maxSequences: 6, maxLength: 32, maxTokens: 8 };
+  const { modelDim, expertDim } = layout.model;
+  // 16 experts on 4 ranks.
+  const stack = (owners: number): number => 4 * 4 * owners * modelDim * expertDim;
+
+  test.each([
+    [stack(4), 4],
+    [stack(4) - 4, 2],
+    [stack(2), 2],
+    [stack(2) - 4, 1],
+    [1, 1],
+  ])('with %i bytes to bind: %i', (bindableBytes, owners) => {
+    expect(rankSizes(layout, limits, { bindableBytes }).owners).toBe(owners);
+  });
+
+  test('as many as asked for, in divisors of EP', () => {
+    expect([1, 2, 3, 9].map((mostOwners) => rankSizes(layout, limits, { mostOwners }).owners)).toEqual([
+      1, 2, 2, 4,
+    ]);
+    expect(() => rankSizes(layout, limits, { mostOwners: 0 })).toThrow(/mostOwners is 0/);
+  });
+
+  test('parts are whole rows apart where a row is no multiple of 256 bytes', () => {
+    const odd = { ...layout, model: { ...layout.model, modelDim: 24 } };
+    // 4 ranks of 4 tokens, each for two of the rank's four experts: 32 rows of 24 f32, 12 times 256 bytes.
+    expect(rankSizes(odd, limits).receiveRows).toBe(32);
+    expect(rankSizes(odd, { ...limits, maxTokens: 6 }).receiveRows).toBe(24);
+    expect(rankSizes(odd, { ...limits, maxTokens: 2 }).receiveRows).toBe(8);
+    const prime = { ...layout, model: { ...layout.model, modelDim: 3 } };
+    expect(rankSizes(prime, { ...limits, maxTokens: 2 }).receiveRows).toBe(64);
+  });
+});
+
 test('refuses limits that are no sizes', () => {
   expect(() => rankSizes(layout, { maxSequences: 0, maxLength: 8, maxTokens: 8 })).toThrow(
     /maxSequences is 0/,

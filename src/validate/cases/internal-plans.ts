@@ -1,5 +1,5 @@
 /** The route plan and the receive plan against their definitions. T tokens, K choices, E experts, S sources. */
-import { at, ceilDiv, range, sum } from '../../core/math.ts';
+import { at, range, roundUp, sum } from '../../core/math.ts';
 import { prepareLocalPlan } from '../../kernels/local-plan.ts';
 import {
   planScratchWords,
@@ -63,7 +63,8 @@ function local(make: Maker, sizes: RouteSizes & { readonly tileRows: number }): 
   const places = route(make, sizes);
   const starts = Array.from(places.expected['start']?.values ?? []);
   const rowsOf = range(experts).map((e) => at(starts, e + 1) - at(starts, e));
-  const { tiles, rows } = plannedReceive({ experts, first: 0, local: experts, tileRows, counts: [rowsOf] });
+  const whole = { experts, first: 0, local: experts, tileRows, counts: [rowsOf] };
+  const { tiles, rows } = at(plannedReceive(whole).ofLists, 0);
   const capacity = tileCapacity(tokens * topK, experts, tileRows);
   const [columnGroups, downColumnGroups] = [5, 3];
   const unused = range(capacity - tiles.length).flatMap(() => [0, 0, 0, 0]);
@@ -107,58 +108,87 @@ interface ReceiveSizes {
   readonly experts: number;
   readonly first: number;
   readonly local: number;
+  /** Ranks with one list of tiles, and how many lists; 1 by default. */
+  readonly owners?: number;
+  readonly lists?: number;
+  readonly rowStride?: number;
   readonly tileRows: number;
   /** Rows of each source for each expert of the layer. */
   readonly counts: readonly (readonly number[])[];
 }
 
-/** Places by (local expert, source), and tiles of at most `tileRows` rows of one expert. */
-export function plannedReceive({ first, local, tileRows, counts }: ReceiveSizes) {
+/** On each owner places by (local expert, source); per list tiles of at most `tileRows` rows of one expert. */
+function plannedReceive(sizes: ReceiveSizes) {
+  const { first, local, owners = 1, lists = 1, rowStride = 0, tileRows, counts } = sizes;
   const receiveStart: number[] = [];
-  const tiles: number[][] = [];
-  let row = 0;
-  for (const e of range(local)) {
-    const begin = row;
-    for (const source of counts) {
-      receiveStart.push(row);
-      row += at(source, first + e);
+  const ofLists = range(lists).map((list) => {
+    const tiles: number[][] = [];
+    let rows = 0;
+    for (const owner of range(owners)) {
+      let row = 0;
+      for (const i of range(local)) {
+        const begin = row;
+        const expert = first + (list * owners + owner) * local + i;
+        for (const source of counts) {
+          receiveStart.push(row);
+          row += at(source, expert);
+        }
+        for (let r = begin; r < row; r += tileRows) {
+          const [from, to] = [r, Math.min(r + tileRows, row)].map((n) => owner * rowStride + n);
+          tiles.push([owner * local + i, from ?? 0, to ?? 0, 0]);
+        }
+      }
+      rows += row;
     }
-    for (const i of range(ceilDiv(row - begin, tileRows))) {
-      tiles.push([e, begin + i * tileRows, Math.min(begin + (i + 1) * tileRows, row), 0]);
-    }
-  }
-  return { receiveStart, tiles, rows: row };
+    return { tiles, rows };
+  });
+  return { receiveStart, ofLists };
 }
 
 function receive(sizes: ReceiveSizes): Internal {
-  const { experts, first, local, tileRows, counts } = sizes;
-  const { receiveStart, tiles, rows } = plannedReceive(sizes);
-  const capacity = tileCapacity(rows, local, tileRows);
+  const { experts, first, local, owners = 1, lists = 1, rowStride = 0, tileRows, counts } = sizes;
+  const { receiveStart, ofLists } = plannedReceive(sizes);
+  const most = Math.max(...ofLists.map(({ rows }) => rows));
+  const capacity = roundUp(tileCapacity(most, owners * local, tileRows), owners);
   const [columnGroups, downColumnGroups] = [5, 3];
-  const starts = counts.flatMap((c) => range(experts + 1).map((e) => sum(c.slice(0, e))));
-  const unused = range(capacity - tiles.length).flatMap(() => [0, 0, 0, 0]);
-  const grids = [columnGroups, downColumnGroups].flatMap((x) => [x, tiles.length, 1, rows]);
+  const numRanks = owners * lists;
+  const ofRank = counts.flatMap((c) => range(experts + 1).map((e) => sum(c.slice(0, e))));
+  const starts = range(numRanks).flatMap(() => ofRank);
+  const grids = ofLists.flatMap(({ tiles, rows }) =>
+    [columnGroups, downColumnGroups].flatMap((x) => [x, tiles.length, 1, rows]),
+  );
+  const listed = ofLists.flatMap(({ tiles }) => [
+    ...tiles.flat(),
+    ...range(capacity - tiles.length).flatMap(() => [0, 0, 0, 0]),
+  ]);
   return {
     expected: {
-      receiveStart: { values: receiveStart, shape: [local, counts.length] },
-      tiles: { values: [...tiles.flat(), ...unused], shape: [capacity, 4] },
-      grids: { values: grids, shape: [2, 4] },
+      receiveStart: { values: receiveStart, shape: [numRanks, local, counts.length] },
+      tiles: { values: listed, shape: [lists, capacity, 4] },
+      grids: { values: grids, shape: [lists, 2, 4] },
     },
-    bytes: 4 * (starts.length + receiveStart.length + 4 * capacity),
+    bytes: 4 * (starts.length + receiveStart.length + 4 * capacity * lists),
     prepare: async (space) => {
       const plan = await prepareReceivePlan(space.gpu, {
         numSources: counts.length,
         numExperts: experts,
         localExperts: local,
+        numOwners: owners,
       });
       const t = {
         starts: space.integers('starts', Uint32Array.from(starts)),
-        receiveStart: space.output('receiveStart', [local, counts.length], 'u32'),
-        tiles: space.output('tiles', [capacity, 4], 'u32'),
-        grid: space.output('grids', [2, 4], 'u32'),
+        receiveStart: space.output('receiveStart', [numRanks, local, counts.length], 'u32'),
+        tiles: space.output('tiles', [lists, capacity, 4], 'u32'),
+        grid: space.output('grids', [lists, 2, 4], 'u32'),
+      };
+      // A list and its grids are taken from the first owner on: strides are those of a rank.
+      const group = {
+        ...{ members: space.integers('members', Uint32Array.from(range(numRanks))), firstMember: 0 },
+        ...{ numLists: lists, rowStride, startsStride: ofRank.length, placeStride: local * counts.length },
+        ...{ tilesStride: (4 * capacity) / owners, gridStride: 8 / owners },
       };
       const p = { firstExpert: first, tileRows, tileCapacity: capacity, columnGroups, downColumnGroups };
-      return (commands) => plan.record(commands, p, t);
+      return (commands) => plan.record(commands, p, t, numRanks === 1 ? undefined : group);
     },
   };
 }
@@ -217,6 +247,24 @@ export const planCases: Readonly<Record<string, InternalCase>> = {
     }),
   'receive plan, part of the experts': (make) =>
     receive({ experts: 10, first: 4, local: 3, tileRows: 4, counts: counts(make, 3, 10, 9) }),
+  'receive plan, the second example in its shader': () =>
+    receive({
+      ...{ experts: 2, first: 0, local: 1, owners: 2, rowStride: 64, tileRows: 4 },
+      counts: [
+        [1, 2],
+        [3, 0],
+      ],
+    }),
+  'receive plan, owners that share a list': (make) =>
+    receive({
+      ...{ experts: 20, first: 0, local: 3, owners: 4, rowStride: 90, tileRows: 4 },
+      counts: counts(make, 5, 20, 6),
+    }),
+  'receive plan, two lists of two owners': (make) =>
+    receive({
+      ...{ experts: 12, first: 0, local: 3, owners: 2, lists: 2, rowStride: 100, tileRows: 2 },
+      counts: counts(make, 4, 12, 8),
+    }),
   'receive plan, no rows': () =>
     receive({ experts: 4, first: 2, local: 2, tileRows: 8, counts: [[3, 0, 0, 0]] }),
   'receive plan, 300 experts': (make) =>
