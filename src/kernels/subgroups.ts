@@ -1,10 +1,10 @@
-/** What kernels that broadcast rows within a subgroup ask of an adapter. */
+/** What kernels that share rows within a subgroup, by broadcasts or shuffles, ask of an adapter. */
 import type { Gpu } from '../gpu/gpu.ts';
 
-/** Rows that such a kernel shares at a time: one per lane, or two per lane on adapters with 4 lanes. */
+/** Rows that are broadcast at a time: one per lane, or two per lane on adapters with 4 lanes. */
 const SHARED_ROWS = 8;
 
-/** Why this adapter cannot broadcast 8 rows within every subgroup it may form; undefined when it can. */
+/** Why not every subgroup that this adapter may form has the lanes to share rows; undefined when it has. */
 export function broadcastRefusal(gpu: Gpu): string | undefined {
   if (!gpu.has('subgroups')) return 'the adapter has no subgroups';
   const { subgroupMinSize = 0 } = gpu.device.adapterInfo;

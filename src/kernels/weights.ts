@@ -8,14 +8,13 @@
  */
 import { invariant } from '../core/errors.ts';
 import { ceilDiv, product, roundUp } from '../core/math.ts';
-import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
+import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import {
   BLOCK,
   dataBytes,
   type HostWeight,
   isQuantised,
-  rowsAndDepth,
   scaleCount,
   scalesInF32,
   type WeightDtype,
@@ -63,13 +62,6 @@ export function scaleStart(dtype: WeightDtype, shape: readonly number[]): number
   return placesOf(dtype, shape).scalesAt / 4;
 }
 
-export interface WeightView {
-  /** The whole weight, scales included. */
-  readonly data: GpuBuffer;
-  /** f32; the same as `data` for floats, which have none. */
-  readonly scales: GpuBuffer | BufferView;
-}
-
 /** A view may start at multiples of this on every adapter. */
 const VIEW_ALIGNMENT = 256;
 
@@ -98,33 +90,22 @@ export function weightBytes(dtype: WeightDtype, shape: readonly number[]): numbe
   return Math.max(bytes, scalesAt + scalesBytes);
 }
 
-/** The parts of a buffer that holds `rows` rows (of all matrices of a stack) of `depth` values. */
-export function viewsOf(buffer: GpuBuffer, dtype: WeightDtype, rows: number, depth: number): WeightView {
-  if (!isQuantised(dtype)) return { data: buffer, scales: buffer };
-  return { data: buffer, scales: buffer.view(placesOf(dtype, [rows, depth]).scalesAt) };
-}
-
 /** How a weight on the host will lie on the device. */
 export function weightDtypeOf(weight: HostWeight): WeightDtype {
   if ('format' in weight) return weight.format;
   return weight.dtype === 'f16' ? 'f16' : 'f32';
 }
 
-export interface DeviceWeight {
-  /** The caller owns it. */
-  readonly buffer: GpuBuffer;
-  readonly view: WeightView;
-  readonly dtype: WeightDtype;
-}
-
-/** @param weight f32, f16 or quantised. @throws ConfigError when the adapter cannot bind it. */
-export function uploadWeight(gpu: Gpu, label: string, weight: HostWeight): DeviceWeight {
+/**
+ * @param weight f32, f16 or quantised. @returns a buffer that the caller owns.
+ * @throws ConfigError when the adapter cannot bind it.
+ */
+export function uploadWeight(gpu: Gpu, label: string, weight: HostWeight): GpuBuffer {
   const dtype = weightDtypeOf(weight);
   const { shape, data } = weight;
   invariant('format' in weight || weight.dtype === dtype, () => `${label} is neither f32, f16 nor quantised`);
   const buffer = gpu.buffer(label, weightBytes(dtype, shape));
   gpu.write(buffer, data);
   if ('format' in weight) gpu.write(buffer.view(placesOf(dtype, shape).scalesAt), scalesInF32(weight));
-  const { rows, depth } = rowsAndDepth(shape);
-  return { buffer, view: viewsOf(buffer, dtype, rows, depth), dtype };
+  return buffer;
 }

@@ -35,14 +35,14 @@ export const matmul = defineOp({
       checkColumns('matmul', gpu, numCols);
       const gemm = await prepareGemm(gpu, shape, variant);
       const a = space.activation('a', tensorOf(inputs, 'a'));
-      const b = space.weightView('b', weightOf(inputs, 'b'));
+      const b = space.matrix('b', weightOf(inputs, 'b'));
       const c = space.output('c', [numRows, numCols], outputDtype(inputs));
       const runs = rowRuns(gpu, numRows, 2 * numCols * depth, gpu.limits.maxComputeWorkgroupsPerDimension);
       return space.prepared(gemm.variant, (commands) => {
         for (const rows of runs) {
           gemm.record(commands, rows.count, {
             a: rowView(a, rows, depth),
-            b: b.data,
+            b,
             c: rowView(c, rows, numCols),
           });
         }

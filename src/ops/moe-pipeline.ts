@@ -10,7 +10,7 @@ import { prepareLocalPlan } from '../kernels/local-plan.ts';
 import { planScratchWords, tileCapacity } from '../kernels/route-plan.ts';
 import { prepareRouter } from '../kernels/router.ts';
 import { prepareCombine } from '../kernels/rows.ts';
-import type { WeightDtype, WeightView } from '../kernels/weights.ts';
+import type { WeightDtype } from '../kernels/weights.ts';
 import type { Activation } from '../model/config.ts';
 import { type Tensor, f32Tensor, toF32 } from '../tensor/tensor.ts';
 import { biasOf } from './gate-topk.ts';
@@ -148,7 +148,7 @@ async function prepareRouting(gpu: Gpu, inputs: OpInputs, size: MoeSize): Promis
   const router = await prepareRouter(gpu, { ...size, modelDim, weightDtype, numTokens });
   return {
     bind: (space, x, most) => {
-      const weights = space.weightView('gate', gate).data;
+      const weights = space.weight('gate', gate);
       const logits = space.scratch('logits', most * numExperts);
       const bias = biasOf(space, inputs);
       return (commands, rows, chosen) => {
@@ -184,7 +184,7 @@ async function prepareDirect({
     recordRouting(commands, { first: 0, count: numTokens }, { ids, scores });
     experts.record(commands, numTokens, {
       ...{ x, ids, scores, upBias, downBias, hidden, y },
-      ...{ w1: w1.data, w3: w3?.data, w2: w2.data },
+      ...{ w1, w3, w2: w2 },
     });
   });
 }
@@ -231,12 +231,12 @@ async function preparePlanned(
     up.record(
       commands,
       {
-        ...{ x: rowView(x, rows, modelDim), rowSource: rowToken, w1: w1.data, w3: w3?.data },
+        ...{ x: rowView(x, rows, modelDim), rowSource: rowToken, w1, w3 },
         ...{ bias: upBias, tiles, y: hidden },
       },
       grid.view(0, 16),
     );
-    down.record(commands, { x: hidden, w1: w2.data, bias: downBias, tiles, y: expertOut }, grid.view(16, 16));
+    down.record(commands, { x: hidden, w1: w2, bias: downBias, tiles, y: expertOut }, grid.view(16, 16));
     combine.record(commands, rows.count, { expertOut, slot, scores, y: rowView(y, rows, modelDim) });
   };
   return space.prepared(up.variant, (commands) => {
@@ -259,9 +259,9 @@ function mostTokens(gpu: Gpu, size: MoeSize, gemms: readonly ExpertGemm[]): numb
 }
 
 interface DeviceWeights extends MoeDtypes {
-  readonly w1: WeightView;
-  readonly w2: WeightView;
-  readonly w3: WeightView | undefined;
+  readonly w1: GpuBuffer;
+  readonly w2: GpuBuffer;
+  readonly w3: GpuBuffer | undefined;
   readonly upBias: GpuBuffer | undefined;
   readonly downBias: GpuBuffer | undefined;
 }
@@ -271,9 +271,9 @@ function uploadWeights(space: Workspace, inputs: OpInputs, size: MoeSize): Devic
   const b2 = inputs.tensors.get('b2');
   const bias = joinedBias(size, inputs.tensors.get('b1'), inputs.tensors.get('b3'));
   return {
-    w1: space.weightView('w1', w1),
-    w2: space.weightView('w2', w2),
-    w3: w3 && space.weightView('w3', w3),
+    w1: space.matrix('w1', w1),
+    w2: space.matrix('w2', w2),
+    w3: w3 && space.matrix('w3', w3),
     upBias: bias && space.activation('b1 b3', bias),
     downBias: b2 && space.activation('b2', b2),
     ...moeDtypes(inputs),

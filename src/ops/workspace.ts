@@ -6,7 +6,7 @@ import { SymmetricArray } from '../collectives/symmetric.ts';
 import { type BufferView, type GpuBuffer, viewOf } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { type HostWeight, uploadWeight, type WeightView } from '../kernels/weights.ts';
+import { type HostWeight, uploadWeight } from '../kernels/weights.ts';
 import { type Dtype, type Tensor, castFloat, toF32 } from '../tensor/tensor.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
 import { scalesName } from './quantised-inputs.ts';
@@ -38,11 +38,9 @@ export class Workspace {
     return this.#own(this.gpu.upload(`op/${name}`, castFloat(t, dtype).data));
   }
 
-  /** Weights as they are stored, with their scales. */
-  weightView(name: string, weight: HostWeight): WeightView {
-    const { buffer, view } = uploadWeight(this.gpu, `op/${name}`, weight);
-    this.#own(buffer);
-    return view;
+  /** A matrix or stack as it is stored, with its scales. */
+  matrix(name: string, weight: HostWeight): GpuBuffer {
+    return this.#own(uploadWeight(this.gpu, `op/${name}`, weight));
   }
 
   /** One part per rank, which kernels write. */

@@ -32,9 +32,9 @@ export function recordAttention(
     kernels.norm.record(
       commands,
       { numRows: numTokens },
-      { x: w.symmetric('x').part(rank), weight: weights.attentionNorm.data, y: own.normed, sum: own.sum },
+      { x: w.symmetric('x').part(rank), weight: weights.attentionNorm, y: own.normed, sum: own.sum },
     );
-    qkv.record(commands, numTokens, { a: own.normed, b: weights.qkv.data, c: own.qkv });
+    qkv.record(commands, numTokens, { a: own.normed, b: weights.qkv, c: own.qkv });
     kernels.ropeAppend.record(commands, numTokens, {
       qkv: own.qkv,
       table: c.ropeTable,
@@ -57,7 +57,7 @@ export function recordAttention(
     );
     out.record(commands, numTokens, {
       a: own.heads,
-      b: weights.out.data,
+      b: weights.out,
       c: w.symmetric('partial').part(rank),
     });
   });

@@ -7,7 +7,7 @@ import { prepareGemm, type Gemm } from '../kernels/gemm.ts';
 import { prepareRmsNorm, type RmsNorm } from '../kernels/rms-norm.ts';
 import { prepareGatherRows, type GatherRows } from '../kernels/rows.ts';
 import type { Layout } from '../layout/layout.ts';
-import type { WeightDtype, WeightView } from '../kernels/weights.ts';
+import type { WeightDtype } from '../kernels/weights.ts';
 import type { WeightSource } from '../model/config.ts';
 import { embeddingDtype } from '../model/stored-weights.ts';
 import { endShards, vocabularyOf } from './shards.ts';
@@ -27,7 +27,7 @@ export interface LogitsBlock {
 }
 
 interface Head {
-  readonly weights: WeightView;
+  readonly weights: GpuBuffer;
   /** For one row, and for more. */
   readonly one: Gemm;
   readonly more: Gemm;
@@ -42,8 +42,8 @@ interface HeadScratch {
 
 export class PipelineEnds {
   readonly #z: RankSizes;
-  readonly #embedding: WeightView;
-  readonly #finalNorm: WeightView;
+  readonly #embedding: GpuBuffer;
+  readonly #finalNorm: GpuBuffer;
   readonly #heads: readonly Head[];
   readonly #scratch: readonly HeadScratch[];
   readonly #embed: GatherRows;
@@ -53,8 +53,8 @@ export class PipelineEnds {
   private constructor(
     z: RankSizes,
     parts: {
-      embedding: WeightView;
-      finalNorm: WeightView;
+      embedding: GpuBuffer;
+      finalNorm: GpuBuffer;
       heads: readonly Head[];
       scratch: readonly HeadScratch[];
     },
@@ -119,7 +119,7 @@ export class PipelineEnds {
       this.#embed.record(
         commands,
         { numRows: numTokens, numSource: this.#z.vocabSize },
-        { x: this.#embedding.data, index: tables.ids.part(group), y: first.symmetric('x').part(rank) },
+        { x: this.#embedding, index: tables.ids.part(group), y: first.symmetric('x').part(rank) },
       );
     });
   }
@@ -147,10 +147,10 @@ export class PipelineEnds {
       this.#norm.record(
         commands,
         { numRows },
-        { x: own.rows, weight: this.#finalNorm.data, y: own.normed, sum: own.logits },
+        { x: own.rows, weight: this.#finalNorm, y: own.normed, sum: own.logits },
       );
       const gemm = numRows === 1 ? head.one : head.more;
-      gemm.record(commands, numRows, { a: own.normed, b: head.weights.data, c: own.logits });
+      gemm.record(commands, numRows, { a: own.normed, b: head.weights, c: own.logits });
     });
   }
 

@@ -100,7 +100,7 @@ function recordRouters(
       {
         x: w.symmetric('attended', 'partial').part(rank),
         residual: w.symmetric('x').part(rank),
-        weight: weights.expertNorm.data,
+        weight: weights.expertNorm,
         y: own.routed,
         sum: own.sum,
       },
@@ -108,7 +108,7 @@ function recordRouters(
     const { router } = sizedFor(kernels, share.count);
     router.record(commands, share.count, {
       x: own.routed,
-      gate: weights.gate.data,
+      gate: weights.gate,
       logits: own.logits,
       ids: own.ids,
       scores: own.scores,
@@ -218,9 +218,9 @@ function recordGemms(
     const y = w.symmetric('expertOut').parts(first, owners);
     const tiles = w.symmetric('tiles').parts(first, owners);
     const grid = w.symmetric('grid').part(first);
-    up.record(commands, { x, w1: w1.data, w3: w3.data, tiles, y: hidden }, grid);
+    up.record(commands, { x, w1, w3, tiles, y: hidden }, grid);
     const downGrid = grid.buffer.view(grid.byteOffset + 16, 16);
-    down.record(commands, { x: hidden, w1: w2.data, tiles, y }, downGrid);
+    down.record(commands, { x: hidden, w1: w2, tiles, y }, downGrid);
   }
 }
 

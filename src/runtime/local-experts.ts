@@ -33,7 +33,7 @@ export function recordLocalExperts(
         commands.span(`stage ${stage}/experts`);
         local.direct.record(commands, count, {
           ...{ x: routed, ids, scores, residual: sum, hidden, y },
-          ...{ w1: w1.data, w2: w2.data, w3: w3.data },
+          ...{ w1, w2, w3 },
         });
         continue;
       }
@@ -57,13 +57,9 @@ export function recordLocalExperts(
         },
       );
       commands.span(`stage ${stage}/experts`);
-      up.record(
-        commands,
-        { x: routed, rowSource: rowToken, w1: w1.data, w3: w3.data, tiles, y: hidden },
-        grid,
-      );
+      up.record(commands, { x: routed, rowSource: rowToken, w1, w3, tiles, y: hidden }, grid);
       const downGrid = grid.buffer.view(grid.byteOffset + 16, 16);
-      down.record(commands, { x: hidden, w1: w2.data, tiles, y: expertOut }, downGrid);
+      down.record(commands, { x: hidden, w1: w2, tiles, y: expertOut }, downGrid);
       commands.span(`stage ${stage}/combine`);
       c.kernels.combine.record(commands, count, { expertOut, slot, scores, residual: sum, y });
     }

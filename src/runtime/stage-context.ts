@@ -3,7 +3,6 @@ import type { GroupTable } from '../collectives/groups.ts';
 import type { Transport } from '../collectives/transport.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import type { WeightView } from '../kernels/weights.ts';
 import type { Layout } from '../layout/layout.ts';
 import type { LayerKernels } from './layer-kernels.ts';
 import type { LayerShards } from './shards.ts';
@@ -34,7 +33,7 @@ export interface StageLayer {
   /** The first of its stage. */
   readonly first: boolean;
   /** Per rank. */
-  readonly weights: readonly { readonly [K in keyof LayerShards]: WeightView }[];
+  readonly weights: readonly { readonly [K in keyof LayerShards]: GpuBuffer }[];
   /** Per rank: [slots, length, KVl, Dh] each. */
   readonly cache: readonly { readonly k: GpuBuffer; readonly v: GpuBuffer }[];
 }

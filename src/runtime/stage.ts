@@ -4,7 +4,8 @@
  */
 import { range } from '../core/math.ts';
 import type { CommandList } from '../gpu/command-list.ts';
-import type { WeightDtype, WeightView } from '../kernels/weights.ts';
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { WeightDtype } from '../kernels/weights.ts';
 import type { WeightSource } from '../model/config.ts';
 import { BYTES_OF } from '../tensor/tensor.ts';
 import { recordAttention } from './attention-block.ts';
@@ -65,7 +66,7 @@ export class Stage {
     dtype: WeightDtype,
     layer: number,
     rank: number,
-  ): { [K in keyof LayerShards]: WeightView } {
+  ): { [K in keyof LayerShards]: GpuBuffer } {
     const { layout, sizes, weights } = this.#context;
     const shards = layerShards(source, layout, dtype, layer, {
       tp: rank % layout.spec.tp,
@@ -73,7 +74,7 @@ export class Stage {
       owners: sizes.owners,
     });
     const entries = Object.entries<Shard>({ ...shards }).map(([name, shard]) => [name, weights.get(shard)]);
-    return Object.fromEntries(entries) as { [K in keyof LayerShards]: WeightView };
+    return Object.fromEntries(entries) as { [K in keyof LayerShards]: GpuBuffer };
   }
 }
 

@@ -1,26 +1,21 @@
 /** Weights on the device. Replicas and TP groups that hold equal shards share one read-only buffer. */
 import { invariant } from '../core/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import {
-  type DeviceWeight,
-  uploadWeight,
-  weightBytes,
-  weightDtypeOf,
-  type WeightView,
-} from '../kernels/weights.ts';
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import { uploadWeight, weightBytes, weightDtypeOf } from '../kernels/weights.ts';
 import { bufferBytes } from './workspace.ts';
 import type { Shard } from './shards.ts';
 
 export class WeightStore {
   readonly #gpu: Gpu;
-  readonly #weights = new Map<string, DeviceWeight>();
+  readonly #weights = new Map<string, GpuBuffer>();
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
   }
 
   /** @throws ConfigError when the shard is larger than the adapter can bind. */
-  get(shard: Shard): WeightView {
+  get(shard: Shard): GpuBuffer {
     let weight = this.#weights.get(shard.key);
     if (weight === undefined) {
       const made = shard.make();
@@ -32,11 +27,11 @@ export class WeightStore {
       weight = uploadWeight(this.#gpu, shard.key, made);
       this.#weights.set(shard.key, weight);
     }
-    return weight.view;
+    return weight;
   }
 
   destroy(): void {
-    for (const { buffer } of this.#weights.values()) buffer.destroy();
+    for (const buffer of this.#weights.values()) buffer.destroy();
     this.#weights.clear();
   }
 }

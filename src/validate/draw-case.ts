@@ -32,6 +32,10 @@ interface Drawn {
 /** Rows are sometimes none. */
 const rows = (random: Random, most: number): number => (chance(random, 0.03) ? 0 : drawSize(random, most));
 
+/** Every second time in whole blocks: many kernels load a whole vec4 of weights along k, of up to 32 values. */
+const width = (random: Random): number =>
+  chance(random, 0.5) ? BLOCK * drawSize(random, 3) : drawSize(random, 96);
+
 /** k, and in a third of the draws equal groups of which enough are kept. */
 function routing(random: Random, numExperts: number): Record<string, AttrValue> {
   const k = drawSize(random, Math.min(16, numExperts));
@@ -51,14 +55,14 @@ function headSize(settings: Random): number {
 
 /** Sizes, and the attributes that depend on them. Small: a case runs all variants, twice. */
 const SHAPES: Readonly<Record<string, (random: Random, settings: Random) => Drawn>> = {
-  matmul: (r) => ({ dims: { M: rows(r, 70), N: drawSize(r, 150), K: drawSize(r, 140) } }),
+  matmul: (r) => ({ dims: { M: rows(r, 70), N: drawSize(r, 150), K: width(r) } }),
   'gate-topk': (r) => {
     const numExperts = drawSize(r, oneOf(r, [16, 64, 130, 300, 1024]));
     return { dims: { T: rows(r, numExperts > 300 ? 9 : 70), E: numExperts }, attrs: routing(r, numExperts) };
   },
   moe: (r) => {
     const numExperts = drawSize(r, 12);
-    const dims = { T: rows(r, 50), D: drawSize(r, 96), E: numExperts, F: drawSize(r, 96) };
+    const dims = { T: rows(r, oneOf(r, [50, 50, 8])), D: width(r), E: numExperts, F: width(r) };
     return { dims, attrs: routing(r, numExperts) };
   },
   attention: (r, settings) => {

@@ -27,9 +27,9 @@ test.each(ops.map((op) => [op.name, op] as const))(
       [],
     );
     expect(gpu.ledger.bytes).toBe(0);
-    if (cases < 100) return;
-    // Every variant that this adapter can run at all is met again and again; few tokens, for one, are drawn seldom.
-    for (const count of Object.values(byVariant)) expect(count).toBeGreaterThanOrEqual(cases / 40);
+    if (cases < 40) return;
+    // Every variant that this adapter can run at all is met again and again.
+    for (const count of Object.values(byVariant)) expect(count).toBeGreaterThanOrEqual(cases / 8);
   },
   60_000 + cases * MS_PER_CASE,
 );
