@@ -142,11 +142,11 @@ export function defaultMicroBatches(layout: Layout, sequencesPerGroup: number): 
 }
 
 /** Below this many tokens per group a micro-batch is mostly dispatches. */
-const LEAST_TOKENS = 64;
+const LEAST_TOKENS = 128;
 
 /**
- * How many of the prepared micro-batches a step is worth: as many as leave each at least 64 tokens per group.
- * 256 tokens of a group in up to 4 -> 4; 32 tokens -> 1.
+ * How many of the prepared micro-batches a step is worth: as many as leave each at least 128 tokens per group.
+ * 256 tokens of a group in up to 4 -> 2; 32 tokens -> 1.
  */
 export function worthwhileMicroBatches(prepared: number, tokensOfFullestGroup: number): number {
   return Math.max(1, Math.min(prepared, Math.floor(tokensOfFullestGroup / LEAST_TOKENS)));

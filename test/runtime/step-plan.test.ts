@@ -59,8 +59,9 @@ test('logits of the last tokens are one row per sequence', () => {
 
 describe('micro-batches', () => {
   test.each([
-    [4, 256, 4],
-    [4, 200, 3],
+    [4, 512, 4],
+    [4, 400, 3],
+    [4, 256, 2],
     [4, 32, 1],
     [1, 4096, 1],
   ])('of %i prepared, %i tokens are worth %i', (prepared, tokens, worth) => {
