@@ -60,11 +60,13 @@ export const GROWTH_SERIES: readonly GrowthSeries[] = [
     name: 'routing',
     variable: 'T',
     what: 'top-2 of 16 experts, plan, permutation and combination of rows of width 16',
-    sizes: powers(1, 4096, 2),
+    sizes: powers(1, 32768, 2),
     subject: (T) => layer(T, 16, 16, 2),
     counted: /gating\/|routing\//,
     expected: 1,
-    tolerance: 0.3,
+    tolerance: 0.2,
+    // A block of choices is a workgroup's: from here on there are several for every core of a small machine.
+    from: 2048,
   },
   {
     name: 'attention, decode',
