@@ -84,7 +84,7 @@ function render(result: CardResult): string[] {
       rows,
     ),
     ...paragraph(
-      `Medians of ${result.rounds} samples by the host clock, from planning a step to having its logits. All ranks ` +
+      `Medians of ${result.rounds} rounds by the host clock, from planning a step to having its logits. All ranks ` +
         `run in turn on the one adapter. Logits of the layout and of one rank differ by ${result.logitsError.toExponential(1)} of the largest.`,
     ),
     '',

@@ -84,8 +84,10 @@ export async function bench(
   try {
     const { prompt, decode, sequences } = options;
     const alone = await make(ONE_RANK, 1, prompt + decode);
-    const one = await make(ONE_RANK, sequences, Math.ceil(prompt / sequences) + 2);
-    const many = await make(options.layout, sequences, Math.ceil(prompt / sequences) + 2);
+    // Of a prompt's part, the tokens of one sequence alone and one more.
+    const length = Math.ceil(prompt / sequences) + decode + 1;
+    const one = await make(ONE_RANK, sequences, length);
+    const many = await make(options.layout, sequences, length);
 
     const scenarios = scenariosOf(options, ids, { alone, one, many });
     say('one rank and all ranks, compared');
@@ -132,7 +134,7 @@ function scenariosOf(
     { name: 'one prompt', engines: [alone], requests: [{ sequence: 0, ids }], fresh: true, times: 1 },
     { name: 'one token after it', engines: [alone], requests: next.slice(0, 1), fresh: false, times: decode },
     { name: `${sequences} prompts`, engines: both, requests: cut, fresh: true, times: 1 },
-    { name: 'a token of one', engines: both, requests: next.slice(0, 1), fresh: false, times: 1 },
+    { name: 'a token of one', engines: both, requests: next.slice(0, 1), fresh: false, times: decode },
     { name: 'a token of each', engines: both, requests: next, fresh: false, times: 1 },
   ];
 }

@@ -14,6 +14,7 @@ import {
   blockGroups,
   chunkGroups,
   FORMAT_CODE,
+  isQuantised,
   packType,
   scaleStart,
   type WeightDtype,
@@ -280,12 +281,13 @@ export async function prepareExpertGemm(
 }
 
 /**
- * A tile much larger than an expert's rows computes rows that are not there. On CPU adapters few rows pay for loads of
- * weights only.
+ * A tile larger than an expert's rows computes rows that are not there. On CPU adapters one row or a few pay for loads
+ * of weights only; the largest tile pays where every expert fills some, and never where weights are unpacked.
  */
-function preferred(gpu: Gpu, { rowsPerExpert }: ExpertShape): string {
+function preferred(gpu: Gpu, { rowsPerExpert, weightDtype }: ExpertShape): string {
   if (gpu.facts.kind === 'gpu') return rowsPerExpert <= 2 ? 'row' : 'tiled';
   if (rowsPerExpert <= 1) return 'vector';
   if (rowsPerExpert <= 4) return 'few';
-  return rowsPerExpert <= 8 ? 'subgroup-8' : rowsPerExpert <= 16 ? 'subgroup-16' : 'subgroup';
+  if (rowsPerExpert < 8) return 'subgroup-8';
+  return rowsPerExpert < 48 || isQuantised(weightDtype) ? 'subgroup-16' : 'subgroup';
 }
