@@ -47,6 +47,14 @@ export const moeSaboteurs: readonly Saboteur[] = [
     caseName: 'receive plan, part of the experts',
   },
   {
+    ...plan,
+    name: "puts an owner's rows behind those of the one before",
+    shader: 'routing/receive-plan',
+    find: '{ row = (e / params.localExperts) * params.rowStride; }',
+    replace: '{ row += 0u; }',
+    caseName: 'receive plan, owners that share a list',
+  },
+  {
     name: 'lists tiles without their last row',
     shader: 'routing/plan-local',
     find: 'min(first + params.tileRows, end), 0u);',
@@ -101,6 +109,20 @@ export const moeSaboteurs: readonly Saboteur[] = [
     find: 'sourceOf(min(tile.y + 1u, last))',
     replace: 'sourceOf(min(tile.y, last))',
     ...{ family: 'moe', caseName: 'an empty expert', variant: 'few' },
+  },
+  {
+    name: 'leaves out the sums of every other pair of lanes',
+    shader: 'experts/few',
+    find: 'sums += subgroupShuffleXor(sums, 2u);',
+    replace: 'sums += 0.0 * subgroupShuffleXor(sums, 2u);',
+    ...{ family: 'moe', caseName: 'an empty expert', variant: 'few' },
+  },
+  {
+    name: 'takes the row of x in place of its source',
+    shader: 'experts/vector',
+    find: 'source = sourceOf(row);',
+    replace: 'source = row;',
+    ...{ family: 'moe', caseName: 'an empty expert', variant: 'vector' },
   },
   {
     ...direct,
