@@ -164,6 +164,9 @@ interface ExpertVariant extends Variant<
 const wholeFours = ({ depth }: ExpertShape): string | undefined =>
   depth % 4 === 0 ? undefined : `the input width ${depth} is not a multiple of 4`;
 
+const alongLanes = ({ weightDtype, depth }: ExpertShape, gpu: Gpu): string | undefined =>
+  wholeChunks(weightDtype, depth) ?? broadcastRefusal(gpu);
+
 const broadcast = (name: string, rows: number): ExpertVariant => ({
   name,
   idea: `rows broadcast within a subgroup, ${rows} x 4 per lane`,
@@ -191,7 +194,7 @@ export const expertVariants: readonly ExpertVariant[] = [
       ...vectorSpec(shape, gpu),
       LOADS: chunkGroups(shape.weightDtype) === 8 ? 1 : 2,
     }),
-    refusal: ({ weightDtype, depth }, gpu) => wholeChunks(weightDtype, depth) ?? broadcastRefusal(gpu),
+    refusal: alongLanes,
     tileRows: 4,
   },
   {
@@ -199,7 +202,7 @@ export const expertVariants: readonly ExpertVariant[] = [
     idea: 'lanes along k in a subgroup, a row in registers: one row per expert',
     kernel: vectorKernel,
     spec: vectorSpec,
-    refusal: ({ weightDtype, depth }, gpu) => wholeChunks(weightDtype, depth) ?? broadcastRefusal(gpu),
+    refusal: alongLanes,
     tileRows: 1,
   },
   {
