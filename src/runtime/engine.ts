@@ -86,11 +86,9 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
   const microBatches =
     options.microBatches ?? worthwhileMicroBatches(defaultMicroBatches(layout, slots), slots * stepTokens);
   const maxTokens = stepTokens * ceilDiv(slots, microBatches);
-  const sizes = rankSizes(
-    layout,
-    { maxSequences, maxLength, maxTokens },
-    { ...options, weightDtype, bindableBytes: gpu.limits.maxStorageBufferBindingSize },
-  );
+  const bindableBytes = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize);
+  const limits = { maxSequences, maxLength, maxTokens };
+  const sizes = rankSizes(layout, limits, { ...options, weightDtype, bindableBytes });
   const scratchBytes = attentionScratchBytes(gpu, sizes);
   const before = gpu.ledger.bytes;
   const store = new WeightStore(gpu);

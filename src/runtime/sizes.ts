@@ -23,7 +23,7 @@ export interface Storage {
   readonly weightDtype?: WeightDtype;
   /** Most ranks whose experts may lie in one stack; no limit by default. */
   readonly mostOwners?: number | undefined;
-  /** The adapter's `maxStorageBufferBindingSize`; by default the least that WebGPU promises. */
+  /** The largest buffer that the adapter makes and binds; by default the least that WebGPU promises. */
   readonly bindableBytes?: number;
 }
 
@@ -99,9 +99,12 @@ export function rankSizes(layout: Layout, limits: EngineLimits, storage: Storage
   const owners = divisorsOf(spec.ep).filter((n) => {
     if (n > mostOwners) return false;
     const experts = n * localExperts;
-    const stack = weightBytes(weightDtype, [experts, model.expertDim, model.modelDim]);
+    const up = weightBytes(weightDtype, [experts, model.expertDim, model.modelDim]);
+    const down = weightBytes(weightDtype, [experts, model.modelDim, model.expertDim]);
     const hidden = 4 * n * receiveRows * model.expertDim;
-    return Math.max(stack, hidden) <= bindableBytes && tokens * Math.min(model.topK, experts) <= MOST_TILES;
+    return (
+      Math.max(up, down, hidden) <= bindableBytes && tokens * Math.min(model.topK, experts) <= MOST_TILES
+    );
   });
   return {
     ...limits,

@@ -89,6 +89,15 @@ describe('ranks whose experts lie in one stack', () => {
     expect(rankSizes(layout, limits, { bindableBytes }).owners).toBe(owners);
   });
 
+  test('int8 counts the scales of both products', () => {
+    // A scale per row: as many as the wider of the two has.
+    const bytes = 16 * modelDim * expertDim + 4 * 16 * Math.max(modelDim, expertDim);
+    const owners = [bytes, bytes - 4].map(
+      (bindableBytes) => rankSizes(layout, limits, { weightDtype: 'int8', bindableBytes }).owners,
+    );
+    expect(owners).toEqual([4, 2]);
+  });
+
   test('as many as asked for, in divisors of EP', () => {
     expect([1, 2, 3, 9].map((mostOwners) => rankSizes(layout, limits, { mostOwners }).owners)).toEqual([
       1, 2, 2, 4,
