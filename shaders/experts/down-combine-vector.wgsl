@@ -108,8 +108,9 @@ fn rowDot(x : Chunk, row : u32, chunk : u32) -> f32 {
   let chunks = params.depth / (4u * GROUPS);
   let at = row * chunks + min(chunk, chunks - 1u);
   let sum = chunkDot(x, w2_ENK[at]);
-  if (FORMAT < 3u) { return sum; }
-  return sum * scale(at);
+  var scaled = sum;
+  if (FORMAT > 2u) { scaled = sum * scale(at); }
+  return select(0.0, scaled, chunk < chunks);
 }
 
 fn panelDot(p : Panel, row : u32, own : u32) -> f32 {

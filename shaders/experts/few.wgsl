@@ -133,8 +133,9 @@ fn gateDots(x : Four, row : u32, chunk : u32) -> vec4<f32> {
   let chunks = params.depth / (4u * GROUPS);
   let at = row * chunks + min(chunk, chunks - 1u);
   let sums = dots(x, w1_ENK[at]);
-  if (FORMAT < 3u) { return sums; }
-  return sums * gateScale(at);
+  var scaled = sums;
+  if (FORMAT > 2u) { scaled = sums * gateScale(at); }
+  return select(vec4<f32>(), scaled, chunk < chunks);
 }
 
 fn gatePanel(p : Panel, row : u32, own : u32) -> vec4<f32> {
@@ -148,8 +149,9 @@ fn upDots(x : Four, row : u32, chunk : u32) -> vec4<f32> {
   let chunks = params.depth / (4u * GROUPS);
   let at = row * chunks + min(chunk, chunks - 1u);
   let sums = dots(x, w3_ENK[at]);
-  if (FORMAT < 3u) { return sums; }
-  return sums * upScale(at);
+  var scaled = sums;
+  if (FORMAT > 2u) { scaled = sums * upScale(at); }
+  return select(vec4<f32>(), scaled, chunk < chunks);
 }
 
 fn upPanel(p : Panel, row : u32, own : u32) -> vec4<f32> {

@@ -123,8 +123,9 @@ fn gateDot(x : Chunk, row : u32, chunk : u32) -> f32 {
   let chunks = params.depth / (4u * GROUPS);
   let at = row * chunks + min(chunk, chunks - 1u);
   let sum = chunkDot(x, w1_ENK[at]);
-  if (FORMAT < 3u) { return sum; }
-  return sum * gateScale(at);
+  var scaled = sum;
+  if (FORMAT > 2u) { scaled = sum * gateScale(at); }
+  return select(0.0, scaled, chunk < chunks);
 }
 
 fn gatePanel(p : Panel, row : u32, own : u32) -> f32 {
@@ -143,8 +144,9 @@ fn upDot(x : Chunk, row : u32, chunk : u32) -> f32 {
   let chunks = params.depth / (4u * GROUPS);
   let at = row * chunks + min(chunk, chunks - 1u);
   let sum = chunkDot(x, w3_ENK[at]);
-  if (FORMAT < 3u) { return sum; }
-  return sum * upScale(at);
+  var scaled = sum;
+  if (FORMAT > 2u) { scaled = sum * upScale(at); }
+  return select(0.0, scaled, chunk < chunks);
 }
 
 fn upPanel(p : Panel, row : u32, own : u32) -> f32 {

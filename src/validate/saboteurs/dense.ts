@@ -68,8 +68,8 @@ export const denseSaboteurs: readonly Saboteur[] = [
   {
     ...vector,
     name: 'takes the scale of the next block',
-    find: 'return sum * scale(at);',
-    replace: 'return sum * scale(at + 1u);',
+    find: 'scaled = sum * scale(at);',
+    replace: 'scaled = sum * scale(at + 1u);',
     caseName: 'int4, one row',
   },
   {
