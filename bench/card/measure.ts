@@ -57,7 +57,8 @@ interface Scenario {
   readonly name: string;
   /** On one rank, and on all of the layout where it is compared. */
   readonly engines: readonly Engine[];
-  readonly requests: readonly Request[];
+  /** Of its n-th step in a round. */
+  readonly requests: (n: number) => readonly Request[];
   /** Whether sequences begin anew with it. */
   readonly fresh: boolean;
   readonly times: number;
@@ -121,20 +122,23 @@ export async function bench(
 function scenariosOf(
   { sequences, decode }: CardOptions,
   ids: readonly number[],
-  { alone, one, many }: Readonly<Record<'alone' | 'one' | 'many', Engine>>,
+  { alone, one: single, many }: Readonly<Record<'alone' | 'one' | 'many', Engine>>,
 ): Scenario[] {
   const perSequence = Math.ceil(ids.length / sequences);
   const cut = range(sequences).map((sequence) => ({
     sequence,
     ids: ids.slice(sequence * perSequence, (sequence + 1) * perSequence),
   }));
-  const next = cut.map(({ sequence }) => ({ sequence, ids: ids.slice(0, 1) }));
-  const both = [one, many];
+  // Every sequence and step its own token, so that experts are chosen as they would be.
+  const next = (n: number): Request[] =>
+    cut.map(({ sequence }) => ({ sequence, ids: [at(ids, (31 * n + 7 * sequence) % ids.length)] }));
+  const one = (n: number): Request[] => next(n).slice(0, 1);
+  const both = [single, many];
   return [
-    { name: 'one prompt', engines: [alone], requests: [{ sequence: 0, ids }], fresh: true, times: 1 },
-    { name: 'one token after it', engines: [alone], requests: next.slice(0, 1), fresh: false, times: decode },
-    { name: `${sequences} prompts`, engines: both, requests: cut, fresh: true, times: 1 },
-    { name: 'a token of one', engines: both, requests: next.slice(0, 1), fresh: false, times: decode },
+    { name: 'one prompt', engines: [alone], requests: () => [{ sequence: 0, ids }], fresh: true, times: 1 },
+    { name: 'one token after it', engines: [alone], requests: one, fresh: false, times: decode },
+    { name: `${sequences} prompts`, engines: both, requests: () => cut, fresh: true, times: 1 },
+    { name: 'a token of one', engines: both, requests: one, fresh: false, times: decode },
     { name: 'a token of each', engines: both, requests: next, fresh: false, times: 1 },
   ];
 }
@@ -148,7 +152,7 @@ async function compare(scenarios: readonly Scenario[]): Promise<number> {
     const results: StepResult[] = [];
     for (const engine of engines) {
       if (fresh) engine.reset();
-      results.push(await engine.forward(requests));
+      results.push(await engine.forward(requests(0)));
     }
     const [a, b] = [at(results, 0), at(results, 1)];
     worst = Math.max(worst, ...a.logits.map((logits, i) => logitsError(at(b.logits, i), logits)));
@@ -171,7 +175,7 @@ async function sample(
 ): Promise<readonly Samples[]> {
   const seats = scenarios.flatMap((scenario) =>
     scenario.engines.map((engine) => {
-      const tokens = sum(scenario.requests.map(({ ids }) => ids.length));
+      const tokens = sum(scenario.requests(0).map(({ ids }) => ids.length));
       const made: Samples = { name: scenario.name, ranks: engine.layout.worldSize, tokens, results: [] };
       return { scenario, engine, made };
     }),
@@ -181,7 +185,7 @@ async function sample(
     for (const { scenario, engine, made } of seats) {
       if (scenario.fresh) engine.reset();
       for (let n = 0; n < scenario.times; n++) {
-        const result = await engine.forward(scenario.requests);
+        const result = await engine.forward(scenario.requests(n));
         if (round > 0) made.results.push(result);
       }
     }

@@ -33,6 +33,16 @@ test('outputs are F16 when every float input is', async () => {
   expect(ids).toMatchObject({ dtype: 'i32', data: Int32Array.of(1) });
 });
 
+test.each([1, 5])('an infinite weight stays infinite in every variant of matmul, %i rows', async (rows) => {
+  const a = f32Tensor([rows, 8], Array<number>(rows * 8).fill(1));
+  const b = f32Tensor([1, 8], [1, 1, 1, 1, 1, 1, 1, Infinity]);
+  const able = ['plain', 'tiled', 'row', ...(gpu.has('subgroups') ? ['vector', 'subgroup'] : [])];
+  for (const variant of able) {
+    const c = (await run('matmul', { a, b }, {}, variant)).get('c');
+    expect([...(c?.data ?? [])], variant).toEqual(Array<number>(rows).fill(Infinity));
+  }
+});
+
 test('NaN goes through where there is no order to keep', async () => {
   const x = f32Tensor([2, 2], [NaN, 1, 3, 4]);
   const y = (await run('rms-norm', { x, weight: f32Tensor([2], [1, 1]) })).get('y');
