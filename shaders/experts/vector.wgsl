@@ -14,7 +14,6 @@ enable subgroups;
 
 const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANES
 const LANES : u32 = 8u;         // spec: lanes that share a column: 4 or 8
-const LOADS : u32 = 2u;         // spec: chunks of a panel per lane: 2 or 4, so that the loop stays short
 const DIRECT : bool = false;    // spec: `tiles` holds the expert of each row
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
@@ -51,7 +50,7 @@ struct Chunk {
 }
 
 // Chunks of x that a lane holds: its own of a panel, LANES apart.
-struct Panel { c0 : Chunk, c1 : Chunk, c2 : Chunk, c3 : Chunk }
+struct Panel { c0 : Chunk, c1 : Chunk }
 
 // Group `i` of row `row` of x; zero beyond the row's end.
 fn group4(row : u32, i : u32) -> vec4<f32> {
@@ -81,10 +80,6 @@ fn hold(row : u32, own : u32) -> Panel {
   var p : Panel;
   p.c0 = chunkOf(row, own);
   p.c1 = chunkOf(row, own + LANES);
-  if (LOADS > 2u) {
-    p.c2 = chunkOf(row, own + 2u * LANES);
-    p.c3 = chunkOf(row, own + 3u * LANES);
-  }
   return p;
 }
 
@@ -129,9 +124,7 @@ fn gateDot(x : Chunk, row : u32, chunk : u32) -> f32 {
 }
 
 fn gatePanel(p : Panel, row : u32, own : u32) -> f32 {
-  let sum = gateDot(p.c0, row, own) + gateDot(p.c1, row, own + LANES);
-  if (LOADS == 2u) { return sum; }
-  return sum + (gateDot(p.c2, row, own + 2u * LANES) + gateDot(p.c3, row, own + 3u * LANES));
+  return gateDot(p.c0, row, own) + gateDot(p.c1, row, own + LANES);
 }
 
 fn upScale(index : u32) -> f32 {
@@ -150,9 +143,7 @@ fn upDot(x : Chunk, row : u32, chunk : u32) -> f32 {
 }
 
 fn upPanel(p : Panel, row : u32, own : u32) -> f32 {
-  let sum = upDot(p.c0, row, own) + upDot(p.c1, row, own + LANES);
-  if (LOADS == 2u) { return sum; }
-  return sum + (upDot(p.c2, row, own + 2u * LANES) + upDot(p.c3, row, own + 3u * LANES));
+  return upDot(p.c0, row, own) + upDot(p.c1, row, own + LANES);
 }
 
 // The sum over LANES lanes, in all of them.
@@ -229,7 +220,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
   let slots = vec4<u32>(lane) + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES);
   var gates = vec4<f32>();
   var ups = vec4<f32>();
-  for (var first = 0u; first < chunks; first += LANES * LOADS) {
+  for (var first = 0u; first < chunks; first += 2u * LANES) {
     let own = first + lane;
     let x = hold(source, own);
     for (var j = 0u; j < 4u * LANES; j += 1u) {

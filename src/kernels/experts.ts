@@ -98,7 +98,7 @@ const few = defineKernel({
 
 export const vectorKernel = defineKernel({
   shader: 'experts/vector.wgsl',
-  spec: { WG: 32, LANES: 8, DIRECT: false, LOADS: 2, GROUPS: 1, ...epilogue },
+  spec: { WG: 32, LANES: 8, DIRECT: false, GROUPS: 1, ...epilogue },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numTiles, 1],

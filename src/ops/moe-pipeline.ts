@@ -184,7 +184,7 @@ async function prepareDirect({
     recordRouting(commands, { first: 0, count: numTokens }, { ids, scores });
     experts.record(commands, numTokens, {
       ...{ x, ids, scores, upBias, downBias, hidden, y },
-      ...{ w1, w3, w2: w2 },
+      ...{ w1, w3, w2 },
     });
   });
 }
