@@ -264,6 +264,9 @@ function ratesOf(model: Checkpoint, forward: ForwardComparison): BenchRates | nu
 }
 
 function verdictOf(gpu: Gpu, target: TargetComparison, clock: string): Verdict {
+  if (gpu.facts.kind === 'unknown') {
+    return { given: false, text: 'No verdict on the target: this adapter does not say what it is.' };
+  }
   if (gpu.facts.kind !== 'gpu') {
     return { given: false, text: 'No verdict on the target: this adapter runs on the CPU.' };
   }

@@ -5,7 +5,7 @@
 import { ConfigError } from '../core/errors.ts';
 import { roundUp } from '../core/math.ts';
 import { formatBytes } from '../core/units.ts';
-import type { AdapterFacts, OpenAdapter, Platform } from '../platform/platform.ts';
+import type { AdapterFacts, KernelKind, OpenAdapter, Platform } from '../platform/platform.ts';
 import { BYTES_OF, type Dtype, type Tensor, type TensorData, tensor } from '../tensor/tensor.ts';
 import { BindGroupCache } from './bind-groups.ts';
 import { GpuBuffer, type BufferView, viewOf } from './buffer.ts';
@@ -32,6 +32,7 @@ const STORAGE = bufferUsage('STORAGE', 'COPY_SRC', 'COPY_DST', 'INDIRECT');
 
 /** Opens the chosen adapter with all the features and limits that kernels can make use of. */
 export async function openGpu(platform: Platform, choice = 'auto'): Promise<Gpu> {
+  const { kernelKind } = platform;
   const open = await platform.openAdapter(choice);
   const adapter = await open.adapter();
   const requiredLimits: Record<string, number> = {};
@@ -40,12 +41,17 @@ export async function openGpu(platform: Platform, choice = 'auto'): Promise<Gpu>
     requiredFeatures: WANTED_FEATURES.filter((f) => adapter.features.has(f)),
     requiredLimits,
   });
-  return new Gpu(open, device, platform);
+  return new Gpu(open, device, platform, kernelKind);
 }
 
 export class Gpu implements DeviceContext {
   readonly device: GPUDevice;
   readonly facts: AdapterFacts;
+  /**
+   * Kernels and what is compiled into them are chosen as for this kind of hardware: that of the adapter, or the one that
+   * the platform was told. An adapter that does not say what it is gets the small workgroups of a CPU's.
+   */
+  readonly kernelsFor: KernelKind;
   readonly limits: GPUSupportedLimits;
   readonly ledger = new MemoryLedger();
   readonly pipelines: PipelineCache;
@@ -60,10 +66,21 @@ export class Gpu implements DeviceContext {
   #error: Error | undefined;
   #syncs = 0;
 
-  constructor(open: OpenAdapter, device: GPUDevice, platform: Platform) {
+  constructor(open: OpenAdapter, device: GPUDevice, platform: Platform, kernelKind?: KernelKind) {
     this.#open = open;
     this.device = device;
-    this.facts = open.facts;
+    const own = open.facts.kind === 'gpu' ? 'gpu' : 'software';
+    this.kernelsFor = kernelKind ?? own;
+    this.facts =
+      this.kernelsFor === own
+        ? open.facts
+        : {
+            ...open.facts,
+            search: [
+              ...open.facts.search,
+              `Kernels are chosen as for kind ${this.kernelsFor}, as was asked.`,
+            ],
+          };
     this.limits = device.limits;
     this.platform = platform;
     this.pipelines = new PipelineCache(
@@ -91,7 +108,7 @@ export class Gpu implements DeviceContext {
    * switches fibres at each, unless the workgroup is one subgroup.
    */
   get rowLanes(): number {
-    if (this.facts.kind === 'gpu') return 64;
+    if (this.kernelsFor === 'gpu') return 64;
     const { subgroupMaxSize = 8 } = this.device.adapterInfo;
     return Math.min(64, Math.max(4, subgroupMaxSize));
   }

@@ -150,7 +150,7 @@ export const attentionVariants: readonly Variant<
     // How long a head the adapter's compiler unrolls within a second.
     spec: (shape, gpu) => ({
       ...headVecs(shape),
-      UNROLL: gpu.facts.kind === 'gpu' || shape.headDim <= 32,
+      UNROLL: gpu.kernelsFor === 'gpu' || shape.headDim <= 32,
       TILE: Math.min(32, Math.max(4, Math.floor(1024 / shape.headDim))),
     }),
     refusal: inFours,

@@ -41,7 +41,7 @@ export interface Attention {
  */
 function bestFirst(gpu: Gpu, shape: AttentionShape): typeof attentionVariants {
   const few = shape.queries <= 4;
-  const onGpu = gpu.facts.kind === 'gpu';
+  const onGpu = gpu.kernelsFor === 'gpu';
   if (!few) return onGpu ? attentionVariants : preferring(attentionVariants, 'subgroup');
   const whole = preferring(attentionVariants, 'decode');
   const order = onGpu ? whole : preferring(whole, 'decode-subgroup');

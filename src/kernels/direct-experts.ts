@@ -96,7 +96,7 @@ export interface DirectExperts {
 export async function prepareDirectExperts(gpu: Gpu, shape: DirectShape): Promise<DirectExperts> {
   const { down, topK, residual } = shape;
   const up = { ...shape.up, gather: false };
-  const inLanes = gpu.facts.kind !== 'gpu' && broadcastRefusal(gpu) === undefined;
+  const inLanes = gpu.kernelsFor !== 'gpu' && broadcastRefusal(gpu) === undefined;
   const upKernel: Kernel<typeof vectorKernel | typeof rowKernel> = inLanes
     ? await gpu.kernel(vectorKernel, { ...vectorSpec(up, gpu), DIRECT: true })
     : await gpu.kernel(rowKernel, { ...rowSpec(up, gpu), DIRECT: true });

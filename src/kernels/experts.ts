@@ -288,7 +288,7 @@ export async function prepareExpertGemm(
  * of weights only; the largest tile pays where every expert fills some, and never where weights are unpacked.
  */
 function preferred(gpu: Gpu, { rowsPerExpert, weightDtype }: ExpertShape): string {
-  if (gpu.facts.kind === 'gpu') return rowsPerExpert <= 2 ? 'row' : 'tiled';
+  if (gpu.kernelsFor === 'gpu') return rowsPerExpert <= 2 ? 'row' : 'tiled';
   if (rowsPerExpert <= 1) return 'vector';
   if (rowsPerExpert <= 4) return 'few';
   if (rowsPerExpert < 8) return 'subgroup-8';

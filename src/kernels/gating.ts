@@ -70,7 +70,7 @@ export function gatingRefusal({ numExperts, topK, groups }: GatingShape): string
 
 /** A CPU adapter wants small workgroups: to spread over its cores, and for cheap barriers. */
 const cpuLanes = (gpu: Gpu): { readonly WG?: number } =>
-  gpu.facts.kind === 'gpu' ? {} : { WG: gpu.rowLanes };
+  gpu.kernelsFor === 'gpu' ? {} : { WG: gpu.rowLanes };
 
 /** How a shape's mode is compiled into a kernel. */
 export function gatingMode({ score, biased = false, groups }: GatingShape): typeof mode {
@@ -138,7 +138,7 @@ const MOST_OF_A_THREAD = 32;
 
 /** Top-k of given logits [T, E]. @throws ConfigError for sizes beyond what gating is made for. */
 export async function prepareTopk(gpu: Gpu, shape: GatingShape, requested?: string): Promise<Gating> {
-  const byWorkgroup = gpu.facts.kind === 'gpu' && shape.numExperts > MOST_OF_A_THREAD;
+  const byWorkgroup = gpu.kernelsFor === 'gpu' && shape.numExperts > MOST_OF_A_THREAD;
   const order = byWorkgroup ? [...topkVariants].reverse() : topkVariants;
   const variant = chooseVariant('gate-topk', order, shape, gpu, requested);
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));

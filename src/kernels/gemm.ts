@@ -189,7 +189,7 @@ export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string
  * load, and a broadcast less. With few rows, a tile computes rows that are not there.
  */
 function preferred(gpu: Gpu, { numRows }: GemmShape): typeof gemmVariants {
-  if (gpu.facts.kind === 'gpu') return preferring(gemmVariants, numRows <= 2 ? 'row' : 'tiled');
+  if (gpu.kernelsFor === 'gpu') return preferring(gemmVariants, numRows <= 2 ? 'row' : 'tiled');
   if (numRows <= 2) return preferring(gemmVariants, 'vector');
   return preferring(gemmVariants, numRows <= 8 ? 'subgroup-8' : numRows <= 16 ? 'subgroup-16' : 'subgroup');
 }

@@ -60,7 +60,7 @@ export interface RmsNorm {
 /** @throws ConfigError when the requested variant does not exist or cannot run. */
 export async function prepareRmsNorm(gpu: Gpu, shape: RmsNormShape, requested?: string): Promise<RmsNorm> {
   // A CPU adapter pays for loads; a GPU wants a workgroup per row to be busy with few rows.
-  const order = gpu.facts.kind === 'gpu' ? rmsNormVariants : preferring(rmsNormVariants, 'rows');
+  const order = gpu.kernelsFor === 'gpu' ? rmsNormVariants : preferring(rmsNormVariants, 'rows');
   const variant = chooseVariant('rms-norm', order, shape, gpu, requested);
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
   return {

@@ -105,7 +105,7 @@ export interface Rope {
 /** @throws ConfigError when the requested variant does not exist or cannot run. */
 export async function prepareRope(gpu: Gpu, shape: RopeShape, requested?: string): Promise<Rope> {
   // A CPU adapter pays for loads; a GPU wants a thread per pair to be busy with few rows.
-  const order = gpu.facts.kind === 'gpu' ? ropeVariants : preferring(ropeVariants, 'rows');
+  const order = gpu.kernelsFor === 'gpu' ? ropeVariants : preferring(ropeVariants, 'rows');
   const variant = chooseVariant('rope', order, shape, gpu, requested);
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
   return {

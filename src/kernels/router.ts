@@ -58,13 +58,13 @@ export function prepareRouter(gpu: Gpu, shape: RouterShape): Promise<Router> {
  * where a GEMM reads it once per tile of tokens and spreads the experts over workgroups.
  */
 function savesMore(gpu: Gpu, { numTokens, numExperts, modelDim }: RouterShape): boolean {
-  if (gpu.facts.kind === 'gpu') return numTokens <= 16 && numExperts * modelDim <= 1 << 19;
+  if (gpu.kernelsFor === 'gpu') return numTokens <= 16 && numExperts * modelDim <= 1 << 19;
   return numTokens * numExperts * modelDim <= 1 << 16;
 }
 
 async function prepareFused(gpu: Gpu, shape: RouterShape): Promise<Router> {
   const { numExperts, modelDim, weightDtype } = shape;
-  const onGpu = gpu.facts.kind === 'gpu';
+  const onGpu = gpu.kernelsFor === 'gpu';
   const kernel = await gpu.kernel(router, {
     ...gatingMode(shape),
     MAX_EXPERTS: powerOfTwo(numExperts, 64),

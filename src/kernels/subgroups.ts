@@ -17,5 +17,5 @@ export function broadcastRefusal(gpu: Gpu): string | undefined {
 export function broadcastSpec(gpu: Gpu): { readonly LANES: number; readonly WG: number } {
   const { subgroupMinSize = 0 } = gpu.device.adapterInfo;
   // A GPU wants whole wide subgroups, a CPU adapter small workgroups to spread over its cores.
-  return { LANES: subgroupMinSize >= SHARED_ROWS ? 8 : 4, WG: gpu.facts.kind === 'gpu' ? 64 : 16 };
+  return { LANES: subgroupMinSize >= SHARED_ROWS ? 8 : 4, WG: gpu.kernelsFor === 'gpu' ? 64 : 16 };
 }

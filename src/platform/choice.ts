@@ -7,6 +7,11 @@ export function isSoftwareName(name: string): boolean {
   return SOFTWARE.test(name);
 }
 
+/** True for an adapter whose every field is empty: it may be a GPU or a driver on the CPU. */
+export function saysNothing(...fields: readonly (string | undefined)[]): boolean {
+  return fields.every((field) => field === undefined || field.trim() === '');
+}
+
 /** True when `choice` is part of `name`; case does not matter. */
 export function matches(choice: string, name: string): boolean {
   return name.toLowerCase().includes(choice.toLowerCase());

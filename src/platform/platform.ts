@@ -3,8 +3,14 @@
  * both. The core imports this file only, never an implementation.
  */
 
-/** How the adapter was found: a real GPU, a driver that runs on the CPU, or the one the npm package brings. */
-export type AdapterKind = 'gpu' | 'software' | 'embedded-software';
+/**
+ * What the adapter is: a real GPU, a driver that runs on the CPU, the one the npm package brings, or `unknown` where it
+ * says nothing of itself, as browsers may have it: it may be either, so it is never judged as a GPU.
+ */
+export type AdapterKind = 'gpu' | 'software' | 'embedded-software' | 'unknown';
+
+/** For which of two kinds of hardware kernels and what is compiled into them are chosen; both run everywhere. */
+export type KernelKind = 'gpu' | 'software';
 
 /** `auto`, or part of an adapter's name: `llvmpipe`, `SwiftShader`, `NVIDIA`. */
 export type AdapterChoice = string;
@@ -29,6 +35,8 @@ export interface OpenAdapter {
 
 export interface Platform {
   readonly name: 'node' | 'browser';
+  /** Kernels are chosen as for this kind, whatever the adapter is; by default as the adapter is. Read at each opening. */
+  readonly kernelKind?: KernelKind | undefined;
   /** @throws ConfigError when no adapter fits `choice`; the message lists what there is and how to get one. */
   openAdapter(choice: AdapterChoice): Promise<OpenAdapter>;
   /** Text of `shaders/<path>`. @throws ConfigError for an unknown path. */

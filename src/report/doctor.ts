@@ -24,6 +24,7 @@ const KINDS: Record<AdapterFacts['kind'], string> = {
   gpu: 'a GPU',
   software: 'a driver that runs on the CPU',
   'embedded-software': 'the software adapter that npm brings, on the CPU',
+  unknown: 'unknown: it does not say what it is',
 };
 
 export function kindText(facts: AdapterFacts): string {
@@ -32,7 +33,6 @@ export function kindText(facts: AdapterFacts): string {
 
 export function renderDoctor(found: DoctorFindings, style: Style = PLAIN): string[] {
   const { facts, features, limits } = found;
-  const isCpu = facts.kind !== 'gpu' || isSoftwareName(facts.name);
   return [
     style.bold('Adapter'),
     ...drawFacts([
@@ -68,7 +68,7 @@ export function renderDoctor(found: DoctorFindings, style: Style = PLAIN): strin
     style.bold('Versions'),
     ...drawFacts(Object.entries(found.versions)),
     '',
-    ...verdict(found, isCpu, style),
+    ...verdict(found, style),
   ];
 }
 
@@ -99,9 +99,16 @@ export function summaryText({ median, low, high }: Summary): string {
   return `${formatNs(median)} (${formatNs(low)} to ${formatNs(high)})`;
 }
 
-function verdict({ gpuClock }: DoctorFindings, isCpu: boolean, style: Style): string[] {
+function verdict({ facts, gpuClock }: DoctorFindings, style: Style): string[] {
   const lines: string[] = [];
-  if (isCpu)
+  if (facts.kind === 'unknown')
+    lines.push(
+      ...paragraph(
+        `${style.warn('Unknown adapter')}: results are right, times are not judged as those of a GPU.`,
+        '',
+      ),
+    );
+  else if (facts.kind !== 'gpu' || isSoftwareName(facts.name))
     lines.push(
       ...paragraph(
         `${style.warn('Software adapter')}: results are right, times say nothing about a GPU.`,

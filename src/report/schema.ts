@@ -74,7 +74,7 @@ const Adapter = v.object({
     vendor: v.string(),
     architecture: v.string(),
     driver: v.string(),
-    kind: v.picklist(['gpu', 'software', 'embedded-software']),
+    kind: v.picklist(['gpu', 'software', 'embedded-software', 'unknown']),
     search: v.array(v.string()),
   }),
   limits: v.record(v.string(), v.number()),

@@ -1,6 +1,6 @@
 /** What only the page does: its adapter by name, files by fetch. The adding of vectors runs here too. */
 import { describe, expect, test } from 'vitest';
-import { webPlatform } from '../../src/platform/web/web.ts';
+import { kindOf, webPlatform } from '../../src/platform/web/web.ts';
 import { testPlatform } from '../setup/platform.ts';
 
 describe('the platform in a page', () => {
@@ -13,6 +13,15 @@ describe('the platform in a page', () => {
     expect(facts.kind).toBe('software');
     expect(facts.architecture).toBe('swiftshader');
     expect(facts.search.join(' ')).toMatch(/The browser gives/);
+  });
+
+  test('an adapter that says nothing of itself is unknown, neither a GPU nor a driver on the CPU', () => {
+    const nothing = { description: '', device: '', vendor: '', architecture: '', isFallbackAdapter: false };
+    const info = (said: object): GPUAdapterInfo => ({ ...nothing, ...said }) as GPUAdapterInfo;
+    expect(kindOf(info({}))).toBe('unknown');
+    expect(kindOf(info({ isFallbackAdapter: true }))).toBe('software');
+    expect(kindOf(info({ architecture: 'swiftshader' }))).toBe('software');
+    expect(kindOf(info({ vendor: 'apple' }))).toBe('gpu');
   });
 
   test('a wrong name is refused, with the names that there are', async () => {

@@ -6,6 +6,7 @@ export async function gpuWith(sources: Record<string, string>): Promise<Gpu> {
   const platform = testPlatform();
   return openGpu({
     name: platform.name,
+    kernelKind: platform.kernelKind,
     openAdapter: (choice) => platform.openAdapter(choice),
     shaderSource: (path) => sources[path] ?? platform.shaderSource(path),
     shaderPaths: () => platform.shaderPaths(),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { candidates, isSoftwareName, listedNames, matches } from '../../src/platform/choice.ts';
+import { candidates, isSoftwareName, listedNames, matches, saysNothing } from '../../src/platform/choice.ts';
 
 const LLVMPIPE = 'llvmpipe (LLVM 15.0.6, 256 bits)';
 const H100 = 'NVIDIA H100 80GB HBM3';
@@ -31,6 +31,11 @@ describe('which adapter a choice means', () => {
   test.each([H100, 'Apple M3 Max', 'Intel(R) Arc(tm) A770 Graphics'])('%s is a GPU', (name) => {
     expect(isSoftwareName(name)).toBe(false);
   });
+});
+
+test('an adapter says something of itself when any field does', () => {
+  expect(saysNothing('', undefined, ' ')).toBe(true);
+  expect(saysNothing('', 'apple', '')).toBe(false);
 });
 
 describe("the list in Dawn's rejection", () => {

@@ -6,7 +6,7 @@
  * code does not see, then find what the main thread found.
  */
 import { ConfigError, messageOf } from '../../core/errors.ts';
-import { candidates, isSoftwareName, listedNames, matches } from '../choice.ts';
+import { candidates, isSoftwareName, listedNames, matches, saysNothing } from '../choice.ts';
 import type { AdapterChoice, AdapterFacts, AdapterKind, OpenAdapter } from '../platform.ts';
 import { restWhilePolling } from './polling.ts';
 import { loadSwiftshader, SWIFTSHADER_NAME, swiftshaderObstacle } from './swiftshader.ts';
@@ -69,7 +69,9 @@ async function list(create: CreateGpu): Promise<string[]> {
 
 function kindOf(info: GPUAdapterInfo, name: string, source: Source): AdapterKind {
   if (source === 'embedded') return 'embedded-software';
-  return info.isFallbackAdapter || isSoftwareName(name) ? 'software' : 'gpu';
+  const { vendor, architecture, device, description } = info;
+  if (info.isFallbackAdapter || isSoftwareName(`${name} ${description}`)) return 'software';
+  return saysNothing(name, vendor, architecture, device, description) ? 'unknown' : 'gpu';
 }
 
 async function open(

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError, messageOf } from '../../core/errors.ts';
-import type { Platform } from '../platform.ts';
+import type { KernelKind, Platform } from '../platform.ts';
 import { openAdapter } from './adapters.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -56,10 +56,21 @@ async function readBytes(path: string): Promise<Uint8Array> {
   throw new ConfigError(`cannot read ${path}: ${reason}. Looked at ${places.join(' and ')}.`);
 }
 
+/** MOEBIUS_KIND: a CPU adapter runs what a GPU would, and the other way round. @throws ConfigError for another word. */
+function kernelKind(): KernelKind | undefined {
+  const asked = process.env.MOEBIUS_KIND;
+  if (asked === undefined || asked === '') return undefined;
+  if (asked === 'gpu' || asked === 'software') return asked;
+  throw new ConfigError(`MOEBIUS_KIND is "${asked}"; it is "gpu", "software" or not set.`);
+}
+
 export function nodePlatform(): Platform {
   const start = process.hrtime.bigint();
   return {
     name: 'node',
+    get kernelKind() {
+      return kernelKind();
+    },
     openAdapter,
     shaderSource,
     shaderPaths,

@@ -1,8 +1,8 @@
 /** The platform in a page: the browser's adapter, shaders that the bundler put into the page, files by `fetch`. */
 import { ConfigError, messageOf } from '../../core/errors.ts';
 import { NS_PER_MS } from '../../core/units.ts';
-import { isSoftwareName, matches } from '../choice.ts';
-import type { AdapterChoice, AdapterFacts, OpenAdapter, Platform } from '../platform.ts';
+import { isSoftwareName, matches, saysNothing } from '../choice.ts';
+import type { AdapterChoice, AdapterFacts, AdapterKind, OpenAdapter, Platform } from '../platform.ts';
 
 export interface WebOptions {
   /** Where relative paths count from; by default the page's own address. */
@@ -34,9 +34,16 @@ function fits(choice: AdapterChoice, { description, device, vendor, architecture
 
 function factsOf(info: GPUAdapterInfo, search: readonly string[]): AdapterFacts {
   const name = nameOf(info);
-  const software = info.isFallbackAdapter || isSoftwareName(`${name} ${info.architecture}`);
   const { vendor, architecture, description } = info;
-  return { name, vendor, architecture, driver: description, kind: software ? 'software' : 'gpu', search };
+  return { name, vendor, architecture, driver: description, kind: kindOf(info), search };
+}
+
+/** A browser may leave every field empty, for privacy or for want of knowledge. */
+export function kindOf(info: GPUAdapterInfo): AdapterKind {
+  const { description, device, vendor, architecture } = info;
+  const fields = [description, device, vendor, architecture];
+  if (info.isFallbackAdapter || isSoftwareName(fields.join(' '))) return 'software';
+  return saysNothing(...fields) ? 'unknown' : 'gpu';
 }
 
 async function openAdapter(choice: AdapterChoice): Promise<OpenAdapter> {
