@@ -29,7 +29,7 @@ export function sabotaged(platform: Platform, saboteur: Saboteur): Platform {
   invariant(places === 1, () => `${file} has "${saboteur.find}" ${places} times; a saboteur needs it once`);
   return {
     name: platform.name,
-    kernelKind: platform.kernelKind,
+    kernelKind: saboteur.kernelKind ?? platform.kernelKind,
     openAdapter: (choice) => platform.openAdapter(choice),
     shaderSource: (path) =>
       path === file ? source.replace(saboteur.find, () => saboteur.replace) : platform.shaderSource(path),

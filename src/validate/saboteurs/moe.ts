@@ -4,6 +4,8 @@ import type { Saboteur } from './saboteur.ts';
 const plan = { family: 'internal', variant: 'default' } as const;
 const broadcast = { shader: 'experts/subgroup', family: 'moe', variant: 'subgroup-8' } as const;
 const direct = { family: 'moe', caseName: 'one token', variant: 'direct' } as const;
+const inLanes = { ...direct, kernelKind: 'software' } as const;
+const inWorkgroups = { ...direct, kernelKind: 'gpu' } as const;
 
 export const moeSaboteurs: readonly Saboteur[] = [
   {
@@ -125,16 +127,30 @@ export const moeSaboteurs: readonly Saboteur[] = [
     ...{ family: 'moe', caseName: 'an empty expert', variant: 'vector' },
   },
   {
-    ...direct,
+    ...inLanes,
     name: 'swaps the experts of two choices',
     shader: 'experts/vector',
     find: 'var expert = tiles[group.y];',
     replace: 'var expert = tiles[group.y ^ 1u];',
   },
   {
-    ...direct,
+    ...inLanes,
     name: 'forgets a choice',
     shader: 'experts/down-combine-vector',
+    find: 'choice < (t + 1u) * params.topK',
+    replace: 'choice + 1u < (t + 1u) * params.topK',
+  },
+  {
+    ...inWorkgroups,
+    name: 'swaps the experts of two choices, a workgroup each',
+    shader: 'experts/row',
+    find: 'var expert = tiles[group.y];',
+    replace: 'var expert = tiles[group.y ^ 1u];',
+  },
+  {
+    ...inWorkgroups,
+    name: 'forgets a choice, a workgroup per column',
+    shader: 'experts/down-combine',
     find: 'choice < (t + 1u) * params.topK',
     replace: 'choice + 1u < (t + 1u) * params.topK',
   },

@@ -1,3 +1,5 @@
+import type { KernelKind } from '../../platform/platform.ts';
+
 /** A kernel of ours with one fault worked into its text. */
 export interface Saboteur {
   /** The fault, in words. */
@@ -11,4 +13,6 @@ export interface Saboteur {
   readonly family: string;
   readonly caseName: string;
   readonly variant: string;
+  /** For which hardware kernels are chosen, where the variant's shader or the reach of the fault hangs on it. */
+  readonly kernelKind?: KernelKind;
 }
