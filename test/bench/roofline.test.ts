@@ -67,6 +67,16 @@ describe('rooflineShare', () => {
     expect(roof?.share).toBeCloseTo(0.25);
   });
 
+  test('the ceiling is the best of its samples', () => {
+    const peak = { ...ceiling('f32 multiply-add', 100e9), samples: [50e9, 100e9, 70e9] };
+    const [, read] = ceilings;
+    if (read === undefined) throw new Error('no read');
+    const slower = { ...read, samples: [1e9, 80e9] };
+    const roof = rooflineShare([peak, slower], { flops: 1e9, bytes: 8e6 }, 20e6);
+    expect(roof?.share).toBeCloseTo(0.5);
+    expect(bandwidthFor([peak, slower], 1)).toBe(80e9);
+  });
+
   test('is the minimum of peak and intensity x bandwidth', () => {
     // 2 FLOP a byte at 20 GB/s attain 40 GFLOP/s, so 80 MFLOP take 2 ms.
     expect(rooflineShare(ceilings, { flops: 80e6, bytes: 40e6 }, 2e6)?.share).toBeCloseTo(1);

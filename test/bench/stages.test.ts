@@ -95,6 +95,9 @@ describe('rates', () => {
     const { needs } = compareWithTarget(card, CARD_LAYOUT, 128, undefined);
     const target = compareWithTarget(card, CARD_LAYOUT, 128, needs.flopsPerSecond);
     expect(target.atMeasuredFlops).toBeCloseTo(100);
+    expect(compareWithTarget(card, CARD_LAYOUT, 128, needs.flopsPerSecond / 4).atMeasuredFlops).toBeCloseTo(
+      25,
+    );
     expect(target.targetTokensPerMs).toBe(12_800);
     expect(needs.flopsPerSecond).toBeGreaterThan(5e13);
   });
