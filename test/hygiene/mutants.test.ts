@@ -1,0 +1,74 @@
+/** The catalogue of planted faults fits the sources: each place is there once, and each is watched by tests. */
+import { expect, test } from 'vitest';
+import { catalogue } from '../mutate/catalogue.ts';
+import { baselineRuns } from '../mutate/baseline.ts';
+import { describeScore, fateOf, scoreOf } from '../mutate/judge.ts';
+import { nameOf, placesIn, type Mutant } from '../mutate/mutant.ts';
+import { filesBelow, textOf } from './source-files.ts';
+
+const mutants = Object.values(catalogue).flat();
+const sources = new Set([...filesBelow('src'), ...filesBelow('shaders')]);
+const tests = filesBelow('test').filter((path) => path.endsWith('.test.ts'));
+
+test('every fault has one place in a source, and changes it', () => {
+  const wrong = mutants.filter((mutant) => {
+    return (
+      !sources.has(mutant.file) ||
+      placesIn(textOf(mutant.file), mutant) !== 1 ||
+      mutant.find === mutant.replace
+    );
+  });
+  expect(wrong.map((mutant) => `${nameOf(mutant)}: ${mutant.find}`)).toEqual([]);
+});
+
+test('every fault is told apart by its words, and watched by tests that are there', () => {
+  expect(new Set(mutants.map(nameOf)).size).toBe(mutants.length);
+  const watched = [...new Set(mutants.flatMap(({ tests: names }) => names.map((name) => `test/${name}`)))];
+  expect(watched.filter((path) => !tests.some((known) => known.startsWith(path)))).toEqual([]);
+  expect(mutants.filter(({ tests: names }) => names.length === 0)).toEqual([]);
+});
+
+const mutant: Mutant = { file: 'src/a.ts', find: 'a', replace: 'b', why: 'b', tests: ['a.test.ts'] };
+
+test('a fault is caught by a test that fails, not by text that does not compile', () => {
+  const failed = (message: string) => ({ state: 'failed', seconds: 1, message }) as const;
+  expect(fateOf(mutant, failed('expected 1 to be 2'))).toBe('caught');
+  expect(fateOf(mutant, { state: 'hung', seconds: 9 })).toBe('hung');
+  expect(fateOf(mutant, { state: 'passed', seconds: 1 })).toBe('survived');
+  expect(fateOf(mutant, { state: 'no tests', seconds: 1 })).toBe('invalid');
+  expect(fateOf(mutant, failed('Transform failed with 1 error'))).toBe('invalid');
+  const shader = { ...mutant, file: 'shaders/a.wgsl' };
+  expect(fateOf(shader, failed('The shader a.wgsl does not compile on this adapter.'))).toBe('invalid');
+  expect(fateOf(mutant, failed('The shader a.wgsl does not compile on this adapter.'))).toBe('caught');
+});
+
+test('19 of 20 are enough, 18 are not, and what says nothing is no success', () => {
+  const run = { state: 'passed', seconds: 1 } as const;
+  const of = (...fates: ('caught' | 'hung' | 'survived' | 'invalid')[]) =>
+    scoreOf(fates.map((fate) => ({ area: 'a', mutant, fate, run })));
+  const caught = Array<'caught'>(18).fill('caught');
+  expect(of(...caught, 'hung', 'survived')).toMatchObject({ caught: 18, hung: 1, share: 0.95, pass: true });
+  expect(of(...caught, 'survived', 'survived').pass).toBe(false);
+  expect(of(...caught, 'caught', 'invalid').pass).toBe(false);
+  expect(of().pass).toBe(false);
+  expect(describeScore(of(...caught, 'survived', 'survived'))).toEqual(
+    expect.arrayContaining([
+      '  src/a.ts: b',
+      expect.stringMatching(/^FAIL: 18 of 20 planted faults caught \(90\.0 %/),
+    ]),
+  );
+});
+
+test('the run without faults has every test once', () => {
+  const named = { ...mutant, only: 'x' };
+  expect(
+    baselineRuns([
+      mutant,
+      { ...named, tests: ['a.test.ts', 'b.test.ts'] },
+      { ...named, only: 'y', tests: ['b.test.ts'] },
+    ]),
+  ).toEqual([
+    { tests: ['a.test.ts'], env: {} },
+    { tests: ['b.test.ts'], only: '(?:x)|(?:y)', env: {} },
+  ]);
+});

@@ -1,0 +1,103 @@
+/** Faults below the kernels: buffers, parameters, bind groups, command lists, spans, errors of the device. */
+import { faultsIn, type Mutant } from '../mutant.ts';
+
+export const deviceFaults: readonly Mutant[] = [
+  ...faultsIn('src/gpu/bind-groups.ts', { tests: ['gpu/memory-kept.test.ts', 'gpu/memory.shared.test.ts'] }, [
+    {
+      find: 'key += `|${v.buffer.id}:${v.byteOffset}:${v.byteLength}`;',
+      replace: 'key += `|${v.buffer.id}:${v.byteOffset}`;',
+      why: 'views of one place and different length share a bind group',
+    },
+    {
+      find: 'key += `|${v.buffer.id}:${v.byteOffset}:${v.byteLength}`;',
+      replace: 'key += `|${v.buffer.id}:${v.byteLength}`;',
+      why: 'views of equal length at different offsets share a bind group',
+    },
+    {
+      find: 'this.#groups.delete(key);\n    }\n    this.#keysOfBuffer',
+      replace: '}\n    this.#keysOfBuffer',
+      why: 'bind groups of destroyed buffers are kept',
+    },
+  ]),
+  ...faultsIn(
+    'src/gpu/param-arena.ts',
+    { tests: ['gpu/memory-kept.test.ts', 'gpu/kernels.shared.test.ts'] },
+    [
+      {
+        find: 'this.#free.push(chunk);',
+        replace: '',
+        why: 'chunks of parameters are never used again',
+      },
+      {
+        find: 'chunk = this.#free.pop() ?? this.#create();\n      chunk.used = 0;',
+        replace: 'chunk = this.#free.pop() ?? this.#create();',
+        why: 'a chunk that is used again is full from the start',
+      },
+      {
+        find: 'chunk === undefined || chunk.used === SLOTS',
+        replace: 'chunk === undefined',
+        why: 'a list of more than 256 dispatches runs past its chunk',
+      },
+      {
+        find: 'chunk.view.setInt32(offset, value, true)',
+        replace: 'chunk.view.setUint32(offset, Math.abs(value), true)',
+        why: 'signed parameters lose their sign',
+      },
+    ],
+  ),
+  ...faultsIn(
+    'src/gpu/gpu.ts',
+    { tests: ['gpu/lost.test.ts', 'gpu/memory-kept.test.ts', 'gpu/memory.shared.test.ts'] },
+    [
+      {
+        find: "if (info.reason !== 'destroyed') this.#error ??=",
+        replace: "if (info.reason === 'destroyed') this.#error ??=",
+        why: 'the loss of the device is not remembered',
+      },
+      {
+        find: 'await staging.mapAsync(GPUMapMode.READ);\n      this.throwPending();',
+        replace: 'await staging.mapAsync(GPUMapMode.READ);',
+        why: 'reading back hides an error of the device',
+      },
+      {
+        find: '} finally {\n      staging.destroy();\n    }',
+        replace: '} finally {\n      void staging;\n    }',
+        why: 'staging buffers are never freed',
+      },
+      {
+        find: 'const size = Math.max(16, roundUp(bytes, 16));',
+        replace: 'const size = Math.max(16, bytes);',
+        why: 'buffers are no multiple of 16 bytes',
+      },
+      {
+        find: 'this.#error ??= new Error(`The adapter reported',
+        replace: 'void new Error(`The adapter reported',
+        why: 'errors of the device are dropped',
+      },
+    ],
+  ),
+  ...faultsIn('src/gpu/span-timer.ts', { tests: ['gpu/spans.test.ts'] }, [
+    {
+      find: 'resolved, 16 * SPANS_PER_SET * i);',
+      replace: 'resolved, 8 * SPANS_PER_SET * i);',
+      why: 'spans past 2,048 are read from the wrong place',
+    },
+    {
+      find: 'const slot = 2 * (index % SPANS_PER_SET);',
+      replace: 'const slot = 2 * Math.min(index, SPANS_PER_SET - 1);',
+      why: 'spans past 2,048 all write the last slot',
+    },
+    {
+      find: 'ns: endNs >= beginNs ? Number(endNs - beginNs) : undefined',
+      replace: 'ns: Math.abs(Number(endNs - beginNs))',
+      why: 'a clock that went backwards gives a time',
+    },
+  ]),
+  ...faultsIn('src/gpu/ledger.ts', { tests: ['gpu/memory-kept.test.ts'] }, [
+    {
+      find: 'this.#peak = Math.max(this.#peak, this.#bytes);',
+      replace: 'this.#peak = this.#bytes;',
+      why: 'the peak of memory is what was allocated last',
+    },
+  ]),
+];

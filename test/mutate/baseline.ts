@@ -1,0 +1,26 @@
+/** The tests that are to notice must pass without any fault, or noticing means nothing. */
+import type { Mutant, Watch } from './mutant.ts';
+
+/**
+ * The tests of all mutants, each once: files that are run whole together, and of the others one run a file with all
+ * the names that are asked for.
+ */
+export function baselineRuns(mutants: readonly Mutant[]): Watch[] {
+  const runs: Watch[] = [];
+  const environments = new Map(mutants.map(({ env = {} }) => [JSON.stringify(env), env]));
+  for (const [key, env] of environments) {
+    const own = mutants.filter((mutant) => JSON.stringify(mutant.env ?? {}) === key);
+    const whole = new Set(own.filter(({ only }) => only === undefined).flatMap(({ tests }) => tests));
+    if (whole.size > 0) runs.push({ tests: [...whole].sort(), env });
+    const named = new Map<string, Set<string>>();
+    for (const { tests, only } of own) {
+      for (const path of only === undefined ? [] : tests) {
+        if (!whole.has(path)) named.set(path, (named.get(path) ?? new Set()).add(only ?? ''));
+      }
+    }
+    for (const [path, names] of named) {
+      runs.push({ tests: [path], only: [...names].map((name) => `(?:${name})`).join('|'), env });
+    }
+  }
+  return runs;
+}
