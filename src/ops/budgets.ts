@@ -20,9 +20,13 @@ export const GELU = Math.ceil(0.5e-5 / 2 ** -24);
 const UNDERFLOW = 2 ** -120;
 const HALF = { unit: 2 ** -11, least: 2 ** -25 };
 
+/** From here on the nearest value of a format is Infinity: half a step beyond its largest number. */
+const INFINITE_FROM = { f16: 65520, f32: 2 ** 128 - 2 ** 103 };
+
 /**
  * gamma(roundings) times what the error scales with, per element. Outputs in f16 are rounded once more, by a share of
- * their value, which `values` gives where it is smaller than the magnitude.
+ * their value, which `values` gives where it is smaller than the magnitude. Where value and error reach beyond the
+ * format, its Infinity is right.
  */
 export function budgetOf(
   magnitude: Float64Array,
@@ -31,12 +35,15 @@ export function budgetOf(
   values = magnitude,
 ): Budget {
   const of = typeof roundings === 'number' ? () => roundings : roundings;
-  return {
-    perElement: magnitude.map((size, i) => {
-      const error = gamma(of(i)) * Math.abs(size) + UNDERFLOW;
-      return dtype === 'f32' ? error : error + HALF.unit * (Math.abs(at(values, i)) + error) + HALF.least;
-    }),
-  };
+  const perElement = magnitude.map((size, i) => gamma(of(i)) * Math.abs(size) + UNDERFLOW);
+  const overflows = Uint8Array.from(perElement, (error, i) =>
+    Number(Math.abs(at(values, i)) + error >= INFINITE_FROM[dtype]),
+  );
+  if (dtype === 'f32') return { perElement, overflows };
+  const rounded = perElement.map(
+    (error, i) => error + HALF.unit * (Math.abs(at(values, i)) + error) + HALF.least,
+  );
+  return { perElement: rounded, overflows };
 }
 
 export const EXACT: Budget = { atol: 0, rtol: 0 };

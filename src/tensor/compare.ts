@@ -4,8 +4,14 @@
  */
 import { at } from '../core/math.ts';
 
-/** Allowed absolute error per element: a bound for all, or one per element (derived from the operation). */
-export type Budget = { readonly atol: number; readonly rtol: number } | { readonly perElement: Float64Array };
+/**
+ * Allowed absolute error per element: a bound for all, or one per element (derived from the operation).
+ * `overflows[i]` is 1 where a value within the bounds of the arithmetic is beyond the format it is stored in, so that
+ * Infinity of its sign is right as well.
+ */
+export type Budget =
+  | { readonly atol: number; readonly rtol: number }
+  | { readonly perElement: Float64Array; readonly overflows?: Uint8Array };
 
 export interface Comparison {
   readonly pass: boolean;
@@ -48,10 +54,12 @@ export function compare(
   let worstShare = -1;
   for (let i = 0; i < want.length; i++) {
     const w = at(want, i);
-    const err = Math.abs(at(got, i) - w);
     const allowed =
       'perElement' in budget ? at(budget.perElement, i) : budget.atol + budget.rtol * Math.abs(w);
-    if (!(err <= allowed)) over += 1;
+    const err = errorOf(at(got, i), w, 'perElement' in budget && budget.overflows?.[i] === 1);
+    // No budget is worth an infinite error, not even an infinite one.
+    const passes = err <= allowed && err < Infinity;
+    if (!passes) over += 1;
     const share = err === 0 ? 0 : Number.isFinite(err) ? err / allowed : Infinity;
     if (share > worstShare || Number.isNaN(share)) {
       worst = i;
@@ -67,6 +75,12 @@ export function compare(
     got: worst < 0 ? 0 : at(got, worst),
     want: worst < 0 ? 0 : at(want, worst),
   };
+}
+
+/** |got - want|; none between equal infinities, or between a value that may overflow and Infinity of its sign. */
+function errorOf(got: number, want: number, overflows: boolean): number {
+  if (got === want || (overflows && Math.abs(got) === Infinity && got > 0 === want > 0)) return 0;
+  return Math.abs(got - want);
 }
 
 /** 'combine.y: 3 of 8192 over budget; worst [5, 17] got 1.02 want 0.98, 4.1x budget' */
