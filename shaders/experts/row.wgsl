@@ -124,20 +124,31 @@ fn sourceOf(r : u32) -> u32 {
 
 fn sigmoid(v : f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }
 
-// tanh saturates long before its argument overflows exp.
+// silu(v) w. Below -87 the sigmoid is e^v, which underflows although the product may not: half of it at a time.
+fn siluTimes(v : f32, w : f32) -> f32 {
+  let half = exp(0.5 * v);
+  return select(v * sigmoid(v) * w, v * half * w * half, v < -87.0);
+}
+
+// WGSL's min and max may drop NaN, which these keep. It is told by its bits: a compiler may take any float for a number.
+fn isNaN(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
+fn atMost(v : f32, most : f32) -> f32 { return select(min(v, most), v, isNaN(v)); }       // NaN stays
+fn atLeast(v : f32, least : f32) -> f32 { return select(max(v, least), v, isNaN(v)); }    // NaN stays
+
+// tanh saturates long before its argument overflows exp. A NaN that clamp drops comes back by the factor v.
 fn gelu(v : f32) -> f32 {
   return 0.5 * v * (1.0 + tanh(clamp(0.7978845608028654 * (v + 0.044715 * v * v * v), -20.0, 20.0)));
 }
 
 fn epilogue(gate : f32, up : f32) -> f32 {
   if (ACT == 4u) {
-    let g = min(gate, params.limit);
-    return g * sigmoid(params.alpha * g) * (clamp(up, -params.limit, params.limit) + params.beta);
+    let g = atMost(gate, params.limit);
+    return g * sigmoid(params.alpha * g) * (atMost(atLeast(up, -params.limit), params.limit) + params.beta);
   }
+  if (ACT == 1u) { return siluTimes(gate, select(1.0, up, GATED)); }
   var v = gate;
-  if (ACT == 1u) { v = gate * sigmoid(gate); }
   if (ACT == 2u) { v = gelu(gate); }
-  if (ACT == 3u) { v = max(gate, 0.0); }
+  if (ACT == 3u) { v = atLeast(gate, 0.0); }
   if (GATED) { v *= up; }
   return v;
 }
