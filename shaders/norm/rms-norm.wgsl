@@ -2,7 +2,8 @@
 // Grid    a workgroup per row, spread over y beyond 65,535; a lane owns columns lane, lane + WG, ...
 // Memory  two passes over the row; one partial sum per lane in workgroup storage.
 // Order   columns ascending per lane, then a tree of fixed shape: the same bits on every run.
-// Edges   any width. The residual may start at another row of a taller array (residualRow).
+// Edges   any width. The residual may start at another row of a taller array (residualRow). Rows whose squares leave f32
+//         are summed again, scaled, by every lane.
 
 const WG : u32 = 64u;               // spec: lanes per row, a power of two
 const RESIDUAL : bool = false;      // spec: add the residual and store the sum
@@ -24,6 +25,17 @@ fn element(t : u32, d : u32) -> f32 {
   return v;
 }
 
+// Of squares that leave f32 a power of two is taken out: of the elements in their sum, and then in the result in two
+// parts, since either may leave f32 by itself.
+struct Range { inSum : f32, before : f32, after : f32 }
+
+// `total` is the mean of squares and eps. Below 2^-100 squares may be lost; else it is fine, or beyond f32, or NaN.
+fn rangeOf(total : f32) -> Range {
+  if (total < 0x1p-100f) { return Range(0x1p88f, 0x1p88f, 1.0); }
+  if ((bitcast<u32>(total) & 0x7f800000u) == 0x7f800000u) { return Range(0x1p-80f, 0x1p-4f, 0x1p-76f); }
+  return Range(1.0, 1.0, 1.0);
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group : vec3<u32>,
         @builtin(num_workgroups) groups : vec3<u32>,
@@ -42,8 +54,18 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
     if (lane < step) { partial[lane] += partial[lane + step]; }
     workgroupBarrier();
   }
-  let scale = 1.0 / sqrt(partial[0] / f32(params.width) + params.eps);
+  var total = partial[0] / f32(params.width) + params.eps;
+  let range = rangeOf(total);
+  if (range.inSum != 1.0) {
+    var again = 0.0;
+    for (var d = 0u; d < params.width; d += 1u) {
+      let v = element(t, d) * range.inSum;
+      again += v * v;
+    }
+    total = again / f32(params.width) + params.eps * range.inSum * range.inSum;
+  }
+  let scale = 1.0 / sqrt(total) * range.after;
   for (var d = lane; d < params.width; d += WG) {
-    y_TD[t * params.width + d] = weight_D[d] * (element(t, d) * scale);
+    y_TD[t * params.width + d] = weight_D[d] * (element(t, d) * range.before * scale);
   }
 }
