@@ -5,9 +5,10 @@ import { readKnownAnswers } from '../bench/known-answers.ts';
 import { checkModelAfter, type ModelReport } from '../bench/model-check.ts';
 import { SILENT, type Progress } from '../bench/progress.ts';
 import { CheckError, ConfigError } from '../core/errors.ts';
+import { didYouMean } from '../core/near-names.ts';
+import { quoted } from '../core/quoted.ts';
 import { planLayout } from '../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../layout/spec.ts';
-import { nearest } from '../model/presets.ts';
 import { opByName, ops } from '../ops/ops.ts';
 import type { AdapterFacts } from '../platform/platform.ts';
 import { renderFamilies, renderModel } from '../report/checks.ts';
@@ -52,10 +53,9 @@ const SIZES = {
 export async function validate(options: ValidateOptions = {}): Promise<ValidateResult> {
   const { adapter = 'auto', quick = false, family, progress = SILENT } = options;
   if (family !== undefined && !caseFamilies.includes(family)) {
-    const near = nearest(family, caseFamilies);
-    const hint = near === undefined ? '' : ` (did you mean "${near}"?)`;
+    const near = didYouMean(family, caseFamilies);
     throw new ConfigError(
-      `there is no kernel family "${family}"${hint}. Families: ${caseFamilies.join(', ')}.`,
+      `there is no kernel family ${quoted(family)}${near}. Families: ${caseFamilies.join(', ')}.`,
     );
   }
   if (options.fuzz !== undefined) return fuzz(adapter, options.fuzz, options);

@@ -25,11 +25,19 @@ export function range(n: number): number[] {
   return Array.from({ length: n }, (_, i) => i);
 }
 
-/** All divisors of n in ascending order: divisorsOf(12) = [1, 2, 3, 4, 6, 12]. */
+/** Divisors are tried up to here: of n up to its square all are found, of a larger n those with a small cofactor too. */
+const MOST_TRIALS = 2 ** 16;
+
+/** All divisors of n in ascending order: divisorsOf(12) = [1, 2, 3, 4, 6, 12]. For n up to 2^32; beyond, see `MOST_TRIALS`. */
 export function divisorsOf(n: number): number[] {
-  return range(n)
-    .map((i) => i + 1)
-    .filter((d) => n % d === 0);
+  const small: number[] = [];
+  const large: number[] = [];
+  for (let d = 1; d <= MOST_TRIALS && d * d <= n; d++) {
+    if (n % d !== 0) continue;
+    small.push(d);
+    if (d * d !== n) large.push(n / d);
+  }
+  return [...small, ...large.reverse()];
 }
 
 /** The divisor of n that is nearest to `wanted` (the smaller of two equally near). */

@@ -1,14 +1,16 @@
 /** A model on disk: `config.json`, `model.safetensors` (whole or in shards) and, where there is one, `vocab.json`. */
 import * as v from 'valibot';
 import { ConfigError, messageOf } from '../core/errors.ts';
+import { quoted, shapeText } from '../core/quoted.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Dtype, Tensor } from '../tensor/tensor.ts';
 import type { MoeConfig, WeightSource } from './config.ts';
+import { parseFields } from './fields.ts';
 import { readHfConfig } from './hf-config.ts';
 import { readSafetensors } from './safetensors.ts';
 import { parseStrictJson } from './strict-json.ts';
 import { readCharVocab, type CharTokenizer } from './tokenizer.ts';
-import { weightShapes } from './weight-shapes.ts';
+import { numWeights, weightShape, weightShapes } from './weight-shapes.ts';
 
 type ReadFile = Platform['readFile'];
 
@@ -21,6 +23,11 @@ export interface Checkpoint extends WeightSource {
 const HARMLESS = /\.rotary_emb\.inv_freq$/;
 
 const FLOATS: ReadonlySet<Dtype> = new Set(['f32', 'f16', 'f64']);
+
+/** Names that a message lists. */
+const LISTED = 4;
+
+const INDEX_FORM = 'It must be {"weight_map": {tensor: file}}.';
 
 const IndexFile = v.object({ weight_map: v.record(v.string(), v.string()) });
 
@@ -46,7 +53,7 @@ export async function loadCheckpoint(folder: string, readFile: ReadFile): Promis
       const found = tensors.get(wanted);
       if (found === undefined) {
         throw new ConfigError(
-          `Checkpoint ${base} has no tensor "${wanted}". Layers are 0 to ${config.numLayers - 1}, ` +
+          `Checkpoint ${base} has no tensor ${quoted(wanted)}. Layers are 0 to ${config.numLayers - 1}, ` +
             `experts 0 to ${config.numExperts - 1}.`,
         );
       }
@@ -77,24 +84,19 @@ async function readShards(
   path: (file: string) => string,
   readFile: ReadFile,
 ): Promise<Map<string, Tensor>> {
-  const parsed = v.safeParse(IndexFile, parseStrictJson(indexBytes, label));
-  if (!parsed.success) {
-    throw new ConfigError(
-      `${label}: ${parsed.issues[0].message}. It must be {"weight_map": {tensor: file}}.`,
-    );
-  }
-  const map = Object.entries(parsed.output.weight_map);
+  const index = parseFields(IndexFile, parseStrictJson(indexBytes, label), label, INDEX_FORM);
+  const map = Object.entries(index.weight_map);
   const tensors = new Map<string, Tensor>();
   for (const file of [...new Set(map.map(([, shard]) => shard))].sort()) {
     if (!/^[\w.-]+\.safetensors$/.test(file)) {
       throw new ConfigError(
-        `${label} names the shard ${JSON.stringify(file)}; it must be a *.safetensors file of the same folder.`,
+        `${label} names the shard ${quoted(file)}; it must be a *.safetensors file of the same folder.`,
       );
     }
     for (const [name, tensor] of readSafetensors(await readFile(path(file)), path(file))) {
-      if (parsed.output.weight_map[name] !== file) {
+      if (index.weight_map[name] !== file) {
         throw new ConfigError(
-          `${path(file)} holds tensor ${JSON.stringify(name)}, which ${label} does not place there. ` +
+          `${path(file)} holds tensor ${quoted(name)}, which ${label} does not place there. ` +
             'Fetch index and shards of one version.',
         );
       }
@@ -105,28 +107,33 @@ async function readShards(
 }
 
 function checkTensors(tensors: Map<string, Tensor>, config: MoeConfig, folder: string): void {
-  const expected = weightShapes(config);
-  const missing = [...expected].filter(([name]) => !tensors.has(name));
-  if (missing.length > 0) {
+  const unknown = new Set<string>();
+  const expected: [name: string, tensor: Tensor, shape: readonly number[]][] = [];
+  for (const [name, found] of tensors) {
+    const shape = weightShape(config, name);
+    if (shape !== undefined) expected.push([name, found, shape]);
+    else if (!HARMLESS.test(name)) unknown.add(name);
+  }
+  const numMissing = numWeights(config) - expected.length;
+  if (numMissing > 0) {
+    const missing = firstMissing(tensors, config).map(([name, shape]) => `${name} [${shape.join(', ')}]`);
     throw new ConfigError(
-      `Checkpoint ${folder} lacks ${missing.length} of ${expected.size} tensors: ` +
-        `${listed(missing.map(([name, shape]) => `${name} [${shape.join(', ')}]`))}. ` +
+      `Checkpoint ${folder} lacks ${numMissing} of ${numWeights(config)} tensors: ${listed(missing, numMissing)}. ` +
         'Use Hugging Face Mixtral names and a config.json of the same model.',
     );
   }
-  const unknown = [...tensors.keys()].filter((name) => !expected.has(name) && !HARMLESS.test(name));
-  if (unknown.length > 0) {
+  if (unknown.size > 0) {
     throw new ConfigError(
-      `Checkpoint ${folder} has ${unknown.length} tensors that a Mixtral model does not use: ${listed(unknown)}. ` +
+      `Checkpoint ${folder} has ${unknown.size} tensors that a Mixtral model does not use: ` +
+        `${listed([...unknown].slice(0, LISTED).map(printable), unknown.size)}. ` +
         'Leaving them out would compute another model; use a checkpoint without them.',
     );
   }
-  for (const [name, shape] of expected) {
-    const found = tensors.get(name);
-    if (found === undefined || found.shape.join() !== shape.join()) {
+  for (const [name, found, shape] of expected) {
+    if (found.shape.join() !== shape.join()) {
       throw new ConfigError(
-        `Tensor ${name} of ${folder} has shape [${found?.shape.join(', ') ?? ''}], but config.json asks for ` +
-          `[${shape.join(', ')}]. Use the config.json of the same model.`,
+        `Tensor ${name} of ${folder} has shape ${shapeText(found.shape)}, but config.json asks for ` +
+          `${shapeText(shape)}. Use the config.json of the same model.`,
       );
     }
     if (!FLOATS.has(found.dtype)) {
@@ -137,8 +144,26 @@ function checkTensors(tensors: Map<string, Tensor>, config: MoeConfig, folder: s
   }
 }
 
+/** In the order of the model; a config may ask for more tensors than could ever be listed. */
+function firstMissing(
+  tensors: ReadonlyMap<string, Tensor>,
+  config: MoeConfig,
+): [name: string, shape: readonly number[]][] {
+  const missing: [string, readonly number[]][] = [];
+  for (const weight of weightShapes(config)) {
+    if (!tensors.has(weight[0])) missing.push(weight);
+    if (missing.length === LISTED) break;
+  }
+  return missing;
+}
+
+/** A name without its quotes, safe to show. */
+function printable(name: string): string {
+  return quoted(name).replace(/^"|"$/g, '');
+}
+
 /** The first few of a list, and how many more there are. */
-function listed(names: readonly string[], shown = 4): string {
-  const rest = names.length - shown;
-  return names.slice(0, shown).join(', ') + (rest > 0 ? ` and ${rest} more` : '');
+function listed(first: readonly string[], count: number): string {
+  const rest = count - first.length;
+  return first.join(', ') + (rest > 0 ? ` and ${rest} more` : '');
 }

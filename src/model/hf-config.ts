@@ -1,7 +1,9 @@
 /** The `config.json` of a Hugging Face Mixtral checkpoint. What the harness does not compute is refused, not ignored. */
 import * as v from 'valibot';
 import { ConfigError } from '../core/errors.ts';
+import { quoted } from '../core/quoted.ts';
 import type { Activation, MoeConfig } from './config.ts';
+import { parseFields } from './fields.ts';
 import { parseStrictJson } from './strict-json.ts';
 import { checkConfig } from './weight-shapes.ts';
 
@@ -47,19 +49,14 @@ const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
  * @throws ConfigError naming the field for anything missing, of the wrong type, impossible or unsupported.
  */
 export function readHfConfig(bytes: Uint8Array, name: string, label: string): MoeConfig {
-  const parsed = v.safeParse(MixtralFile, parseStrictJson(bytes, label));
-  if (!parsed.success) {
-    const [issue] = parsed.issues;
-    throw new ConfigError(
-      `${label}: ${v.getDotPath(issue) ?? 'the file'}: ${issue.message}. ` +
-        'It must hold the fields of a Hugging Face MixtralConfig.',
-    );
-  }
-  const file = parsed.output;
+  const file = parseFields(
+    MixtralFile,
+    parseStrictJson(bytes, label),
+    label,
+    'It must hold the fields of a Hugging Face MixtralConfig.',
+  );
   const refuse = (field: string, value: unknown, remedy: string): never => {
-    throw new ConfigError(
-      `${label} sets ${field} to ${JSON.stringify(value)}, which is not supported. ${remedy}`,
-    );
+    throw new ConfigError(`${label} sets ${field} to ${quoted(value)}, which is not supported. ${remedy}`);
   };
   if (file.tie_word_embeddings) {
     refuse('tie_word_embeddings', true, 'Store lm_head.weight as a tensor of its own and set it to false.');

@@ -1,10 +1,12 @@
 /**
  * The header of a safetensors file: 8 bytes of little-endian length, then JSON
  * `{name: {dtype, shape, data_offsets: [begin, end]}, "__metadata__": {text: text}}`, then the data, which the
- * tensors tile without overlap and without holes. The file comes from anywhere, so every rule is checked.
+ * tensors tile without overlap and without holes. The file comes from anywhere, so every rule is checked, as the
+ * reference reader (safetensors 0.8) does; beyond it a key twice is refused, which the format forbids.
  */
 import { ConfigError } from '../core/errors.ts';
 import { at } from '../core/math.ts';
+import { quoted, shapeText } from '../core/quoted.ts';
 import { parseStrictJson } from './strict-json.ts';
 
 /** One tensor's place. `begin` and `end` are byte positions in the file, not in the data section. */
@@ -34,6 +36,9 @@ export const STORED_BYTES: Readonly<Record<string, number>> = {
 /** The format's own limit, which keeps a hostile length from becoming a huge allocation. */
 export const MAX_HEADER_BYTES = 100e6;
 
+/** Levels of arrays and objects that the reference reader follows. */
+const DEEPEST = 127;
+
 /** Names that would reach into an object's prototype in a careless reader. */
 export const RESERVED_NAMES: ReadonlySet<string> = new Set(['__proto__', 'prototype', 'constructor']);
 
@@ -58,7 +63,11 @@ export function readHeader(bytes: Uint8Array, label: string): HeaderEntry[] {
       `${label} claims a header of ${headerBytes} bytes, but only ${bytes.length - 8} follow its length. ${AGAIN}`,
     );
   }
-  const json = parseStrictJson(bytes.subarray(8, 8 + headerBytes), `The header of ${label}`);
+  const json = parseStrictJson(bytes.subarray(8, 8 + headerBytes), `The header of ${label}`, {
+    deepest: DEEPEST,
+    mark: false,
+    onNumber: (spelling, path) => requireDigits(spelling, path, label),
+  });
   if (!isObject(json)) {
     throw new ConfigError(`The header of ${label} is not a JSON object of tensors by name. ${AGAIN}`);
   }
@@ -75,7 +84,20 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** `1.0` and `1e2` are no sizes to the reference reader, though they are whole numbers. */
+function requireDigits(spelling: string, path: readonly string[], label: string): void {
+  const [name, field] = path;
+  if (path.length !== 2 || (field !== 'shape' && field !== 'data_offsets')) return;
+  if (/^\d+$/.test(spelling) || !isNatural(Number(spelling))) return;
+  throw new ConfigError(
+    `Tensor ${quoted(name)} in ${label} has ${quoted(spelling).slice(1, -1)} in its ${field}; sizes and offsets are ` +
+      `whole numbers from 0 in plain digits. ${AGAIN}`,
+  );
+}
+
+/** `null` is as good as none. */
 function checkMetadata(value: unknown, label: string): void {
+  if (value === null) return;
   if (!isObject(value) || Object.values(value).some((v) => typeof v !== 'string')) {
     throw new ConfigError(
       `"__metadata__" in the header of ${label} is not an object of text by name. ${AGAIN}`,
@@ -90,7 +112,7 @@ function readEntry(
   fileBytes: number,
   label: string,
 ): HeaderEntry {
-  const where = `Tensor ${JSON.stringify(name)} in ${label}`;
+  const where = `Tensor ${quoted(name)} in ${label}`;
   if (RESERVED_NAMES.has(name)) {
     throw new ConfigError(`${where} has a reserved name (it reaches into an object's prototype). Rename it.`);
   }
@@ -101,25 +123,25 @@ function readEntry(
   const elementBytes = typeof dtype === 'string' ? storedBytes(dtype) : undefined;
   if (typeof dtype !== 'string' || elementBytes === undefined) {
     throw new ConfigError(
-      `${where} has dtype ${JSON.stringify(dtype)}, which is not supported. ` +
+      `${where} has dtype ${quoted(dtype)}, which is not supported. ` +
         `Convert it to one of ${Object.keys(STORED_BYTES).join(', ')}.`,
     );
   }
   const sizes = naturals(shape);
   if (sizes === undefined) {
     throw new ConfigError(
-      `${where} has shape ${JSON.stringify(shape)}; it must be an array of whole numbers from 0. ${AGAIN}`,
+      `${where} has shape ${quoted(shape)}; it must be an array of whole numbers from 0. ${AGAIN}`,
     );
   }
   let count = 1;
   for (const size of sizes) count *= size;
   if (!sizes.every(Number.isSafeInteger) || !Number.isSafeInteger(count * elementBytes)) {
-    throw new ConfigError(`${where} has shape [${sizes.join(', ')}], whose size overflows. ${AGAIN}`);
+    throw new ConfigError(`${where} has shape ${shapeText(sizes)}, whose size overflows. ${AGAIN}`);
   }
   const span = naturals(offsets);
   if (span?.length !== 2) {
     throw new ConfigError(
-      `${where} has data_offsets ${JSON.stringify(offsets)}; they must be two whole numbers from 0. ${AGAIN}`,
+      `${where} has data_offsets ${quoted(offsets)}; they must be two whole numbers from 0. ${AGAIN}`,
     );
   }
   const begin = at(span, 0);
@@ -136,7 +158,7 @@ function readEntry(
   }
   if (end - begin !== count * elementBytes) {
     throw new ConfigError(
-      `${where} has ${end - begin} bytes, but shape [${sizes.join(', ')}] of ${dtype} needs ${count * elementBytes}. ${AGAIN}`,
+      `${where} has ${end - begin} bytes, but shape ${shapeText(sizes)} of ${dtype} needs ${count * elementBytes}. ${AGAIN}`,
     );
   }
   return { name, dtype, shape: sizes, count, begin: dataStart + begin, end: dataStart + end };
@@ -150,9 +172,11 @@ function storedBytes(dtype: string): number | undefined {
 function naturals(value: unknown): number[] | undefined {
   if (!Array.isArray(value)) return undefined;
   const numbers = value as unknown[];
-  return numbers.every((n): n is number => Number.isSafeInteger(n) && (n as number) >= 0)
-    ? numbers
-    : undefined;
+  return numbers.every(isNatural) ? numbers : undefined;
+}
+
+function isNatural(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function checkTiling(entries: readonly HeaderEntry[], start: number, end: number, label: string): void {
@@ -162,7 +186,7 @@ function checkTiling(entries: readonly HeaderEntry[], start: number, end: number
     if (entry.begin !== cursor) {
       const what = entry.begin < cursor ? 'overlaps the tensor before it' : 'leaves a hole before it';
       throw new ConfigError(
-        `Tensor ${JSON.stringify(entry.name)} in ${label} ${what}: it begins at byte ${entry.begin - start} of the ` +
+        `Tensor ${quoted(entry.name)} in ${label} ${what}: it begins at byte ${entry.begin - start} of the ` +
           `data, not at ${cursor - start}. ${AGAIN}`,
       );
     }

@@ -4,8 +4,9 @@
  */
 import { ConfigError } from '../core/errors.ts';
 import { product, roundUp } from '../core/math.ts';
+import { quoted, shapeText } from '../core/quoted.ts';
 import { BYTES_OF, tensor, type Dtype, type Tensor, type TensorData } from '../tensor/tensor.ts';
-import { readHeader, RESERVED_NAMES, type HeaderEntry } from './safetensors-header.ts';
+import { MAX_HEADER_BYTES, readHeader, RESERVED_NAMES, type HeaderEntry } from './safetensors-header.ts';
 
 const STORED_NAME: Record<Dtype, string> = {
   f64: 'F64',
@@ -57,7 +58,7 @@ function readTensor(bytes: Uint8Array, entry: HeaderEntry, label: string): Tenso
     case 'I64':
       return tensor('i32', shape, narrowI64(new BigInt64Array(buffer, offset, count), entry.name, label));
     default:
-      throw new ConfigError(`Tensor ${JSON.stringify(entry.name)} in ${label} has dtype ${entry.dtype}.`);
+      throw new ConfigError(`Tensor ${quoted(entry.name)} in ${label} has dtype ${entry.dtype}.`);
   }
 }
 
@@ -71,7 +72,7 @@ function narrowI64(values: BigInt64Array, name: string, label: string): Int32Arr
   return Int32Array.from(values as ArrayLike<unknown> as ArrayLike<bigint>, (value, i) => {
     if (BigInt.asIntN(32, value) !== value) {
       throw new ConfigError(
-        `Tensor ${JSON.stringify(name)} in ${label} holds ${value.toString()} at element ${i}, beyond 32-bit integers. ` +
+        `Tensor ${quoted(name)} in ${label} holds ${value.toString()} at element ${i}, beyond 32-bit integers. ` +
           'Store it as F64, or reduce its values.',
       );
     }
@@ -83,7 +84,7 @@ function narrowI64(values: BigInt64Array, name: string, label: string): Int32Arr
  * A safetensors file of `tensors`. Wide element types come first and the header is padded to 8 bytes, so that
  * every tensor is aligned and reads back as a view; the same tensors give the same bytes in any order of insertion.
  * @param metadata text by name, for whoever opens the file.
- * @throws ConfigError for a reserved name, or data that does not fit its shape or dtype.
+ * @throws ConfigError for a reserved name or one that is no text, a header beyond the format's limit, or data that does not fit its shape or dtype.
  */
 export function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
@@ -102,6 +103,12 @@ export function writeSafetensors(
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
   const headerBytes = roundUp(json.length, 8);
+  if (headerBytes > MAX_HEADER_BYTES) {
+    throw new ConfigError(
+      `The names and shapes of ${entries.length} tensors take ${headerBytes} bytes; the format allows ${MAX_HEADER_BYTES}. ` +
+        'Shorten the names, or write several files.',
+    );
+  }
   const file = new Uint8Array(8 + headerBytes + dataBytes);
   new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true);
   file.fill(0x20, 8, 8 + headerBytes);
@@ -120,13 +127,16 @@ function isMap(tensors: object): tensors is ReadonlyMap<string, Tensor> {
 
 function checkWritable(name: string, t: Tensor): void {
   if (RESERVED_NAMES.has(name) || name === '__metadata__') {
+    throw new ConfigError(`A tensor must not be named ${quoted(name)}: the name is reserved. Rename it.`);
+  }
+  if (/\p{Surrogate}/u.test(name)) {
     throw new ConfigError(
-      `A tensor must not be named ${JSON.stringify(name)}: the name is reserved. Rename it.`,
+      `The tensor name ${quoted(name)} holds half a character (a lone surrogate), which no reader takes. Rename it.`,
     );
   }
   if (t.data.length !== product(t.shape) || !holds(t.data, t.dtype)) {
     throw new ConfigError(
-      `Tensor ${JSON.stringify(name)} says ${t.dtype} [${t.shape.join(', ')}], but its data is a ` +
+      `Tensor ${quoted(name)} says ${t.dtype} ${shapeText(t.shape)}, but its data is a ` +
         `${t.data.constructor.name} of ${t.data.length}. Make it with tensor().`,
     );
   }

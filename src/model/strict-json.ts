@@ -1,72 +1,68 @@
-/** JSON from files that nobody vouches for: valid UTF-8, valid JSON, and no key twice in one object. */
+/** JSON from files that nobody vouches for: valid UTF-8, valid JSON, whole characters, no key twice in one object. */
 import { ConfigError, messageOf } from '../core/errors.ts';
+import { quoted, shortened } from '../core/quoted.ts';
+import { isDeeper, scanJson } from './scan-json.ts';
+
+/** Nesting beyond any file that means something; what walks a value in depth has room for it. */
+const DEEPEST = 100_000;
+
+/** Characters of the parser's own words, which quote the file. */
+const PARSER_WORDS = 120;
+
+export interface JsonRules {
+  /** Levels of arrays and objects; 100,000 when absent. */
+  readonly deepest?: number;
+  /** False refuses a byte order mark before the JSON, which is skipped otherwise. */
+  readonly mark?: boolean;
+  /** Called with every number as it is spelt, and the keys that lead to it. */
+  readonly onNumber?: (spelling: string, path: readonly string[]) => void;
+}
 
 /**
  * The JSON value in `bytes`.
  * @param label names the file in messages.
- * @throws ConfigError when the bytes are not UTF-8 or not JSON, or an object gives one key twice: `JSON.parse`
- * would keep the last of the two in silence.
+ * @throws ConfigError when the bytes are not UTF-8 or not JSON, are nested too deep, hold half a character (a lone
+ * surrogate) or a number beyond float64, or an object gives one key twice: `JSON.parse` would keep the last of the two
+ * in silence.
  */
-export function parseStrictJson(bytes: Uint8Array, label: string): unknown {
+export function parseStrictJson(bytes: Uint8Array, label: string, rules: JsonRules = {}): unknown {
+  const { deepest = DEEPEST, mark = true, onNumber } = rules;
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: !mark }).decode(bytes);
   } catch {
     throw new ConfigError(`${label} is not valid UTF-8; JSON must be. Fetch or export the file again.`);
+  }
+  if (isDeeper(text, deepest)) {
+    throw new ConfigError(
+      `${label} nests more than ${deepest} arrays and objects. Fetch or export the file again.`,
+    );
   }
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new ConfigError(
-      `${label} is not valid JSON (${messageOf(error)}). Fetch or export the file again.`,
-    );
+    const words = shortened(messageOf(error), PARSER_WORDS).replace(/[\p{Cc}\s]+/gu, ' ');
+    throw new ConfigError(`${label} is not valid JSON (${words}). Fetch or export the file again.`);
   }
-  const twice = repeatedKey(text);
-  if (twice !== undefined) {
-    throw new ConfigError(
-      `${label} gives the key ${JSON.stringify(twice)} twice in one object; which one is meant cannot be told. ` +
-        'Remove one of the two.',
-    );
-  }
-  return value;
-}
-
-/**
- * The first key that some object of `text` gives twice, or undefined. `text` must be valid JSON.
- * repeatedKey('{"a": 1, "b": {"a": 2}}') is undefined; repeatedKey('{"a": 1, "\\u0061": 2}') is 'a'.
- */
-export function repeatedKey(text: string): string | undefined {
-  const open: (Set<string> | undefined)[] = []; // the keys so far of each open object; undefined for an array
-  let expectKey = false;
-  for (let i = 0; i < text.length; i++) {
-    const char = text[i];
-    if (char === '{' || char === '[') {
-      open.push(char === '{' ? new Set() : undefined);
-      expectKey = char === '{';
-    } else if (char === '}' || char === ']') {
-      open.pop();
-      expectKey = false;
-    } else if (char === ',') {
-      expectKey = open.at(-1) !== undefined;
-    } else if (char === '"') {
-      const end = closingQuote(text, i);
-      if (expectKey) {
-        const key = JSON.parse(text.slice(i, end + 1)) as string;
-        const keys = open.at(-1);
-        if (keys?.has(key)) return key;
-        keys?.add(key);
-        expectKey = false;
+  const refuse = (what: string): never => {
+    throw new ConfigError(`${label} ${what}`);
+  };
+  scanJson(text, {
+    repeated: (key) =>
+      refuse(
+        `gives the key ${quoted(key)} twice in one object; which one is meant cannot be told. Remove one of the two.`,
+      ),
+    halved: (string) =>
+      refuse(
+        `holds half a character (a lone surrogate) in ${quoted(string)}, which is no Unicode text. Export it again.`,
+      ),
+    number: (spelling, path) => {
+      if (!Number.isFinite(Number(spelling))) {
+        refuse(`holds the number ${quoted(spelling)}, which is beyond float64. Correct it.`);
       }
-      i = end;
-    }
-  }
-  return undefined;
-}
-
-/** Where the string that opens at `start` closes. A plain loop: a long string would overflow a pattern's stack. */
-function closingQuote(text: string, start: number): number {
-  let i = start + 1;
-  while (i < text.length && text[i] !== '"') i += text[i] === '\\' ? 2 : 1;
-  return i;
+      onNumber?.(spelling, path);
+    },
+  });
+  return value;
 }

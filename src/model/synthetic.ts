@@ -1,10 +1,11 @@
 /** Random weights of a given shape: the same for a seed on every machine, whichever tensors are asked for. */
 import { ConfigError } from '../core/errors.ts';
 import { at } from '../core/math.ts';
+import { quoted } from '../core/quoted.ts';
 import { seededRandom, seedOf } from '../core/random.ts';
 import { castFloat, f32Tensor, type Tensor } from '../tensor/tensor.ts';
 import { weightNames, type MoeConfig, type WeightSource } from './config.ts';
-import { checkConfig, weightShapes } from './weight-shapes.ts';
+import { checkConfig, weightShape } from './weight-shapes.ts';
 
 /** Deviation of the router's logits for a normalised input: wide enough that few choices are near ties. */
 const GATE_LOGIT_DEVIATION = 2;
@@ -24,15 +25,14 @@ export function syntheticWeights(
   dtype: 'f32' | 'f16' = 'f32',
 ): WeightSource {
   checkConfig(config);
-  const shapes = weightShapes(config);
   return {
     config,
     origin: `synthetic, seed ${seed}, ${dtype}`,
     get(name): Tensor {
-      const shape = shapes.get(name);
+      const shape = weightShape(config, name);
       if (shape === undefined) {
         throw new ConfigError(
-          `Model ${config.name} has no tensor "${name}". Layers are 0 to ${config.numLayers - 1}, ` +
+          `Model ${config.name} has no tensor ${quoted(name)}. Layers are 0 to ${config.numLayers - 1}, ` +
             `experts 0 to ${config.numExperts - 1}.`,
         );
       }

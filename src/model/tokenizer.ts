@@ -1,6 +1,8 @@
 /** A tokenizer whose tokens are single characters (code points). */
 import * as v from 'valibot';
 import { ConfigError } from '../core/errors.ts';
+import { quoted } from '../core/quoted.ts';
+import { parseFields } from './fields.ts';
 import { parseStrictJson } from './strict-json.ts';
 
 const VocabFile = v.object({
@@ -8,23 +10,31 @@ const VocabFile = v.object({
   vocab: v.record(v.string(), v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
 });
 
+/** Characters of a vocabulary that a message lists. */
+const SHOWN_VOCABULARY = 120;
+
+const FORM = 'It must be {"type": "char", "vocab": {character: id}}.';
+
 export class CharTokenizer {
   readonly #idOf: ReadonlyMap<string, number>;
   readonly #charOf: ReadonlyMap<number, string>;
 
-  /** @param idOf id of each character. @throws ConfigError for a token of several characters, or an id used twice. */
+  /** @param idOf id of each character. @throws ConfigError for none, a token of several characters, or an id used twice. */
   constructor(idOf: ReadonlyMap<string, number>, label = 'The vocabulary') {
+    if (idOf.size === 0) {
+      throw new ConfigError(`${label} is empty, so no text can be written. Give every character an id.`);
+    }
     const charOf = new Map<number, string>();
     for (const [char, id] of idOf) {
-      if ([...char].length !== 1) {
+      if (char.length > 2 || [...char].length !== 1) {
         throw new ConfigError(
-          `${label} has the token ${JSON.stringify(char)}; tokens must be single characters. Remove it.`,
+          `${label} has the token ${quoted(char)}; tokens must be single characters. Remove it.`,
         );
       }
       const other = charOf.get(id);
       if (other !== undefined) {
         throw new ConfigError(
-          `${label} gives id ${id} to ${JSON.stringify(other)} and ${JSON.stringify(char)}; ids must differ. Renumber one.`,
+          `${label} gives id ${id} to ${quoted(other)} and ${quoted(char)}; ids must differ. Renumber one.`,
         );
       }
       charOf.set(id, char);
@@ -52,8 +62,8 @@ export class CharTokenizer {
       const id = this.#idOf.get(char);
       if (id === undefined) {
         throw new ConfigError(
-          `The character ${JSON.stringify(char)} at position ${position} is not in the vocabulary. ` +
-            `Use only ${JSON.stringify(this.characters)}.`,
+          `The character ${quoted(char)} at position ${position} is not in the vocabulary. ` +
+            `Use only ${quoted(this.characters, SHOWN_VOCABULARY)}.`,
         );
       }
       return id;
@@ -82,20 +92,12 @@ export class CharTokenizer {
  * @throws ConfigError when the file is anything else.
  */
 export function readCharVocab(bytes: Uint8Array, label: string, vocabSize: number): CharTokenizer {
-  const json = parseStrictJson(bytes, label);
-  const parsed = v.safeParse(VocabFile, json);
-  if (!parsed.success) {
-    const [issue] = parsed.issues;
-    throw new ConfigError(
-      `${label}: ${v.getDotPath(issue) ?? 'the file'}: ${issue.message}. ` +
-        'It must be {"type": "char", "vocab": {character: id}}.',
-    );
-  }
-  const idOf = new Map(Object.entries(parsed.output.vocab));
+  const { vocab } = parseFields(VocabFile, parseStrictJson(bytes, label), label, FORM);
+  const idOf = new Map(Object.entries(vocab));
   for (const [char, id] of idOf) {
     if (id >= vocabSize) {
       throw new ConfigError(
-        `${label} gives ${JSON.stringify(char)} the id ${id}, but the model's vocab_size is ${vocabSize}. ` +
+        `${label} gives ${quoted(char)} the id ${id}, but the model's vocab_size is ${vocabSize}. ` +
           'Use the vocabulary of this model.',
       );
     }

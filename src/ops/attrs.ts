@@ -1,6 +1,8 @@
 /** Attributes of an op: words like `k=2` into typed values, and the values back out. */
 import { ConfigError, invariant } from '../core/errors.ts';
-import { didYouMean } from './names.ts';
+import { didYouMean } from '../core/near-names.ts';
+import { quoted, shortened } from '../core/quoted.ts';
+import { fitsF32, LEAST_F32, MOST_F32 } from '../core/f32.ts';
 import type { AttrRule, AttrValue, OpFacts, OpInputs } from './op.ts';
 
 /**
@@ -13,10 +15,12 @@ export function parseAttrs(op: OpFacts, words: readonly string[]): ReadonlyMap<s
   for (const word of words) {
     const [, name, value] = /^([^=]+)=(.*)$/.exec(word) ?? [];
     if (name === undefined || value === undefined) {
-      throw new ConfigError(`"${word}" is not an attribute of ${op.name}; write name=value. ${listOf(op)}`);
+      throw new ConfigError(
+        `${quoted(word)} is not an attribute of ${op.name}; write name=value. ${listOf(op)}`,
+      );
     }
     if (given.has(name))
-      throw new ConfigError(`${op.name}: the attribute ${name} is given twice; give it once.`);
+      throw new ConfigError(`${op.name}: the attribute ${shortened(name)} is given twice; give it once.`);
     given.set(name, value);
   }
   return attrsFrom(op, Object.fromEntries(given));
@@ -30,7 +34,9 @@ export function attrsFrom(
   const names = op.attrs.map((rule) => rule.name);
   for (const name of Object.keys(given)) {
     if (names.includes(name)) continue;
-    throw new ConfigError(`${op.name} has no attribute "${name}"${didYouMean(name, names)}. ${listOf(op)}`);
+    throw new ConfigError(
+      `${op.name} has no attribute ${quoted(name)}${didYouMean(name, names)}. ${listOf(op)}`,
+    );
   }
   const attrs = new Map<string, AttrValue>();
   for (const rule of op.attrs) {
@@ -49,7 +55,9 @@ export function attrsFrom(
 function parseValue(op: OpFacts, rule: AttrRule, text: string): AttrValue {
   const refuse = (): never => {
     const near = rule.kind === 'choice' ? didYouMean(text, rule.choices ?? []) : '';
-    throw new ConfigError(`${op.name}: ${rule.name} is "${text}"${near}; it must be ${ruleText(rule)}.`);
+    throw new ConfigError(
+      `${op.name}: ${rule.name} is ${quoted(text)}${near}; it must be ${ruleText(rule)}.`,
+    );
   };
   switch (rule.kind) {
     case 'choice':
@@ -62,6 +70,12 @@ function parseValue(op: OpFacts, rule: AttrRule, text: string): AttrValue {
       const value = text.trim() === '' ? NaN : Number(text);
       const fits = Number.isFinite(value) && (rule.kind === 'number' || Number.isSafeInteger(value));
       if (!fits || value < (rule.min ?? -Infinity) || value > (rule.max ?? Infinity)) return refuse();
+      if (rule.kind === 'number' && rule.onHost !== true && !fitsF32(value)) {
+        throw new ConfigError(
+          `${op.name}: ${rule.name} is ${quoted(text)}, which f32 cannot hold; it must be 0 or of a size from ` +
+            `${LEAST_F32} to ${MOST_F32}.`,
+        );
+      }
       return value;
     }
   }

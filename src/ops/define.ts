@@ -1,7 +1,11 @@
 /** From what the file of an op provides to the op: its rules are checked before anything else happens. */
+import { ConfigError } from '../core/errors.ts';
+import { quoted } from '../core/quoted.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { castFloat, f32Tensor, type Tensor } from '../tensor/tensor.ts';
 import type { Cost, Expected, Op, OpFacts, OpInputs, PreparedOp } from './op.ts';
-import { bindDims, type Dims } from './shapes.ts';
+import { bindDims, dimNames, sizeOf, type Dims } from './shapes.ts';
+import { outputDtype } from './workspace.ts';
 
 /** What the file of an op provides. `Size` holds its sizes and settings, read once from the inputs. */
 export interface OpDefinition<Size> extends OpFacts {
@@ -15,7 +19,10 @@ export interface OpDefinition<Size> extends OpFacts {
 
 export function defineOp<Size>(definition: OpDefinition<Size>): Op {
   const { name, about, inputs, outputs, attrs, variants } = definition;
-  const sizeOf = (given: OpInputs): Size => definition.size(given, bindDims(definition, given.tensors));
+  const sized = (given: OpInputs): { dims: Dims; size: Size } => {
+    const dims = bindDims(definition, given.tensors);
+    return { dims, size: definition.size(given, dims) };
+  };
   return {
     name,
     about,
@@ -23,10 +30,69 @@ export function defineOp<Size>(definition: OpDefinition<Size>): Op {
     outputs,
     attrs,
     variants,
-    check: (given) => void sizeOf(given),
-    able: (gpu, given) => definition.able(gpu, sizeOf(given)),
-    prepare: async (gpu, given, variant) => definition.prepare(gpu, given, sizeOf(given), variant),
-    reference: (given) => definition.reference(given, sizeOf(given)),
-    cost: (given) => definition.cost(given, sizeOf(given)),
+    check: (given) => void sized(given),
+    able: (gpu, given) => definition.able(gpu, sized(given).size),
+    prepare: async (gpu, given, variant) => {
+      const { dims, size } = sized(given);
+      if (!hasNoOutput(definition, dims)) return definition.prepare(gpu, given, size, variant);
+      const chosen = ableVariant(definition, definition.able(gpu, size), variant);
+      return preparedNothing(chosen, emptyOutputs(definition, given, dims));
+    },
+    reference: (given) => {
+      const { dims, size } = sized(given);
+      if (!hasNoOutput(definition, dims)) return definition.reference(given, size);
+      const budget = { atol: 0, rtol: 0 };
+      const empty = [...emptyOutputs(definition, given, dims)];
+      return new Map(empty.map(([key, { shape }]) => [key, { values: new Float64Array(0), shape, budget }]));
+    },
+    cost: (given) => definition.cost(given, sized(given).size),
+  };
+}
+
+/**
+ * Whether every output is without elements by its dimensions alone. Beside a 0 the other dimensions may be anything,
+ * since no data vouches for them: [0, 2^28, 1, 4] must not become a table of 2^28 positions.
+ */
+function hasNoOutput({ outputs }: OpFacts, dims: Dims): boolean {
+  return outputs.every((rule) => {
+    const sizes = dimNames(rule.dims).map((name) => dims[name]);
+    return rule.optional !== true && !sizes.includes(undefined) && sizes.includes(0);
+  });
+}
+
+/** @throws ConfigError for a name that is unknown or cannot run. */
+function ableVariant(
+  { name, variants }: OpFacts,
+  able: readonly string[],
+  wanted: string | undefined,
+): string {
+  const chosen = wanted ?? able[0];
+  if (chosen !== undefined && able.includes(chosen)) return chosen;
+  const names = variants.map((variant) => variant.name);
+  if (wanted !== undefined && !names.includes(wanted)) {
+    throw new ConfigError(`${name} has no variant ${quoted(wanted)}. It has: ${names.join(', ')}.`);
+  }
+  throw new ConfigError(
+    `${name}: ${wanted === undefined ? 'no variant' : `the variant ${wanted}`} can run these sizes here. ` +
+      `Able: ${able.join(', ') || 'none'}.`,
+  );
+}
+
+function emptyOutputs({ outputs }: OpFacts, given: OpInputs, dims: Dims): Map<string, Tensor> {
+  return new Map(
+    outputs.map((rule) => {
+      const shape = dimNames(rule.dims).map((name) => sizeOf(dims, name));
+      return [rule.name, castFloat(f32Tensor(shape, new Float32Array(0)), outputDtype(given))];
+    }),
+  );
+}
+
+function preparedNothing(variant: string, outputs: ReadonlyMap<string, Tensor>): PreparedOp {
+  return {
+    variant,
+    written: [],
+    record: () => undefined,
+    read: () => Promise.resolve(new Map(outputs)),
+    destroy: () => undefined,
   };
 }

@@ -31,6 +31,8 @@ export interface AttrRule {
   readonly derived?: string;
   readonly min?: number;
   readonly max?: number;
+  /** True for a number that is only used in float64, on the host: its size need not be one of f32. */
+  readonly onHost?: boolean;
   readonly about: string;
 }
 

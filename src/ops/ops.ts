@@ -1,5 +1,6 @@
 /** All ops by name, and the one call that runs one: check, upload, record, submit, read. */
 import { ConfigError } from '../core/errors.ts';
+import { quoted } from '../core/quoted.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { attention } from './attention.ts';
@@ -7,7 +8,7 @@ import { attrsFrom } from './attrs.ts';
 import { gateTopk } from './gate-topk.ts';
 import { matmul } from './matmul.ts';
 import { moe } from './moe.ts';
-import { didYouMean } from './names.ts';
+import { didYouMean } from '../core/near-names.ts';
 import type { AttrValue, Op, OpInputs } from './op.ts';
 import { pagedAttention } from './paged-attention.ts';
 import { rmsNorm } from './rms-norm.ts';
@@ -31,7 +32,7 @@ export function opByName(name: string): Op {
   const found = ops.find((op) => op.name === name);
   if (found !== undefined) return found;
   throw new ConfigError(
-    `There is no op "${name}"${didYouMean(name, names)}. There are: ${names.join(', ')}.`,
+    `There is no op ${quoted(name)}${didYouMean(name, names)}. There are: ${names.join(', ')}.`,
   );
 }
 

@@ -27,7 +27,7 @@ export const rope = defineOp({
   inputs: [{ name: 'x', dims: '[B, S, H, Dh]', dtypes: FLOATS, about: 'heads by position' }],
   outputs: [{ name: 'y', dims: '[B, S, H, Dh]', dtypes: FLOATS, about: 'turned heads' }],
   attrs: [
-    { name: 'theta', kind: 'number', default: 10000, min: 1, about: 'base of the frequencies' },
+    { name: 'theta', kind: 'number', default: 10000, min: 1, onHost: true, about: 'base of the frequencies' },
     {
       name: 'offset',
       kind: 'integer',

@@ -1,9 +1,10 @@
 /** Tensors against an op's rules: names, dtypes, and dimensions that must agree between tensors. */
 import { ConfigError } from '../core/errors.ts';
-import { at } from '../core/math.ts';
-import type { Dtype, Tensor } from '../tensor/tensor.ts';
+import { at, product } from '../core/math.ts';
+import { quoted, shapeText } from '../core/quoted.ts';
+import { BYTES_OF, type Dtype, type Tensor } from '../tensor/tensor.ts';
 import type { OpFacts, TensorRule } from './op.ts';
-import { didYouMean } from './names.ts';
+import { didYouMean } from '../core/near-names.ts';
 import { checkScales, isPacked, lastOver, tensorNames } from './quantised-inputs.ts';
 
 /** Sizes by the name of their dimension. */
@@ -42,7 +43,17 @@ export function bindDims(op: OpFacts, tensors: ReadonlyMap<string, Tensor>): Dim
     });
     if (rule.quantised) checkScales(op.name, rule, tensors, shape);
   }
+  for (const [name, t] of tensors) checkData(op, name, t);
   return bound;
+}
+
+/** @throws ConfigError for data that is not what its tensor says. */
+function checkData(op: OpFacts, name: string, t: Tensor): void {
+  if (t.data.length === product(t.shape) && t.data.BYTES_PER_ELEMENT === BYTES_OF[t.dtype]) return;
+  throw new ConfigError(
+    `${op.name}: ${name} says ${t.dtype} ${shapeText(t.shape)}, but its data is a ${t.data.constructor.name} of ` +
+      `${t.data.length}. Make it with tensor().`,
+  );
 }
 
 /** The shape of a tensor that fits what is bound so far; of packed weights, in values: a byte holds two. */
@@ -56,7 +67,7 @@ function shapeInValues(
   const names = dimNames(rule.dims);
   const packed = isPacked(rule, t);
   const perElement = (d: number): number => (packed && d === names.length - 1 ? 2 : 1);
-  const what = `${op.name}: ${rule.name} is ${packed ? 'U8 ' : ''}[${t.shape.join(', ')}]`;
+  const what = `${op.name}: ${rule.name} is ${packed ? 'U8 ' : ''}${shapeText(t.shape)}`;
   const dims = packed ? lastOver(rule.dims, 2) : rule.dims;
   if (t.shape.length !== names.length) {
     throw new ConfigError(`${what}; expected ${dims}, ${names.length} dimensions${known(names, bound)}.`);
@@ -91,7 +102,7 @@ function refuseUnknown(op: OpFacts, tensors: ReadonlyMap<string, Tensor>): void 
   for (const name of tensors.keys()) {
     if (names.includes(name)) continue;
     throw new ConfigError(
-      `${op.name} has no tensor "${name}"${didYouMean(name, names)}. It takes: ${names.join(', ')}.`,
+      `${op.name} has no tensor ${quoted(name)}${didYouMean(name, names)}. It takes: ${names.join(', ')}.`,
     );
   }
 }

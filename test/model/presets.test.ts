@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { parameters } from '../../src/model/cost.ts';
-import { editDistance, presetNamed, presets } from '../../src/model/presets.ts';
+import { presetNamed, presets } from '../../src/model/presets.ts';
 import { checkConfig } from '../../src/model/weight-shapes.ts';
 
 test.each([...presets.keys()])('%s can exist and says where it comes from', (name) => {
@@ -30,10 +30,4 @@ test('an unknown name gets the nearest one and the list', () => {
   expect(() => presetNamed('mixtral')).toThrow(/Did you mean "mixtral-8x7b"/);
   expect(() => presetNamed('DBRX')).toThrow(/Did you mean "dbrx"/);
   expect(() => presetNamed('constructor')).toThrow(/no model preset "constructor"\. Presets:/);
-});
-
-test('editDistance by hand', () => {
-  expect(editDistance('dbx', 'dbrx')).toBe(1);
-  expect(editDistance('', 'abc')).toBe(3);
-  expect(editDistance('kitten', 'sitting')).toBe(3);
 });

@@ -3,23 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../src/core/errors.ts';
 import { at, product } from '../../src/core/math.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
+import { entry, fileOf } from './safetensors-file.ts';
 import { tensor, toF16Bits, type Dtype, type Tensor } from '../../src/tensor/tensor.ts';
-
-/** A file with any header text and data. */
-function fileOf(header: string | object, data: ArrayLike<number> = [], headerBytes?: number): Uint8Array {
-  const json = new TextEncoder().encode(typeof header === 'string' ? header : JSON.stringify(header));
-  const file = new Uint8Array(8 + json.length + data.length);
-  new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes ?? json.length), true);
-  file.set(json, 8);
-  file.set(data, 8 + json.length);
-  return file;
-}
-
-const entry = (dtype: unknown, shape: unknown, offsets: unknown): object => ({
-  dtype,
-  shape,
-  data_offsets: offsets,
-});
 
 function read(file: Uint8Array): Map<string, Tensor> {
   return readSafetensors(file, 'x.safetensors');
@@ -120,6 +105,7 @@ describe('writing', () => {
   test('refuses reserved names and data of another kind', () => {
     const a = tensor('f32', [1], Float32Array.of(1));
     expect(() => writeSafetensors(new Map([['__proto__', a]]))).toThrow(/"__proto__": the name is reserved/);
+    expect(() => writeSafetensors(new Map([['\ud800', a]]))).toThrow(/"\\ud800" holds half a character/);
     expect(() => writeSafetensors({ a: { ...a, dtype: 'f16' } })).toThrow(
       /says f16 \[1\].*Float32Array of 1/,
     );
