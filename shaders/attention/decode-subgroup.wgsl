@@ -31,6 +31,9 @@ struct Params {
   pageSize : u32,      // keys of a page, with PAGED
   numParts : u32,      // with SPLIT: parts of the visible keys
   keysPerPart : u32,
+  firstQuery : u32,    // where the grid begins: a dispatch has at most 65,535 workgroups each way
+  firstHead : u32,
+  firstSequence : u32,
 }
 
 @group(0) @binding(0) var<storage, read> q_THD : array<vec4<f32>>;           // [sum of qLen, H, Dh]
@@ -42,7 +45,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read> sinks_H : array<f32>;   // [H]; any buffer without SINKS
 @group(1) @binding(0) var<uniform> params : Params;
 
-const LOWEST : f32 = -3.4e38;
+const LOWEST : f32 = -3.4028234663852886e38;   // below every finite score
 const STEPS : vec4<u32> = vec4<u32>(0u, 8u, 16u, 24u);
 
 fn sum8(own : f32) -> f32 {
@@ -57,16 +60,31 @@ fn max8(own : f32) -> f32 {
   return max(highest, subgroupShuffleXor(highest, 4u));
 }
 
-// By exp, since WGSL's tanh may be off by 1e-5.
+fn isNan(x : vec4<f32>) -> vec4<bool> {
+  return (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
+}
+
+// softcap tanh(score / softcap): near 0 a polynomial (Cephes), so that a cap far above a score leaves it, else by exp, since
+// WGSL's tanh may be off by 1e-5. A NaN stays: min and clamp may drop it.
 fn capped(score : vec4<f32>) -> vec4<f32> {
   if (!SOFTCAP) { return score; }
-  let e = exp(2.0 * clamp(score / params.softcap, vec4<f32>(-20.0), vec4<f32>(20.0)));
-  return params.softcap - 2.0 * params.softcap / (e + 1.0);
+  let x = abs(score / params.softcap);
+  let z = x * x;
+  let series = (((-5.70498872745e-3 * z + 2.06390887954e-2) * z - 5.37397155531e-2) * z + 1.33314422036e-1) * z;
+  let near = score + score * (z * (series - 3.33332819422e-1));
+  let far = params.softcap * (1.0 - 2.0 / (exp(2.0 * min(x, vec4<f32>(20.0))) + 1.0));
+  let signed = select(far, -far, score < vec4<f32>());
+  return select(select(signed, near, x < vec4<f32>(0.625)), score, isNan(score));
 }
 
 fn four(w : Kv) -> vec4<f32> {
   if (KV_F16) { return vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y)); }
   return bitcast<vec4<f32>>(vec4<u32>(w.x, w.y, w[LAST - 1u], w[LAST]));
+}
+
+// A key that is not there adds nothing, whatever lies in the row that is loaded in its place: 0 * Inf would be NaN.
+fn value(at : u32, there : bool) -> vec4<f32> {
+  return select(vec4<f32>(), four(v_RHD[at]), there);
 }
 
 // Row of the cache that holds a key of a slot.
@@ -81,13 +99,20 @@ fn rowsOf(slot : u32, key : vec4<u32>) -> vec4<u32> {
   return vec4<u32>(rowOf(slot, key.x), rowOf(slot, key.y), rowOf(slot, key.z), rowOf(slot, key.w));
 }
 
+// A sink's part of the denominator, with the highest score at least the sink: 1 where it is the highest, 0 for -Inf, NaN for NaN
+// and Inf, as float64 has it. An adapter's exp need not keep NaN.
+fn sinkShare(sink : f32, highest : f32) -> f32 {
+  let below = sink - highest;
+  return select(select(exp(below), 1.0, sink == highest), below, isNan(vec4<f32>(below)).x);
+}
+
 fn firstVisible(numKeys : u32) -> u32 {
   return select(0u, numKeys - min(numKeys, params.window), params.window > 0u);
 }
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_id) lane : u32) {
-  let sequence = sequences[group.z];
+  let sequence = sequences[params.firstSequence + group.z];
   let slabs = (HEAD_VECS + 15u) / 16u;
   var part = 0u;
   var place = group.x;
@@ -95,9 +120,9 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
     part = group.x % params.numParts;
     place = group.x / params.numParts;
   }
-  let i = place / slabs;
+  let i = params.firstQuery + place / slabs;
   let column = place % slabs * 16u + lane;
-  let h = group.y;
+  let h = params.firstHead + group.y;
   let kvHead = h / (params.numHeads / params.numKvHeads);
   var numKeys = sequence.z;
   if (params.causal == 1u) { numKeys = sequence.z - sequence.y + i + 1u; }
@@ -121,7 +146,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
   var denominator = 0.0;
   if (SINKS) {
     highest = max(highest, sinks_H[h]);
-    denominator = select(0.0, 1.0, lane == 0u);
+    denominator = select(0.0, sinkShare(sinks_H[h], highest), lane == 0u);
   }
   var a = vec4<f32>();
   var b = vec4<f32>();
@@ -134,21 +159,24 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
       s += vec4<f32>(dot(own, four(k_RHD[rowK.x + d])), dot(own, four(k_RHD[rowK.y + d])),
                      dot(own, four(k_RHD[rowK.z + d])), dot(own, four(k_RHD[rowK.w + d])));
     }
-    s = select(vec4<f32>(LOWEST), capped(s), key < vec4<u32>(numKeys));
+    let sees = key < vec4<u32>(numKeys);
+    s = select(vec4<f32>(LOWEST), capped(s), sees);
     let previous = highest;
     highest = max(previous, max8(max(max(s.x, s.y), max(s.z, s.w))));
     let shrink = exp(previous - highest);
-    let weights = exp(s - highest);
+    let weights = select(vec4<f32>(), exp(s - highest), sees);
     denominator = denominator * shrink + (weights.x + weights.y + weights.z + weights.w);
     a *= shrink;
     b *= shrink;
     for (var t = 0u; t < lanes; t += 1u) {
       let p = subgroupShuffle(weights, t);
-      let at = firstKey + rowsOf(sequence.w, min(first + t + STEPS, vec4<u32>(numKeys - 1u))) * strideKey;
-      a += p.x * four(v_RHD[at.x + columnA]) + p.y * four(v_RHD[at.y + columnA]) +
-           p.z * four(v_RHD[at.z + columnA]) + p.w * four(v_RHD[at.w + columnA]);
-      b += p.x * four(v_RHD[at.x + columnB]) + p.y * four(v_RHD[at.y + columnB]) +
-           p.z * four(v_RHD[at.z + columnB]) + p.w * four(v_RHD[at.w + columnB]);
+      let weighed = first + t + STEPS;
+      let there = weighed < vec4<u32>(numKeys);
+      let at = firstKey + rowsOf(sequence.w, min(weighed, vec4<u32>(numKeys - 1u))) * strideKey;
+      a += p.x * value(at.x + columnA, there.x) + p.y * value(at.y + columnA, there.y) +
+           p.z * value(at.z + columnA, there.z) + p.w * value(at.w + columnA, there.w);
+      b += p.x * value(at.x + columnB, there.x) + p.y * value(at.y + columnB, there.y) +
+           p.z * value(at.z + columnB, there.z) + p.w * value(at.w + columnB, there.w);
     }
   }
   let total = sum8(denominator);

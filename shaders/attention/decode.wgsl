@@ -34,6 +34,9 @@ struct Params {
   pageSize : u32,      // keys of a page, with PAGED
   numParts : u32,      // with SPLIT: parts of the visible keys
   keysPerPart : u32,
+  firstQuery : u32,    // where the grid begins: a dispatch has at most 65,535 workgroups each way
+  firstHead : u32,
+  firstSequence : u32,
 }
 
 @group(0) @binding(0) var<storage, read> q_THD : array<vec4<f32>>;           // [sum of qLen, H, Dh]
@@ -50,11 +53,20 @@ var<workgroup> weights : array<f32, CHUNK>;
 var<workgroup> rows : array<u32, CHUNK>;
 var<workgroup> sums : array<vec4<f32>, WG>;
 
-// By exp, since WGSL's tanh may be off by 1e-5.
+const LOWEST : f32 = -3.4028234663852886e38;   // below every finite score
+
+fn isNan(x : f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
+// softcap tanh(score / softcap): near 0 a polynomial (Cephes), so that a cap far above a score leaves it, else by exp, since
+// WGSL's tanh may be off by 1e-5. A NaN stays: min and clamp may drop it.
 fn capped(score : f32) -> f32 {
   if (!SOFTCAP) { return score; }
-  let e = exp(2.0 * clamp(score / params.softcap, -20.0, 20.0));
-  return params.softcap - 2.0 * params.softcap / (e + 1.0);
+  let x = abs(score / params.softcap);
+  let z = x * x;
+  let series = (((-5.70498872745e-3 * z + 2.06390887954e-2) * z - 5.37397155531e-2) * z + 1.33314422036e-1) * z;
+  let near = score + score * (z * (series - 3.33332819422e-1));
+  let far = params.softcap * (1.0 - 2.0 / (exp(2.0 * min(x, 20.0)) + 1.0));
+  return select(select(select(far, -far, score < 0.0), near, x < 0.625), score, isNan(score));
 }
 
 fn four(w : Kv) -> vec4<f32> {
@@ -69,21 +81,28 @@ fn rowOf(slot : u32, key : u32) -> u32 {
   return sequences[params.numSequences + page / 4u][page % 4u] * params.pageSize + key % params.pageSize;
 }
 
+// A sink's part of the denominator, with the highest score at least the sink: 1 where it is the highest, 0 for -Inf, NaN for NaN
+// and Inf, as float64 has it. An adapter's exp need not keep NaN.
+fn sinkShare(sink : f32, highest : f32) -> f32 {
+  let below = sink - highest;
+  return select(select(exp(below), 1.0, sink == highest), below, isNan(below));
+}
+
 fn firstVisible(numKeys : u32) -> u32 {
   return select(0u, numKeys - min(numKeys, params.window), params.window > 0u);
 }
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
-  let sequence = sequences[group.z];
+  let sequence = sequences[params.firstSequence + group.z];
   var part = 0u;
-  var i = group.x;
+  var i = params.firstQuery + group.x;
   if (SPLIT) {
     part = group.x % params.numParts;
-    i = group.x / params.numParts;
+    i = params.firstQuery + group.x / params.numParts;
   }
   if (i >= sequence.y) { return; }
-  let h = group.y;
+  let h = params.firstHead + group.y;
   let kvHead = h / (params.numHeads / params.numKvHeads);
   var numKeys = sequence.z;
   if (params.causal == 1u) { numKeys = sequence.z - sequence.y + i + 1u; }
@@ -101,11 +120,11 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   var o : array<vec4<f32>, OWNED>;
   let column = lane % SPAN;
   let firstOwn = lane / SPAN;
-  var highest = -3.4e38;
+  var highest = LOWEST;
   var denominator = 0.0;
   if (SINKS) {
     highest = max(highest, sinks_H[h]);
-    denominator = 1.0;
+    denominator = sinkShare(sinks_H[h], highest);
   }
   for (var first = oldest; first < numKeys; first += CHUNK) {
     let count = min(CHUNK, numKeys - first);

@@ -16,6 +16,9 @@ struct Params {
   window : u32,        // keys that a query sees at most; 0: all
   numParts : u32,
   keysPerPart : u32,
+  firstQuery : u32,    // where the grid begins: a dispatch has at most 65,535 workgroups each way
+  firstHead : u32,
+  firstSequence : u32,
 }
 
 @group(0) @binding(0) var<storage, read> parts_THPD : array<vec4<f32>>;  // [sum of qLen, H, parts, Dh + 4]
@@ -24,25 +27,37 @@ struct Params {
 @group(0) @binding(3) var<storage, read> sinks_H : array<f32>;           // [H]; any buffer without SINKS
 @group(1) @binding(0) var<uniform> params : Params;
 
+const LOWEST : f32 = -3.4028234663852886e38;   // below every finite score
+
+fn isNan(x : f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
+// A sink's part of the denominator, with the highest score at least the sink: 1 where it is the highest, 0 for -Inf, NaN for NaN
+// and Inf, as float64 has it. An adapter's exp need not keep NaN.
+fn sinkShare(sink : f32, highest : f32) -> f32 {
+  let below = sink - highest;
+  return select(select(exp(below), 1.0, sink == highest), below, isNan(below));
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
-  let sequence = sequences[group.z];
-  let i = group.x;
+  let sequence = sequences[params.firstSequence + group.z];
+  let i = params.firstQuery + group.x;
+  let h = params.firstHead + group.y;
   if (i >= sequence.y) { return; }
   var numKeys = sequence.z;
   if (params.causal == 1u) { numKeys = sequence.z - sequence.y + i + 1u; }
   if (params.window > 0u) { numKeys = min(numKeys, params.window); }
   let count = (numKeys + params.keysPerPart - 1u) / params.keysPerPart;
-  let row = (sequence.x + i) * params.numHeads + group.y;
+  let row = (sequence.x + i) * params.numHeads + h;
   let firstPart = row * params.numParts * (HEAD_VECS + 1u);
-  var highest = -3.4e38;
-  if (SINKS) { highest = max(highest, sinks_H[group.y]); }
+  var highest = LOWEST;
+  if (SINKS) { highest = max(highest, sinks_H[h]); }
   for (var p = 0u; p < count; p += 1u) {
     highest = max(highest, parts_THPD[firstPart + p * (HEAD_VECS + 1u) + HEAD_VECS].x);
   }
   for (var column = lane; column < HEAD_VECS; column += WG) {
     var denominator = 0.0;
-    if (SINKS) { denominator = exp(sinks_H[group.y] - highest); }
+    if (SINKS) { denominator = sinkShare(sinks_H[h], highest); }
     var total = vec4<f32>();
     for (var p = 0u; p < count; p += 1u) {
       let at = firstPart + p * (HEAD_VECS + 1u);

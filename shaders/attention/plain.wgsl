@@ -23,6 +23,9 @@ struct Params {
   window : u32,        // keys that a query sees at most, its own position included; 0: all
   softcap : f32,       // scores become softcap * tanh(score / softcap) with SOFTCAP
   pageSize : u32,      // keys of a page, with PAGED
+  firstQuery : u32,    // where the grid begins: a dispatch has at most 65,535 workgroups each way
+  firstHead : u32,
+  firstSequence : u32,
 }
 
 @group(0) @binding(0) var<storage, read> q_THD : array<f32>;           // [sum of qLen, H, Dh]
@@ -34,11 +37,20 @@ struct Params {
 @group(0) @binding(5) var<storage, read> sinks_H : array<f32>;   // [H]; any buffer without SINKS
 @group(1) @binding(0) var<uniform> params : Params;
 
-// By exp, since WGSL's tanh may be off by 1e-5.
+const LOWEST : f32 = -3.4028234663852886e38;   // below every finite score
+
+fn isNan(x : f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
+// softcap tanh(score / softcap): near 0 a polynomial (Cephes), so that a cap far above a score leaves it, else by exp, since
+// WGSL's tanh may be off by 1e-5. A NaN stays: min and clamp may drop it.
 fn capped(score : f32) -> f32 {
   if (!SOFTCAP) { return score; }
-  let e = exp(2.0 * clamp(score / params.softcap, -20.0, 20.0));
-  return params.softcap - 2.0 * params.softcap / (e + 1.0);
+  let x = abs(score / params.softcap);
+  let z = x * x;
+  let series = (((-5.70498872745e-3 * z + 2.06390887954e-2) * z - 5.37397155531e-2) * z + 1.33314422036e-1) * z;
+  let near = score + score * (z * (series - 3.33332819422e-1));
+  let far = params.softcap * (1.0 - 2.0 / (exp(2.0 * min(x, 20.0)) + 1.0));
+  return select(select(select(far, -far, score < 0.0), near, x < 0.625), score, isNan(score));
 }
 
 fn key(at : u32) -> f32 {
@@ -58,16 +70,23 @@ fn rowOf(slot : u32, position : u32) -> u32 {
   return sequences[params.numSequences + page / 4u][page % 4u] * params.pageSize + position % params.pageSize;
 }
 
+// A sink's part of the denominator, with the highest score at least the sink: 1 where it is the highest, 0 for -Inf, NaN for NaN
+// and Inf, as float64 has it. An adapter's exp need not keep NaN.
+fn sinkShare(sink : f32, highest : f32) -> f32 {
+  let below = sink - highest;
+  return select(select(exp(below), 1.0, sink == highest), below, isNan(below));
+}
+
 fn firstVisible(numKeys : u32) -> u32 {
   return select(0u, numKeys - min(numKeys, params.window), params.window > 0u);
 }
 
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
-  let sequence = sequences[gid.z];
-  let i = gid.x;
+  let sequence = sequences[params.firstSequence + gid.z];
+  let i = params.firstQuery + gid.x;
   if (i >= sequence.y) { return; }
-  let h = gid.y;
+  let h = params.firstHead + gid.y;
   let kvHead = h / (params.numHeads / params.numKvHeads);
   var numKeys = sequence.z;
   if (params.causal == 1u) { numKeys = sequence.z - sequence.y + i + 1u; }
@@ -77,7 +96,7 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   var o : array<f32, HEAD_DIM>;
   for (var d = 0u; d < params.headDim; d += 1u) { q[d] = q_THD[rowQ + d] * params.scale; }
   let oldest = firstVisible(numKeys);
-  var highest = -3.4e38;
+  var highest = LOWEST;
   if (SINKS) { highest = max(highest, sinks_H[h]); }
   for (var j = oldest; j < numKeys; j += 1u) {
     let row = rowOf(sequence.w, j) * strideKey + kvHead * params.headDim;
@@ -86,7 +105,7 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
     highest = max(highest, capped(score));
   }
   var denominator = 0.0;
-  if (SINKS) { denominator = exp(sinks_H[h] - highest); }
+  if (SINKS) { denominator = sinkShare(sinks_H[h], highest); }
   for (var j = oldest; j < numKeys; j += 1u) {
     let row = rowOf(sequence.w, j) * strideKey + kvHead * params.headDim;
     var score = 0.0;

@@ -29,6 +29,9 @@ struct Params {
   window : u32,        // keys that a query sees at most, its own position included; 0: all
   softcap : f32,       // scores become softcap * tanh(score / softcap) with SOFTCAP
   pageSize : u32,      // keys of a page, with PAGED
+  firstQuery : u32,    // where the grid begins: a dispatch has at most 65,535 workgroups each way
+  firstHead : u32,
+  firstSequence : u32,
 }
 
 @group(0) @binding(0) var<storage, read> q_THD : array<vec4<f32>>;           // [sum of qLen, H, Dh]
@@ -41,7 +44,8 @@ struct Params {
 @group(1) @binding(0) var<uniform> params : Params;
 
 const ROWS : u32 = 16u;
-const LOWEST : f32 = -3.4e38;
+const LOWEST : f32 = -3.4028234663852886e38;   // below every finite score
+const INFINITE : vec4<u32> = vec4<u32>(0x7f800000u);   // exponent of Inf and NaN
 const STEPS : vec4<u32> = vec4<u32>(0u, 8u, 16u, 24u);
 
 // What a row has seen so far: the highest score, this lane's part of the denominator, and what sums shrink by.
@@ -59,11 +63,21 @@ fn sum8(own : f32) -> f32 {
   return sum + subgroupShuffleXor(sum, 4u);
 }
 
-// By exp, since WGSL's tanh may be off by 1e-5.
+fn isNan(x : vec4<f32>) -> vec4<bool> {
+  return (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
+}
+
+// softcap tanh(score / softcap): near 0 a polynomial (Cephes), so that a cap far above a score leaves it, else by exp, since
+// WGSL's tanh may be off by 1e-5. A NaN stays: min and clamp may drop it.
 fn capped(score : vec4<f32>) -> vec4<f32> {
   if (!SOFTCAP) { return score; }
-  let e = exp(2.0 * clamp(score / params.softcap, vec4<f32>(-20.0), vec4<f32>(20.0)));
-  return params.softcap - 2.0 * params.softcap / (e + 1.0);
+  let x = abs(score / params.softcap);
+  let z = x * x;
+  let series = (((-5.70498872745e-3 * z + 2.06390887954e-2) * z - 5.37397155531e-2) * z + 1.33314422036e-1) * z;
+  let near = score + score * (z * (series - 3.33332819422e-1));
+  let far = params.softcap * (1.0 - 2.0 / (exp(2.0 * min(x, vec4<f32>(20.0))) + 1.0));
+  let signed = select(far, -far, score < vec4<f32>());
+  return select(select(signed, near, x < vec4<f32>(0.625)), score, isNan(score));
 }
 
 fn four(w : Kv) -> vec4<f32> {
@@ -83,8 +97,21 @@ fn rowsOf(slot : u32, key : vec4<u32>) -> vec4<u32> {
   return vec4<u32>(rowOf(slot, key.x), rowOf(slot, key.y), rowOf(slot, key.z), rowOf(slot, key.w));
 }
 
+// A sink's part of the denominator, with the highest score at least the sink: 1 where it is the highest, 0 for -Inf, NaN for NaN
+// and Inf, as float64 has it. An adapter's exp need not keep NaN.
+fn sinkShare(sink : f32, highest : f32) -> f32 {
+  let below = sink - highest;
+  return select(select(exp(below), 1.0, sink == highest), below, isNan(vec4<f32>(below)).x);
+}
+
 fn firstVisible(numKeys : u32) -> u32 {
   return select(0u, numKeys - min(numKeys, params.window), params.window > 0u);
+}
+
+// The sink's part of the denominator is the first lane's.
+fn firstSeen(sink : f32, lane : u32) -> Seen {
+  let highest = max(LOWEST, sink);
+  return Seen(highest, select(0.0, sinkShare(sink, highest), lane == 0u), 0.0);
 }
 
 // Scores become weights; a key that the row does not see weighs nothing.
@@ -108,11 +135,11 @@ fn weighted(p : vec4<f32>, v0 : vec4<f32>, v1 : vec4<f32>, v2 : vec4<f32>, v3 : 
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_id) lane : u32) {
-  let sequence = sequences[group.z];
+  let sequence = sequences[params.firstSequence + group.z];
   let slabs = (HEAD_VECS + 15u) / 16u;
-  let firstQuery = group.x / slabs * ROWS;
+  let firstQuery = params.firstQuery + group.x / slabs * ROWS;
   let column = group.x % slabs * 16u + lane;
-  let h = group.y;
+  let h = params.firstHead + group.y;
   let kvHead = h / (params.numHeads / params.numKvHeads);
   let past = sequence.z - sequence.y;
   var numKeys = sequence.z;
@@ -136,7 +163,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
     }
   }
   var start = Seen(LOWEST, 0.0, 0.0);
-  if (SINKS) { start = Seen(max(LOWEST, sinks_H[h]), select(0.0, 1.0, lane == 0u), 0.0); }
+  if (SINKS) { start = firstSeen(sinks_H[h], lane); }
   var seen0 = start;
   var seen1 = start;
   var seen2 = start;
@@ -313,28 +340,67 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
   }
   let rowO = (sequence.x + firstQuery) * params.numHeads + h;
   let count = select(0u, sequence.y - firstQuery, firstQuery < sequence.y);
-  store(0u, count, rowO, column, a0, b0, sum8(seen0.denominator));
-  store(1u, count, rowO, column, a1, b1, sum8(seen1.denominator));
-  store(2u, count, rowO, column, a2, b2, sum8(seen2.denominator));
-  store(3u, count, rowO, column, a3, b3, sum8(seen3.denominator));
-  store(4u, count, rowO, column, a4, b4, sum8(seen4.denominator));
-  store(5u, count, rowO, column, a5, b5, sum8(seen5.denominator));
-  store(6u, count, rowO, column, a6, b6, sum8(seen6.denominator));
-  store(7u, count, rowO, column, a7, b7, sum8(seen7.denominator));
-  store(8u, count, rowO, column, a8, b8, sum8(seen8.denominator));
-  store(9u, count, rowO, column, a9, b9, sum8(seen9.denominator));
-  store(10u, count, rowO, column, a10, b10, sum8(seen10.denominator));
-  store(11u, count, rowO, column, a11, b11, sum8(seen11.denominator));
-  store(12u, count, rowO, column, a12, b12, sum8(seen12.denominator));
-  store(13u, count, rowO, column, a13, b13, sum8(seen13.denominator));
-  store(14u, count, rowO, column, a14, b14, sum8(seen14.denominator));
-  store(15u, count, rowO, column, a15, b15, sum8(seen15.denominator));
+  var again = 0u;
+  again |= store(0u, count, rowO, column, a0, b0, sum8(seen0.denominator));
+  again |= store(1u, count, rowO, column, a1, b1, sum8(seen1.denominator));
+  again |= store(2u, count, rowO, column, a2, b2, sum8(seen2.denominator));
+  again |= store(3u, count, rowO, column, a3, b3, sum8(seen3.denominator));
+  again |= store(4u, count, rowO, column, a4, b4, sum8(seen4.denominator));
+  again |= store(5u, count, rowO, column, a5, b5, sum8(seen5.denominator));
+  again |= store(6u, count, rowO, column, a6, b6, sum8(seen6.denominator));
+  again |= store(7u, count, rowO, column, a7, b7, sum8(seen7.denominator));
+  again |= store(8u, count, rowO, column, a8, b8, sum8(seen8.denominator));
+  again |= store(9u, count, rowO, column, a9, b9, sum8(seen9.denominator));
+  again |= store(10u, count, rowO, column, a10, b10, sum8(seen10.denominator));
+  again |= store(11u, count, rowO, column, a11, b11, sum8(seen11.denominator));
+  again |= store(12u, count, rowO, column, a12, b12, sum8(seen12.denominator));
+  again |= store(13u, count, rowO, column, a13, b13, sum8(seen13.denominator));
+  again |= store(14u, count, rowO, column, a14, b14, sum8(seen14.denominator));
+  again |= store(15u, count, rowO, column, a15, b15, sum8(seen15.denominator));
+  for (; again != 0u; again &= again - 1u) {
+    let r = firstTrailingBit(again);
+    let visible = select(sequence.z, past + firstQuery + r + 1u, params.causal == 1u);
+    sumAgain(sequence.w, rowO + r * params.numHeads, h, visible, column);
+  }
 }
 
-// Row r of the block, if there is one.
-fn store(r : u32, count : u32, rowO : u32, column : u32, a : vec4<f32>, b : vec4<f32>, denominator : f32) {
-  if (r >= count) { return; }
+// Row r of the block, if there is one. Its bit when its sums are not finite: a key that the row does not see weighs 0, and
+// 0 * Inf is NaN.
+fn store(r : u32, count : u32, rowO : u32, column : u32, a : vec4<f32>, b : vec4<f32>, denominator : f32) -> u32 {
+  if (r >= count) { return 0u; }
   let to = (rowO + r * params.numHeads) * HEAD_VECS + column;
+  if (column < HEAD_VECS) { o_THD[to] = a / denominator; }
+  if (column + 8u < HEAD_VECS) { o_THD[to + 8u] = b / denominator; }
+  let bits = max(bitcast<vec4<u32>>(a) & INFINITE, bitcast<vec4<u32>>(b) & INFINITE);
+  return select(0u, 1u << r, any(bits == INFINITE));
+}
+
+// A row's two columns over the keys that it sees and no others, each lane by itself: slow, for values that hold Inf or NaN.
+fn sumAgain(slot : u32, row : u32, h : u32, visible : u32, column : u32) {
+  let firstKey = h / (params.numHeads / params.numKvHeads) * HEAD_VECS;
+  let vecs = params.headDim / 4u;
+  var highest = LOWEST;
+  var denominator = 0.0;
+  if (SINKS) {
+    highest = max(highest, sinks_H[h]);
+    denominator = sinkShare(sinks_H[h], highest);
+  }
+  var a = vec4<f32>();
+  var b = vec4<f32>();
+  for (var key = firstVisible(visible); key < visible; key += 1u) {
+    let at = firstKey + rowOf(slot, key) * params.numKvHeads * HEAD_VECS;
+    var score = vec4<f32>();
+    for (var d = 0u; d < vecs; d += 1u) { score.x += dot(q_THD[row * HEAD_VECS + d] * params.scale, four(k_RHD[at + d])); }
+    score = capped(score);
+    let previous = highest;
+    highest = max(highest, score.x);
+    let shrink = exp(previous - highest);
+    let p = exp(score.x - highest);
+    denominator = denominator * shrink + p;
+    a = a * shrink + p * four(v_RHD[at + min(column, HEAD_VECS - 1u)]);
+    b = b * shrink + p * four(v_RHD[at + min(column + 8u, HEAD_VECS - 1u)]);
+  }
+  let to = row * HEAD_VECS + column;
   if (column < HEAD_VECS) { o_THD[to] = a / denominator; }
   if (column + 8u < HEAD_VECS) { o_THD[to + 8u] = b / denominator; }
 }

@@ -1,6 +1,7 @@
 /** Split-KV decoding (flash-decoding): into how many parts the keys are cut, and the kernel that joins them. */
 import { ceilDiv } from '../core/math.ts';
 import { defineKernel } from '../gpu/kernel.ts';
+import { type QueryBlock, wholeGrid } from './attention-grid.ts';
 
 /** Fewer keys are not worth a workgroup of their own. */
 const LEAST_KEYS = 128;
@@ -18,6 +19,9 @@ export function partsOf(numKeys: number): Parts {
   return { numParts: Math.max(1, ceilDiv(numKeys, keysPerPart)), keysPerPart };
 }
 
+/** A workgroup joins the parts of one query. */
+export const MERGE_BLOCK: QueryBlock = { queries: 1, workgroups: 1 };
+
 export const merge = defineKernel({
   shader: 'attention/merge.wgsl',
   spec: { WG: 16, HEAD_VECS: 16, SINKS: false },
@@ -29,7 +33,10 @@ export const merge = defineKernel({
     window: 'u32',
     numParts: 'u32',
     keysPerPart: 'u32',
+    firstQuery: 'u32',
+    firstHead: 'u32',
+    firstSequence: 'u32',
   },
   buffers: { parts_THPD: 'read', sequences: 'read', o_THD: 'write', sinks_H: 'read' },
-  grid: (_s, p) => [p.maxQueries, p.numHeads, p.numSequences],
+  grid: (_s, p) => wholeGrid(MERGE_BLOCK, p),
 });

@@ -5,6 +5,7 @@
 import { ceilDiv } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
+import { type QueryBlock, wholeGrid } from './attention-grid.ts';
 import type { Variant } from './variants.ts';
 
 export interface AttentionShape {
@@ -44,7 +45,9 @@ const params = {
   softcap: 'f32',
   pageSize: 'u32',
 } as const;
-const splitParams = { ...params, numParts: 'u32', keysPerPart: 'u32' } as const;
+const first = { firstQuery: 'u32', firstHead: 'u32', firstSequence: 'u32' } as const;
+const wholeParams = { ...params, ...first } as const;
+const splitParams = { ...params, numParts: 'u32', keysPerPart: 'u32', ...first } as const;
 const buffers = {
   q_THD: 'read',
   k_RHD: 'read',
@@ -59,17 +62,17 @@ const STORAGE = { PAGED: false, KV_F16: false, Kv: 'vec4<u32>', LAST: 3 };
 const plain = defineKernel({
   shader: 'attention/plain.wgsl',
   spec: { WG: 32, HEAD_DIM: 64, PAGED: false, KV_F16: false, SINKS: false, SOFTCAP: false },
-  params,
+  params: wholeParams,
   buffers,
-  grid: (s, p) => [ceilDiv(p.maxQueries, s.WG), p.numHeads, p.numSequences],
+  grid: (s, p) => wholeGrid({ queries: s.WG, workgroups: 1 }, p),
 });
 
 const flash = defineKernel({
   shader: 'attention/flash.wgsl',
   spec: { WG: 32, TILE: 16, HEAD_VECS: 16, ...STORAGE, SINKS: false, SOFTCAP: false, UNROLL: true },
-  params,
+  params: wholeParams,
   buffers,
-  grid: (s, p) => [ceilDiv(p.maxQueries, s.WG), p.numHeads, p.numSequences],
+  grid: (s, p) => wholeGrid({ queries: s.WG, workgroups: 1 }, p),
 });
 
 const decode = defineKernel({
@@ -77,7 +80,7 @@ const decode = defineKernel({
   spec: { WG: 64, CHUNK: 64, HEAD_VECS: 16, SPLIT: false, ...STORAGE, SINKS: false, SOFTCAP: false },
   params: splitParams,
   buffers,
-  grid: (_s, p) => [p.maxQueries * p.numParts, p.numHeads, p.numSequences],
+  grid: (_s, p) => wholeGrid({ queries: 1, workgroups: p.numParts }, p),
 });
 
 const SUBGROUP_ROWS = 16;
@@ -88,9 +91,9 @@ const slabs = (headVecs: number): number => ceilDiv(headVecs, 16);
 const subgroup = defineKernel({
   shader: 'attention/subgroup.wgsl',
   spec: { HEAD_VECS: 16, ...STORAGE, SINKS: false, SOFTCAP: false },
-  params,
+  params: wholeParams,
   buffers,
-  grid: (s, p) => [ceilDiv(p.maxQueries, SUBGROUP_ROWS) * slabs(s.HEAD_VECS), p.numHeads, p.numSequences],
+  grid: (s, p) => wholeGrid({ queries: SUBGROUP_ROWS, workgroups: slabs(s.HEAD_VECS) }, p),
   features: ['subgroups'],
 });
 
@@ -99,7 +102,7 @@ const decodeSubgroup = defineKernel({
   spec: { HEAD_VECS: 16, SPLIT: false, ...STORAGE, SINKS: false, SOFTCAP: false },
   params: splitParams,
   buffers,
-  grid: (s, p) => [p.maxQueries * slabs(s.HEAD_VECS) * p.numParts, p.numHeads, p.numSequences],
+  grid: (s, p) => wholeGrid({ queries: 1, workgroups: slabs(s.HEAD_VECS) * p.numParts }, p),
   features: ['subgroups'],
 });
 
@@ -139,14 +142,29 @@ const eightLanes = (gpu: Gpu): string | undefined => {
   return subgroupMinSize >= 8 ? undefined : `subgroups may have ${subgroupMinSize} lanes; 8 are needed`;
 };
 
-export const attentionVariants: readonly Variant<
+export interface AttentionVariant extends Variant<
   AttentionShape,
   typeof plain | typeof flash | typeof decode | typeof subgroup | typeof decodeSubgroup
->[] = [
+> {
+  /** How its grid covers queries, with the keys in so many parts. */
+  readonly block: (shape: AttentionShape, numParts: number) => QueryBlock;
+}
+
+const byQuery = (_shape: AttentionShape, numParts: number): QueryBlock => ({
+  queries: 1,
+  workgroups: numParts,
+});
+const bySlab = (shape: AttentionShape, numParts: number): QueryBlock => ({
+  queries: 1,
+  workgroups: slabs(shape.headDim / 4) * numParts,
+});
+
+export const attentionVariants: readonly AttentionVariant[] = [
   {
     name: 'flash',
     idea: 'tiles of keys in workgroup storage, online softmax',
     kernel: flash,
+    block: () => ({ queries: flash.spec.WG, workgroups: 1 }),
     // How long a head the adapter's compiler unrolls within a second.
     spec: (shape, gpu) => ({
       ...headVecs(shape),
@@ -159,6 +177,7 @@ export const attentionVariants: readonly Variant<
     name: 'decode',
     idea: 'a workgroup per query, lanes over keys, online softmax',
     kernel: decode,
+    block: byQuery,
     spec: (shape, gpu) => ({ ...headVecs(shape), WG: gpu.rowLanes }),
     refusal: inFours,
   },
@@ -166,6 +185,7 @@ export const attentionVariants: readonly Variant<
     name: 'subgroup',
     idea: '16 rows per subgroup of 8 lanes: a load of k or v serves them all, q and weights are shuffled',
     kernel: subgroup,
+    block: ({ headDim }) => ({ queries: SUBGROUP_ROWS, workgroups: slabs(headDim / 4) }),
     spec: headVecs,
     refusal: (shape, gpu) => inFours(shape) ?? eightLanes(gpu),
   },
@@ -173,6 +193,7 @@ export const attentionVariants: readonly Variant<
     name: 'decode-subgroup',
     idea: 'a subgroup of 8 lanes per query, lanes over keys and then columns, no barrier',
     kernel: decodeSubgroup,
+    block: bySlab,
     spec: headVecs,
     refusal: (shape, gpu) => inFours(shape) ?? eightLanes(gpu),
   },
@@ -180,6 +201,7 @@ export const attentionVariants: readonly Variant<
     name: 'split',
     idea: 'decode with the keys cut into parts, a workgroup for each, and a merge: for few sequences and heads',
     kernel: decode,
+    block: byQuery,
     spec: (shape, gpu) => ({ ...parts(shape), WG: gpu.rowLanes }),
     refusal: fewQueries,
   },
@@ -187,6 +209,7 @@ export const attentionVariants: readonly Variant<
     name: 'split-subgroup',
     idea: 'decode-subgroup with the keys cut into parts, and a merge',
     kernel: decodeSubgroup,
+    block: bySlab,
     spec: parts,
     refusal: (shape, gpu) => fewQueries(shape) ?? eightLanes(gpu),
   },
@@ -194,6 +217,7 @@ export const attentionVariants: readonly Variant<
     name: 'plain',
     idea: 'a thread per query, two passes over the keys',
     kernel: plain,
+    block: () => ({ queries: plain.spec.WG, workgroups: 1 }),
     spec: (shape) => ({ ...kind(shape), HEAD_DIM: shape.headDim }),
     refusal: tooWide,
   },

@@ -6,7 +6,8 @@ import { invariant } from '../core/errors.ts';
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { merge, partsOf } from './attention-merge.ts';
+import { gridPieces } from './attention-grid.ts';
+import { merge, MERGE_BLOCK, partsOf } from './attention-merge.ts';
 import { type AttentionShape, attentionVariants, isSplit } from './attention-variants.ts';
 import { chooseVariant, preferring } from './variants.ts';
 
@@ -18,7 +19,8 @@ export interface Attention {
   scratchWords(numRows: number): number;
   /**
    * `sequences`: 4 u32 each: first row of q, qLen, kvLen, cache slot; with pages followed by the page numbers of slot 0,
-   * then slot 1, ..., cacheLength / pageSize of each. `maxQueries` is the longest qLen.
+   * then slot 1, ..., cacheLength / pageSize of each. `maxQueries` is the longest qLen. Counts beyond what a dispatch takes
+   * are recorded in several.
    */
   record(
     commands: CommandList,
@@ -92,6 +94,8 @@ export async function prepareAttention(
   const fixed = { numHeads, numKvHeads, headDim, cacheLength, scale, window, softcap, pageSize };
   const parts = split ? partsOf(keysSeen(shape)) : { numParts: 1, keysPerPart: 0 };
   const causal = Number(shape.causal);
+  const block = variant.block(shape, parts.numParts);
+  const most = gpu.limits.maxComputeWorkgroupsPerDimension;
   return {
     variant: variant.name,
     scratchWords: (numRows) => wordsOf(variant.name, shape, numRows),
@@ -102,17 +106,23 @@ export async function prepareAttention(
       );
       invariant(!split || scratch !== undefined, () => `attention ${variant.name} was given no scratch`);
       const target = split && scratch !== undefined ? scratch : o;
-      commands.dispatch(
-        kernel,
-        { ...fixed, ...parts, ...p, causal },
-        { q_THD: q, k_RHD: k, v_RHD: v, sequences, o_THD: target, sinks_H: sinks ?? q },
-      );
+      for (const { first, grid } of gridPieces(block, { ...p, numHeads }, most)) {
+        commands.dispatch(
+          kernel,
+          { ...fixed, ...parts, ...p, ...first, causal },
+          { q_THD: q, k_RHD: k, v_RHD: v, sequences, o_THD: target, sinks_H: sinks ?? q },
+          grid,
+        );
+      }
       if (joining === undefined) return;
-      commands.dispatch(
-        joining,
-        { ...parts, ...p, numHeads, causal, window },
-        { parts_THPD: target, sequences, o_THD: o, sinks_H: sinks ?? sequences },
-      );
+      for (const { first, grid } of gridPieces(MERGE_BLOCK, { ...p, numHeads }, most)) {
+        commands.dispatch(
+          joining,
+          { ...parts, ...p, ...first, numHeads, causal, window },
+          { parts_THPD: target, sequences, o_THD: o, sinks_H: sinks ?? sequences },
+          grid,
+        );
+      }
     },
   };
 }

@@ -1,14 +1,15 @@
 /** Attention of new queries against all keys. B sequences, Sq queries and Skv keys, Hq and Hkv heads of Dh. */
-import { ConfigError } from '../core/errors.ts';
-import { ceilDiv, nearestDivisor, range } from '../core/math.ts';
+import { ceilDiv, range } from '../core/math.ts';
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type Attention, prepareAttention } from '../kernels/attention.ts';
 import { attentionVariants, type AttentionShape } from '../kernels/attention-variants.ts';
-import { attention as referenceAttention, attentionMagnitude } from '../reference/attention.ts';
+import { attention as referenceAttention } from '../reference/attention.ts';
 import { BYTES_OF, type Tensor, toF64 } from '../tensor/tensor.ts';
+import { checkGroups, checkPositions, scaleOf, SINKS_RULE, SOFTCAP_RULE } from './attention-rules.ts';
 import { flagAttr, numberAttr } from './attrs.ts';
-import { budgetOf, DIVISION } from './budgets.ts';
+import { attentionError } from './attention-error.ts';
+import { roundedTo } from './budgets.ts';
 import { defineOp } from './define.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
 import type { Pages } from './pages.ts';
@@ -42,13 +43,7 @@ export const attention = defineOp({
     { name: 'q', dims: '[B, Sq, Hq, Dh]', dtypes: FLOATS, about: 'queries' },
     { name: 'k', dims: '[B, Skv, Hkv, Dh]', dtypes: FLOATS, about: 'keys' },
     { name: 'v', dims: '[B, Skv, Hkv, Dh]', dtypes: FLOATS, about: 'values' },
-    {
-      name: 'sinks',
-      dims: '[Hq]',
-      dtypes: FLOATS,
-      optional: true,
-      about: 'logits that join the denominator of their head and weigh no value',
-    },
+    SINKS_RULE,
   ],
   outputs: [{ name: 'o', dims: '[B, Sq, Hq, Dh]', dtypes: FLOATS, about: 'weighted values' }],
   attrs: [
@@ -58,7 +53,12 @@ export const attention = defineOp({
       default: true,
       about: 'a query sees its own position and those before it',
     },
-    { name: 'scale', kind: 'number', derived: '1 / sqrt(Dh)', about: 'factor of the scores' },
+    {
+      name: 'scale',
+      kind: 'number',
+      derived: '1 / sqrt(Dh)',
+      about: 'factor of the scores, which q takes before they are summed; scores beyond f32 give NaN',
+    },
     {
       name: 'window',
       kind: 'integer',
@@ -67,20 +67,12 @@ export const attention = defineOp({
       max: 2 ** 31,
       about: 'keys that a query sees at most, its own position the last of them; 0: all',
     },
-    {
-      name: 'softcap',
-      kind: 'number',
-      default: 0,
-      min: 0,
-      max: 1e6,
-      about: 'scores become softcap tanh(score / softcap); 0: they stay',
-    },
+    SOFTCAP_RULE,
   ],
   variants: attentionVariants,
   size: (inputs, dims): AttentionSize => {
     requirePositive('attention', dims, ['Hq', 'Hkv', 'Dh']);
     const headDim = sizeOf(dims, 'Dh');
-    const scale = inputs.attrs.get('scale');
     const size = {
       batch: sizeOf(dims, 'B'),
       numQueries: sizeOf(dims, 'Sq'),
@@ -89,7 +81,7 @@ export const attention = defineOp({
       numKvHeads: sizeOf(dims, 'Hkv'),
       headDim,
       causal: flagAttr(inputs, 'causal'),
-      scale: typeof scale === 'number' ? scale : 1 / Math.sqrt(headDim),
+      scale: scaleOf(inputs, headDim),
       window: numberAttr(inputs, 'window'),
       softcap: numberAttr(inputs, 'softcap'),
       hasSinks: inputs.tensors.has('sinks'),
@@ -107,8 +99,7 @@ export const attention = defineOp({
     const input = { ...size, ...floats(inputs), ...(given && { sinks: toF64(given) }) };
     if (size.batch * size.numQueries === 0) return new Map([['o', empty(inputs)]]);
     const values = referenceAttention(input);
-    const magnitude = attentionMagnitude(input);
-    const budget = budgetOf(magnitude, attentionRoundings(size), outputDtype(inputs), values);
+    const budget = roundedTo(outputDtype(inputs), attentionError(input), values);
     return new Map([['o', { values, shape: tensorOf(inputs, 'q').shape, budget }]]);
   },
   cost: (inputs, size) => ({
@@ -159,15 +150,6 @@ const empty = (inputs: OpInputs) => ({
   shape: tensorOf(inputs, 'q').shape,
   budget: { atol: 0, rtol: 0 },
 });
-
-/**
- * A key costs at most a product and a sum, and with tiles of 4 keys two roundings of the running rescale and its
- * share of an exponential; a score has Dh terms and the scale. A sink counts as a key. A soft cap by exp is off by at
- * most 16 roundings of its size.
- */
-export function attentionRoundings({ headDim, numKeys }: AttentionSize): number {
-  return headDim + 4 * (numKeys + 1) + 2 + 12 + DIVISION;
-}
 
 /** (query, key) pairs of one head of one sequence. */
 export function pairs({ numQueries: n, numKeys, causal, window = 0 }: AttentionSize): number {
@@ -246,33 +228,4 @@ export function queryBatches(space: Workspace, size: AttentionSize): QueryBatch[
     }
   }
   return batches;
-}
-
-/** @throws ConfigError when query heads do not share key/value heads equally. */
-export function checkGroups(op: string, size: { numHeads: number; numKvHeads: number }): void {
-  const { numHeads, numKvHeads } = size;
-  if (numHeads % numKvHeads !== 0) {
-    throw new ConfigError(
-      `${op}: ${numHeads} query heads are not a multiple of ${numKvHeads} key/value heads; groups must be equal. ` +
-        `Try ${nearestDivisor(numHeads, numKvHeads)} key/value heads.`,
-    );
-  }
-}
-
-function checkPositions({ batch, numQueries, numKeys, causal, window = 0 }: AttentionSize): void {
-  if (window > 0 && !causal) {
-    throw new ConfigError(
-      `attention: window=${window} with causal=0; a window ends at a query's own position, so it needs causal=1. ` +
-        `Give causal=1, or window=0.`,
-    );
-  }
-  if (batch * numQueries === 0) return;
-  if (numKeys === 0)
-    throw new ConfigError('attention: there are no keys (Skv = 0); a softmax needs at least one.');
-  if (causal && numQueries > numKeys) {
-    throw new ConfigError(
-      `attention: ${numQueries} queries (Sq) are more than ${numKeys} keys (Skv); with causal=1 queries are the last ` +
-        `positions, so Sq is at most Skv. Give all keys, or causal=0.`,
-    );
-  }
 }

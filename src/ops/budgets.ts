@@ -35,7 +35,13 @@ export function budgetOf(
   values = magnitude,
 ): Budget {
   const of = typeof roundings === 'number' ? () => roundings : roundings;
-  const perElement = magnitude.map((size, i) => gamma(of(i)) * Math.abs(size) + UNDERFLOW);
+  const errors = magnitude.map((size, i) => gamma(of(i)) * Math.abs(size));
+  return roundedTo(dtype, errors, values);
+}
+
+/** Absolute errors in f32 and what underflow loses, with the rounding of `values` to f16 where they are stored so. */
+export function roundedTo(dtype: 'f32' | 'f16', errors: Float64Array, values: Float64Array): Budget {
+  const perElement = errors.map((error) => error + UNDERFLOW);
   const overflows = Uint8Array.from(perElement, (error, i) =>
     Number(Math.abs(at(values, i)) + error >= INFINITE_FROM[dtype]),
   );

@@ -4,20 +4,20 @@
  */
 import { at } from '../core/math.ts';
 import { attentionVariants } from '../kernels/attention-variants.ts';
-import { attention as referenceAttention, attentionMagnitude } from '../reference/attention.ts';
+import { attention as referenceAttention } from '../reference/attention.ts';
 import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
 import {
-  attentionRoundings,
   type AttentionSize,
   attention,
   cacheDtype,
-  checkGroups,
   kernelShape,
   pairs,
   prepareQueries,
 } from './attention.ts';
 import { numberAttr } from './attrs.ts';
-import { budgetOf } from './budgets.ts';
+import { attentionError } from './attention-error.ts';
+import { checkGroups, scaleOf, SINKS_RULE } from './attention-rules.ts';
+import { roundedTo } from './budgets.ts';
 import { defineOp } from './define.ts';
 import type { OpInputs } from './op.ts';
 import { type Pages, pagesOf } from './pages.ts';
@@ -41,13 +41,7 @@ export const pagedAttention = defineOp({
     { name: 'v_pages', dims: '[N, R, Hkv, Dh]', dtypes: FLOATS, about: 'values, R to a page' },
     { name: 'block_table', dims: '[B, P]', dtypes: INTEGERS, about: 'pages of each sequence in order' },
     { name: 'kv_lengths', dims: '[B]', dtypes: INTEGERS, about: 'keys of each sequence' },
-    {
-      name: 'sinks',
-      dims: '[Hq]',
-      dtypes: FLOATS,
-      optional: true,
-      about: 'logits that join the denominator of their head and weigh no value',
-    },
+    SINKS_RULE,
   ],
   outputs: [{ name: 'o', dims: '[B, Sq, Hq, Dh]', dtypes: FLOATS, about: 'weighted values' }],
   attrs: attention.attrs.filter(({ name }) => name !== 'causal'),
@@ -55,7 +49,6 @@ export const pagedAttention = defineOp({
   size: (inputs, dims): PagedSize => {
     requirePositive(OP, dims, ['Hq', 'Hkv', 'Dh', 'R']);
     const headDim = sizeOf(dims, 'Dh');
-    const scale = inputs.attrs.get('scale');
     const counts = {
       numPages: sizeOf(dims, 'N'),
       pageSize: sizeOf(dims, 'R'),
@@ -70,7 +63,7 @@ export const pagedAttention = defineOp({
       numKvHeads: sizeOf(dims, 'Hkv'),
       headDim,
       causal: true,
-      scale: typeof scale === 'number' ? scale : 1 / Math.sqrt(headDim),
+      scale: scaleOf(inputs, headDim),
       window: numberAttr(inputs, 'window'),
       softcap: numberAttr(inputs, 'softcap'),
       hasSinks: inputs.tensors.has('sinks'),
@@ -89,12 +82,12 @@ export const pagedAttention = defineOp({
     prepareQueries(gpu, inputs, size, { k: 'k_pages', v: 'v_pages' }, variant),
   reference: (inputs, size) => {
     const shape = tensorOf(inputs, 'q').shape;
-    const [values, magnitude] = [new Float64Array(count(shape)), new Float64Array(count(shape))];
+    const [values, error] = [new Float64Array(count(shape)), new Float64Array(count(shape))];
     eachSequence(inputs, size, (input, first) => {
       values.set(referenceAttention(input), first);
-      magnitude.set(attentionMagnitude(input), first);
+      error.set(attentionError(input), first);
     });
-    const budget = budgetOf(magnitude, attentionRoundings(size), outputDtype(inputs), values);
+    const budget = roundedTo(outputDtype(inputs), error, values);
     return new Map([['o', { values, shape, budget }]]);
   },
   cost: (inputs, size) => {

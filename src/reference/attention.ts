@@ -1,6 +1,6 @@
 /** Attention with grouped queries. B sequences, S positions, Hq query heads, Hkv key/value heads of Dh. */
 import { ConfigError } from '../core/errors.ts';
-import { absDot, addScaled, dot, f64At, softmax } from './f64.ts';
+import { addScaled, dot, f64At, softmax } from './f64.ts';
 import { matmul } from './matmul.ts';
 import { rope } from './rope.ts';
 
@@ -28,7 +28,10 @@ export interface AttentionInput {
   readonly window?: number;
   /** Scores become softcap tanh(score / softcap) (Gemma 2); they stay when 0 or absent. */
   readonly softcap?: number;
-  /** [Hq] logits that join the denominator of their head and weigh no value (gpt-oss). */
+  /**
+   * [Hq] logits that join the denominator of their head and weigh no value (gpt-oss). -Infinity: none; NaN or Infinity
+   * makes all of its head's rows NaN.
+   */
   readonly sinks?: Float64Array | undefined;
 }
 
@@ -45,34 +48,10 @@ export function attention(input: AttentionInput): Float64Array {
 }
 
 /**
- * What the error of `attention` scales with, [B, Sq, Hq, Dh]: with unit roundoff u an implementation is off by at
- * most about gamma(Dh + Skv + 16, u) times this (first order). It is sum p|v| (1 + 2 max over keys of scale sum|q||k|):
- * an error in the scores changes each weight by at most twice its largest value, relative. The soft cap rounds by a
- * share of its own size, and a sink is one more score.
- */
-export function attentionMagnitude(input: AttentionInput): Float64Array {
-  const { q, k, headDim } = input;
-  const scale = Math.abs(input.scale ?? 1 / Math.sqrt(headDim));
-  const size = new Float64Array(q.length);
-  const absV = input.v.map(Math.abs);
-  forEachHead(input, (query, scores, keyAt, sink) => {
-    const weights = weigh(scores, sink);
-    let largest = (input.softcap ?? 0) + Math.abs(sink ?? 0);
-    for (let j = 0; j < scores.length; j++) {
-      largest = Math.max(largest, scale * absDot(q, query, k, keyAt(j), headDim));
-    }
-    for (let j = 0; j < weights.length; j++) {
-      addScaled(size, query, f64At(weights, j) * (1 + 2 * largest), absV, keyAt(j), headDim);
-    }
-  });
-  return size;
-}
-
-/**
  * Calls `visit` for each query head with where it starts in q, its scaled scores against the keys it sees, and where
  * key (and value) j starts.
  */
-function forEachHead(
+export function forEachHead(
   input: AttentionInput,
   visit: (
     query: number,
@@ -94,8 +73,7 @@ function forEachHead(
         const keyAt = (j: number): number => ((b * numKeys + first + j) * numKvHeads + kvHead) * headDim;
         const scores = new Float64Array(visible - first);
         for (let j = 0; j < scores.length; j++) {
-          const score = scale * dot(q, query, k, keyAt(j), headDim);
-          scores[j] = softcap === 0 ? score : softcap * Math.tanh(score / softcap);
+          scores[j] = capped(scale * dot(q, query, k, keyAt(j), headDim), softcap);
         }
         visit(query, scores, keyAt, input.sinks?.[h]);
       }
@@ -103,10 +81,18 @@ function forEachHead(
   }
 }
 
+/** softcap tanh(score / softcap); the score itself when softcap is 0. */
+export function capped(score: number, softcap: number): number {
+  return softcap === 0 ? score : softcap * Math.tanh(score / softcap);
+}
+
 /** Softmax over the scores and the sink, whose own weight is left out. Scores [0, 0], sink 0 -> [1/3, 1/3]. */
-function weigh(scores: Float64Array, sink: number | undefined): Float64Array {
+export function weigh(scores: Float64Array, sink: number | undefined): Float64Array {
   if (sink === undefined) return softmax(scores, scores.length);
-  return softmax(Float64Array.of(...scores, sink), scores.length + 1).subarray(0, scores.length);
+  const all = new Float64Array(scores.length + 1);
+  all.set(scores);
+  all[scores.length] = sink;
+  return softmax(all, all.length).subarray(0, scores.length);
 }
 
 function checkSizes(input: AttentionInput): void {

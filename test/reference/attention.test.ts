@@ -1,15 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { seededRandom } from '../../src/core/random.ts';
-import {
-  attention,
-  attentionMagnitude,
-  tpAttention,
-  type AttentionInput,
-} from '../../src/reference/attention.ts';
+import { attention, tpAttention, type AttentionInput } from '../../src/reference/attention.ts';
 import { add } from '../../src/reference/f64.ts';
-import { gamma } from '../../src/tensor/compare.ts';
-import { anySeed, expectClose, expectWithin, f64, normals, rounded } from './arrays.ts';
+import { anySeed, expectClose, f64, normals, rounded } from './arrays.ts';
 
 /** Two positions, one head of width 1: scores of the second query are [0, ln 3], weights [1/4, 3/4]. */
 const example: AttentionInput = {
@@ -95,20 +88,6 @@ test('equal values come through whatever the weights', () => {
     fc.property(anySeed, fc.boolean(), (seed, causal) => {
       const v = new Float64Array(2 * 5 * 2 * 4).fill(3);
       expectClose(attention({ ...random(seed), v, causal }), new Float64Array(96).fill(3));
-    }),
-  );
-});
-
-test('inputs off by u change the result by less than the budget of unit roundoff u', () => {
-  fc.assert(
-    fc.property(anySeed, (seed) => {
-      const exact = random(seed);
-      const u = 2 ** -24;
-      const coin = seededRandom(seed);
-      const shake = (v: Float64Array): Float64Array =>
-        v.map((x) => x * (1 + u * Math.sign(coin.uniform() - 0.5)));
-      const off = { ...exact, k: shake(exact.k), v: shake(exact.v) };
-      expectWithin(attention(off), attention(exact), attentionMagnitude(exact), gamma(2, u));
     }),
   );
 });

@@ -33,15 +33,15 @@ export const attentionSaboteurs: readonly Saboteur[] = [
   {
     name: 'leaves scores uncapped',
     shader: 'attention/plain',
-    find: 'return params.softcap - 2.0 * params.softcap / (e + 1.0);',
-    replace: 'return score + 0.0 * e;',
+    find: 'return select(select(select(far, -far, score < 0.0), near, x < 0.625), score, isNan(score));',
+    replace: 'return select(score, far, x > 1e30);',
     ...{ family: 'attention', caseName: 'soft cap', variant: 'plain' },
   },
   {
     name: 'leaves sinks out of the sum',
     shader: 'attention/plain',
-    find: 'denominator = exp(sinks_H[h] - highest);',
-    replace: 'denominator = 0.0 * exp(sinks_H[h] - highest);',
+    find: 'denominator = sinkShare(sinks_H[h], highest);',
+    replace: 'denominator = 0.0 * sinkShare(sinks_H[h], highest);',
     ...{ family: 'attention', caseName: 'sinks', variant: 'plain' },
   },
 ];
