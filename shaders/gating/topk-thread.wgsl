@@ -4,6 +4,7 @@
 //         sorted by insertion. No workgroup storage, so no barrier.
 // Order   experts ascending: the same bits on every run. Compared are the bits of f32 as integers, where NaN is
 //         first (its score is NaN, which no later check lets pass), zeros are equal and no number is flushed.
+//         Values that are equal in f32 are told apart by what rounding left of them, then by logits.
 // Edges   K and the groups kept <= 4 SLOTS, at most 32 groups; any E. A logit of -Infinity masks its expert.
 
 const WG : u32 = 64u;           // spec: tokens per workgroup
@@ -24,9 +25,12 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> scores_TK : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
+const MOST_GROUPS : u32 = 32u;
 const EMPTY : i32 = -2147483648;    // below every key
 const MASKED : i32 = -2139095040;   // key of -Infinity
 const FIRST : i32 = 2147483647;     // key of NaN
+const LEAST_SUM : i32 = 0x0d800000;  // key of 2^-100: smaller scores of groups are compared as logarithms
+const LEAST_SCORE : f32 = 0x1p-124;  // smaller scores may be flushed
 const BY_SCORE : bool = BIASED || (GROUPED && TOP2);   // scores are needed before the choice
 
 // Keys grow with the number; both zeros have key 0.
@@ -110,9 +114,154 @@ fn choiceKey(first : u32, e : u32, row : Row) -> i32 {
   return keyOf(logits_TE[first + e]);
 }
 
+// What an expert or a group is ranked by: its value in f32; what rounding left of it; a logit, or a sum of two as
+// a logarithm, which tells apart what saturates or underflows.
+struct Worth { key : i32, rest : f32, logit : f32 }
+
+fn beats(a : Worth, b : Worth) -> bool {
+  if (a.key != b.key) { return a.key > b.key; }
+  let rests = vec2<i32>(keyOf(a.rest), keyOf(b.rest));
+  if (rests.x != rests.y) { return rests.x > rests.y; }
+  return keyOf(a.logit) > keyOf(b.logit);
+}
+
+// The number itself, at a place where no compiler may reorder sums across: it cannot know that nothing is flipped.
+fn held(v : f32) -> f32 { return bitcast<f32>(bitcast<u32>(v) ^ (params.renormalize >> 1u)); }
+
+// What rounding took from a + b.
+fn lost(a : f32, b : f32) -> f32 {
+  let total = held(a + b);
+  let part = held(total - a);
+  return held(a - held(total - part)) + held(b - part);
+}
+
+// A sigmoid near 1 is what it lacks of 1.
+fn worthOf(first : u32, e : u32, row : Row) -> Worth {
+  let logit = logits_TE[first + e];
+  let key = scoreKey(first, e, row);
+  if (key <= MASKED) { return Worth(key, 0.0, logit); }
+  var whole = scoreOf(logit, row);
+  var lacking = 0.0;
+  if (SIGMOID && logit > 0.0) {
+    whole = 1.0;
+    lacking = exp(-logit) / (1.0 + exp(-logit));
+  }
+  var added = 0.0;
+  if (BIASED) { added = bias_E[e]; }
+  let rest = held(held(held(whole + added) - numberOf(key)) + lost(whole, added)) - lacking;
+  return Worth(key, rest, logit);
+}
+
+fn groupKey(key : i32) -> i32 { return select(key, 0, !BIASED && TOP2 && key > 0 && key < LEAST_SUM); }
+
+fn groupWorth(first : u32, g : u32, row : Row) -> Worth {
+  let size = params.numExperts / params.numGroups;
+  var top = Worth(EMPTY, 0.0, 0.0);
+  var second = top;
+  for (var e = g * size; e < (g + 1u) * size; e += 1u) {
+    let own = worthOf(first, e, row);
+    if (beats(own, top)) {
+      second = top;
+      top = own;
+    } else if (beats(own, second)) {
+      second = own;
+    }
+  }
+  if (!TOP2 || second.key <= MASKED) { return Worth(groupKey(top.key), top.rest, top.logit); }
+  let a = numberOf(top.key);
+  let b = numberOf(second.key);
+  let key = groupKey(keyOf(a + b));
+  let rest = select(top.rest + second.rest + lost(a, b), 0.0, key == 0);
+  let high = select(second.logit, top.logit, top.logit > second.logit);
+  let low = select(top.logit, second.logit, top.logit > second.logit);
+  let more = log(1.0 + exp(low - high));
+  return Worth(key, rest, select(high + more, low - more, SIGMOID && low > 0.0));
+}
+
+// Whether `own` comes after what was found last.
+fn isAfter(last : Worth, lastId : u32, own : Worth, id : u32) -> bool {
+  return beats(last, own) || (!beats(own, last) && id > lastId);
+}
+
+// The groups that stay where f32 leaves a tie: one by one, compared in full.
+fn groupsInOrder(first : u32, row : Row) -> u32 {
+  var bits = 0u;
+  var last = Worth(FIRST, 0.0, 0.0);
+  var lastId = 0u;
+  for (var k = 0u; k < params.groupsKept; k += 1u) {
+    var top = Worth(EMPTY, 0.0, 0.0);
+    var found = params.numGroups;
+    for (var g = 0u; g < params.numGroups; g += 1u) {
+      let own = groupWorth(first, g, row);
+      if (k > 0u && !isAfter(last, lastId, own, g)) { continue; }
+      if (found == params.numGroups || beats(own, top)) {
+        top = own;
+        found = g;
+      }
+    }
+    bits |= 1u << min(found, MOST_GROUPS - 1u);
+    last = top;
+    lastId = found;
+  }
+  return bits;
+}
+
+// The experts where f32 leaves a tie: one by one, compared in full.
+fn expertsInOrder(first : u32, row : Row, kept : u32) -> Best {
+  let size = params.numExperts / params.numGroups;
+  var best = noneYet();
+  var last = Worth(FIRST, 0.0, 0.0);
+  var lastId = 0u;
+  for (var k = 0u; k < params.topK; k += 1u) {
+    var top = Worth(EMPTY, 0.0, 0.0);
+    var found = params.numExperts;
+    for (var e = 0u; e < params.numExperts; e += 1u) {
+      if (GROUPED && ((kept >> (e / size)) & 1u) == 0u) { continue; }
+      let own = worthOf(first, e, row);
+      if (k > 0u && !isAfter(last, lastId, own, e)) { continue; }
+      if (found == params.numExperts || beats(own, top)) {
+        top = own;
+        found = e;
+      }
+    }
+    last = top;
+    lastId = min(found, params.numExperts - 1u);
+    let at = vec4<u32>(k) - vec4<u32>(0u, 1u, 2u, 3u);
+    best.id0 = select(best.id0, vec4<u32>(lastId), at == vec4<u32>());
+    best.id1 = select(best.id1, vec4<u32>(lastId), at == vec4<u32>(4u));
+    best.id2 = select(best.id2, vec4<u32>(lastId), at == vec4<u32>(8u));
+    best.id3 = select(best.id3, vec4<u32>(lastId), at == vec4<u32>(12u));
+  }
+  return best;
+}
+
+// The key that the next insertion may push out.
+fn lastKey(best : ptr<function, Best>) -> i32 {
+  if (SLOTS == 1u) { return (*best).key0.w; }
+  if (SLOTS == 2u) { return (*best).key1.w; }
+  if (SLOTS == 3u) { return (*best).key2.w; }
+  return (*best).key3.w;
+}
+
+// Whether one of the places from `begin` to `end` holds the key of the place after it; `over` is the best pushed out.
+fn isTied(best : Best, over : i32, begin : u32, end : u32) -> bool {
+  let next0 = vec4<i32>(best.key0.yzw, select(best.key1.x, over, SLOTS == 1u));
+  let next1 = vec4<i32>(best.key1.yzw, select(best.key2.x, over, SLOTS == 2u));
+  let next2 = vec4<i32>(best.key2.yzw, select(best.key3.x, over, SLOTS == 3u));
+  let next3 = vec4<i32>(best.key3.yzw, over);
+  return any(tiedAt(best.key0, next0, 0u, begin, end)) || any(tiedAt(best.key1, next1, 4u, begin, end))
+      || any(tiedAt(best.key2, next2, 8u, begin, end)) || any(tiedAt(best.key3, next3, 12u, begin, end));
+}
+
+fn tiedAt(keys : vec4<i32>, next : vec4<i32>, place : u32, begin : u32, end : u32) -> vec4<bool> {
+  let places = vec4<u32>(place) + vec4<u32>(0u, 1u, 2u, 3u);
+  return (keys == next) & (places >= vec4<u32>(begin)) & (places < vec4<u32>(end));
+}
+
 // The groups that stay, a bit each.
 fn keptGroups(first : u32, row : Row) -> u32 {
   var best = noneYet();
+  var over = EMPTY;
   let size = params.numExperts / params.numGroups;
   for (var g = 0u; g < params.numGroups; g += 1u) {
     var highest = EMPTY;
@@ -124,8 +273,11 @@ fn keptGroups(first : u32, row : Row) -> u32 {
       highest = max(highest, key);
     }
     if (TOP2 && second > MASKED) { highest = keyOf(numberOf(highest) + numberOf(second)); }
+    highest = groupKey(highest);
+    if (BY_SCORE) { over = max(over, min(highest, lastKey(&best))); }
     insert(&best, highest, g);
   }
+  if (BY_SCORE && isTied(best, over, params.groupsKept - 1u, params.groupsKept)) { return groupsInOrder(first, row); }
   return bitsOf(best.key0, best.id0, 0u) | bitsOf(best.key1, best.id1, 4u)
        | bitsOf(best.key2, best.id2, 8u) | bitsOf(best.key3, best.id3, 12u);
 }
@@ -156,6 +308,43 @@ fn store(t : u32, place : u32, ids : vec4<u32>, scores : vec4<f32>) {
   if (place + 3u < params.topK) { ids_TK[at + 3u] = ids.w; scores_TK[at + 3u] = scores.w; }
 }
 
+fn tiny(scores : vec4<f32>, place : u32) -> bool {
+  let places = vec4<u32>(place) + vec4<u32>(0u, 1u, 2u, 3u);
+  return any((scores < vec4<f32>(LEAST_SCORE)) & (places < vec4<u32>(params.topK)));
+}
+
+// Scores below what f32 keeps, whose scaled or renormalised values it may keep: from differences of logits.
+fn restoreScores(t : u32, first : u32, row : Row) {
+  var base = row.highest;
+  var total = row.denominator;
+  var all = false;
+  if (params.renormalize == 1u) {
+    base = logits_TE[first + ids_TK[t * params.topK]];
+    for (var k = 1u; k < params.topK; k += 1u) {
+      let logit = logits_TE[first + ids_TK[t * params.topK + k]];
+      base = select(base, logit, logit > base);
+    }
+    if (SIGMOID) { base = select(base, 0.0, base > 0.0); }
+    total = 0.0;
+    var selected = 0.0;
+    for (var k = 0u; k < params.topK; k += 1u) {
+      let logit = logits_TE[first + ids_TK[t * params.topK + k]];
+      let score = scoreOf(logit, row);
+      selected += score;
+      let share = exp(select(logit, 0.0, logit > base) - base);
+      total += select(share, select(share / (1.0 + exp(logit)), score, logit > 0.0), SIGMOID);
+    }
+    all = selected < 0x1p-60;
+  }
+  for (var k = 0u; k < params.topK; k += 1u) {
+    let logit = logits_TE[first + ids_TK[t * params.topK + k]];
+    if (all || scoreOf(logit, row) < LEAST_SCORE) {
+      let root = exp(0.25 * (logit - base));
+      scores_TK[t * params.topK + k] = ((((params.scale * root) * root) * root) * root) / total;
+    }
+  }
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   let t = gid.x;
@@ -164,16 +353,17 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   var row = Row(0.0, 1.0);
   if (BY_SCORE && !SIGMOID) { row = rowOf(first); }
   var best = noneYet();
-  if (GROUPED) {
-    let kept = keptGroups(first, row);
-    let size = params.numExperts / params.numGroups;
-    for (var e = 0u; e < params.numExperts; e += 1u) {
-      let key = choiceKey(first, e, row);
-      insert(&best, select(EMPTY, key, ((kept >> (e / size)) & 1u) == 1u), e);
-    }
-  } else {
-    for (var e = 0u; e < params.numExperts; e += 1u) { insert(&best, choiceKey(first, e, row), e); }
+  var kept = 0u;
+  var over = EMPTY;
+  if (GROUPED) { kept = keptGroups(first, row); }
+  let size = params.numExperts / params.numGroups;
+  for (var e = 0u; e < params.numExperts; e += 1u) {
+    var key = choiceKey(first, e, row);
+    if (GROUPED) { key = select(EMPTY, key, ((kept >> (e / size)) & 1u) == 1u); }
+    if (BIASED) { over = max(over, min(key, lastKey(&best))); }
+    insert(&best, key, e);
   }
+  if (BIASED && isTied(best, over, 0u, params.topK)) { best = expertsInOrder(first, row, kept); }
   if (!BY_SCORE && !SIGMOID) {
     // Dividing by the sum over the chosen cancels the sum over all, whatever is the highest.
     row.highest = numberOf(best.key0.x);
@@ -188,6 +378,8 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   if (SLOTS > 1u) { scores1 = scoresOf(first, best.id1, 4u, row); }
   if (SLOTS > 2u) { scores2 = scoresOf(first, best.id2, 8u, row); }
   if (SLOTS > 3u) { scores3 = scoresOf(first, best.id3, 12u, row); }
+  let isTiny = tiny(scores0, 0u) || (SLOTS > 1u && tiny(scores1, 4u)) || (SLOTS > 2u && tiny(scores2, 8u))
+            || (SLOTS > 3u && tiny(scores3, 12u));
   if (params.renormalize == 1u) {
     let selected = added(added(added(added(0.0, scores0), scores1), scores2), scores3);
     scores0 /= selected;
@@ -199,4 +391,5 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   if (SLOTS > 1u) { store(t, 4u, best.id1, scores1 * params.scale); }
   if (SLOTS > 2u) { store(t, 8u, best.id2, scores2 * params.scale); }
   if (SLOTS > 3u) { store(t, 12u, best.id3, scores3 * params.scale); }
+  if (isTiny && (params.renormalize == 1u || abs(params.scale) > 1.0)) { restoreScores(t, first, row); }
 }

@@ -4,6 +4,7 @@
 //         which only the lane that lost its candidate looks for another among its own experts.
 // Order   trees of fixed shape: the same bits on every run. Compared are the bits of f32 as integers, where NaN is
 //         first (its score is NaN, which no later check lets pass), zeros are equal and no number is flushed.
+//         Values that are equal in f32 are told apart by what rounding left of them, then by logits.
 // Edges   E <= MAX_EXPERTS, at most 32 groups, any K. A logit of -Infinity masks its expert.
 
 const WG : u32 = 64u;               // spec: lanes per token, a power of two
@@ -27,15 +28,18 @@ struct Params {
 const EMPTY : i32 = -2147483648;    // below every key
 const MASKED : i32 = -2139095040;   // key of -Infinity
 const FIRST : i32 = 2147483647;     // key of NaN
+const LEAST_SUM : i32 = 0x0d800000;  // key of 2^-100: smaller scores of groups are compared as logarithms
+const LEAST_SCORE : f32 = 0x1p-124;  // smaller scores may be flushed
 const NONE : u32 = 0xffffffffu;
 const MOST_GROUPS : u32 = 32u;
 
 var<workgroup> logits : array<f32, MAX_EXPERTS>;
 var<workgroup> keys : array<i32, MAX_EXPERTS>;
+var<workgroup> rests : array<f32, MAX_EXPERTS>;
 var<workgroup> keyOfLane : array<i32, WG>;
 var<workgroup> idOfLane : array<u32, WG>;
 var<workgroup> sumOfLane : array<f32, WG>;
-var<workgroup> groupKeys : array<i32, MOST_GROUPS>;
+var<workgroup> worthOfGroup : array<Worth, MOST_GROUPS>;
 
 // Keys grow with the number; both zeros have key 0.
 fn keyOf(v : f32) -> i32 {
@@ -63,7 +67,50 @@ fn scoreKey(e : u32, row : Row) -> i32 {
   return select(keyOf(value), MASKED, keyOf(logits[e]) == MASKED);
 }
 
-// The highest key of all lanes, and the lower id of equal ones; the same in every lane.
+// What an expert or a group is ranked by: its value in f32; what rounding left of it; a logit, or a sum of two as
+// a logarithm, which tells apart what saturates or underflows.
+struct Worth { key : i32, rest : f32, logit : f32 }
+
+fn beats(a : Worth, b : Worth) -> bool {
+  if (a.key != b.key) { return a.key > b.key; }
+  let left = vec2<i32>(keyOf(a.rest), keyOf(b.rest));
+  if (left.x != left.y) { return left.x > left.y; }
+  return keyOf(a.logit) > keyOf(b.logit);
+}
+
+// The number itself, at a place where no compiler may reorder sums across: it cannot know that nothing is flipped.
+fn held(v : f32) -> f32 { return bitcast<f32>(bitcast<u32>(v) ^ (params.renormalize >> 1u)); }
+
+// What rounding took from a + b.
+fn lost(a : f32, b : f32) -> f32 {
+  let total = held(a + b);
+  let part = held(total - a);
+  return held(a - held(total - part)) + held(b - part);
+}
+
+// What the f32 value of a key lacks of the expert's own. A sigmoid near 1 is what it lacks of 1.
+fn restOf(e : u32, key : i32, row : Row) -> f32 {
+  if (key <= MASKED) { return 0.0; }
+  var whole = scoreOf(logits[e], row);
+  var lacking = 0.0;
+  if (SIGMOID && logits[e] > 0.0) {
+    whole = 1.0;
+    lacking = exp(-logits[e]) / (1.0 + exp(-logits[e]));
+  }
+  var added = 0.0;
+  if (BIASED) { added = bias_E[e]; }
+  return held(held(held(whole + added) - numberOf(key)) + lost(whole, added)) - lacking;
+}
+
+// Whether an expert comes before another of the same key.
+fn precedes(e : u32, other : u32) -> bool {
+  if (!BIASED || e == NONE || other == NONE) { return e < other; }
+  let a = Worth(0, rests[e], logits[e]);
+  let b = Worth(0, rests[other], logits[other]);
+  return beats(a, b) || (e < other && !beats(b, a));
+}
+
+// The highest key of all lanes and its expert, of equal ones the first; the same in every lane.
 fn best(lane : u32, key : i32, id : u32) -> vec2<u32> {
   workgroupBarrier();
   keyOfLane[lane] = key;
@@ -73,7 +120,7 @@ fn best(lane : u32, key : i32, id : u32) -> vec2<u32> {
     if (lane < step) {
       let other = keyOfLane[lane + step];
       let own = keyOfLane[lane];
-      if (other > own || (other == own && idOfLane[lane + step] < idOfLane[lane])) {
+      if (other > own || (other == own && precedes(idOfLane[lane + step], idOfLane[lane]))) {
         keyOfLane[lane] = other;
         idOfLane[lane] = idOfLane[lane + step];
       }
@@ -96,34 +143,51 @@ fn sumOverLanes(lane : u32, part : f32) -> f32 {
 fn rowOf(lane : u32) -> Row {
   var highest = EMPTY;
   for (var e = lane; e < params.numExperts; e += WG) { highest = max(highest, keyOf(logits[e])); }
-  let number = numberOf(bitcast<i32>(best(lane, highest, lane).x));
+  let number = numberOf(bitcast<i32>(best(lane, highest, NONE).x));
   var part = 0.0;
   for (var e = lane; e < params.numExperts; e += WG) { part += exp(logits[e] - number); }
   return Row(number, sumOverLanes(lane, part));
 }
 
+fn groupKey(key : i32) -> i32 { return select(key, 0, !BIASED && TOP2 && key > 0 && key < LEAST_SUM); }
+
+fn groupWorth(g : u32, row : Row) -> Worth {
+  let size = params.numExperts / params.numGroups;
+  var top = Worth(EMPTY, 0.0, 0.0);
+  var second = top;
+  for (var e = g * size; e < (g + 1u) * size; e += 1u) {
+    var own = Worth(keys[e], 0.0, logits[e]);
+    if (TOP2 && !BIASED) { own.key = scoreKey(e, row); }
+    if (BIASED) { own.rest = rests[e]; } else if (TOP2) { own.rest = restOf(e, own.key, row); }
+    if (beats(own, top)) {
+      second = top;
+      top = own;
+    } else if (beats(own, second)) {
+      second = own;
+    }
+  }
+  if (!TOP2 || second.key <= MASKED) { return Worth(groupKey(top.key), top.rest, top.logit); }
+  let a = numberOf(top.key);
+  let b = numberOf(second.key);
+  let key = groupKey(keyOf(a + b));
+  let rest = select(top.rest + second.rest + lost(a, b), 0.0, key == 0);
+  let high = select(second.logit, top.logit, top.logit > second.logit);
+  let low = select(top.logit, second.logit, top.logit > second.logit);
+  let more = log(1.0 + exp(low - high));
+  return Worth(key, rest, select(high + more, low - more, SIGMOID && low > 0.0));
+}
+
 // A lane scores a group; those that are not among the best lose all their experts.
 fn dropGroups(lane : u32, row : Row) {
   let size = params.numExperts / params.numGroups;
-  for (var g = lane; g < params.numGroups; g += WG) {
-    var highest = EMPTY;
-    var second = EMPTY;
-    for (var e = g * size; e < (g + 1u) * size; e += 1u) {
-      var key = keys[e];
-      if (TOP2 && !BIASED) { key = scoreKey(e, row); }
-      second = max(second, min(key, highest));
-      highest = max(highest, key);
-    }
-    if (TOP2 && second > MASKED) { highest = keyOf(numberOf(highest) + numberOf(second)); }
-    groupKeys[g] = highest;
-  }
+  for (var g = lane; g < params.numGroups; g += WG) { worthOfGroup[g] = groupWorth(g, row); }
   workgroupBarrier();
   for (var g = lane; g < params.numGroups; g += WG) {
-    let own = groupKeys[g];
+    let own = worthOfGroup[g];
     var before = 0u;
     for (var other = 0u; other < params.numGroups; other += 1u) {
-      let key = groupKeys[other];
-      before += select(0u, 1u, key > own || (key == own && other < g));
+      let rival = worthOfGroup[other];
+      before += select(0u, 1u, beats(rival, own) || (other < g && !beats(own, rival)));
     }
     if (before >= params.groupsKept) {
       for (var e = g * size; e < (g + 1u) * size; e += 1u) { keys[e] = EMPTY; }
@@ -137,7 +201,8 @@ fn candidate(lane : u32) -> u32 {
   var found = NONE;
   var highest = EMPTY;
   for (var e = lane; e < params.numExperts; e += WG) {
-    if (keys[e] > highest) { highest = keys[e]; found = e; }
+    let key = keys[e];
+    if (key > highest || (BIASED && found != NONE && key == highest && precedes(e, found))) { highest = key; found = e; }
   }
   return found;
 }
@@ -147,17 +212,52 @@ fn keyAt(e : u32) -> i32 {
   return keys[e];
 }
 
+// Scores below what f32 keeps, whose scaled or renormalised values it may keep: from differences of logits.
+fn restoreScores(t : u32, row : Row, selected : f32) {
+  let first = t * params.topK;
+  var base = row.highest;
+  var total = row.denominator;
+  if (params.renormalize == 1u) {
+    base = logits[ids_TK[first]];
+    for (var k = 1u; k < params.topK; k += 1u) {
+      let logit = logits[ids_TK[first + k]];
+      base = select(base, logit, logit > base);
+    }
+    if (SIGMOID) { base = select(base, 0.0, base > 0.0); }
+    total = 0.0;
+    for (var k = 0u; k < params.topK; k += 1u) {
+      let logit = logits[ids_TK[first + k]];
+      let share = exp(select(logit, 0.0, logit > base) - base);
+      total += select(share, select(share / (1.0 + exp(logit)), scoreOf(logit, row), logit > 0.0), SIGMOID);
+    }
+  }
+  let all = params.renormalize == 1u && selected < 0x1p-60;
+  for (var k = 0u; k < params.topK; k += 1u) {
+    let logit = logits[ids_TK[first + k]];
+    if (all || scoreOf(logit, row) < LEAST_SCORE) {
+      let root = exp(0.25 * (logit - base));
+      scores_TK[first + k] = ((((params.scale * root) * root) * root) * root) / total;
+    }
+  }
+}
+
 // Selection by the whole workgroup from logits in workgroup storage; every lane takes part.
 fn selectExperts(t : u32, lane : u32) {
   var row = Row(0.0, 1.0);
   if (!SIGMOID) { row = rowOf(lane); }
   for (var e = lane; e < params.numExperts; e += WG) {
-    if (BIASED) { keys[e] = scoreKey(e, row); } else { keys[e] = keyOf(logits[e]); }
+    if (BIASED) {
+      keys[e] = scoreKey(e, row);
+      rests[e] = restOf(e, keys[e], row);
+    } else {
+      keys[e] = keyOf(logits[e]);
+    }
   }
   workgroupBarrier();
   if (GROUPED) { dropGroups(lane, row); }
   var own = candidate(lane);
   var selected = 0.0;
+  var isTiny = false;
   for (var k = 0u; k < params.topK; k += 1u) {
     let id = min(best(lane, keyAt(own), own).y, params.numExperts - 1u);
     if (id == own) {
@@ -166,6 +266,7 @@ fn selectExperts(t : u32, lane : u32) {
     }
     let score = scoreOf(logits[id], row);
     selected += score;
+    isTiny = isTiny || score < LEAST_SCORE;
     if (lane == 0u) {
       ids_TK[t * params.topK + k] = id;
       scores_TK[t * params.topK + k] = score;
@@ -177,6 +278,7 @@ fn selectExperts(t : u32, lane : u32) {
       if (params.renormalize == 1u) { score /= selected; }
       scores_TK[t * params.topK + k] = score * params.scale;
     }
+    if (isTiny && (params.renormalize == 1u || abs(params.scale) > 1.0)) { restoreScores(t, row, selected); }
   }
 }
 

@@ -108,7 +108,7 @@ function checkOutputs(
   inputs: OpInputs,
   outputs: ReadonlyMap<string, Tensor>,
 ): NonNullable<OpResult['checks']> {
-  return [...chosen.reference(inputs)].map(([output, { values, shape, budget }]) => {
+  return [...chosen.reference(inputs, outputs)].map(([output, { values, shape, budget }]) => {
     const got = outputs.get(output);
     const result = compare(got === undefined ? [] : toF64(got), values, shape, budget);
     if (!result.pass)

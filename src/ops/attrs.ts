@@ -68,7 +68,7 @@ function parseValue(op: OpFacts, rule: AttrRule, text: string): AttrValue {
     case 'integer':
     case 'number': {
       const value = text.trim() === '' ? NaN : Number(text);
-      const fits = Number.isFinite(value) && (rule.kind === 'number' || Number.isSafeInteger(value));
+      const fits = rule.kind === 'number' ? Number.isFinite(value) : isInteger32(value);
       if (!fits || value < (rule.min ?? -Infinity) || value > (rule.max ?? Infinity)) return refuse();
       if (rule.kind === 'number' && rule.onHost !== true && !fitsF32(value)) {
         throw new ConfigError(
@@ -81,13 +81,19 @@ function parseValue(op: OpFacts, rule: AttrRule, text: string): AttrValue {
   }
 }
 
+/** Kernels are given integers in 32 bits. */
+function isInteger32(value: number): boolean {
+  return Number.isInteger(value) && Math.abs(value) < 2 ** 32;
+}
+
 /** 'an integer from 1', '0 or 1', 'softmax or sigmoid' */
 export function ruleText(rule: AttrRule): string {
   if (rule.kind === 'choice') return (rule.choices ?? []).join(', ').replace(/, ([^,]*)$/, ' or $1');
   if (rule.kind === 'flag') return '0 or 1';
   const noun = rule.kind === 'integer' ? 'an integer' : 'a number';
   const from = rule.min === undefined ? '' : ` from ${rule.min}`;
-  return noun + from + (rule.max === undefined ? '' : ` to ${rule.max}`);
+  const most = rule.max ?? (rule.kind === 'integer' && rule.min !== undefined ? 2 ** 32 - 1 : undefined);
+  return noun + from + (most === undefined ? '' : ` to ${most}`);
 }
 
 function listOf(op: OpFacts): string {

@@ -5,7 +5,7 @@
  */
 import { gamma } from '../tensor/compare.ts';
 import type { Budget } from '../tensor/compare.ts';
-import { at } from '../core/math.ts';
+import { at, sum } from '../core/math.ts';
 
 /** Division: 2.5 ULP. */
 export const DIVISION = 5;
@@ -54,6 +54,30 @@ export function roundedTo(dtype: 'f32' | 'f16', errors: Float64Array, values: Fl
 
 export const EXACT: Budget = { atol: 0, rtol: 0 };
 
+/**
+ * A score that f32 cannot hold comes back through the product of four exponentials of a quarter of its logarithm: more
+ * products, and the 6 roundings of each. None of more than exp(SMALL) does.
+ */
+const ROOTS = 3 + 3 * 6;
+const SMALL = -28;
+
+/** Of an exponential in a score: past 200 there is nothing left of it, or of what it is added to. */
+export const ofLogit = (v: number): number => exponential(Math.max(-200, Math.min(200, v)));
+
+/** d of 1 / (1 + exp(-v)) is (1 - s) times the share d of the exponential. */
+function sigmoidRoundings(v: number): number {
+  return ofLogit(v) / (1 + Math.exp(v)) + 1 + DIVISION;
+}
+
+/** The error of a sum of scores: the mean of theirs, each with the score's weight. */
+function meanOf(counts: readonly number[], logits: readonly number[], score: 'softmax' | 'sigmoid'): number {
+  const logs =
+    score === 'softmax' ? logits : logits.map((v) => Math.min(v, 0) - Math.log1p(Math.exp(-Math.abs(v))));
+  const highest = logs.reduce((a, b) => Math.max(a, b), -Infinity);
+  const weights = logs.map((v) => Math.exp(v - highest));
+  return sum(weights.map((weight, k) => weight * at(counts, k))) / sum(weights);
+}
+
 export interface ScoreBudgetInput {
   readonly logits_TE: Float64Array;
   readonly numExperts: number;
@@ -72,28 +96,33 @@ export interface ScoreBudgetInput {
 export function scoreRoundings(input: ScoreBudgetInput): Float64Array {
   const { logits_TE, numExperts, ids_TK, topK, score, renormalize, scale = 1 } = input;
   const ofScale = scale === 1 ? 0 : 2;
+  const mayRestore = renormalize || Math.abs(scale) > 1;
   const numTokens = numExperts === 0 ? 0 : logits_TE.length / numExperts;
   const roundings = new Float64Array(numTokens * topK);
   for (let t = 0; t < numTokens; t++) {
     const logits = logits_TE.subarray(t * numExperts, (t + 1) * numExperts);
-    const own = score === 'softmax' ? softmaxRoundings(logits) : (v: number) => exponential(v) + 1 + DIVISION;
-    const chosen = Array.from({ length: topK }, (_, k) => own(at(logits, at(ids_TK, t * topK + k))));
-    // A weighted mean of the chosen's errors is at most the largest of them.
-    const sum = renormalize ? Math.max(...chosen) + topK + DIVISION : 0;
-    chosen.forEach((count, k) => (roundings[t * topK + k] = count + sum + ofScale));
+    const own = score === 'softmax' ? softmaxRoundings(logits) : sigmoidRoundings;
+    const chosen = Array.from({ length: topK }, (_, k) => at(logits, at(ids_TK, t * topK + k)));
+    const counts = chosen.map((v) => own(v));
+    const ofSum = renormalize ? meanOf(counts, chosen, score) + topK + DIVISION : 0;
+    const base = score === 'softmax' ? logits.reduce((a, b) => Math.max(a, b), -Infinity) : 0;
+    counts.forEach((count, k) => {
+      const ofRoots = mayRestore && at(chosen, k) - base < SMALL ? ROOTS : 0;
+      roundings[t * topK + k] = count + ofSum + ofScale + ofRoots;
+    });
   }
   return roundings;
 }
 
 function softmaxRoundings(logits: Float64Array): (logit: number) => number {
   const highest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
-  let sum = 0;
+  let total = 0;
   let weighted = 0;
   for (const v of logits) {
     const p = Math.exp(v - highest);
-    sum += p;
-    if (p > 0) weighted += p * exponential(v - highest);
+    total += p;
+    if (p > 0) weighted += p * ofLogit(v - highest);
   }
-  const ofSum = logits.length + weighted / sum;
-  return (logit) => (logit === -Infinity ? 0 : exponential(logit - highest)) + ofSum + DIVISION;
+  const ofSum = logits.length + weighted / total;
+  return (logit) => (logit === -Infinity ? 0 : ofLogit(logit - highest)) + ofSum + DIVISION;
 }

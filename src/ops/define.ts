@@ -13,7 +13,7 @@ export interface OpDefinition<Size> extends OpFacts {
   size(inputs: OpInputs, dims: Dims): Size;
   able(gpu: Gpu, size: Size): string[];
   prepare(gpu: Gpu, inputs: OpInputs, size: Size, variant?: string): Promise<PreparedOp>;
-  reference(inputs: OpInputs, size: Size): ReadonlyMap<string, Expected>;
+  reference(inputs: OpInputs, size: Size, got?: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Expected>;
   cost(inputs: OpInputs, size: Size): Cost;
 }
 
@@ -38,9 +38,9 @@ export function defineOp<Size>(definition: OpDefinition<Size>): Op {
       const chosen = ableVariant(definition, definition.able(gpu, size), variant);
       return preparedNothing(chosen, emptyOutputs(definition, given, dims));
     },
-    reference: (given) => {
+    reference: (given, got) => {
       const { dims, size } = sized(given);
-      if (!hasNoOutput(definition, dims)) return definition.reference(given, size);
+      if (!hasNoOutput(definition, dims)) return definition.reference(given, size, got);
       const budget = { atol: 0, rtol: 0 };
       const empty = [...emptyOutputs(definition, given, dims)];
       return new Map(empty.map(([key, { shape }]) => [key, { values: new Float64Array(0), shape, budget }]));

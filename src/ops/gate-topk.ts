@@ -11,11 +11,11 @@ import {
   type GatingShape,
 } from '../kernels/gating.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import { gateTopK } from '../reference/gate.ts';
 import { BYTES_OF, type Tensor, toF32, toF64 } from '../tensor/tensor.ts';
 import { choiceAttr, flagAttr, numberAttr } from './attrs.ts';
 import { budgetOf, EXACT, scoreRoundings } from './budgets.ts';
 import { defineOp } from './define.ts';
+import { standingChoice } from './gate-choice.ts';
 import type { AttrRule, OpInputs, TensorRule } from './op.ts';
 import { requirePositive, sizeOf, type Dims } from './shapes.ts';
 import {
@@ -81,7 +81,13 @@ export const gateTopk = defineOp({
   about: 'the k experts of highest score per token, ties to the lower id',
   inputs: [{ name: 'logits', dims: '[T, E]', dtypes: ['f32', 'f16'], about: 'router logits' }, BIAS_INPUT],
   outputs: [
-    { name: 'ids', dims: '[T, K]', dtypes: ['i32'], about: 'experts in the order of the choice' },
+    {
+      name: 'ids',
+      dims: '[T, K]',
+      dtypes: ['i32'],
+      about:
+        'experts in the order of the choice, as exact arithmetic has it: scores that are one number in f32, or 0, are ordered by their logits, and so are groups; only equal ones go to the lower id',
+    },
     { name: 'scores', dims: '[T, K]', dtypes: ['f32', 'f16'], about: 'their scores' },
   ],
   attrs: [
@@ -109,7 +115,7 @@ export const gateTopk = defineOp({
       const { numTokens, numExperts, topK } = size;
       const gating = await prepareTopk(gpu, size, variant);
       const logits = space.activation('logits', tensorOf(inputs, 'logits'));
-      const bias = biasOf(space, inputs);
+      const bias = biasOf(space, inputs, size);
       const ids = space.output('ids', [numTokens, topK], 'i32');
       const scores = space.output('scores', [numTokens, topK], outputDtype(inputs));
       const runs = rowRuns(gpu, numTokens, gatingFlops(size), 1 << 20);
@@ -124,9 +130,10 @@ export const gateTopk = defineOp({
         }
       });
     }),
-  reference: (inputs, size) => {
+  reference: (inputs, size, got) => {
     const logits_TE = toF64(tensorOf(inputs, 'logits'));
-    const { ids_TK, scores_TK } = gateTopK({ ...size, logits_TE, bias_E: biasValues(inputs) });
+    const bias_E = size.biased ? biasValues(inputs) : undefined;
+    const { ids_TK, scores_TK } = standingChoice({ ...size, logits_TE, bias_E }, got?.get('ids')?.data);
     const roundings = scoreRoundings({ ...size, logits_TE, ids_TK });
     const budget = budgetOf(scores_TK, (i) => at(roundings, i), outputDtype(inputs));
     const shape = [size.numTokens, size.topK];
@@ -145,10 +152,21 @@ export const gateTopk = defineOp({
 /** A comparison per expert and choice, and an exponential with its sum per expert. */
 const gatingFlops = (size: GatingShape): number => size.numExperts * (size.topK + 2);
 
-/** The bias on the device, if there is one. */
-export function biasOf(space: Workspace, inputs: OpInputs): GpuBuffer | undefined {
+/** The bias on the device, if it can change a choice. */
+export function biasOf(space: Workspace, inputs: OpInputs, { biased }: GatingShape): GpuBuffer | undefined {
   const bias = inputs.tensors.get('bias');
-  return bias && space.activation('bias', bias);
+  return bias && biased ? space.activation('bias', bias) : undefined;
+}
+
+/**
+ * One bias of all experts changes no order, so their logits are compared, exactly. But a group with one expert left has
+ * it once in its score, where others have it twice.
+ */
+function isBiased(inputs: OpInputs, groups: GroupLimit | undefined): boolean {
+  const values = biasValues(inputs);
+  if (values === undefined) return false;
+  const common = groups?.score === 'top2' ? 0 : at(values, 0);
+  return values.some((value) => value !== common);
 }
 
 /** The bias for the reference, if there is one. */
@@ -172,7 +190,7 @@ export function routingOf(op: string, inputs: OpInputs, dims: Dims): GatingShape
     topK,
     score: choiceAttr<ScoreFunction>(inputs, 'score'),
     renormalize: flagAttr(inputs, 'renormalize'),
-    biased: inputs.tensors.has('bias'),
+    biased: isBiased(inputs, groups),
     groups,
     scale: numberAttr(inputs, 'scale'),
   };

@@ -137,7 +137,7 @@ async function prepareRouting(gpu: Gpu, inputs: OpInputs, size: MoeSize): Promis
     return {
       bind: (space) => {
         const logits = space.activation('logits', tensorOf(inputs, 'logits'));
-        const bias = biasOf(space, inputs);
+        const bias = biasOf(space, inputs, size);
         return (commands, rows, chosen) => {
           topk.record(commands, rows.count, { logits: rowView(logits, rows, numExperts), bias, ...chosen });
         };
@@ -150,7 +150,7 @@ async function prepareRouting(gpu: Gpu, inputs: OpInputs, size: MoeSize): Promis
     bind: (space, x, most) => {
       const weights = space.weight('gate', gate);
       const logits = space.scratch('logits', most * numExperts);
-      const bias = biasOf(space, inputs);
+      const bias = biasOf(space, inputs, size);
       return (commands, rows, chosen) => {
         const own = { x: rowView(x, rows, modelDim), gate: weights, logits, bias };
         router.record(commands, rows.count, { ...own, ...chosen });

@@ -87,6 +87,10 @@ export interface Op extends OpFacts {
   able(gpu: Gpu, inputs: OpInputs): string[];
   /** Checks, uploads and compiles. @throws ConfigError for inputs, sizes or a variant that cannot run. */
   prepare(gpu: Gpu, inputs: OpInputs, variant?: string): Promise<PreparedOp>;
-  reference(inputs: OpInputs): ReadonlyMap<string, Expected>;
+  /**
+   * Where float64 cannot tell which of several results f32 must give (a choice of experts whose scores are closer than
+   * their error), and `got` holds one of them, that one is expected.
+   */
+  reference(inputs: OpInputs, got?: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Expected>;
   cost(inputs: OpInputs): Cost;
 }

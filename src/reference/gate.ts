@@ -1,7 +1,13 @@
-/** The router: scores of all experts and the choice of the best. T tokens, E experts, K chosen. */
+/**
+ * The router: scores of all experts and the choice of the best. T tokens, E experts, K chosen.
+ *
+ * The choice is that of exact arithmetic. Scores grow with the logits, so experts whose scores are equal in float64,
+ * because they saturate or underflow, are still in the order of their logits; equal ones go to the lower id. A bias
+ * that two experts share cancels. Groups whose scores underflow are in the order of the logarithms.
+ */
 import { CheckError, ConfigError, invariant } from '../core/errors.ts';
 import type { GroupLimit, ScoreFunction } from '../core/gating.ts';
-import { range } from '../core/math.ts';
+import { at, range, sum } from '../core/math.ts';
 import { sigmoid } from './activation.ts';
 import { f64At, softmax } from './f64.ts';
 
@@ -40,7 +46,7 @@ export interface Routing {
  * @throws ConfigError when topK is not in 1..E, or groups do not fit; CheckError for a score that is NaN.
  */
 export function gateTopK(input: GateInput): Routing {
-  const { logits_TE, numExperts, topK, renormalize, bias_E, groups, scale = 1 } = input;
+  const { logits_TE, numExperts, topK, bias_E, groups } = input;
   if (!(topK >= 1 && topK <= numExperts)) {
     throw new ConfigError(`topK (${topK}) must be from 1 to the number of experts (${numExperts}).`);
   }
@@ -50,9 +56,8 @@ export function gateTopK(input: GateInput): Routing {
     Number.isInteger(numTokens),
     () => `gateTopK: ${logits_TE.length} logits are not rows of ${numExperts}`,
   );
-  const all_TE = input.score === 'softmax' ? softmax(logits_TE, numExperts) : logits_TE.map(sigmoid);
+  const all_TE = scoresOf(input);
   const ids_TK = new Int32Array(numTokens * topK);
-  const scores_TK = new Float64Array(numTokens * topK);
   const gap_T = new Float64Array(numTokens).fill(Infinity);
   for (let t = 0; t < numTokens; t++) {
     const scores = all_TE.subarray(t * numExperts, (t + 1) * numExperts);
@@ -61,45 +66,108 @@ export function gateTopK(input: GateInput): Routing {
     const biased = scores.map((s, e) =>
       f64At(logits, e) === -Infinity ? -Infinity : s + (bias_E === undefined ? 0 : f64At(bias_E, e)),
     );
-    // Both scores grow with the logit; ranked by logit, experts differ even where their scores saturate or underflow.
-    const order = bias_E === undefined ? logits : biased;
+    const bias = (e: number): number => (bias_E === undefined ? 0 : f64At(bias_E, e));
+    const before = (a: number, b: number): number => {
+      const values = bias(a) === bias(b) ? logits : biased;
+      return descending(f64At(values, a), f64At(values, b));
+    };
     const allowed =
       groups === undefined
         ? { experts: range(numExperts), gap: Infinity }
-        : keptExperts(groups, groups.score === 'top2' ? biased : order);
-    const ranked = allowed.experts.sort((a, b) => descending(f64At(order, a), f64At(order, b)) || a - b);
+        : keptExperts(
+            groups,
+            groups.score === 'max' && bias_E === undefined ? logits : biased,
+            logits,
+            before,
+            input.score,
+          );
+    const ranked = allowed.experts.sort((a, b) => before(a, b) || a - b);
     const chosen = ranked.slice(0, topK);
-    const total = renormalize ? chosen.reduce((sum, e) => sum + f64At(scores, e), 0) : 1;
     ids_TK.set(chosen, t * topK);
-    scores_TK.set(
-      chosen.map((e) => (f64At(scores, e) / total) * scale),
-      t * topK,
-    );
     const next = ranked[topK];
     const gap = next === undefined ? Infinity : f64At(biased, chosen.at(-1) ?? 0) - f64At(biased, next);
     gap_T[t] = Math.min(allowed.gap, Number.isNaN(gap) ? 0 : gap);
   }
-  return { ids_TK, scores_TK, gap_T };
+  return { ids_TK, scores_TK: scoresOfChoice(input, ids_TK, all_TE), gap_T };
 }
+
+/** Of all experts, [T, E], before the choice. */
+export function scoresOf({ logits_TE, numExperts, score }: GateInput): Float64Array {
+  return score === 'softmax' ? softmax(logits_TE, numExperts) : logits_TE.map(sigmoid);
+}
+
+/** What a sum of scores may be before it is renormalised as it is. */
+const LEAST_SUM = 1e-200;
+
+/** The scores of experts [T, K] that were chosen, renormalised and scaled as the input says. */
+export function scoresOfChoice(
+  input: GateInput,
+  ids_TK: ArrayLike<number>,
+  all_TE = scoresOf(input),
+): Float64Array {
+  const { logits_TE, numExperts, topK, renormalize, scale = 1 } = input;
+  const scores_TK = new Float64Array(ids_TK.length);
+  for (let first = 0; first < ids_TK.length; first += topK) {
+    const row = (first / topK) * numExperts;
+    const chosen = range(topK).map((k) => row + at(ids_TK, first + k));
+    let scores = chosen.map((i) => f64At(all_TE, i));
+    if (renormalize && sum(scores) < LEAST_SUM) {
+      // Both scores are then exponentials of the logit, which a common factor brings back.
+      const highest = chosen.reduce((most, i) => Math.max(most, f64At(logits_TE, i)), -Infinity);
+      scores = chosen.map((i) => Math.exp(f64At(logits_TE, i) - highest));
+    }
+    const total = renormalize ? sum(scores) : 1;
+    scores.forEach((s, k) => (scores_TK[first + k] = (s / total) * scale));
+  }
+  return scores_TK;
+}
+
+/** Below it, sums of scores are compared as logarithms. */
+const LEAST_GROUP = 1e-290;
 
 /** The experts of the best groups, ties to the lower group, and the gap between the last group kept and the next. */
 function keptExperts(
-  { count, kept, score }: GroupLimit,
+  { count, kept, score: by }: GroupLimit,
   values: Float64Array,
+  logits: Float64Array,
+  before: (a: number, b: number) => number,
+  score: GateScore,
 ): { experts: number[]; gap: number } {
   const size = values.length / count;
-  const groupScore = range(count).map((g) => {
-    const [best = -Infinity, second = -Infinity] = values
-      .slice(g * size, (g + 1) * size)
-      .sort()
-      .reverse();
-    return score === 'max' || second === -Infinity ? best : best + second;
+  const groups = range(count).map((g) => {
+    const [best = 0, second] = range(size)
+      .map((i) => g * size + i)
+      .sort((a, b) => before(a, b) || a - b);
+    const isSum = by === 'top2' && second !== undefined && f64At(values, second) > -Infinity;
+    return isSum
+      ? {
+          best,
+          isSum,
+          value: f64At(values, best) + f64At(values, second),
+          log: logOfSum(score, f64At(logits, best), f64At(logits, second)),
+        }
+      : { best, isSum, value: f64At(values, best), log: f64At(logits, best) };
   });
-  const ranked = range(count).sort((a, b) => descending(groupScore[a] ?? 0, groupScore[b] ?? 0) || a - b);
-  const [last, next] = [ranked[kept - 1] ?? 0, ranked[kept]];
-  const gap = next === undefined ? Infinity : (groupScore[last] ?? 0) - (groupScore[next] ?? 0);
+  const ranked = range(count).sort((a, b) => {
+    const [one, other] = [at(groups, a), at(groups, b)];
+    if (!one.isSum && !other.isSum && by === 'max') return before(one.best, other.best) || a - b;
+    const small = [one, other].every(({ value }) => value >= 0 && value < LEAST_GROUP);
+    return (small ? 0 : descending(one.value, other.value)) || descending(one.log, other.log) || a - b;
+  });
+  const [last, next] = [at(groups, at(ranked, kept - 1)), groups[ranked[kept] ?? count]];
+  const gap = next === undefined ? Infinity : last.value - next.value;
   const experts = ranked.slice(0, kept).flatMap((g) => range(size).map((i) => g * size + i));
   return { experts, gap: Number.isNaN(gap) ? 0 : gap };
+}
+
+/**
+ * What grows with the sum of the scores of two logits where it cannot be told from others: its logarithm, up to what
+ * all have in common; or of two sigmoids near 1, the negative logarithm of what they lack.
+ */
+function logOfSum(score: GateScore, a: number, b: number): number {
+  const [high, low] = [Math.max(a, b), Math.min(a, b)];
+  const more = Math.log1p(Math.exp(low - high));
+  return score === 'sigmoid' && low > 0 ? low - more : high + more;
 }
 
 function checkGroups({ count, kept }: GroupLimit, numExperts: number, topK: number): void {

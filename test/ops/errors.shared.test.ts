@@ -4,7 +4,7 @@ import { ConfigError } from '../../src/core/errors.ts';
 import { product } from '../../src/core/math.ts';
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
 import { parseAttrs } from '../../src/ops/attrs.ts';
-import { inputsOf, opByName, runOp } from '../../src/ops/ops.ts';
+import { inputsOf, opByName, ops, runOp } from '../../src/ops/ops.ts';
 import { f32Tensor, type Tensor, tensor } from '../../src/tensor/tensor.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
@@ -278,6 +278,7 @@ const WORDS: readonly (readonly [what: string, words: string[], message: RegExp]
   ['a value of megabytes', ['k=1', `score=${'x'.repeat(5e6)}`], /^.{1,300}$/],
   ['a name of megabytes', [`${'x'.repeat(5e6)}=1`], /^.{1,300}$/],
   ['megabytes without =', ['x'.repeat(5e6)], /^.{1,300}$/],
+  ['an integer over 32 bits', ['k=10000000000'], /k is "10000000000"; it must be an integer from 1 to 16/],
   ['an infinite number', ['k=1', 'alpha=1e999'], /alpha is "1e999"; it must be a number/],
 ];
 
@@ -299,6 +300,20 @@ test('parseAttrs types values and fills in defaults', () => {
     scale: 1,
   });
   expect(parseAttrs(opByName('attention'), []).has('scale')).toBe(false);
+});
+
+test('every integer of every op refuses what 32 bits do not hold', () => {
+  for (const op of ops) {
+    const required = op.attrs.filter((a) => a.default === undefined && a.derived === undefined);
+    for (const { name } of op.attrs.filter(({ kind }) => kind === 'integer')) {
+      const others = required.filter((a) => a.name !== name).map((a) => `${a.name}=${a.min ?? 1}`);
+      for (const value of ['4294967296', '1e300', '1.5', '-4294967296']) {
+        const given = (): unknown => parseAttrs(op, [...others, `${name}=${value}`]);
+        expect(given).toThrow(`${op.name}: ${name} is "${value}"; it must be an integer`);
+        expect(given).toThrow(ConfigError);
+      }
+    }
+  }
 });
 
 test('an op that does not exist', () => {

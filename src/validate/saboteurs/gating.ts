@@ -14,8 +14,8 @@ export const gatingSaboteurs: readonly Saboteur[] = [
   {
     ...gating,
     name: 'normalises over the chosen only',
-    find: 'if (params.renormalize == 1u)',
-    replace: 'if (params.renormalize <= 1u)',
+    find: 'if (params.renormalize == 1u) {\n    let selected',
+    replace: 'if (params.renormalize <= 1u) {\n    let selected',
     caseName: 'primes',
   },
   {
@@ -42,8 +42,8 @@ export const gatingSaboteurs: readonly Saboteur[] = [
   {
     name: 'ranks groups by their best only',
     shader: 'gating/topk-workgroup',
-    find: 'TOP2 && second > MASKED',
-    replace: 'TOP2 && second == FIRST',
+    find: '!TOP2 || second.key <= MASKED',
+    replace: '!TOP2 || second.key <= FIRST',
     ...{ family: 'gate-topk', caseName: 'groups by two sigmoids', variant: 'workgroup' },
   },
   {
