@@ -2,14 +2,13 @@
  * `npm run bench:card`: layers of the `card` preset through the engine, on one rank and on all ranks of a layout:
  * prefill and decoding in tokens per second, and where the time goes.
  */
-import { join } from 'node:path';
 import { Command } from 'commander';
 import { bench as measure, type CardOptions, type CardResult } from './measure.ts';
-import { makeFolder, writeWhole } from '../../src/cli/files.ts';
+import { checkResultPlace, keepResult, stampOf } from '../../src/cli/keep.ts';
 import { atLeast } from '../../src/cli/options.ts';
 import { printJson, printLines } from '../../src/cli/output.ts';
 import { cliProgress } from '../../src/cli/progress.ts';
-import { failureOf } from '../../src/cli/run.ts';
+import { endWith } from '../../src/cli/run.ts';
 import { withGpu } from '../../src/cli/session.ts';
 import { CheckError } from '../../src/core/errors.ts';
 import { formatNs, formatBytes } from '../../src/core/units.ts';
@@ -27,6 +26,7 @@ interface Options {
   readonly layout: string;
   readonly adapter: string;
   readonly json?: boolean;
+  readonly out?: string;
 }
 
 const program = new Command('bench:card')
@@ -42,22 +42,23 @@ const program = new Command('bench:card')
   .option('--rounds <n>', 'samples of each', atLeast(2), 5)
   .option('--layout <axes>', 'ep, pp, tp and dp', formatLayout(CARD_LAYOUT))
   .option('--adapter <name>', 'auto, or part of an adapter name', 'auto')
+  .option('--out <file>', 'where the result goes (default: results/card-<time>.json)')
   .option('--json', 'the whole result on stdout')
   .exitOverride();
 
 async function run(options: Options): Promise<void> {
+  await checkResultPlace(options.out);
   const wanted: CardOptions = { ...options, layout: parseLayout(options.layout) };
   const progress = cliProgress(options.json === true);
   const result = await withGpu(options.adapter, (gpu) =>
     progress.step(`Layers on ${gpu.facts.name}`, (say) => measure(gpu, wanted, say)),
   );
-  const path = join(
-    'results',
-    `card-${result.date.slice(0, 19).replace(/[-:]/g, '').replace('T', '-')}.json`,
+  const text = `${JSON.stringify(result, null, 1)}\n`;
+  await keepResult(options.out, `card-${stampOf(result.date)}.json`, text, (place) =>
+    options.json === true
+      ? printJson(result)
+      : printLines([...render(result), ...(place === undefined ? [] : [`  All samples are in ${place}.`])]),
   );
-  await makeFolder('results');
-  await writeWhole(path, `${JSON.stringify(result, null, 1)}\n`);
-  await (options.json ? printJson(result) : printLines([...render(result), `  All samples are in ${path}.`]));
   if (!result.pass) throw new CheckError('the ranks of the layout and one rank give different logits');
 }
 
@@ -105,12 +106,6 @@ function render(result: CardResult): string[] {
 }
 
 program.action((options: Options) => run(options));
-let code = 0;
-try {
+await endWith('bench:card', process.argv.includes('--json'), async () => {
   await program.parseAsync(process.argv);
-} catch (error) {
-  const failure = failureOf(error);
-  code = failure?.code ?? 0;
-  if (failure !== undefined) process.stderr.write(`bench:card: ${failure.message}\n`);
-}
-process.exit(code);
+});

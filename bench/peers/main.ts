@@ -1,14 +1,13 @@
 /** `npm run bench:peers`: this project beside what a user would take instead, in one process on one adapter. */
-import { join } from 'node:path';
 import { Command } from 'commander';
-import { CheckError, ConfigError } from '../../src/core/errors.ts';
+import { CheckError } from '../../src/core/errors.ts';
 import { NS_PER_MS, NS_PER_S } from '../../src/core/units.ts';
-import { makeFolder, writeWhole } from '../../src/cli/files.ts';
+import { checkResultPlace, keepResult, stampOf } from '../../src/cli/keep.ts';
 import { atLeast } from '../../src/cli/options.ts';
 import { printJson, printLines } from '../../src/cli/output.ts';
 import { commitHere, versionsHere } from '../../src/cli/package.ts';
 import { cliProgress } from '../../src/cli/progress.ts';
-import { failureOf } from '../../src/cli/run.ts';
+import { endWith } from '../../src/cli/run.ts';
 import { installPeers, peersInstalled, peerVersions } from './install.ts';
 import { playRow, type MatchOptions, type MatchResult } from './match.ts';
 import { openHost } from './host.ts';
@@ -23,6 +22,7 @@ interface Options {
   readonly budget?: number;
   readonly adapter: string;
   readonly list?: boolean;
+  readonly out?: string;
 }
 
 /** Seconds for all rounds of all rows; checks and first runs come on top. */
@@ -42,12 +42,14 @@ const program = new Command('bench:peers')
     atLeast(0),
   )
   .option('--adapter <name>', 'auto, or part of an adapter name', 'auto')
+  .option('--out <file>', 'where the result goes (default: results/peers-<time>.json)')
   .option('--json', 'the whole result on stdout')
   .exitOverride();
 
 async function bench(options: Options): Promise<void> {
   const rows = chosenRows(options.only);
   if (options.list === true) return printLines(peerRows.map(({ group, name }) => `${group}/${name}`));
+  await checkResultPlace(options.out);
   if (!peersInstalled()) installPeers();
   const date = new Date().toISOString();
   const { host, adapters } = await openHost(options.adapter);
@@ -66,11 +68,15 @@ async function bench(options: Options): Promise<void> {
   }
 
   const file = { kind: 'peers', commit: commitHere() ?? null, ...heading, rows: results.map(recordOf) };
-  const path = join('results', `peers-${date.slice(0, 19).replace(/[-:]/g, '').replace('T', '-')}.json`);
-  await makeFolder('results');
-  await writeWhole(path, `${JSON.stringify(file, null, 1)}\n`);
-  if (options.json === true) await printJson(file);
-  else await printLines([...summaryLines(results), `All samples are in ${path}.`]);
+  const text = `${JSON.stringify(file, null, 1)}\n`;
+  await keepResult(options.out, `peers-${stampOf(date)}.json`, text, (place) =>
+    options.json === true
+      ? printJson(file)
+      : printLines([
+          ...summaryLines(results),
+          ...(place === undefined ? [] : [`All samples are in ${place}.`]),
+        ]),
+  );
   const faults = ownFaults(results);
   if (faults.length > 0) throw new CheckError(faults.join('; '));
 }
@@ -94,23 +100,7 @@ function recordOf(result: MatchResult): object {
   return { group, name, flops: flops ?? null, standings, absent, verdicts: verdictsOf(result), wallNs };
 }
 
-/** Native threads would hold the process open: it ends itself. */
-async function main(): Promise<never> {
-  try {
-    program.parse();
-    await bench(program.opts());
-  } catch (error) {
-    const failure = failureOf(error);
-    if (failure !== undefined) {
-      const text =
-        error instanceof ConfigError || error instanceof CheckError || !(error instanceof Error)
-          ? failure.message
-          : error.stack;
-      process.stderr.write(`bench:peers: ${text ?? failure.message}\n`);
-      process.exit(failure.code);
-    }
-  }
-  process.exit(0);
-}
-
-await main();
+await endWith('bench:peers', process.argv.includes('--json'), async () => {
+  program.parse();
+  await bench(program.opts());
+});

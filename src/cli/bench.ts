@@ -1,5 +1,4 @@
 /** `moebius bench`: check everything, time what is right, and leave one result file. */
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { readKnownAnswers } from '../bench/known-answers.ts';
 import type { BenchResult } from '../bench/result.ts';
@@ -11,7 +10,7 @@ import { planLayout } from '../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../layout/spec.ts';
 import { renderBench } from '../report/bench.ts';
 import { formatResult } from '../report/schema.ts';
-import { checkOutput, makeFolder, writeWhole } from './files.ts';
+import { checkResultPlace, keepResult, RESULTS, stampOf } from './keep.ts';
 import { loadModel, TINY_MOE } from './model.ts';
 import { atLeast, type GlobalOptions } from './options.ts';
 import { printJson, printLines, stdoutStyle } from './output.ts';
@@ -22,7 +21,6 @@ import { attachTuning } from './tuning.ts';
 
 /** What a run aims at; checks are never cut short. */
 const SECONDS = { quick: 45, full: 170 } as const;
-const RESULTS = 'results';
 
 export interface BenchOptions {
   readonly adapter?: string;
@@ -61,15 +59,10 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   });
 }
 
-/** results/20250131-174500-llvmpipe.json */
-export function defaultResultPath({ date, adapter }: BenchResult): string {
-  const stamp = date
-    .replace(/\..*$/, '')
-    .replace('T', '-')
-    .replace(/[:]/g, '')
-    .replace(/^(\d+)-(\d+)-(\d+)/, '$1$2$3');
+/** 20250131-174500-llvmpipe.json */
+export function resultName({ date, adapter }: BenchResult): string {
   const name = (adapter.facts.name.toLowerCase().match(/[a-z0-9]+/g) ?? ['adapter']).slice(0, 3).join('-');
-  return join(RESULTS, `${stamp}-${name}.json`);
+  return `${stampOf(date)}-${name}.json`;
 }
 
 interface CommandOptions extends GlobalOptions {
@@ -105,16 +98,14 @@ Examples:
     )
     .action(async (_options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
-      if (given.out !== undefined) await checkOutput(given.out);
+      await checkResultPlace(given.out);
       const result = await bench({ ...given, progress: cliProgress(given.json === true) });
-      const path = given.out ?? defaultResultPath(result);
-      if (given.out === undefined) await makeFolder(RESULTS);
-      await writeWhole(path, formatResult(result));
-      if (given.json) await printJson(result);
-      else {
-        const end = `Took ${formatNs(result.wallNs)}. All samples are in ${path}.`;
+      await keepResult(given.out, resultName(result), formatResult(result), async (place) => {
+        if (given.json) return printJson(result);
+        const where = place === undefined ? '' : ` All samples are in ${place}.`;
+        const end = `Took ${formatNs(result.wallNs)}.${where}`;
         await printLines([...renderBench(result, stdoutStyle()), '', end]);
-      }
+      });
       requirePass(result);
     });
 }

@@ -1,6 +1,5 @@
 #!/usr/bin/env node
-// Starts the command line from its TypeScript source; tsx strips the types on the way.
-import { register } from 'tsx/esm/api';
+// Starts the command line from its TypeScript source.
+import './typescript.js';
 
-register();
 await import('./main.ts');

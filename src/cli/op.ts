@@ -10,7 +10,7 @@ import type { AdapterFacts } from '../platform/platform.ts';
 import { renderOp, renderOpList } from '../report/ops.ts';
 import { compare, describe } from '../tensor/compare.ts';
 import { toF64, type Tensor } from '../tensor/tensor.ts';
-import { checkOutput, writeWhole } from './files.ts';
+import { checkOutput, OTHER_OUT, writeWhole } from './files.ts';
 import { collect, type GlobalOptions } from './options.ts';
 import { printJson, printLines, stdoutStyle } from './output.ts';
 import { platformHere, withGpu } from './session.ts';
@@ -62,12 +62,19 @@ export interface TensorFact {
  * @throws CheckError when `check` is asked for and fails: then there is no output file.
  */
 export async function op(options: OpOptions): Promise<OpResult> {
+  const { result, file } = await compute(options);
+  await writeWhole(options.out, file, OTHER_OUT);
+  return result;
+}
+
+/** The result and the bytes of its file. */
+async function compute(options: OpOptions): Promise<{ result: OpResult; file: Uint8Array }> {
   const chosen = opNamed(options.name);
   const attrs = parseAttrs(chosen, options.attrs ?? []);
+  await checkOutput(options.out, { inputs: [options.in], remedy: OTHER_OUT });
   const tensors = readSafetensors(await platformHere().readFile(resolve(options.in)), options.in);
   const inputs: OpInputs = { tensors, attrs };
   chosen.check(inputs);
-  await checkOutput(options.out, [options.in]);
   return withGpu(options.adapter ?? 'auto', async (gpu) => {
     const tuning = await attachTuning(gpu, options);
     const prepared = await chosen.prepare(gpu, inputs, options.variant);
@@ -83,8 +90,7 @@ export async function op(options: OpOptions): Promise<OpResult> {
     const checks = options.check ? checkOutputs(chosen, inputs, outputs) : undefined;
     const { name, driver } = gpu.facts;
     const metadata = { op: chosen.name, variant: prepared.variant, adapter: name, driver };
-    await writeWhole(options.out, writeSafetensors(outputs, metadata));
-    return {
+    const result: OpResult = {
       op: chosen.name,
       variant: prepared.variant,
       attrs: Object.fromEntries(attrs),
@@ -95,6 +101,7 @@ export async function op(options: OpOptions): Promise<OpResult> {
       tuning,
       ...(checks !== undefined && { checks }),
     };
+    return { result, file: writeSafetensors(outputs, metadata) };
   });
 }
 
@@ -172,12 +179,19 @@ Examples:
         );
       }
       const { adapter, attr: attrs, variant, check, tuning } = given;
-      const result = await op({
+      const { result, file } = await compute({
         ...{ adapter, name, in: input, out, attrs, tuning },
         ...(variant !== undefined && { variant }),
         ...(check !== undefined && { check }),
       });
-      await (given.json ? printJson(result) : printLines(renderResult(result)));
+      // With a disk that has filled up meanwhile, what was found is still told.
+      const failure = await writeWhole(out, file, OTHER_OUT).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      const end = failure === undefined ? [`Wrote ${out}.`] : [];
+      await (given.json ? printJson(result) : printLines([...renderResult(result), ...end]));
+      if (failure !== undefined) throw failure as Error;
     });
 }
 
@@ -193,6 +207,5 @@ function renderResult(result: OpResult): string[] {
     `  out  ${shown(result.outputs)}`,
     ...checks,
     `  ${result.tuning.note}`,
-    `Wrote ${result.out}.`,
   ];
 }

@@ -1,5 +1,7 @@
 /** Where words go: results to stdout, progress and complaints to stderr. */
-import { styleFor, type Style } from '../report/style.ts';
+import { writeSync } from 'node:fs';
+import { printableJson } from '../core/printable.ts';
+import { styleFor, terminalText, type Style } from '../report/style.ts';
 
 /** Colours only for eyes: a terminal, and NO_COLOR not set. */
 export function wantsColour(stream: { isTTY?: boolean }): boolean {
@@ -10,27 +12,66 @@ export function stdoutStyle(): Style {
   return styleFor(wantsColour(process.stdout));
 }
 
-/** Writes and waits until it has left the process. A reader that has gone away is no error: there is nobody to tell. */
+/** sysexits.h: input or output failed. 1 would say that a check failed. */
+const CANNOT_WRITE = 74;
+
+const WHY: Readonly<Record<string, string>> = {
+  ENOSPC: 'there is no space left',
+  EDQUOT: 'there is no space left for this user',
+  EFBIG: 'the file would be too large',
+  EIO: 'the device fails',
+  EBADF: 'it is closed or open for reading only',
+};
+
+/**
+ * Ends the process when what it has to say can no longer be said. A reader that closes its pipe early
+ * (`moebius layout | head`) has had enough; a full disk is an error, told on stderr.
+ */
+function endWithoutOutput(error: NodeJS.ErrnoException): never {
+  if (error.code === 'EPIPE') process.exit(0);
+  const why = WHY[error.code ?? ''] ?? error.code ?? error.message;
+  try {
+    writeSync(2, `moebius: cannot write to stdout: ${why}. What was printed is not whole.\n`);
+  } catch {
+    // Nobody can be told; the exit code says it.
+  }
+  process.exit(CANNOT_WRITE);
+}
+
+/** Writes and waits until it has left the process. Without stderr there is nobody to complain to, but work to be done. */
 export function write(stream: NodeJS.WriteStream, text: string): Promise<void> {
   return new Promise((resolve) => {
-    stream.write(text, () => resolve());
+    stream.write(text, (error?: Error | null) => {
+      if (error && stream === process.stdout) endWithoutOutput(error);
+      resolve();
+    });
   });
 }
 
-/** Ends the process when a reader closes its pipe early (`moebius bench | head`). */
-export function endWhenReaderLeaves(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(0);
-      throw error;
-    });
-  }
+/** From here on a stream that fails is no exception: see `endWithoutOutput`. */
+export function watchOutput(): void {
+  process.stdout.on('error', endWithoutOutput);
+  process.stderr.on('error', () => undefined);
 }
 
+/** Lines for people: control characters that came from files are shown as escapes, our own colours stay. */
 export async function printLines(lines: readonly string[]): Promise<void> {
-  await write(process.stdout, `${lines.join('\n')}\n`);
+  await write(process.stdout, lines.map((line) => `${terminalText(line)}\n`).join(''));
+}
+
+/** A line for stderr. */
+export function complain(line: string): Promise<void> {
+  return write(process.stderr, `${terminalText(line)}\n`);
+}
+
+let jsonPrinted = false;
+
+/** Whether stdout holds its one object already. */
+export function hasPrintedJson(): boolean {
+  return jsonPrinted;
 }
 
 export async function printJson(value: unknown): Promise<void> {
-  await write(process.stdout, `${JSON.stringify(value, null, 2)}\n`);
+  jsonPrinted = true;
+  await write(process.stdout, `${printableJson(JSON.stringify(value, null, 2))}\n`);
 }

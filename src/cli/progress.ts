@@ -1,6 +1,8 @@
-/** What is going on, on stderr: a live task list on a terminal, a line per step elsewhere. */
-import { Listr, ListrLogger, ProcessOutput } from 'listr2';
+/** What is going on, on stderr: a live line on a terminal, a line per step elsewhere. */
 import type { Progress } from '../bench/progress.ts';
+import { styleFor, terminalText } from '../report/style.ts';
+import { startStep } from './live.ts';
+import { wantsColour } from './output.ts';
 
 /** @param quiet nothing at all, for `--json` whose reader is a program. */
 export function cliProgress(quiet: boolean): Progress {
@@ -10,28 +12,19 @@ export function cliProgress(quiet: boolean): Progress {
 }
 
 function liveProgress(): Progress {
-  const logger = new ListrLogger({ processOutput: new ProcessOutput(process.stderr, process.stderr) });
+  const style = styleFor(wantsColour(process.stderr));
   return {
     async step(title, work, outcome) {
-      let result: Awaited<ReturnType<typeof work>> | undefined;
-      const list = new Listr(
-        [
-          {
-            title,
-            task: async (_context, task) => {
-              result = await work((text) => (task.output = text));
-              task.title = outcome === undefined ? title : `${title}: ${outcome(result)}`;
-            },
-          },
-        ],
-        {
-          renderer: 'default',
-          rendererOptions: { logger, collapseErrors: false },
-          registerSignalListeners: false,
-        },
-      );
-      await list.run();
-      return result as Awaited<ReturnType<typeof work>>;
+      const live = startStep(process.stderr, title, style);
+      try {
+        const result = await work((text) => live.say(text));
+        const told = outcome === undefined ? title : `${title}: ${outcome(result)}`;
+        live.end(terminalText(`${style.good('✔')} ${told}`));
+        return result;
+      } catch (error) {
+        live.end(terminalText(`${style.bad('✖')} ${title}`));
+        throw error;
+      }
     },
   };
 }
@@ -43,7 +36,7 @@ function lineProgress(): Progress {
       const result = await work(() => undefined);
       const seconds = ((performance.now() - start) / 1e3).toFixed(1).padStart(6);
       const told = outcome === undefined ? '' : `: ${outcome(result)}`;
-      process.stderr.write(`[${seconds} s] ${title}${told}\n`);
+      process.stderr.write(`${terminalText(`[${seconds} s] ${title}${told}`)}\n`);
       return result;
     },
   };

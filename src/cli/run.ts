@@ -1,7 +1,8 @@
 /** From arguments to an exit code: 0 done, 1 a check failed, 2 wrong use, 70 our own fault. */
 import { CommanderError } from 'commander';
 import { CheckError, ConfigError, messageOf } from '../core/errors.ts';
-import { endWhenReaderLeaves, printJson, write } from './output.ts';
+import { printable, shortened } from '../core/printable.ts';
+import { complain, hasPrintedJson, printJson, watchOutput, write } from './output.ts';
 import { buildProgram } from './program.ts';
 
 export const EXIT = { done: 0, checkFailed: 1, wrongUse: 2, fault: 70 } as const;
@@ -20,7 +21,7 @@ export function failureOf(error: unknown): Failure | undefined {
     if (error.exitCode === 0) return undefined;
     // What commander says when it has shown the help because there was no command.
     const said = error.code === 'commander.help' ? NO_COMMAND : error.message;
-    const message = said.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
+    const message = said.replace(/^error: /, '');
     const hint = ' See "moebius --help".';
     return { code: EXIT.wrongUse, kind: 'usage', message: sentence(message) + hint };
   }
@@ -31,28 +32,43 @@ export function failureOf(error: unknown): Failure | undefined {
   return { code: EXIT.fault, kind: 'fault', message: `unexpected: ${message}${hint}` };
 }
 
+/** A message may quote a name of 5 MB. */
+const LONGEST = 640;
+
+/** One line, whatever the text that it quotes. */
 function sentence(message: string): string {
-  return /[.?!)]$/.test(message.trimEnd()) ? message.trimEnd() : `${message.trimEnd()}.`;
+  const line = printable(shortened(message.trimEnd(), LONGEST).replace(/\s*\n\s*/g, ' '));
+  return /[.?!)]$/.test(line) ? line : `${line}.`;
 }
 
-/** Runs one command line and ends the process: Dawn keeps handles that would hold it open. */
+/** Runs one command line and ends the process. */
 export async function run(args: readonly string[]): Promise<never> {
-  endWhenReaderLeaves();
+  return endWith('moebius', args.includes('--json'), async () => {
+    await buildProgram().parseAsync([...args], { from: 'user' });
+  });
+}
+
+/**
+ * Does `work`, tells on stderr and in the exit code what became of it, and ends the process: Dawn keeps handles that
+ * would hold it open. @param name of the program. @param json whether failures are an object on stdout as well.
+ */
+export async function endWith(name: string, json: boolean, work: () => Promise<void>): Promise<never> {
+  watchOutput();
   let code: number = EXIT.done;
   try {
-    await buildProgram().parseAsync([...args], { from: 'user' });
+    await work();
   } catch (error) {
     const failure = failureOf(error);
     if (failure !== undefined) {
       code = failure.code;
-      if (process.env.MOEBIUS_DEBUG && error instanceof Error)
-        await write(process.stderr, `${error.stack}\n`);
-      else await write(process.stderr, `moebius: ${failure.message}\n`);
-      // A failed check has printed its result already.
-      if (args.includes('--json') && failure.kind !== 'check') {
+      if (process.env.MOEBIUS_DEBUG && error instanceof Error) await complain(error.stack ?? error.message);
+      else await complain(`${name}: ${failure.message}`);
+      // A failed check, or a place that failed at the end, comes after the result.
+      if (json && !hasPrintedJson())
         await printJson({ error: { kind: failure.kind, message: failure.message } });
-      }
     }
   }
+  // Help and version are written by commander, which does not wait.
+  await write(process.stdout, '');
   process.exit(code);
 }

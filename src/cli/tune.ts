@@ -68,6 +68,9 @@ export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
     shapes === undefined ? undefined : readSubjects(await platformHere().readFile(shapes), shapes);
   return withGpu(adapter, async (gpu) => {
     const path = await tuningPath(gpu.facts, options.cache);
+    if (path === undefined) {
+      throw new ConfigError('there is no folder to keep the results in. Name a file with --cache.');
+    }
     const read = await readTuningFile(path, gpu.facts);
     if (read?.warning !== undefined) onWarning(read.warning);
     const old = read?.cache?.points ?? [];

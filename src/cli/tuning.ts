@@ -1,10 +1,10 @@
 /** Where tuned choices are kept, and how a device comes to have them. */
-import { mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { ConfigError } from '../core/errors.ts';
 import { seedOf } from '../core/random.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { cacheFolder } from '../platform/node/unpack.ts';
+import { cacheFolder } from '../platform/node/cache-folder.ts';
+import { makeFolders } from '../platform/node/folders.ts';
 import type { AdapterFacts } from '../platform/platform.ts';
 import { formatCache, readCache, type ReadCache, type TuningCache } from '../tune/cache.ts';
 import { tuningTable, type TuningTable } from '../tune/lookup.ts';
@@ -19,7 +19,7 @@ export interface TuningOptions {
   /** False: the defaults of each family, whatever was tuned. */
   readonly tuning?: boolean;
   /** The cache file; by default `MOEBIUS_TUNING`, else one per adapter and driver in the user's cache folder. */
-  readonly cache?: string;
+  readonly tuningFile?: string;
 }
 
 /** What a command says of the tuning that it ran with. */
@@ -32,13 +32,15 @@ export interface TuningUse {
   readonly entries: number;
 }
 
-/** ~/.cache/moebius/tuning-llvmpipe-1f2e3d4c.json */
-export async function tuningPath(facts: AdapterFacts, named?: string): Promise<string> {
+/** ~/.cache/moebius/tuning-llvmpipe-1f2e3d4c.json; undefined where no folder can be written for it. */
+export async function tuningPath(facts: AdapterFacts, named?: string): Promise<string | undefined> {
   const given = named ?? process.env[VARIABLE];
   if (given !== undefined && given !== '' && given !== 'off') return resolve(given);
+  const folder = await cacheFolder();
+  if (folder === undefined) return undefined;
   const word = (facts.name.toLowerCase().match(/[a-z0-9]+/) ?? ['adapter'])[0];
   const id = seedOf(`${facts.name}\n${facts.driver}`).toString(16).padStart(8, '0');
-  return join(await cacheFolder(), `tuning-${word}-${id}.json`);
+  return join(folder, `tuning-${word}-${id}.json`);
 }
 
 /** Never throws for what a file holds: a file that cannot be used is a warning, one that is not there is neither. */
@@ -58,7 +60,7 @@ export async function readTuningFile(path: string, facts: AdapterFacts): Promise
 /** @throws ConfigError when the place cannot be written. */
 export async function writeTuningFile(path: string, cache: TuningCache): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolders(dirname(path));
   } catch {
     throw new ConfigError(
       `cannot write ${path}: its folder cannot be made. Name another place with --cache.`,
@@ -70,10 +72,14 @@ export async function writeTuningFile(path: string, cache: TuningCache): Promise
 /** Gives the device what was tuned for it, if anything. */
 export async function attachTuning(gpu: Gpu, options: TuningOptions = {}): Promise<TuningUse> {
   gpu.tuning = undefined;
-  if (options.tuning === false || (options.cache === undefined && process.env[VARIABLE] === 'off')) {
+  if (options.tuning === false || (options.tuningFile === undefined && process.env[VARIABLE] === 'off')) {
     return { state: 'off', note: 'tuning: off', entries: 0 };
   }
-  const path = await tuningPath(gpu.facts, options.cache);
+  const path = await tuningPath(gpu.facts, options.tuningFile);
+  if (path === undefined) {
+    const note = 'tuning: none, and no folder to keep it in; name a file in MOEBIUS_TUNING';
+    return { state: 'none', note, entries: 0 };
+  }
   const read = await readTuningFile(path, gpu.facts);
   if (read === undefined) {
     return {
@@ -94,6 +100,7 @@ export async function attachTuning(gpu: Gpu, options: TuningOptions = {}): Promi
 
 /** The table of an adapter's cache for one's own use: `gpu.tuning = await loadTuning(gpu)`. Undefined without a usable one. */
 export async function loadTuning(gpu: Gpu, path?: string): Promise<TuningTable | undefined> {
-  const read = await readTuningFile(await tuningPath(gpu.facts, path), gpu.facts);
+  const place = await tuningPath(gpu.facts, path);
+  const read = place === undefined ? undefined : await readTuningFile(place, gpu.facts);
   return read?.cache === undefined ? undefined : tuningTable(read.cache.points, codesOf(gpu.platform));
 }

@@ -1,6 +1,7 @@
 /** Tables for people: plain, at most 80 columns, numbers to the right. */
 import Table from 'cli-table3';
 import { at, range } from '../core/math.ts';
+import { cellText } from './style.ts';
 
 export const WIDTH = 80;
 
@@ -19,7 +20,7 @@ const RIGHT = { right: '', 'right-mid': '', middle: '  ' };
 
 /** Rows under a ruled head, indented by two. Every line ends without blanks. */
 export function drawTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
-  const cells = rows.map((row) => row.map((cell, i) => cut(cell, at(columns, i).max ?? WIDTH)));
+  const cells = rows.map((row) => row.map((cell, i) => cut(cellText(cell), at(columns, i).max ?? WIDTH)));
   const widths = range(columns.length).map((i) =>
     Math.max(at(columns, i).head.length, ...cells.map((row) => visible(at(row, i)).length)),
   );
@@ -43,7 +44,9 @@ export function drawTable(columns: readonly Column[], rows: readonly (readonly s
 export function drawFacts(facts: readonly (readonly [name: string, value: string])[]): string[] {
   const indent = 4 + Math.max(...facts.map(([name]) => name.length));
   return facts.flatMap(([name, value]) =>
-    wrapText(value, WIDTH - indent).map((line, i) => (i === 0 ? `  ${name}` : '').padEnd(indent) + line),
+    wrapText(cellText(value), WIDTH - indent).map(
+      (line, i) => (i === 0 ? `  ${name}` : '').padEnd(indent) + line,
+    ),
   );
 }
 
@@ -62,7 +65,7 @@ export function wrapText(text: string, width = WIDTH): string[] {
 
 /** A paragraph, every line behind `indent`. */
 export function paragraph(text: string, indent = '  '): string[] {
-  return wrapText(text, WIDTH - indent.length).map((line) => indent + line);
+  return wrapText(cellText(text), WIDTH - indent.length).map((line) => indent + line);
 }
 
 function cut(cell: string, max: number): string {

@@ -1,8 +1,7 @@
 /** One op from file to file: the right numbers, whole files, and hostile input. */
-import { link, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { link, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { checkOutput, writeWhole } from '../../src/cli/files.ts';
 import { op, type OpOptions } from '../../src/cli/op.ts';
 import { seededRandom } from '../../src/core/random.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
@@ -151,30 +150,5 @@ describe('refuses, and writes nothing', () => {
     await expect(op({ ...good, in: input, out: join(folder, 'no', 'out') })).rejects.toThrow(
       /there is no folder/,
     );
-  });
-});
-
-describe('writeWhole', () => {
-  test('replaces a file at once and leaves no draft', async () => {
-    const folder = await scratchFolder();
-    const path = join(folder, 'a');
-    await writeWhole(path, 'one');
-    await writeWhole(path, 'two');
-    expect(await readFile(path, 'utf8')).toBe('two');
-    expect(await readdir(folder)).toEqual(['a']);
-  });
-
-  test('leaves no draft when the target cannot be replaced', async () => {
-    const folder = await scratchFolder();
-    await mkdir(join(folder, 'a', 'b'), { recursive: true });
-    await expect(writeWhole(join(folder, 'a'), 'one')).rejects.toThrow(/cannot write/);
-    expect(await readdir(folder)).toEqual(['a']);
-  });
-
-  test('a folder or a device is no place for a result', async () => {
-    const folder = await scratchFolder();
-    await expect(checkOutput(folder)).rejects.toThrow(/not a plain file/);
-    await expect(checkOutput('/dev/null')).rejects.toThrow(/not a plain file/);
-    await expect(checkOutput('')).rejects.toThrow(/output path is empty/);
   });
 });

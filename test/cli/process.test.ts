@@ -1,10 +1,12 @@
 /** The process: exit codes, one message on stderr, one JSON object on stdout. Few, since each start costs a second. */
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
 import { f32Tensor } from '../../src/tensor/tensor.ts';
-import { moebius, moebiusIntoClosedPipe, scratchFolder } from './spawn.ts';
+import { canBeNobody, MOEBIUS, moebius, moebiusIn, moebiusIntoClosedPipe, scratchFolder } from './spawn.ts';
 
 /** One line, from us, without a stack. */
 function expectOneMessage(stderr: string, pattern: RegExp): void {
@@ -92,4 +94,91 @@ test('a reader that leaves early ends the process quietly', async () => {
     '--json',
   );
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+});
+
+describe('stdout that takes nothing', () => {
+  test.each<[string, ...string[]]>([
+    ['text', 'layout', 'ep=4'],
+    ['JSON', 'layout', 'ep=4', '--json'],
+    ['the help', '--help'],
+    ['the version', '--version'],
+    ['what streams', 'generate', '--prompt', 'RO', '--tokens', '2', '--layout', 'ep=1'],
+  ])('%s: one line on stderr, and neither 0 nor 1', async (_what, ...args) => {
+    const full = await open('/dev/full', 'w');
+    const { code, stderr } = await moebiusIn({ stdout: full.fd }, ...args);
+    await full.close();
+    expect(code).toBe(74);
+    expectOneMessage(stderr, /cannot write to stdout: there is no space left/);
+  });
+});
+
+describe('folders that cannot be written', () => {
+  const nowhere = { HOME: '/nonexistent', XDG_CACHE_HOME: '' };
+  test.each(['/nonexistent', '/dev/null', '/proc'])('--version with TMPDIR=%s', async (TMPDIR) => {
+    expect(await moebiusIn({ env: { ...nowhere, TMPDIR } }, '--version')).toMatchObject({
+      code: 0,
+      stderr: '',
+    });
+  });
+
+  test.runIf(canBeNobody)('commands of a user without any folder of its own', async () => {
+    const how = { env: { ...nowhere, TMPDIR: '/usr' }, cwd: '/usr/share', asNobody: true };
+    const [version, layout, text] = await Promise.all([
+      moebiusIn(how, '--version'),
+      moebiusIn(how, 'layout', 'ep=4', '--json'),
+      moebiusIn(how, 'generate', '--prompt', 'RO', '--tokens', '2', '--layout', 'ep=1'),
+    ]);
+    expect(version).toMatchObject({ code: 0, stderr: '' });
+    expect(layout).toMatchObject({ code: 0, stderr: '' });
+    expect(text).toMatchObject({ code: 0 });
+    expect(text.stdout).toMatch(/^RO/);
+  });
+
+  test.runIf(canBeNobody)('bench says so before any work', async () => {
+    const how = { env: { ...nowhere, TMPDIR: '/tmp' }, cwd: '/usr/share', asNobody: true };
+    const none = await moebiusIn(how, 'bench', '--adapter', 'nosuch');
+    expect({ code: none.code, stdout: none.stdout }).toEqual({ code: 2, stdout: '' });
+    expectOneMessage(none.stderr, /cannot write \/usr\/share\/results: .*--out/);
+    const named = await moebiusIn(how, 'bench', '--out', '/usr/share/x.json', '--adapter', 'nosuch');
+    expect(named.code).toBe(2);
+    expectOneMessage(named.stderr, /cannot write \/usr\/share\/x\.json: .*--out/);
+  });
+});
+
+test.each(['op', 'bench'])('%s tries its output before it opens an adapter', async (verb) => {
+  const folder = await scratchFolder();
+  const args = verb === 'op' ? ['op', 'matmul', '--in', join(folder, 'in')] : ['bench'];
+  const { code, stderr } = await moebius(...args, '--out', '/dev/full', '--adapter', 'nosuch');
+  expect(code).toBe(2);
+  expectOneMessage(stderr, /cannot write \/dev\/full: it is not a plain file/);
+});
+
+test('names from files reach the terminal as escapes', async () => {
+  const folder = await scratchFolder();
+  const input = join(folder, 'in.safetensors');
+  const name = '\x1b]0;owned\x07\x1b[2J\u202ex\u0085\ny';
+  await writeFile(input, writeSafetensors({ [name]: f32Tensor([1], [0]) }));
+  const out = join(folder, 'out.safetensors');
+  const { code, stderr } = await moebius('op', 'gate-topk', '--in', input, '--out', out, '--attr', 'k=1');
+  expect(code).toBe(2);
+  expectOneMessage(stderr, /owned/);
+  expect(stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+
+  const odd = join(folder, 'a\x1b[2Jb\u202e');
+  await mkdir(odd);
+  const missing = await moebius('layout', '--preset', `${odd}/config.json`);
+  expectOneMessage(missing.stderr, /a\\x1b\[2Jb\\u202e/);
+});
+
+test("native warnings are not in a log, and others' later lines are", async () => {
+  const folder = await scratchFolder();
+  const log = await open(join(folder, 'log'), 'w');
+  await log.write('before\n');
+  const child = spawn(process.execPath, [MOEBIUS, 'doctor', '--no-tuning'], {
+    stdio: ['ignore', 'ignore', log.fd],
+  });
+  await once(child, 'close');
+  await log.write('after\n');
+  await log.close();
+  expect(await readFile(join(folder, 'log'), 'utf8')).toBe('before\nafter\n');
 });

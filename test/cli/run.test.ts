@@ -1,7 +1,7 @@
 /** What was thrown as an exit code and one sentence, and the small parts of the command line. */
 import { CommanderError } from 'commander';
 import { describe, expect, test } from 'vitest';
-import { defaultResultPath } from '../../src/cli/bench.ts';
+import { resultName } from '../../src/cli/bench.ts';
 import { atLeast, integer } from '../../src/cli/options.ts';
 import { commitHere, packageVersion } from '../../src/cli/package.ts';
 import { wantsColour } from '../../src/cli/output.ts';
@@ -87,7 +87,7 @@ test('a result file is named by time and adapter', () => {
     date: '2025-01-31T17:45:09.123Z',
     adapter: { facts: { name: 'llvmpipe (LLVM 15.0.6, 256 bits)' } },
   } as BenchResult;
-  expect(defaultResultPath(result)).toBe('results/20250131-174509-llvmpipe-llvm-15.json');
+  expect(resultName(result)).toBe('20250131-174509-llvmpipe-llvm-15.json');
 });
 
 test('the package knows its version and, in a checkout, its commit', () => {

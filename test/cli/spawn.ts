@@ -1,12 +1,13 @@
 /** The command line as a user starts it. */
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 
-const MOEBIUS = fileURLToPath(new URL('../../src/cli/moebius.js', import.meta.url));
+export const MOEBIUS = fileURLToPath(new URL('../../src/cli/moebius.js', import.meta.url));
 
 export interface Outcome {
   readonly code: number | null;
@@ -14,15 +15,43 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+export interface Circumstances {
+  /** Replaces stdout; a pipe when absent. */
+  readonly stdout?: number;
+  readonly cwd?: string;
+  /** In place of the test's own environment, but for PATH. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** As a user that owns nothing; only root can do that. */
+  readonly asNobody?: boolean;
+}
+
+/** Whether processes can be started as another user. */
+export const canBeNobody = process.getuid?.() === 0 && existsSync('/usr/bin/setpriv');
+
+const NOBODY = ['--reuid=nobody', '--regid=nogroup', '--clear-groups'];
+
+/** Runs `moebius ...args` with stdout as a pipe and stderr in a file. */
+export function moebius(...args: string[]): Promise<Outcome> {
+  return moebiusIn({}, ...args);
+}
+
 /**
- * Runs `moebius ...args` with stdout as a pipe and stderr appended to a file. (Node's own pipes are sockets, on which
- * the native code's warnings cannot be kept apart.)
+ * As `moebius`, under circumstances. (Stderr is a file, since Node's own pipes are sockets, on which the native code's
+ * warnings cannot be kept apart.)
  */
-export async function moebius(...args: string[]): Promise<Outcome> {
-  const env = { ...process.env, MOEBIUS_DEBUG: '' };
+export async function moebiusIn(how: Circumstances, ...args: string[]): Promise<Outcome> {
+  const env =
+    how.env === undefined
+      ? { ...process.env, MOEBIUS_DEBUG: '' }
+      : { PATH: process.env.PATH, MOEBIUS_ADAPTER: process.env.MOEBIUS_ADAPTER, ...how.env };
   const log = join(await scratchFolder(), 'stderr');
-  const file = await open(log, 'a');
-  const child = spawn(process.execPath, [MOEBIUS, ...args], { env, stdio: ['ignore', 'pipe', file.fd] });
+  const file = await open(log, 'w');
+  const node = [process.execPath, MOEBIUS, ...args];
+  const [program = '', ...rest] = how.asNobody ? ['/usr/bin/setpriv', ...NOBODY, ...node] : node;
+  const child = spawn(program, rest, {
+    ...{ env, stdio: ['ignore', how.stdout ?? 'pipe', file.fd] },
+    ...(how.cwd !== undefined && { cwd: how.cwd }),
+  });
   let stdout = '';
   child.stdout?.on('data', (bytes: Buffer) => (stdout += bytes.toString()));
   const code = await new Promise<number | null>((resolve, reject) => {

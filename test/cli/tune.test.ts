@@ -18,7 +18,7 @@ test('a corrupt cache is one warning, and is rebuilt', async () => {
   const { cache, shapes } = await folderWithShapes();
   await writeFile(cache, '{"schema": "moebius-tun');
   const warnings: string[] = [];
-  const noted = await withGpu('auto', (gpu) => attachTuning(gpu, { cache }));
+  const noted = await withGpu('auto', (gpu) => attachTuning(gpu, { tuningFile: cache }));
   expect(noted).toMatchObject({ state: 'ignored', entries: 0 });
   const result = await tune({ cache, shapes, budget: 2, onWarning: (line) => warnings.push(line) });
   expect(warnings).toHaveLength(1);
@@ -26,10 +26,10 @@ test('a corrupt cache is one warning, and is rebuilt', async () => {
   expect(result).toMatchObject({ mode: 'tuned', path: cache, wrong: [] });
 
   await withGpu('auto', async (gpu) => {
-    const used = await attachTuning(gpu, { cache });
+    const used = await attachTuning(gpu, { tuningFile: cache });
     expect(used.note).toMatch(/^tuning: \d+ entr(y|ies) of \d{4}-\d\d-\d\d \(1 shapes measured\)$/);
     expect(gpu.tuning).toBeDefined();
-    expect(await attachTuning(gpu, { cache, tuning: false })).toMatchObject({ state: 'off' });
+    expect(await attachTuning(gpu, { tuningFile: cache, tuning: false })).toMatchObject({ state: 'off' });
     expect(gpu.tuning).toBeUndefined();
     expect((await loadTuning(gpu, cache))?.points).toHaveLength(1);
   });

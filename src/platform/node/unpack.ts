@@ -4,13 +4,13 @@
  */
 import { randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream, existsSync, readFileSync } from 'node:fs';
-import { access, chmod, constants, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { homedir, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createBrotliDecompress } from 'node:zlib';
 import { extract } from 'tar-stream';
+import { anyFolder } from './cache-folder.ts';
 
 /** One file of the carrier's `bin` folder, without the `.br`: either a tar archive or one plain file. */
 export interface Unpacking {
@@ -27,26 +27,6 @@ function carrier(): { bin: string; version: string } {
   const root = join(dirname(entry), '..', '..');
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   return { bin: join(root, 'bin'), version };
-}
-
-/** True for a folder that is ours alone to write: libraries are loaded from it. */
-async function usable(folder: string): Promise<boolean> {
-  try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    await access(folder, constants.W_OK);
-    const { uid, mode } = await stat(folder);
-    return process.getuid === undefined || (uid === process.getuid() && (mode & 0o002) === 0);
-  } catch {
-    return false;
-  }
-}
-
-/** `$XDG_CACHE_HOME/moebius` or `~/.cache/moebius`, else one below the folder for temporary files. */
-export async function cacheFolder(): Promise<string> {
-  const user = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'moebius');
-  if (await usable(user)) return user;
-  const shared = join(tmpdir(), `moebius-${process.getuid?.() ?? 'user'}`);
-  return (await usable(shared)) ? shared : mkdtemp(join(tmpdir(), 'moebius-'));
 }
 
 async function unpackTar(archive: string, wanted: ReadonlySet<string>, into: string): Promise<void> {
@@ -66,7 +46,7 @@ async function unpackTar(archive: string, wanted: ReadonlySet<string>, into: str
 /** @returns the folder that holds the files. */
 export async function unpackOnce({ name, archives, files }: Unpacking): Promise<string> {
   const { bin, version } = carrier();
-  const cache = await cacheFolder();
+  const cache = await anyFolder(name);
   const folder = join(cache, `${name}-${version}`);
   const complete = (): boolean => files.every((file) => existsSync(join(folder, file)));
   if (complete()) return folder;
