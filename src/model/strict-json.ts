@@ -18,6 +18,9 @@ export interface JsonRules {
   readonly onNumber?: (spelling: string, path: readonly string[]) => void;
 }
 
+/** What a JSON file may have: the largest in use, indices and vocabularies, have a tenth of it. */
+export const MOST_JSON_BYTES = 32 * 2 ** 20;
+
 /**
  * The JSON value in `bytes`.
  * @param label names the file in messages.

@@ -43,8 +43,11 @@ export interface Platform {
   shaderSource(path: string): string;
   /** All shader paths below `shaders/`, sorted. */
   shaderPaths(): readonly string[];
-  /** Bytes of a file of the bundled model or the user's. @throws ConfigError when it cannot be read. */
-  readFile(path: string): Promise<Uint8Array>;
+  /**
+   * Bytes of a file of the bundled model or the user's.
+   * @param mostBytes that it may have. @throws ConfigError when it cannot be read, has no end, or is longer.
+   */
+  readFile(path: string, mostBytes?: number): Promise<Uint8Array>;
   /** Host clock in nanoseconds, monotonic. */
   now(): number;
 }

@@ -1,11 +1,11 @@
 /** The platform in Node: Dawn's bindings, the file system, the monotonic clock. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError, messageOf } from '../../core/errors.ts';
 import type { KernelKind, Platform } from '../platform.ts';
 import { openAdapter } from './adapters.ts';
+import { readWhole, Unreadable } from './read-file.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const SHADERS = join(ROOT, 'shaders');
@@ -32,7 +32,10 @@ function shaderSource(path: string): string {
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
   EACCES: 'this user may not read it',
-  EISDIR: 'it is a folder, name a file in it',
+  ENOTDIR: 'a part of its path is a file, not a folder',
+  ENAMETOOLONG: 'its name is too long',
+  ELOOP: 'it is a link to itself',
+  ERR_INVALID_ARG_VALUE: 'its name holds a zero byte',
 };
 
 function codeOf(error: unknown): string {
@@ -40,18 +43,17 @@ function codeOf(error: unknown): string {
 }
 
 /** A relative path counts from the working folder, then from the package, where the bundled model lies. */
-async function readBytes(path: string): Promise<Uint8Array> {
+async function readBytes(path: string, mostBytes?: number): Promise<Uint8Array> {
   const places = isAbsolute(path) ? [path] : [resolve(path), join(ROOT, path)];
   let problem: unknown;
   for (const place of places) {
     try {
-      const bytes = await readFile(place);
-      // A plain array: a Buffer's slice() shares memory where an array's copies.
-      return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      return await readWhole(place, mostBytes);
     } catch (error) {
       if (problem === undefined || codeOf(problem) === 'ENOENT') problem = error;
     }
   }
+  if (problem instanceof Unreadable) throw new ConfigError(`cannot read ${path}: ${problem.message}.`);
   const reason = REASONS[codeOf(problem)] ?? messageOf(problem);
   throw new ConfigError(`cannot read ${path}: ${reason}. Looked at ${places.join(' and ')}.`);
 }

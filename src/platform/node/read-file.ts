@@ -1,0 +1,103 @@
+/** Reading a file that somebody named: whole, but never without end. */
+import { constants, type Stats } from 'node:fs';
+import { open, stat, type FileHandle } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** What one read of Node's takes. */
+const MOST_BYTES = 2 ** 31 - 1;
+/** What comes through a pipe has no size that could be looked at first. */
+const MOST_OF_PIPE = 64 * 2 ** 20;
+/** How long a named pipe may be without a writer. */
+const WRITER_MS = 500;
+const CHUNK = 2 ** 18;
+
+/** Why a file is not read; the caller adds which one. */
+export class Unreadable extends Error {}
+
+/**
+ * The bytes of a plain file, or of a pipe until its writers close it. @param mostBytes that it may have.
+ * @throws Unreadable for a folder, a device, a pipe that nobody writes to, and what is too long; a system's error.
+ */
+export async function readWhole(path: string, mostBytes = MOST_BYTES): Promise<Uint8Array> {
+  refuseOddities(await stat(path));
+  // A named pipe would keep the thread that opens it until there is a writer.
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  try {
+    const facts = await file.stat();
+    refuseOddities(facts);
+    if (facts.isFIFO()) return await readPipe(file, Math.min(mostBytes, MOST_OF_PIPE));
+    if (facts.size > mostBytes) throw tooLong(`it has ${facts.size} bytes`, mostBytes);
+    return facts.size === 0 ? await readUnsized(file, mostBytes) : await readSized(file, facts.size);
+  } finally {
+    await file.close();
+  }
+}
+
+function refuseOddities(facts: Stats): void {
+  if (facts.isDirectory()) throw new Unreadable('it is a folder, name a file in it');
+  if (facts.isCharacterDevice() || facts.isBlockDevice()) throw new Unreadable('it is a device, not a file');
+  if (facts.isSocket()) throw new Unreadable('it is a socket, not a file');
+}
+
+function tooLong(what: string, mostBytes: number): Unreadable {
+  return new Unreadable(`${what}, and at most ${mostBytes} are read from such a file`);
+}
+
+/** A file that has become shorter meanwhile gives what it has. */
+async function readSized(file: FileHandle, size: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(size);
+  let length = 0;
+  while (length < size) {
+    const { bytesRead } = await file.read(bytes, length, size - length, null);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return length === size ? bytes : bytes.slice(0, length);
+}
+
+/** The system's own files say that they are empty. */
+function readUnsized(file: FileHandle, mostBytes: number): Promise<Uint8Array> {
+  return gather(async (chunk) => (await file.read(chunk, 0, chunk.length, null)).bytesRead, mostBytes);
+}
+
+async function readPipe(file: FileHandle, mostBytes: number): Promise<Uint8Array> {
+  const end = performance.now() + WRITER_MS;
+  let begun = false;
+  return gather(async (chunk) => {
+    for (let wait = 1; ; wait = Math.min(50, 2 * wait)) {
+      try {
+        const { bytesRead } = await file.read(chunk, 0, chunk.length, null);
+        begun ||= bytesRead > 0;
+        // Without a writer a pipe is at its end, before the first as after the last.
+        if (bytesRead > 0 || begun) return bytesRead;
+        if (performance.now() > end) throw new Unreadable('it is a pipe that nothing came through');
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      }
+      await pause(wait);
+    }
+  }, mostBytes);
+}
+
+async function gather(
+  read: (chunk: Uint8Array) => Promise<number>,
+  mostBytes: number,
+): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for (;;) {
+    const chunk = new Uint8Array(CHUNK);
+    const bytesRead = await read(chunk);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+    if (length > mostBytes) throw tooLong('it does not end', mostBytes);
+    chunks.push(bytesRead === CHUNK ? chunk : chunk.slice(0, bytesRead));
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
