@@ -12,6 +12,7 @@ import { CARD_LAYOUT, formatLayout, parseLayout } from '../layout/spec.ts';
 import type { MoeConfig } from '../model/config.ts';
 import { readHfConfig } from '../model/hf-config.ts';
 import { presetNamed } from '../model/presets.ts';
+import { MOST_JSON_BYTES } from '../model/strict-json.ts';
 import { integer, requireInteger, type GlobalOptions } from './options.ts';
 import { printJson, printLines } from './output.ts';
 import { platformHere } from './session.ts';
@@ -56,7 +57,7 @@ export async function modelShape(preset: string): Promise<MoeConfig> {
   if (!/[/\\]|\.json$/.test(preset)) return presetNamed(preset).config;
   const path = preset.endsWith('.json') ? preset : `${preset.replace(/[/\\]+$/, '')}/config.json`;
   const name = at(path.split(/[/\\]/).slice(-2), 0) || path;
-  return readHfConfig(await platformHere().readFile(path), name, path);
+  return readHfConfig(await platformHere().readFile(path, MOST_JSON_BYTES), name, path);
 }
 
 interface CommandOptions extends GlobalOptions {

@@ -20,8 +20,8 @@ export async function loadModel(folder: string): Promise<Checkpoint> {
       );
     }
   }
-  return loadCheckpoint(folder === TINY_MOE ? folder : resolve(folder), (path) =>
-    platformHere().readFile(path),
+  return loadCheckpoint(folder === TINY_MOE ? folder : resolve(folder), (path, mostBytes) =>
+    platformHere().readFile(path, mostBytes),
   );
 }
 

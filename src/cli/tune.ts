@@ -4,6 +4,7 @@ import { InvalidArgumentError } from 'commander';
 import { SILENT, type Progress } from '../bench/progress.ts';
 import { CheckError, ConfigError } from '../core/errors.ts';
 import { NS_PER_S } from '../core/units.ts';
+import { MOST_JSON_BYTES } from '../model/strict-json.ts';
 import type { AdapterFacts } from '../platform/platform.ts';
 import { renderPlan, renderRecheck, renderTune } from '../report/tuning.ts';
 import { defaultSubjects, readSubjects } from '../tune/subjects.ts';
@@ -65,7 +66,9 @@ export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
   }
   if (!(budget > 0)) throw new ConfigError(`the budget (${budget}) must be more than 0 seconds.`);
   const given =
-    shapes === undefined ? undefined : readSubjects(await platformHere().readFile(shapes), shapes);
+    shapes === undefined
+      ? undefined
+      : readSubjects(await platformHere().readFile(shapes, MOST_JSON_BYTES), shapes);
   return withGpu(adapter, async (gpu) => {
     const path = await tuningPath(gpu.facts, options.cache);
     if (path === undefined) {

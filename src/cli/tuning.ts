@@ -4,6 +4,7 @@ import { ConfigError } from '../core/errors.ts';
 import { seedOf } from '../core/random.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { cacheFolder } from '../platform/node/cache-folder.ts';
+import { MOST_JSON_BYTES } from '../model/strict-json.ts';
 import { makeFolders } from '../platform/node/folders.ts';
 import type { AdapterFacts } from '../platform/platform.ts';
 import { formatCache, readCache, type ReadCache, type TuningCache } from '../tune/cache.ts';
@@ -47,7 +48,7 @@ export async function tuningPath(facts: AdapterFacts, named?: string): Promise<s
 export async function readTuningFile(path: string, facts: AdapterFacts): Promise<ReadCache | undefined> {
   let bytes: Uint8Array;
   try {
-    bytes = await platformHere().readFile(path);
+    bytes = await platformHere().readFile(path, MOST_JSON_BYTES);
   } catch (error) {
     if (error instanceof ConfigError && /there is no such file/.test(error.message)) return undefined;
     return {

@@ -8,7 +8,7 @@ import type { MoeConfig, WeightSource } from './config.ts';
 import { parseFields } from './fields.ts';
 import { readHfConfig } from './hf-config.ts';
 import { readSafetensors } from './safetensors.ts';
-import { parseStrictJson } from './strict-json.ts';
+import { MOST_JSON_BYTES, parseStrictJson } from './strict-json.ts';
 import { readCharVocab, type CharTokenizer } from './tokenizer.ts';
 import { numWeights, weightShape, weightShapes } from './weight-shapes.ts';
 
@@ -41,10 +41,14 @@ export async function loadCheckpoint(folder: string, readFile: ReadFile): Promis
   const base = folder.replace(/[/\\]+$/, '');
   const path = (file: string): string => `${base}/${file}`;
   const name = base.split(/[/\\]/).at(-1) ?? folder;
-  const config = readHfConfig(await readFile(path('config.json')), name, path('config.json'));
+  const config = readHfConfig(
+    await readFile(path('config.json'), MOST_JSON_BYTES),
+    name,
+    path('config.json'),
+  );
   const tensors = await readWeights(path, readFile);
   checkTensors(tensors, config, base);
-  const vocab = await readFile(path('vocab.json')).catch(() => undefined);
+  const vocab = await readFile(path('vocab.json'), MOST_JSON_BYTES).catch(ifAbsent);
   return {
     config,
     origin: folder,
@@ -62,6 +66,12 @@ export async function loadCheckpoint(folder: string, readFile: ReadFile): Promis
   };
 }
 
+/** A file that is not there is no error; one that cannot be read is. */
+function ifAbsent(error: unknown): undefined {
+  if (!/there is no such file|the server answers 404/.test(messageOf(error))) throw error;
+  return undefined;
+}
+
 async function readWeights(path: (file: string) => string, readFile: ReadFile): Promise<Map<string, Tensor>> {
   const whole = path('model.safetensors');
   const index = path('model.safetensors.index.json');
@@ -69,7 +79,7 @@ async function readWeights(path: (file: string) => string, readFile: ReadFile): 
   try {
     bytes = await readFile(whole);
   } catch (error) {
-    const indexBytes = await readFile(index).catch(() => undefined);
+    const indexBytes = await readFile(index, MOST_JSON_BYTES).catch(() => undefined);
     if (indexBytes !== undefined) return readShards(indexBytes, index, path, readFile);
     throw new ConfigError(
       `Neither ${whole} nor ${index} can be read (${messageOf(error)}). Put the weights of the model there.`,

@@ -79,10 +79,7 @@ async function readPipe(file: FileHandle, mostBytes: number): Promise<Uint8Array
   }, mostBytes);
 }
 
-async function gather(
-  read: (chunk: Uint8Array) => Promise<number>,
-  mostBytes: number,
-): Promise<Uint8Array> {
+async function gather(read: (chunk: Uint8Array) => Promise<number>, mostBytes: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for (;;) {
