@@ -101,7 +101,9 @@ test('what cannot be parted is refused with a remedy that tensors have', async (
         ]),
       ),
     ),
-  ).rejects.toThrow(/^64 rows of 333 values must be bound at once, .*Make the rows of inputs and outputs multiples of 64 values/);
+  ).rejects.toThrow(
+    /^64 rows of 333 values must be bound at once, .*Make the rows of inputs and outputs multiples of 64 values/,
+  );
   expect(gpu.ledger.bytes).toBe(0);
 });
 
