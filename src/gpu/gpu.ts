@@ -44,9 +44,6 @@ export async function openGpu(platform: Platform, choice = 'auto'): Promise<Gpu>
   return new Gpu(open, device, platform, kernelKind);
 }
 
-/** How a buffer is bound: `parts` may be larger than a binding. */
-export type Bound = 'whole' | 'parts';
-
 export class Gpu implements DeviceContext {
   readonly device: GPUDevice;
   readonly facts: AdapterFacts;
@@ -121,19 +118,13 @@ export class Gpu implements DeviceContext {
     return this.#syncs;
   }
 
-  /** The largest buffer that is bound whole, or only part by part. */
-  mostBytes(bound: Bound = 'whole'): number {
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.limits;
-    return bound === 'whole' ? Math.min(maxBufferSize, maxStorageBufferBindingSize) : maxBufferSize;
-  }
-
   /**
    * Zeroed storage of at least `bytes` bytes (rounded up to 16).
-   * @throws ConfigError when it is larger than the adapter can bind, or make where no binding holds all of it.
+   * @throws ConfigError when it is larger than the adapter can bind.
    */
-  buffer(label: string, bytes: number, bound: Bound = 'whole'): GpuBuffer {
+  buffer(label: string, bytes: number): GpuBuffer {
     const size = Math.max(16, roundUp(bytes, 16));
-    const limit = this.mostBytes(bound);
+    const limit = Math.min(this.limits.maxBufferSize, this.limits.maxStorageBufferBindingSize);
     if (!(size <= limit)) {
       throw new ConfigError(
         `${label} needs ${formatBytes(size)}, but ${this.facts.name} binds at most ${formatBytes(limit)} at once. ` +
@@ -150,12 +141,12 @@ export class Gpu implements DeviceContext {
   }
 
   /** A buffer for `count` elements of a dtype. */
-  elements(label: string, count: number, dtype: Dtype = 'f32', bound: Bound = 'whole'): GpuBuffer {
-    return this.buffer(label, count * BYTES_OF[dtype], bound);
+  elements(label: string, count: number, dtype: Dtype = 'f32'): GpuBuffer {
+    return this.buffer(label, count * BYTES_OF[dtype]);
   }
 
-  upload(label: string, data: TensorData, bound: Bound = 'whole'): GpuBuffer {
-    const buffer = this.buffer(label, data.byteLength, bound);
+  upload(label: string, data: TensorData): GpuBuffer {
+    const buffer = this.buffer(label, data.byteLength);
     this.write(buffer, data);
     return buffer;
   }

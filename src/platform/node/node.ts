@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { ConfigError, messageOf } from '../../core/errors.ts';
 import type { KernelKind, Platform } from '../platform.ts';
 import { openAdapter } from './adapters.ts';
+import { cpuTimes } from './cpu-times.ts';
 import { readWhole, Unreadable } from './read-file.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -78,5 +79,6 @@ export function nodePlatform(): Platform {
     shaderPaths,
     readFile: readBytes,
     now: () => Number(process.hrtime.bigint() - start),
+    cpuTimes,
   };
 }
