@@ -46,6 +46,9 @@ export async function openGpu(platform: Platform, choice = 'auto'): Promise<Gpu>
   return new Gpu(open, device, platform, kernelKind);
 }
 
+/** How a buffer is bound: `parts` may be larger than a binding. */
+export type Bound = 'whole' | 'parts';
+
 export class Gpu implements DeviceContext {
   readonly device: GPUDevice;
   readonly facts: AdapterFacts;
@@ -117,15 +120,21 @@ export class Gpu implements DeviceContext {
     return this.#waits.count;
   }
 
+  /** The largest buffer that is bound whole, or only part by part. */
+  mostBytes(bound: Bound = 'whole'): number {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.limits;
+    return bound === 'whole' ? Math.min(maxBufferSize, maxStorageBufferBindingSize) : maxBufferSize;
+  }
+
   /**
    * Zeroed storage of at least `bytes` bytes (rounded up to 16).
-   * @throws ConfigError when it is larger than the adapter can bind.
+   * @throws ConfigError when it is larger than the adapter can bind, or make where no binding holds all of it.
    * @throws DeviceError when the device is lost or closed, as every other method.
    */
-  buffer(label: string, bytes: number): GpuBuffer {
+  buffer(label: string, bytes: number, bound: Bound = 'whole'): GpuBuffer {
     this.state.check();
     const size = Math.max(16, roundUp(bytes, 16));
-    const limit = Math.min(this.limits.maxBufferSize, this.limits.maxStorageBufferBindingSize);
+    const limit = this.mostBytes(bound);
     if (!(bytes >= 0)) throw new ConfigError(`${label} needs ${bytes} bytes; that is no size of a buffer.`);
     if (!(size <= limit)) {
       throw new ConfigError(
@@ -143,13 +152,13 @@ export class Gpu implements DeviceContext {
   }
 
   /** A buffer for `count` elements of a dtype. */
-  elements(label: string, count: number, dtype: Dtype = 'f32'): GpuBuffer {
-    return this.buffer(label, count * BYTES_OF[dtype]);
+  elements(label: string, count: number, dtype: Dtype = 'f32', bound: Bound = 'whole'): GpuBuffer {
+    return this.buffer(label, count * BYTES_OF[dtype], bound);
   }
 
-  upload(label: string, data: TensorData): GpuBuffer {
+  upload(label: string, data: TensorData, bound: Bound = 'whole'): GpuBuffer {
     const bytes = bytesOf(data, label);
-    const buffer = this.buffer(label, bytes.byteLength);
+    const buffer = this.buffer(label, bytes.byteLength, bound);
     this.#write(buffer.view(), bytes);
     return buffer;
   }
