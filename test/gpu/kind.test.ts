@@ -26,7 +26,6 @@ function saying(kind: AdapterKind, kernelKind?: KernelKind): Platform {
     shaderSource: (path) => platform.shaderSource(path),
     shaderPaths: () => platform.shaderPaths(),
     readFile: (path) => platform.readFile(path),
-    deviceClosed: () => platform.deviceClosed?.(),
     now: () => platform.now(),
   };
 }
