@@ -61,9 +61,7 @@ export async function sampleInTurn(
   const now = stopwatches[0]?.now ?? (() => 0);
   const start = now();
   const series: Series[] = [];
-  for (const stopwatch of stopwatches) {
-    series.push({ stopwatch, samplesNs: [], ...(await calibrate(stopwatch, wanted)) });
-  }
+  for (const stopwatch of stopwatches) series.push(await warmUp(stopwatch, wanted));
   const running = series.filter((s) => s.refused === undefined);
   // Alone, the window that showed its length is as good as any that follow.
   if (running.length === 1) running.forEach((s) => s.samplesNs.push(s.windowNs / s.repeats));
@@ -82,27 +80,17 @@ export async function sampleInTurn(
   return series.map((s) => timingOf(s, voids));
 }
 
-export interface Calibration {
-  /** Runs of a window. */
+interface Series {
+  readonly stopwatch: Stopwatch;
   readonly repeats: number;
   /** The last window of the warm-up, which has as many runs as the samples have. */
   readonly windowNs: number;
   readonly warmUp: WarmUp;
-  /** Present when the clock cannot carry the work. */
+  readonly samplesNs: number[];
   readonly refused?: TooFine;
 }
 
-interface Series extends Calibration {
-  readonly stopwatch: Stopwatch;
-  readonly samplesNs: number[];
-}
-
-/** Warms up and finds how many runs make a window long enough. */
-export async function calibrate(
-  stopwatch: Stopwatch,
-  options: Pick<SamplingOptions, 'minSteps' | 'minWindowNs' | 'maxRepeats'> = {},
-): Promise<Calibration> {
-  const wanted = { ...DEFAULTS, ...options };
+async function warmUp(stopwatch: Stopwatch, wanted: Required<SamplingOptions>): Promise<Series> {
   const { clock, grainNs, window, now } = stopwatch;
   const start = now();
   const neededNs = wanted.minSteps * grainNs;
@@ -118,10 +106,9 @@ export async function calibrate(
     runs += repeats;
   }
   const found = { runs, hostNs: now() - start, ...(firstNs !== undefined && { firstNs }) };
-  const calibration = { repeats, windowNs, warmUp: found };
-  if (windowNs < neededNs)
-    return { ...calibration, refused: { state: 'too-fine', clock, grainNs, windowNs } };
-  return calibration;
+  const series = { stopwatch, repeats, windowNs, warmUp: found, samplesNs: [] };
+  if (windowNs < neededNs) return { ...series, refused: { state: 'too-fine', clock, grainNs, windowNs } };
+  return series;
 }
 
 function timingOf({ stopwatch, repeats, warmUp: before, samplesNs, refused }: Series, voids: number): Timing {

@@ -1,10 +1,7 @@
 /** Where words go: results to stdout, progress and complaints to stderr. */
 import { writeSync } from 'node:fs';
 import { printableJson } from '../core/printable.ts';
-import { styleFor, terminalText, WIDTH, type Style } from '../report/style.ts';
-
-/** On narrower screens lines wrap: a table of less says nothing. */
-const LEAST_WIDTH = 60;
+import { styleFor, terminalText, type Style } from '../report/style.ts';
 
 /** Colours only for eyes: a terminal, and NO_COLOR not set. */
 export function wantsColour(stream: { isTTY?: boolean }): boolean {
@@ -12,9 +9,7 @@ export function wantsColour(stream: { isTTY?: boolean }): boolean {
 }
 
 export function stdoutStyle(): Style {
-  const { isTTY, columns } = process.stdout;
-  // A terminal that does not tell has no columns, or 0.
-  return styleFor(wantsColour(process.stdout), isTTY && columns > 0 ? Math.max(LEAST_WIDTH, columns) : WIDTH);
+  return styleFor(wantsColour(process.stdout));
 }
 
 /** sysexits.h: input or output failed. 1 would say that a check failed. */

@@ -1,8 +1,6 @@
 /** What a command list needs of the device it is recorded for. */
 import type { BindGroupCache } from './bind-groups.ts';
-import type { DeviceState } from './device-state.ts';
 import type { KernelDefinition } from './kernel.ts';
-import type { MemoryLedger } from './ledger.ts';
 import type { ParamArena } from './param-arena.ts';
 import type { CompiledKernel } from './pipeline-cache.ts';
 
@@ -18,7 +16,5 @@ export interface DeviceContext {
   readonly limits: GPUSupportedLimits;
   readonly bindGroups: BindGroupCache;
   readonly params: ParamArena;
-  readonly state: DeviceState;
-  readonly ledger: MemoryLedger;
   has(feature: GPUFeatureName): boolean;
 }

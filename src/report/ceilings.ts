@@ -21,10 +21,9 @@ export function renderCeilings(ceilings: Ceilings, style: Style = PLAIN): string
         { head: 'what' },
         { head: 'working set', align: 'right' },
         { head: 'most', align: 'right' },
-        { head: 'how', least: 16 },
+        { head: 'how', max: 28 },
       ],
       rows,
-      style.width,
     ),
     ...wrong,
     ...paragraph(

@@ -1,13 +1,12 @@
 /** The measured rate beside the target, with the source of every number. */
 import type { BenchResult } from '../bench/result.ts';
-import { summarise } from '../bench/statistics.ts';
 import { RATE_NOTE } from '../bench/throughput.ts';
 import { formatNumber, formatSi } from '../core/units.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';
 
 export function renderTarget(result: BenchResult, style: Style = PLAIN): string[] {
-  const { rates, target, forward, model, card } = result;
+  const { rates, target, forward, model } = result;
   const { needs, assumptions, preset, worldSize } = target;
   const goal = `${target.targetTokensPerMsPerGpu} tokens/ms`;
   const rows: string[][] = [
@@ -31,12 +30,8 @@ export function renderTarget(result: BenchResult, style: Style = PLAIN): string[
       ],
     );
   }
-  if (card?.state === 'measured') {
-    rows.push([
-      `${preset} per GPU, ${card.layers} of ${card.modelLayers} layers`,
-      `${formatNumber(summarise(card.tokensPerMs).median)} tokens/ms`,
-      'measured, host clock',
-    ]);
+  if (target.atMeasuredFlops !== undefined) {
+    rows.push([`${preset} at that FLOP/s`, `${formatNumber(target.atMeasuredFlops)} tokens/ms`, 'modelled']);
   }
   const { tokensPerMicroBatch, kvLength, tokensPerKvRead, bytesPerWeight } = assumptions;
   return [
@@ -48,5 +43,6 @@ export function renderTarget(result: BenchResult, style: Style = PLAIN): string[
         `${kvLength} positions of context, ${tokensPerKvRead} tokens per pass over the keys, ` +
         `${bytesPerWeight} bytes per weight.`,
     ),
+    ...paragraph(style.warn(result.verdict.text)),
   ];
 }

@@ -1,11 +1,27 @@
 /** All planted faults by area. */
 import { benchFaults } from './areas/bench.ts';
+import { checkFaults } from './areas/checks.ts';
+import { collectiveFaults } from './areas/collectives.ts';
 import { costFaults } from './areas/costs.ts';
+import { denseFaults } from './areas/dense.ts';
 import { deviceFaults } from './areas/device.ts';
+import { gatingFaults } from './areas/gating.ts';
+import { modelFaults } from './areas/model.ts';
+import { routingFaults } from './areas/routing.ts';
+import { runtimeFaults } from './areas/runtime.ts';
+import { tuneFaults } from './areas/tune.ts';
 import type { Mutant } from './mutant.ts';
 
 export const catalogue: Readonly<Record<string, readonly Mutant[]>> = {
   bench: benchFaults,
+  checks: checkFaults,
+  collectives: collectiveFaults,
   costs: costFaults,
+  dense: denseFaults,
   device: deviceFaults,
+  gating: gatingFaults,
+  model: modelFaults,
+  routing: routingFaults,
+  runtime: runtimeFaults,
+  tune: tuneFaults,
 };

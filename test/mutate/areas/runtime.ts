@@ -1,0 +1,221 @@
+/** Faults of the engine: sampling, steps, sizes, pages, and what it says of itself. */
+import { faultsIn, type Mutant } from '../mutant.ts';
+
+const sampling = { tests: ['runtime/sampling.test.ts'] };
+const plan = { tests: ['runtime/step-plan.test.ts'] };
+const sizes = { tests: ['runtime/step-plan.test.ts', 'runtime/limits.test.ts'] };
+
+export const runtimeFaults: readonly Mutant[] = [
+  ...faultsIn('src/runtime/generate.ts', sampling, [
+    {
+      find: 'Math.exp((v - highest) / temperature)',
+      replace: 'Math.exp(v - highest)',
+      why: 'the temperature is ignored',
+    },
+    {
+      find: 'Math.exp((v - highest) / temperature)',
+      replace: 'Math.exp(v / temperature)',
+      why: 'large logits overflow',
+    },
+    {
+      find: 'if (value > at(values, best)) best = i;',
+      replace: 'if (value >= at(values, best)) best = i;',
+      why: 'ties go to the higher token',
+    },
+    {
+      find: 'if (!Number.isFinite(value)) throw',
+      replace: 'if (value === Infinity) throw',
+      why: 'a logit that is NaN is accepted',
+    },
+    {
+      find: 'const random = seededRandom(seed);',
+      replace: 'const random = seededRandom(0 * seed);',
+      why: 'every seed is the same',
+    },
+    {
+      find: 'temperature === 0 ? argmax(logits)',
+      replace: 'temperature < 1 ? argmax(logits)',
+      why: 'a low temperature takes the likeliest token',
+    },
+    {
+      find: 'decodeNs += step.hostNs;',
+      replace: 'decodeNs = step.hostNs;',
+      why: 'the time of all tokens is that of the last',
+    },
+    {
+      find: 'hostSyncsInLayers += step.hostSyncsInLayers;',
+      replace: '',
+      why: 'waits of the host count in the prompt only',
+    },
+    { find: 'engine.reset();\n', replace: '\n', why: 'a text goes on where the one before ended' },
+    {
+      find: 'if (rest < 0) return i;',
+      replace: 'if (rest < 1) return i;',
+      why: 'the first tokens are drawn too often',
+    },
+  ]),
+  ...faultsIn('src/runtime/step-plan.ts', plan, [
+    {
+      find: 'if (tokens + step.ids.length > maxTokens) {',
+      replace: 'if (tokens > maxTokens) {',
+      why: 'a micro-batch takes one sequence too many',
+    },
+    {
+      find: 'slot: Math.floor(r.sequence / z.numGroups)',
+      replace: 'slot: r.sequence % z.numGroups',
+      why: 'sequences of a group share a slot',
+    },
+    {
+      find: 'place.push(s.past + i, s.slot * maxLength + s.past + i);',
+      replace: 'place.push(i, s.slot * maxLength + s.past + i);',
+      why: 'new tokens have positions as if nothing were before them',
+    },
+    {
+      find: '(end += s.ids.length) - 1)',
+      replace: '(end += s.ids.length) - s.ids.length)',
+      why: 'logits are of the first token of a sequence',
+    },
+    {
+      find: 's.past + s.ids.length, s.slot);',
+      replace: 's.ids.length, s.slot);',
+      why: 'a sequence sees its new keys only',
+    },
+    {
+      find: 'at(busy, busy.length - 1) - first + 1 }',
+      replace: 'at(busy, busy.length - 1) - first }',
+      why: 'the last busy rank is left out',
+    },
+  ]),
+  ...faultsIn('src/runtime/step-plan.ts', { tests: ['runtime/engine.test.ts'], only: 'refuses' }, [
+    {
+      find: 'id >= z.vocabSize);',
+      replace: 'id > z.vocabSize);',
+      why: 'a token one past the vocabulary is accepted',
+    },
+    {
+      find: 'if (length > z.maxLength) {',
+      replace: 'if (length > z.maxLength + 1) {',
+      why: 'a sequence may be a position too long',
+    },
+  ]),
+  ...faultsIn('src/runtime/sizes.ts', sizes, [
+    {
+      find: 'tokens * Math.min(model.topK, experts) <= MOST_TILES',
+      replace: 'tokens > 0',
+      why: 'stacks have more tiles than a grid',
+    },
+    {
+      find: 'Math.max(up, down, hidden) <= bindableBytes',
+      replace: 'Math.max(up, hidden) <= bindableBytes',
+      why: 'the scales of the down projection need no room',
+    },
+    {
+      find: 'const shareTokens = ceilDiv(limits.maxTokens, spec.tp);',
+      replace: 'const shareTokens = Math.floor(limits.maxTokens / spec.tp);',
+      why: 'shares have no room for the tokens that are left over',
+    },
+    {
+      find: 'const received = tokens * Math.min(model.topK, localExperts);',
+      replace: 'const received = tokens;',
+      why: 'a rank has room for one row of each token',
+    },
+    {
+      find: 'Math.floor(tokensOfFullestGroup / LEAST_TOKENS)',
+      replace: 'Math.ceil(tokensOfFullestGroup / LEAST_TOKENS)',
+      why: 'micro-batches are smaller than they are worth',
+    },
+    {
+      find: 'cacheSlots: ceilDiv(limits.maxSequences, layout.attnDp),',
+      replace: 'cacheSlots: limits.maxSequences,',
+      why: 'every group has a cache for all sequences',
+    },
+  ]),
+  ...faultsIn('src/runtime/layer-kernels.ts', { tests: ['runtime/limits.test.ts'] }, [
+    { find: 'eps: model.rmsEps }', replace: 'eps: 0 }', why: 'the norms of layers run with an eps of 0' },
+  ]),
+  ...faultsIn('src/runtime/ends.ts', { tests: ['runtime/limits.test.ts'] }, [
+    {
+      find: 'eps: model.rmsEps, residual: false }',
+      replace: 'eps: 1e-5, residual: false }',
+      why: 'the last norm has an eps of its own',
+    },
+  ]),
+  ...faultsIn(
+    'src/runtime/pipeline.ts',
+    { tests: ['runtime/engine.test.ts'], only: '(pieces|gives the same bits|ep=3,pp=2)' },
+    [
+      {
+        find: 'const m = clock - stage.index;',
+        replace: 'const m = clock;',
+        why: 'all stages work on one micro-batch at once',
+      },
+      {
+        find: 'this.#lengths.set(sequence, this.lengthOf(sequence) + ids.length);',
+        replace: 'this.#lengths.set(sequence, ids.length);',
+        why: 'a sequence forgets what was before its last step',
+      },
+      {
+        find: 'for (const stage of [...this.#stages].reverse()) {',
+        replace: 'for (const stage of this.#stages) {',
+        why: 'stages of a clock run first to last',
+      },
+    ],
+  ),
+  ...faultsIn('src/runtime/memory.ts', { tests: ['runtime/engine.test.ts'], only: 'share a dispatch' }, [
+    {
+      find: 'z.numRanks * 2 * cacheBytes(z)',
+      replace: 'z.numRanks * cacheBytes(z)',
+      why: 'values of the cache are not predicted',
+    },
+  ]),
+  ...faultsIn(
+    'src/runtime/local-experts.ts',
+    { tests: ['runtime/engine.test.ts'], only: '(odd shapes ep=1|one rank takes)' },
+    [
+      {
+        find: 'grid.byteOffset + 16, 16)',
+        replace: 'grid.byteOffset, 16)',
+        why: 'the down projection runs over the grid of the up projection',
+      },
+    ],
+  ),
+  ...faultsIn(
+    'src/ops/pages.ts',
+    { tests: ['ops/paged-attention.shared.test.ts', 'ops/pages.test.ts'], only: '(refuses|page)' },
+    [
+      { find: 'number < numPages', replace: 'number <= numPages', why: 'page N of N is accepted' },
+      {
+        find: 'page * pageSize < length; page++',
+        replace: 'page * pageSize + pageSize <= length; page++',
+        why: 'the last page of a sequence is not looked at',
+      },
+      {
+        find: 'if (length > perSequence * pageSize) {',
+        replace: 'if (length > perSequence * pageSize + 1) {',
+        why: 'a sequence may have a key more than its pages hold',
+      },
+      {
+        find: 'if (length < numQueries) {',
+        replace: 'if (length + 1 < numQueries) {',
+        why: 'a sequence may have a query more than keys',
+      },
+    ],
+  ),
+  ...faultsIn('src/ops/workspace.ts', { tests: ['ops/ops.shared.test.ts'] }, [
+    {
+      find: 'byteOffset + 4 * rows.first * width',
+      replace: 'byteOffset + 0 * rows.first * width',
+      why: 'every run of rows is the first',
+    },
+    {
+      find: 'Math.max(ROW_BLOCK, roundUp(wanted + 1, ROW_BLOCK) - ROW_BLOCK)',
+      replace: 'Math.max(1, wanted)',
+      why: 'runs of rows begin where no view can',
+    },
+    {
+      find: "floats.every((t) => t.dtype === 'f16') ? 'f16' : 'f32'",
+      replace: "floats.some((t) => t.dtype === 'f16') ? 'f16' : 'f32'",
+      why: 'one input in f16 makes the outputs f16',
+    },
+  ]),
+];
