@@ -29,7 +29,7 @@ export async function checkOutput(path: string, rules: OutputRules = {}): Promis
     throw new ConfigError(`cannot write ${path}: that is the name of a folder, not of a file. ${remedy}`);
   }
   await refusing(path, remedy, async () => {
-    const target = await targetOf(path);
+    const target = await targetOf(path, remedy);
     for (const input of inputs) {
       if (await isSameFile(target, input))
         throw new ConfigError(`${path} is the input; it must not be overwritten. ${remedy}`);
@@ -71,11 +71,11 @@ async function isSameFile(target: string, input: string): Promise<boolean> {
 }
 
 /** The plain file, there or not, that a path leads to. @throws a system's error, or ConfigError for what is no plain file. */
-async function targetOf(path: string): Promise<string> {
+async function targetOf(path: string, remedy: string): Promise<string> {
   const seen = await statOf(resolve(path));
   if (seen !== undefined && !seen.isFile()) {
     const what = seen.isDirectory() ? 'it is a folder' : 'it is not a plain file';
-    throw new ConfigError(`cannot write ${path}: ${what}. Name a file.`);
+    throw new ConfigError(`cannot write ${path}: ${what}. ${remedy}`);
   }
   return behindLinks(path);
 }
@@ -90,7 +90,7 @@ export async function writeWhole(
   remedy = OTHER_PLACE,
 ): Promise<void> {
   await refusing(path, remedy, async () => {
-    const target = await targetOf(path);
+    const target = await targetOf(path, remedy);
     const there = await statOf(target);
     // What may be private is never for all to read, not even while it is being written.
     await withDraft(target, there === undefined ? NEW : PRIVATE, async (file, put) => {
@@ -167,6 +167,6 @@ const WHY: Readonly<Record<string, string>> = {
   ERR_INVALID_ARG_VALUE: 'the name holds a zero byte',
 };
 
-export async function makeFolder(path: string): Promise<void> {
-  await refusing(path, OTHER_PLACE, async () => void (await makeFolders(resolve(path))));
+export async function makeFolder(path: string, remedy = OTHER_PLACE): Promise<void> {
+  await refusing(path, remedy, async () => void (await makeFolders(resolve(path))));
 }

@@ -1,11 +1,16 @@
 /** `moebius tune`: which variant of each kernel is the fastest here, measured and kept. */
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { SILENT, type Progress } from '../bench/progress.ts';
 import { CheckError, ConfigError } from '../core/errors.ts';
 import { NS_PER_S } from '../core/units.ts';
 import { MOST_JSON_BYTES } from '../model/strict-json.ts';
+import type { BenchClock } from '../bench/measure.ts';
+import type { Gpu } from '../gpu/gpu.ts';
 import type { AdapterFacts } from '../platform/platform.ts';
+import type { TuningCache } from '../tune/cache.ts';
+import type { TuningPoint } from '../tune/point.ts';
 import { renderPlan, renderRecheck, renderTune } from '../report/tuning.ts';
 import { defaultSubjects, readSubjects } from '../tune/subjects.ts';
 import {
@@ -17,11 +22,11 @@ import {
   type TuneReport,
 } from '../tune/tune.ts';
 import { collect, type GlobalOptions } from './options.ts';
-import { printJson, printLines, stdoutStyle, write } from './output.ts';
+import { complain, printJson, printLines, stdoutStyle } from './output.ts';
 import { packageVersion } from './package.ts';
 import { cliProgress } from './progress.ts';
 import { platformHere, withGpu } from './session.ts';
-import { readTuningFile, tuningPath, writeTuningFile } from './tuning.ts';
+import { addToTuningFile, checkTuningFile, readTuningFile, tuningPath } from './tuning.ts';
 
 const FAMILIES = ['gemm', 'experts', 'attention', 'gate-topk', 'router'];
 const DEFAULT_SECONDS = 60;
@@ -40,6 +45,8 @@ export interface TuneVerbOptions {
   readonly dryRun?: boolean;
   /** Measures what is kept against the defaults again, and drops what is slower. */
   readonly recheck?: boolean;
+  /** Measures what an earlier run has measured as well. */
+  readonly again?: boolean;
   readonly progress?: Progress;
   /** Told once when an old cache cannot be used. */
   readonly onWarning?: (line: string) => void;
@@ -50,6 +57,8 @@ export type TuneResult = {
   readonly path: string;
   /** Of all shapes in the cache now, those that leave the default. */
   readonly entries: number;
+  /** Why the file could not be written at the end; its last state, if any, is what it holds. */
+  readonly unsaved?: string;
 } & (
   ({ readonly mode: 'tuned' | 'dry run' } & TuneReport) | ({ readonly mode: 'rechecked' } & RecheckReport)
 );
@@ -69,20 +78,24 @@ export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
     shapes === undefined
       ? undefined
       : readSubjects(await platformHere().readFile(shapes, MOST_JSON_BYTES), shapes);
+  if (options.cache !== undefined && !dryRun) await checkTuningFile(resolve(options.cache));
   return withGpu(adapter, async (gpu) => {
     const path = await tuningPath(gpu.facts, options.cache);
     if (path === undefined) {
       throw new ConfigError('there is no folder to keep the results in. Name a file with --cache.');
     }
     const read = await readTuningFile(path, gpu.facts);
+    if (read?.precious !== undefined && !dryRun) {
+      throw new ConfigError(
+        `${path} would be overwritten, and ${read.precious}. Remove it, or name another file with --cache.`,
+      );
+    }
+    if (!dryRun) await checkTuningFile(path);
     if (read?.warning !== undefined) onWarning(read.warning);
     const old = read?.cache?.points ?? [];
     const project = packageVersion();
-    const common = { budgetNs: budget * NS_PER_S, project, progress };
-    const keep = async (points: TuneReport['points'], clock: TuneReport['clock']): Promise<number> => {
-      await writeTuningFile(path, cacheOf(gpu, clock, project, points));
-      return points.filter(({ choice }) => choice !== null).length;
-    };
+    const kept = keeper(gpu, path, project, old);
+    const common = { budgetNs: budget * NS_PER_S, project, progress, onPoints: kept.add };
     if (recheck) {
       if (read?.cache === undefined) {
         throw new ConfigError(
@@ -90,21 +103,53 @@ export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
         );
       }
       const report = await recheckPoints(gpu, old, common);
-      const entries = await keep(report.points, read.cache.clock);
-      return { mode: 'rechecked', adapter: gpu.facts, path, entries, ...report };
+      return { mode: 'rechecked', adapter: gpu.facts, path, ...kept.state(), ...report };
     }
     const subjects = given ?? defaultSubjects(gpu);
     const report = await tuneKernels(gpu, {
       ...common,
       subjects,
       dryRun,
+      known: options.again ? [] : old,
       ...(family && { families: family }),
     });
-    const points = mergePoints(old, report.points);
-    const count = points.filter(({ choice }) => choice !== null).length;
-    const entries = dryRun ? count : await keep(points, report.clock);
-    return { mode: dryRun ? 'dry run' : 'tuned', adapter: gpu.facts, path, entries, ...report };
+    // Also without a new point: a damaged file becomes a whole one.
+    if (!dryRun) await kept.add([], report.clock);
+    return { mode: dryRun ? 'dry run' : 'tuned', adapter: gpu.facts, path, ...kept.state(), ...report };
   });
+}
+
+/** Keeps points in the file as they come. One that cannot be written now is tried again with the next. */
+function keeper(
+  gpu: Gpu,
+  path: string,
+  project: string,
+  old: readonly TuningPoint[],
+): {
+  readonly add: (fresh: readonly TuningPoint[], clock: BenchClock) => Promise<void>;
+  readonly state: () => Pick<TuneResult, 'entries' | 'unsaved'>;
+} {
+  let own: readonly TuningPoint[] = [];
+  let all = old;
+  let unsaved: string | undefined;
+  return {
+    add: async (fresh, clock) => {
+      own = mergePoints(own, fresh);
+      const cacheWith = (points: readonly TuningPoint[]): TuningCache => cacheOf(gpu, clock, project, points);
+      try {
+        all = await addToTuningFile(path, gpu.facts, cacheWith, own);
+        unsaved = undefined;
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error;
+        all = mergePoints(all, own);
+        unsaved = error.message;
+      }
+    },
+    state: () => ({
+      entries: all.filter(({ choice }) => choice !== null).length,
+      ...(unsaved !== undefined && { unsaved }),
+    }),
+  };
 }
 
 interface CommandOptions extends GlobalOptions {
@@ -114,6 +159,7 @@ interface CommandOptions extends GlobalOptions {
   readonly cache?: string;
   readonly dryRun?: boolean;
   readonly recheck?: boolean;
+  readonly again?: boolean;
 }
 
 /** '60', '60s', '2m' in seconds. */
@@ -136,6 +182,7 @@ export function addTune(program: Command): Command {
     .option('--family <name>', `only these kernels: ${FAMILIES.join(', ')}; may be repeated`, collect, [])
     .option('--shapes <file>', 'a JSON list of {op, dims, attrs, dtypes, with}')
     .option('--cache <file>', "where results are kept (default: MOEBIUS_TUNING or the user's cache folder)")
+    .option('--again', 'measure what an earlier run has measured as well')
     .option('--recheck', 'measure what is kept against the defaults, and drop what is slower')
     .option('--dry-run', 'only say what would be measured')
     .addHelpText(
@@ -157,8 +204,9 @@ Examples:
         progress: cliProgress(given.json === true),
         onWarning: (line) => warnings.push(line),
       });
-      for (const line of warnings) await write(process.stderr, `moebius: ${line}\n`);
+      for (const line of warnings) await complain(`moebius: ${line}`);
       await (given.json ? printJson(result) : printLines(linesOf(result)));
+      if (result.unsaved !== undefined) throw new ConfigError(result.unsaved);
       const [first] = result.wrong;
       if (first !== undefined) {
         throw new CheckError(`${first.what}, variant ${first.variant} is wrong: ${first.message}`);
@@ -168,7 +216,11 @@ Examples:
 
 function linesOf(result: TuneResult): string[] {
   const style = stdoutStyle();
-  const end = `${result.entries} entries of ${result.adapter.name} are in ${result.path}.`;
+  const count = result.entries === 1 ? '1 entry' : `${result.entries} entries`;
+  const end =
+    result.unsaved === undefined
+      ? `${count} of ${result.adapter.name} in ${result.path}.`
+      : `${count} of ${result.adapter.name}, not kept.`;
   switch (result.mode) {
     case 'dry run':
       return renderPlan(result.plan, style);

@@ -5,12 +5,13 @@ import { seedOf } from '../core/random.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { cacheFolder } from '../platform/node/cache-folder.ts';
 import { MOST_JSON_BYTES } from '../model/strict-json.ts';
-import { makeFolders } from '../platform/node/folders.ts';
 import type { AdapterFacts } from '../platform/platform.ts';
 import { formatCache, readCache, type ReadCache, type TuningCache } from '../tune/cache.ts';
 import { tuningTable, type TuningTable } from '../tune/lookup.ts';
-import { codesOf } from '../tune/tune.ts';
-import { writeWhole } from './files.ts';
+import type { TuningPoint } from '../tune/point.ts';
+import { codesOf, mergePoints } from '../tune/tune.ts';
+import { checkOutput, makeFolder, writeWhole } from './files.ts';
+import { withLock } from './lock.ts';
 import { platformHere } from './session.ts';
 
 /** `MOEBIUS_TUNING` names the file; 'off' is the same as `--no-tuning`. */
@@ -58,16 +59,37 @@ export async function readTuningFile(path: string, facts: AdapterFacts): Promise
   return readCache(bytes, path, facts);
 }
 
-/** @throws ConfigError when the place cannot be written. */
+const OTHER_CACHE = 'Name another place with --cache.';
+
+/** Makes the folder of a cache and tries the place. @throws ConfigError when it cannot be written. */
+export async function checkTuningFile(path: string): Promise<void> {
+  await makeFolder(dirname(path), OTHER_CACHE);
+  await checkOutput(path, { remedy: OTHER_CACHE });
+}
+
+/** Writes a cache in place of whatever is there. @throws ConfigError when the place cannot be written. */
 export async function writeTuningFile(path: string, cache: TuningCache): Promise<void> {
-  try {
-    await makeFolders(dirname(path));
-  } catch {
-    throw new ConfigError(
-      `cannot write ${path}: its folder cannot be made. Name another place with --cache.`,
-    );
-  }
-  await writeWhole(path, formatCache(cache));
+  await makeFolder(dirname(path), OTHER_CACHE);
+  await writeWhole(path, formatCache(cache), OTHER_CACHE);
+}
+
+/**
+ * Adds points to what the file holds by now, since another run may have written it meanwhile.
+ * @returns all points that it holds then. @throws ConfigError when the place cannot be written.
+ */
+export async function addToTuningFile(
+  path: string,
+  facts: AdapterFacts,
+  cacheWith: (points: readonly TuningPoint[]) => TuningCache,
+  fresh: readonly TuningPoint[],
+): Promise<readonly TuningPoint[]> {
+  await makeFolder(dirname(path), OTHER_CACHE);
+  return withLock(path, async () => {
+    const read = await readTuningFile(path, facts);
+    const points = mergePoints(read?.cache?.points ?? [], fresh);
+    await writeTuningFile(path, cacheWith(points));
+    return points;
+  });
 }
 
 /** Gives the device what was tuned for it, if anything. */

@@ -9,7 +9,7 @@ import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';
 
 export function renderTune(report: TuneReport, style: Style = PLAIN): string[] {
-  const { points, unmeasured, wrong } = report;
+  const { points, resumed, unmeasured, wrong } = report;
   return [
     style.bold('Tuned (measured in turn, each after its check; medians)'),
     ...renderPoints(points, style),
@@ -17,6 +17,9 @@ export function renderTune(report: TuneReport, style: Style = PLAIN): string[] {
       'A choice is kept when it beats the default by more than the default, timed twice in the same rounds, may ' +
         'differ from itself (A/A), and the 95 % interval of their ratio leaves out 1.',
     ),
+    ...(resumed === 0
+      ? []
+      : paragraph(`${resumed} more were measured by an earlier run ("--again" measures them anew).`)),
     ...unmeasured.flatMap(({ what, reason }) => paragraph(style.warn(`not measured: ${what}: ${reason}`))),
     ...wrong.flatMap((w) => paragraph(style.bad(`WRONG: ${w.what}, variant ${w.variant}: ${w.message}`))),
   ];

@@ -8,7 +8,9 @@
  *   points            one per shape: what was measured, all samples, and what to take. Shapes of experts carry the
  *                     number of local experts among their settings
  *
- * A file that is anything else is ignored with one line that says why; the next `moebius tune` writes it anew.
+ * A file that is anything else is ignored with one line that says why. The next `moebius tune` writes a damaged cache
+ * anew, and one of another driver, whose times mean nothing any more; it refuses a file that is no cache, or another
+ * adapter's, or of another version: that would be somebody's loss.
  */
 import * as v from 'valibot';
 import type { BenchClock } from '../bench/measure.ts';
@@ -77,19 +79,36 @@ const CacheFile = v.object({
 });
 
 export type ReadCache =
-  | { readonly cache: TuningCache; readonly warning?: undefined }
-  | { readonly cache?: undefined; readonly warning: string };
+  | { readonly cache: TuningCache; readonly warning?: undefined; readonly precious?: undefined }
+  | {
+      readonly cache?: undefined;
+      readonly warning: string;
+      /** Set when the file must not be overwritten: what it is, as 'it is ...'. */
+      readonly precious?: string;
+    };
 
 /** Never throws: what cannot be used is a warning. @param facts of the adapter that is to be advised. */
 export function readCache(bytes: Uint8Array, label: string, facts: AdapterFacts): ReadCache {
+  const remedy = 'Run "moebius tune" to rebuild it.';
+  const line = (why: string): string => why.replace(/\s+/g, ' ').replace(/\.$/, '');
   const ignored = (why: string): ReadCache => ({
-    warning: `tuning cache ${label} is ignored: ${why.replace(/\s+/g, ' ').replace(/\.$/, '')}. Run "moebius tune" to rebuild it.`,
+    warning: `tuning cache ${label} is ignored: ${line(why)}. ${remedy}`,
+  });
+  const precious = (why: string): ReadCache => ({
+    warning: `tuning cache ${label} is ignored: ${line(why)}. Remove it, or name another file.`,
+    precious: line(why),
   });
   let value: unknown;
   try {
     value = parseStrictJson(bytes, label);
   } catch (error) {
+    if (!beginsAsCache(bytes)) return precious('it is no tuning cache');
     return ignored(`it is no whole JSON file (${messageOf(error)})`);
+  }
+  const { schema, version } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  if (schema !== TUNING_SCHEMA) return precious('it is no tuning cache');
+  if (version !== TUNING_VERSION && Number.isInteger(version)) {
+    return precious(`it has version ${String(version)}, and this package knows ${TUNING_VERSION}`);
   }
   const parsed = v.safeParse(CacheFile, value);
   if (!parsed.success) {
@@ -98,11 +117,19 @@ export function readCache(bytes: Uint8Array, label: string, facts: AdapterFacts)
   }
   const { adapter } = parsed.output;
   if (adapter.name !== facts.name)
-    return ignored(`it is of the adapter ${adapter.name}, this one is ${facts.name}`);
+    return precious(`it is of the adapter ${adapter.name}, this one is ${facts.name}`);
   if (adapter.driver !== facts.driver) {
     return ignored(`it is of the driver ${adapter.driver}, this one is ${facts.driver}`);
   }
   return { cache: parsed.output };
+}
+
+/** Whether what is left of a file could be a cache that was cut: nothing, blanks, or how every cache begins. */
+function beginsAsCache(bytes: Uint8Array): boolean {
+  const text = new TextDecoder().decode(bytes.subarray(0, 200)).replace(/\s+/g, '');
+  const start = `{"schema":"${TUNING_SCHEMA}"`;
+  // A file system that lost power leaves zeros.
+  return /^\0*$/.test(text) || text.startsWith(start) || start.startsWith(text);
 }
 
 export function formatCache(cache: TuningCache): string {

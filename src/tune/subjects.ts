@@ -7,7 +7,10 @@ import { SubjectFile, type Subject } from '../validate/subject.ts';
 
 const HEADS = { Hq: 8, Hkv: 8, Dh: 64 } as const;
 
-/** Small first: when time is short, many small ones serve more than one large one. */
+/**
+ * What matters most first: the experts and attention, where a model spends its time. Small before large: when time is
+ * short, many small ones serve more than one large one.
+ */
 export function defaultSubjects(gpu: Gpu): Subject[] {
   const onGpu = gpu.facts.kind === 'gpu';
   const gemm = (M: number, N: number, K: number, b = 'f32'): Subject => ({
@@ -29,16 +32,16 @@ export function defaultSubjects(gpu: Gpu): Subject[] {
   });
   const many = onGpu ? 8 : 1;
   return [
+    ...[1, 16, 128].map((tokens) => layer(tokens * many, 16, 128, 96, 2)),
+    ...[1, 8, 64].map((rows) => layer(rows * many, 1, 1024, 2048, 1)),
+    ...[1, 8, 64].map((rows) => layer(rows * many, 1, 1024, 2048, 1, 'int4')),
+    ...[attend(1, 128, 128), attend(1, 512, 512)],
+    ...[attend(1, 1, 256), attend(1, 1, 2048), attend(16, 1, 256)],
     ...[1, 8, 32, 128, 512].map((rows) => gemm(rows * many, 1024, 1024)),
     ...[1, 8, 32, 128, 512].map((rows) => gemm(rows * many, 1024, 1024, 'f16')),
     ...[1, 8, 32, 128, 512].map((rows) => gemm(rows * many, 1024, 1024, 'int4')),
     ...[1, 32, 512].map((rows) => gemm(rows * many, 1024, 1024, 'int8')),
-    ...[1, 16, 128].map((tokens) => layer(tokens * many, 16, 128, 96, 2)),
-    ...[1, 8, 64].map((rows) => layer(rows * many, 1, 1024, 2048, 1)),
-    ...[1, 8, 64].map((rows) => layer(rows * many, 1, 1024, 2048, 1, 'int4')),
     ...[topk(4096, 16, 2), topk(4096, 64, 2), topk(4096, 64, 8), topk(4096, 256, 8)],
-    ...[attend(1, 128, 128), attend(1, 512, 512)],
-    ...[attend(1, 1, 256), attend(1, 1, 2048), attend(16, 1, 256)],
     // The largest last: they take the longest to check.
     ...[gemm(512, 4096, 1024), gemm(2048, 2048, 1024)],
   ];

@@ -24,12 +24,18 @@ export interface TuneOptions {
   readonly families?: readonly string[];
   /** Only say what would be measured. */
   readonly dryRun?: boolean;
+  /** What earlier runs have measured: it is not measured again while it still says something about the kernels here. */
+  readonly known?: readonly TuningPoint[];
+  /** Called after each shape with its points, so that they are kept however the run ends. */
+  readonly onPoints?: (points: readonly TuningPoint[], clock: BenchClock) => Promise<void>;
   readonly progress?: Progress;
 }
 
 export interface TuneReport {
   readonly clock: BenchClock;
   readonly points: readonly TuningPoint[];
+  /** How many choices an earlier run had measured, which were not measured again. */
+  readonly resumed: number;
   /** Shapes without a result, and why. */
   readonly unmeasured: readonly { readonly what: string; readonly reason: string }[];
   /** Variants whose result was wrong. */
@@ -60,16 +66,27 @@ export function codesOf(platform: Platform): (shader: string) => string {
 }
 
 export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneReport> {
-  const { families, project, progress = SILENT, dryRun = false } = options;
+  const { families, project, progress = SILENT, dryRun = false, known = [] } = options;
   const subjects = options.subjects.filter((subject) => families?.includes(familyOf(subject)) ?? true);
+  const texts = new Set(known.map(({ subject }) => subjectText(subject)));
+  /** Those that share the time that is left; what is known already takes none. */
+  let waiting = subjects.filter((subject) => !texts.has(subjectText(subject))).length;
   const end = gpu.platform.now() + options.budgetNs;
   const clock = await chooseClock(gpu);
   const points: TuningPoint[] = [];
   const unmeasured: { what: string; reason: string }[] = [];
+  for (const family of families ?? []) {
+    if (!subjects.some((subject) => familyOf(subject) === family))
+      unmeasured.push({
+        what: family,
+        reason: 'none of the shapes is of this family; name some with --shapes',
+      });
+  }
   const wrong: { what: string; variant: string; message: string }[] = [];
   const plan: PlannedPoint[] = [];
   const codeOf = codesOf(gpu.platform);
-  for (const [i, subject] of subjects.entries()) {
+  let resumed = 0;
+  for (const subject of subjects) {
     const what = subjectText(subject);
     if (!dryRun && gpu.platform.now() >= end) {
       unmeasured.push({ what, reason: 'no time left' });
@@ -77,14 +94,16 @@ export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneR
     }
     const measure = async (say: (text: string) => void): Promise<readonly TuningPoint[]> => {
       const kernelCase = subjectCase(subject);
-      const asked = (await questionsOf(gpu, kernelCase))
+      const all = (await questionsOf(gpu, kernelCase))
         .map((question, index) => ({ question, index }))
         .filter(({ question }) => question.family === familyOf(subject));
+      const asked = all.filter(({ question }) => !isKnown(question, known, codeOf));
+      resumed += all.length - asked.length;
       plan.push(...asked.map(({ question, index }) => planned(subject, question, index)));
       if (dryRun) return [];
       const found: TuningPoint[] = [];
       for (const [n, { question, index }] of asked.entries()) {
-        const share = (end - gpu.platform.now()) / (subjects.length - i) / (asked.length - n);
+        const share = (end - gpu.platform.now()) / Math.max(1, waiting) / (asked.length - n);
         const request = {
           subject,
           kernelCase,
@@ -107,13 +126,41 @@ export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneR
       }
       return found;
     };
+    const before = resumed;
+    let found: readonly TuningPoint[] = [];
     try {
-      points.push(...(await progress.step(what, measure, (found) => outcomeText(found, dryRun))));
+      found = await progress.step(what, measure, (made) => outcomeText(made, dryRun, resumed - before));
     } catch (error) {
       unmeasured.push({ what, reason: messageOf(error) });
     }
+    if (!texts.has(what)) waiting--;
+    points.push(...found);
+    if (found.length > 0) await options.onPoints?.(found, clock);
   }
-  return { clock, points, unmeasured, wrong, plan };
+  return { clock, points, resumed, unmeasured, wrong, plan };
+}
+
+/**
+ * Whether an earlier run has answered a question: the same shape and default, and of every variant that can run here
+ * times of the same text of its shader, or a reason why there are none.
+ */
+export function isKnown(
+  { family, shape, able }: TuningQuestion,
+  known: readonly TuningPoint[],
+  codeOf: (shader: string) => string,
+): boolean {
+  const key = keyOf(family, shape);
+  return known.some(
+    (point) =>
+      sameShape(point, key) &&
+      point.default === able[0]?.name &&
+      able.every(({ name, shader }) => {
+        const evidence = point.evidence.find(({ variant }) => variant === name);
+        return evidence === undefined
+          ? point.left.some(({ variant }) => variant === name)
+          : evidence.code === codeOf(shader);
+      }),
+  );
 }
 
 /** The family that an op is measured for, though it may ask for others: a layer's gating is tuned as gating. */
@@ -130,7 +177,8 @@ function planned(subject: Subject, question: TuningQuestion, index: number): Pla
   return { ...key, subject, index, default: at(names, 0), candidates: names.slice(1), refused };
 }
 
-function outcomeText(found: readonly TuningPoint[], dryRun: boolean): string {
+function outcomeText(found: readonly TuningPoint[], dryRun: boolean, resumed: number): string {
+  if (found.length === 0 && resumed > 0) return 'measured by an earlier run';
   if (dryRun) return 'planned';
   if (found.length === 0) return 'nothing to choose, or no result';
   return found
@@ -149,7 +197,7 @@ export interface RecheckReport {
 export async function recheckPoints(
   gpu: Gpu,
   points: readonly TuningPoint[],
-  options: Pick<TuneOptions, 'budgetNs' | 'project' | 'progress'>,
+  options: Pick<TuneOptions, 'budgetNs' | 'project' | 'progress' | 'onPoints'>,
 ): Promise<RecheckReport> {
   const { progress = SILENT, project } = options;
   const end = gpu.platform.now() + options.budgetNs;
@@ -196,6 +244,7 @@ export async function recheckPoints(
       dropped.push({ what: `${what}: ${choice}`, reason: reason ?? '' });
       checked.push({ ...(again ?? point), choice: null, reason: reason ?? '' });
     } else checked.push({ ...again, choice, reason: again.choice === choice ? again.reason : point.reason });
+    await options.onPoints?.(checked.slice(-1), clock);
   }
   return { points: checked, dropped, kept: entries.length - dropped.length, wrong };
 }

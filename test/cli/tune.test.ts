@@ -1,10 +1,12 @@
 /** `moebius tune` as a function, and what other commands make of its cache. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import type { Progress } from '../../src/bench/progress.ts';
 import { withGpu } from '../../src/cli/session.ts';
 import { seconds, tune } from '../../src/cli/tune.ts';
 import { attachTuning, loadTuning } from '../../src/cli/tuning.ts';
+import { defaultSubjects } from '../../src/tune/subjects.ts';
 import { scratchFolder } from './spawn.ts';
 
 async function folderWithShapes(): Promise<{ cache: string; shapes: string }> {
@@ -45,6 +47,100 @@ test('a second run keeps what it does not measure again, and a dry run changes n
   expect(await tune({ cache, shapes, dryRun: true })).toMatchObject({ mode: 'dry run', points: [] });
   expect(await readFile(cache, 'utf8')).toBe(before);
   expect(await tune({ cache, recheck: true, budget: 2 })).toMatchObject({ mode: 'rechecked', wrong: [] });
+});
+
+test('what an earlier run has measured is not measured again unless asked for', async () => {
+  const { cache, shapes } = await folderWithShapes();
+  const first = await tune({ cache, shapes, budget: 2 });
+  expect(first).toMatchObject({ resumed: 0, points: [{ family: 'gemm' }] });
+  const before = await readFile(cache, 'utf8');
+  expect(await tune({ cache, shapes, budget: 2 })).toMatchObject({ resumed: 1, points: [], unmeasured: [] });
+  const pointsOf = (text: string): unknown => (JSON.parse(text) as { points: unknown }).points;
+  expect(pointsOf(await readFile(cache, 'utf8'))).toEqual(pointsOf(before));
+  expect(await tune({ cache, shapes, budget: 2, again: true })).toMatchObject({
+    resumed: 0,
+    points: [{ family: 'gemm' }],
+  });
+  // Times of another text of a shader are no evidence.
+  await writeFile(cache, before.replace(/"code": "[0-9a-f]{8}"/, '"code": "00000000"'));
+  expect(await tune({ cache, shapes, budget: 2 })).toMatchObject({
+    resumed: 0,
+    points: [{ family: 'gemm' }],
+  });
+});
+
+test('each shape is kept as soon as it is measured', async () => {
+  const { cache, shapes } = await folderWithShapes();
+  const dims = [8, 16].map((M) => ({ op: 'matmul', dims: { M, N: 64, K: 32 } }));
+  await writeFile(shapes, JSON.stringify(dims));
+  const kept: number[] = [];
+  const progress: Progress = {
+    step: async (_title, work) => {
+      const text = await readFile(cache, 'utf8').catch(() => '{"points": []}');
+      kept.push((JSON.parse(text) as { points: unknown[] }).points.length);
+      return work(() => undefined);
+    },
+  };
+  await tune({ cache, shapes, budget: 2, progress });
+  expect(kept).toEqual([0, 1]);
+});
+
+test.each(['package.json', 'of another adapter'])('does not overwrite a file that is %s', async (what) => {
+  const { cache, shapes } = await folderWithShapes();
+  await tune({ cache, shapes, budget: 1 });
+  const text =
+    what === 'package.json'
+      ? '{"name": "mine"}'
+      : (await readFile(cache, 'utf8')).replace(/"name": "[^"]*"/, '"name": "another adapter"');
+  await writeFile(cache, text);
+  await expect(tune({ cache, shapes, budget: 1 })).rejects.toThrow(
+    /would be overwritten, and it is .*Remove it, or name another file with --cache/,
+  );
+  expect(await readFile(cache, 'utf8')).toBe(text);
+});
+
+test.each(['/dev/full', '/proc/tuning.json', '/dev/null/tuning.json'])(
+  'tries %s before it opens an adapter',
+  async (cache) => {
+    await expect(tune({ cache, adapter: 'nosuch' })).rejects.toMatchObject({
+      name: 'ConfigError',
+      message: expect.stringMatching(/^cannot write \/.*--cache\.$/) as string,
+    });
+  },
+);
+
+test('what is tuned reaches a command unless it is told not to look', async () => {
+  const { cache, shapes } = await folderWithShapes();
+  await tune({ cache, shapes, budget: 1 });
+  await withGpu('auto', async (gpu) => {
+    try {
+      vi.stubEnv('MOEBIUS_TUNING', cache);
+      expect(await attachTuning(gpu)).toMatchObject({ state: 'used', path: cache });
+      // An option of `generate` that has nothing to do with it.
+      expect(await attachTuning(gpu, { cache: 'f16' } as object)).toMatchObject({
+        state: 'used',
+        path: cache,
+      });
+      expect(await attachTuning(gpu, { tuning: false })).toMatchObject({ state: 'off', entries: 0 });
+      expect(gpu.tuning).toBeUndefined();
+      const other = `${cache}.none`;
+      expect(await attachTuning(gpu, { tuningFile: other })).toMatchObject({ state: 'none', path: other });
+      vi.stubEnv('MOEBIUS_TUNING', 'off');
+      await loadTuning(gpu, cache).then((table) => (gpu.tuning = table));
+      expect(await attachTuning(gpu)).toMatchObject({ state: 'off', entries: 0 });
+      expect(gpu.tuning).toBeUndefined();
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
+});
+
+test('the experts come first, then attention', async () => {
+  const ops = await withGpu('auto', (gpu) => Promise.resolve(defaultSubjects(gpu).map(({ op }) => op)));
+  const order = [...new Set(ops)];
+  expect(order.slice(0, 2)).toEqual(['moe', 'attention']);
+  expect(order).toContain('matmul');
+  expect(order).toContain('gate-topk');
 });
 
 test('refuses what it cannot do', async () => {
