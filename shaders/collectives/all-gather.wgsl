@@ -1,6 +1,6 @@
 // y[r, j, i] = x[member j of r's group, i].
 // x and y are symmetric arrays: one part of equal size per rank of the stage.
-// Grid    x: words of all members by WG, y: ranks from firstRank.
+// Grid    x, and z beyond 65,535: words of all members by WG, y: ranks from firstRank.
 // Memory  reads and writes each word once.
 // Order   data movement: exact, whatever the words mean.
 // Edges   groups may be smaller than the largest.
@@ -19,10 +19,13 @@ struct Params {
 @group(1) @binding(0) var<uniform> params : Params;
 
 @compute @workgroup_size(WG)
-fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
-  let rank = params.firstRank + gid.y;
+fn main(@builtin(workgroup_id) group : vec3<u32>,
+        @builtin(num_workgroups) size : vec3<u32>,
+        @builtin(local_invocation_index) lane : u32) {
+  let i = (group.z * size.x + group.x) * WG + lane;
+  let rank = params.firstRank + group.y;
   let own = groups[rank];
-  let j = gid.x / params.count;
+  let j = i / params.count;
   if (j >= own.y) { return; }
-  y[rank * params.yStride + gid.x] = x[members[own.x + j] * params.xStride + gid.x % params.count];
+  y[rank * params.yStride + i] = x[members[own.x + j] * params.xStride + i % params.count];
 }

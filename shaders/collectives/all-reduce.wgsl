@@ -1,6 +1,6 @@
 // y[r, i] = sum over the members m of r's group of x[m, i].
 // x and y are symmetric arrays: one part of `count` elements per rank of the stage.
-// Grid    x: elements by WG, y: ranks.
+// Grid    x, and z beyond 65,535: elements by WG, y: ranks.
 // Memory  reads one element per member, writes one; no workgroup storage, so no barrier.
 // Order   members in the order of the group's list: the same bits on every run and on every rank.
 // Edges   any count and group size.
@@ -16,10 +16,13 @@ struct Params { count : u32, numRanks : u32, xStride : u32, yStride : u32 }   //
 @group(1) @binding(0) var<uniform> params : Params;
 
 @compute @workgroup_size(WG)
-fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
-  if (gid.x >= params.count) { return; }
-  let own = groups[gid.y];
+fn main(@builtin(workgroup_id) group : vec3<u32>,
+        @builtin(num_workgroups) size : vec3<u32>,
+        @builtin(local_invocation_index) lane : u32) {
+  let i = (group.z * size.x + group.x) * WG + lane;
+  if (i >= params.count) { return; }
+  let own = groups[group.y];
   var total = 0.0;
-  for (var m = 0u; m < own.y; m += 1u) { total += x[members[own.x + m] * params.xStride + gid.x]; }
-  y[gid.y * params.yStride + gid.x] = total;
+  for (var m = 0u; m < own.y; m += 1u) { total += x[members[own.x + m] * params.xStride + i]; }
+  y[group.y * params.yStride + i] = total;
 }

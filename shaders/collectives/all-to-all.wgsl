@@ -1,6 +1,6 @@
 // y[r, j, i] = x[member j of r's group, r's own index in the group, i].
 // x and y are symmetric arrays: one part of equal size per rank of the stage.
-// Grid    x: words by WG, y: ranks, z: members of the largest group.
+// Grid    x: words by WG, y: ranks, z: members of the largest group, each of as many slabs as x does not hold.
 // Memory  reads and writes each word once.
 // Order   data movement: exact, whatever the words mean.
 // Edges   groups may be smaller than the largest.
@@ -16,10 +16,15 @@ struct Params { count : u32, numRanks : u32, groupSize : u32, xStride : u32, ySt
 @group(1) @binding(0) var<uniform> params : Params;
 
 @compute @workgroup_size(WG)
-fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
-  let own = groups[gid.y];
-  if (gid.x >= params.count || gid.z >= own.y) { return; }
-  let peer = members[own.x + gid.z];
-  y[gid.y * params.yStride + gid.z * params.count + gid.x] =
-    x[peer * params.xStride + own.z * params.count + gid.x];
+fn main(@builtin(workgroup_id) group : vec3<u32>,
+        @builtin(num_workgroups) size : vec3<u32>,
+        @builtin(local_invocation_index) lane : u32) {
+  let slabs = size.z / params.groupSize;
+  let i = ((group.z % slabs) * size.x + group.x) * WG + lane;
+  let peerIndex = group.z / slabs;
+  let own = groups[group.y];
+  if (i >= params.count || peerIndex >= own.y) { return; }
+  let peer = members[own.x + peerIndex];
+  y[group.y * params.yStride + peerIndex * params.count + i] =
+    x[peer * params.xStride + own.z * params.count + i];
 }

@@ -2,7 +2,8 @@
 // Forward: receive[owner(e), receiveStart[e, s] + i] = send[s, start[s, e] + i] for each source s, expert e,
 // i < start[s, e+1] - start[s, e]. Backward: the same places, from receive to send.
 // send and receive are symmetric arrays: one part of equal size per rank of the stage.
-// Grid    x: rows of the fullest send part, y: sources from firstSource; a lane owns columns lane, lane + WG, ...
+// Grid    x, and z beyond 65,535: rows of the fullest send part, y: sources from firstSource;
+//         a lane owns columns lane, lane + WG, ...
 // Memory  a binary search per row, then each element once.
 // Order   data movement: exact.
 // Edges   empty experts, empty sources; rows past a source's total leave at once. Owners hold equal runs of experts.
@@ -33,8 +34,10 @@ struct Params {
 @group(1) @binding(0) var<uniform> params : Params;
 
 @compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
-  let row = group.x;
+fn main(@builtin(workgroup_id) group : vec3<u32>,
+        @builtin(num_workgroups) groups : vec3<u32>,
+        @builtin(local_invocation_index) lane : u32) {
+  let row = group.z * groups.x + group.x;
   let member = params.firstSource + group.y;
   let source = members[params.firstMember + member];
   let starts = source * params.startStride;

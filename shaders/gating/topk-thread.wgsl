@@ -346,8 +346,10 @@ fn restoreScores(t : u32, first : u32, row : Row) {
 }
 
 @compute @workgroup_size(WG)
-fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
-  let t = gid.x;
+fn main(@builtin(workgroup_id) group : vec3<u32>,
+        @builtin(num_workgroups) groups : vec3<u32>,
+        @builtin(local_invocation_index) lane : u32) {
+  let t = (group.y * groups.x + group.x) * WG + lane;
   if (t >= params.numTokens) { return; }
   let first = t * params.numExperts;
   var row = Row(0.0, 1.0);

@@ -1,5 +1,6 @@
 // blockCount[b,e] = how many of block b's choices go to expert e (a choice is one (token, k) pair, in order).
-// Grid    a workgroup per block of BLOCK choices; a lane counts choices lane, lane + WG, ...
+// Grid    a workgroup per block of BLOCK choices, spread over y beyond 65,535; a lane counts choices lane, lane + WG,
+//         ...
 // Memory  reads each id once; a counter per expert in workgroup storage.
 // Order   integers: exact in any order.
 // Edges   E <= MAX_EXPERTS; any number of choices; an id that is no expert is counted nowhere.
@@ -17,10 +18,14 @@ struct Params { numChoices : u32, numExperts : u32 }
 var<workgroup> count : array<atomic<u32>, MAX_EXPERTS>;
 
 @compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
+fn main(@builtin(workgroup_id) group : vec3<u32>,
+        @builtin(num_workgroups) groups : vec3<u32>,
+        @builtin(local_invocation_index) lane : u32) {
+  let blockIndex = group.y * groups.x + group.x;
+  let first = blockIndex * BLOCK;
+  if (first >= params.numChoices) { return; }
   for (var e = lane; e < params.numExperts; e += WG) { atomicStore(&count[e], 0u); }
   workgroupBarrier();
-  let first = group.x * BLOCK;
   let end = min(first + BLOCK, params.numChoices);
   for (var i = first + lane; i < end; i += WG) {
     let e = ids_TK[i];
@@ -28,6 +33,6 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   }
   workgroupBarrier();
   for (var e = lane; e < params.numExperts; e += WG) {
-    blockCount_BE[group.x * params.numExperts + e] = atomicLoad(&count[e]);
+    blockCount_BE[blockIndex * params.numExperts + e] = atomicLoad(&count[e]);
   }
 }

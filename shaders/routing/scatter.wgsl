@@ -1,6 +1,7 @@
 // Stable places: slot[t,k] = row of choice (t,k) when all choices are sorted by expert, then token, then k;
 // rowToken[slot] = t is the inverse that gathers the rows.
-// Grid    a workgroup per block of BLOCK choices, WG at a time: a lane counts earlier ones of its expert among those.
+// Grid    a workgroup per block of BLOCK choices, spread over y beyond 65,535, WG at a time: a lane counts earlier ones
+//         of its expert among those.
 // Memory  the next row of each expert in workgroup storage; the ids of the WG choices are read by all lanes together.
 // Order   integers: exact. The last choice of an expert among WG moves its next row on.
 // Edges   E <= MAX_EXPERTS; an id that is no expert gets NO_SLOT and no row.
@@ -21,12 +22,16 @@ struct Params { numChoices : u32, numExperts : u32, topK : u32 }
 var<workgroup> next : array<u32, MAX_EXPERTS>;
 
 @compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
+fn main(@builtin(workgroup_id) group : vec3<u32>,
+        @builtin(num_workgroups) groups : vec3<u32>,
+        @builtin(local_invocation_index) lane : u32) {
+  let blockIndex = group.y * groups.x + group.x;
+  let begin = blockIndex * BLOCK;
+  if (begin >= params.numChoices) { return; }
   for (var e = lane; e < params.numExperts; e += WG) {
-    next[e] = blockStart_BE[group.x * params.numExperts + e];
+    next[e] = blockStart_BE[blockIndex * params.numExperts + e];
   }
   workgroupBarrier();
-  let begin = group.x * BLOCK;
   let end = min(begin + BLOCK, params.numChoices);
   for (var first = begin; first < end; first += WG) { place(first, min(WG, end - first), lane); }
 }

@@ -1,6 +1,7 @@
 /** Kernels that move or sum parts of symmetric arrays: the one-device transport is made of these. */
 import { ceilDiv } from '../core/math.ts';
 import { defineKernel } from '../gpu/kernel.ts';
+import { spreadPerRank } from './variants.ts';
 
 const rowParams = {
   maxRows: 'u32',
@@ -18,7 +19,7 @@ export const reduceScatterRows = defineKernel({
   spec: { WG: 64 },
   params: rowParams,
   buffers: rowBuffers,
-  grid: (_s, p) => [p.maxRows, p.numRanks, 1],
+  grid: (_s, p) => spreadPerRank(p.maxRows, p.numRanks),
 });
 
 export const allGatherRows = defineKernel({
@@ -26,7 +27,7 @@ export const allGatherRows = defineKernel({
   spec: { WG: 64 },
   params: rowParams,
   buffers: rowBuffers,
-  grid: (_s, p) => [p.maxRows, p.numRanks, 1],
+  grid: (_s, p) => spreadPerRank(p.maxRows, p.numRanks),
 });
 
 export const allReduce = defineKernel({
@@ -34,7 +35,7 @@ export const allReduce = defineKernel({
   spec: { WG: 64 },
   params: { count: 'u32', numRanks: 'u32', xStride: 'u32', yStride: 'u32' },
   buffers: wordBuffers,
-  grid: (s, p) => [ceilDiv(p.count, s.WG), p.numRanks, 1],
+  grid: (s, p) => spreadPerRank(ceilDiv(p.count, s.WG), p.numRanks),
 });
 
 export const allGather = defineKernel({
@@ -49,7 +50,7 @@ export const allGather = defineKernel({
     yStride: 'u32',
   },
   buffers: wordBuffers,
-  grid: (s, p) => [ceilDiv(p.count * p.groupSize, s.WG), p.numRanks, 1],
+  grid: (s, p) => spreadPerRank(ceilDiv(p.count * p.groupSize, s.WG), p.numRanks),
 });
 
 export const allToAll = defineKernel({
@@ -57,7 +58,10 @@ export const allToAll = defineKernel({
   spec: { WG: 64 },
   params: { count: 'u32', numRanks: 'u32', groupSize: 'u32', xStride: 'u32', yStride: 'u32' },
   buffers: wordBuffers,
-  grid: (s, p) => [ceilDiv(p.count, s.WG), p.numRanks, p.groupSize],
+  grid: (s, p) => {
+    const [x, y, slabs] = spreadPerRank(ceilDiv(p.count, s.WG), p.numRanks);
+    return [x, y, slabs * p.groupSize];
+  },
 });
 
 export const exchangeRows = defineKernel({
@@ -78,5 +82,5 @@ export const exchangeRows = defineKernel({
     placeStride: 'u32',
   },
   buffers: { src: 'read', start_SE: 'read', receiveStart: 'read', members: 'read', dst: 'write' },
-  grid: (_s, p) => [p.maxRows, p.numSources, 1],
+  grid: (_s, p) => spreadPerRank(p.maxRows, p.numSources),
 });

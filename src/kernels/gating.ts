@@ -40,7 +40,7 @@ const thread = defineKernel({
   spec: { WG: 64, SLOTS: 2, ...mode },
   params: GATING_PARAMS,
   buffers,
-  grid: (s, p) => [ceilDiv(p.numTokens, s.WG), 1, 1],
+  grid: (s, p) => spread(ceilDiv(p.numTokens, s.WG)),
 });
 
 const workgroup = defineKernel({

@@ -7,7 +7,7 @@ import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { powerOfTwo } from './variants.ts';
+import { powerOfTwo, spread } from './variants.ts';
 
 /** Choices per block of the three-dispatch plan. */
 export const BLOCK = 1024;
@@ -19,7 +19,7 @@ export const histogram = defineKernel({
   spec: { WG: 64, BLOCK, MAX_EXPERTS: 256 },
   params: { numChoices: 'u32', numExperts: 'u32' },
   buffers: { ids_TK: 'read', blockCount_BE: 'write' },
-  grid: (s, p) => [ceilDiv(p.numChoices, s.BLOCK), 1, 1],
+  grid: (s, p) => spread(ceilDiv(p.numChoices, s.BLOCK)),
 });
 
 const scan = defineKernel({
@@ -35,7 +35,7 @@ export const scatter = defineKernel({
   spec: { WG: 64, BLOCK, MAX_EXPERTS: 256 },
   params: { numChoices: 'u32', numExperts: 'u32', topK: 'u32' },
   buffers: { ids_TK: 'read', blockStart_BE: 'read', slot_TK: 'write', rowToken_R: 'write' },
-  grid: (s, p) => [ceilDiv(p.numChoices, s.BLOCK), 1, 1],
+  grid: (s, p) => spread(ceilDiv(p.numChoices, s.BLOCK)),
 });
 
 const planSmall = defineKernel({

@@ -72,6 +72,12 @@ export function spread(n: number): readonly [number, number, number] {
   return [Math.ceil(n / y), y, 1];
 }
 
+/** As `spread`, over x and z, for each of `ranks` rows of workgroups in y. */
+export function spreadPerRank(n: number, ranks: number): readonly [number, number, number] {
+  const [x, z] = spread(n);
+  return [x, ranks, z];
+}
+
 /** Smallest power of two that is at least n and at least `least`. */
 export function powerOfTwo(n: number, least = 1): number {
   let size = least;
