@@ -17,9 +17,10 @@ import {
 import { prepareCombine, prepareGatherRows, type Combine, type GatherRows } from '../kernels/rows.ts';
 import type { WeightDtype } from '../kernels/weights.ts';
 import { gateDtype } from '../model/stored-weights.ts';
+import { ConfigError } from '../core/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Layout } from '../layout/layout.ts';
-import type { RankSizes } from './sizes.ts';
+import { tilesRefusal, type RankSizes } from './sizes.ts';
 
 /** Rows that the kernels for a few, some and many are chosen for. */
 const FEW_ROWS = 2;
@@ -104,6 +105,8 @@ export async function prepareLayer(
     prepareSized(gpu, layout, z, dtype, SOME_ROWS),
     prepareSized(gpu, layout, z, dtype, MANY_ROWS),
   ]);
+  const refusal = tilesRefusal(z, many.tileRows, gpu.limits.maxComputeWorkgroupsPerDimension);
+  if (refusal !== undefined) throw new ConfigError(refusal);
   return {
     ...{ norm, normResidual, ropeAppend, local, exchange, combine, decode, prefill },
     ...{ one, few, some, many },

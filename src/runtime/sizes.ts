@@ -3,6 +3,7 @@ import { ConfigError } from '../core/errors.ts';
 import { ceilDiv, divisorsOf, roundUp } from '../core/math.ts';
 import { weightBytes, type WeightDtype } from '../kernels/weights.ts';
 import type { Layout } from '../layout/layout.ts';
+import { tileCapacity } from '../kernels/route-plan.ts';
 
 export interface EngineLimits {
   /** Sequences that are alive at once. */
@@ -130,6 +131,25 @@ export function rankSizes(layout: Layout, limits: EngineLimits, storage: Storage
 
 /** Workgroups of a grid's dimension on every adapter: a list of tiles, which may be of one row each, is one. */
 const MOST_TILES = 65535;
+
+/**
+ * Why tiles of at most `tileRows` rows could be more than one dimension of a grid holds; undefined when they cannot. The
+ * GPU counts them, and a dispatch of more than `most` would be left out without a word.
+ */
+export function tilesRefusal(
+  z: Pick<RankSizes, 'shareTokens' | 'topK' | 'owners' | 'localExperts' | 'numExperts' | 'maxTokens'>,
+  tileRows: number,
+  most: number,
+): string | undefined {
+  const experts = z.owners * z.localExperts;
+  const tokens = (z.numExperts / z.localExperts) * z.shareTokens;
+  const tiles = tileCapacity(tokens * Math.min(z.topK, experts), experts, tileRows);
+  if (tiles <= most) return undefined;
+  return (
+    `maxTokens ${z.maxTokens} may give ${experts} experts ${tiles} tiles of ${tileRows} rows, but a grid holds ${most}. ` +
+    `Use fewer tokens per micro-batch, or a layout with more expert-parallel ranks.`
+  );
+}
 
 /** Fewest rows of `width` f32 that are a multiple of 256 bytes, which every adapter can bind at. */
 function wholeParts(width: number): number {
