@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AdapterFacts } from '../../src/platform/platform.ts';
 
 const PROBE = fileURLToPath(new URL('../setup/probe-adapter.ts', import.meta.url));
+const PROBE_WORKER = fileURLToPath(new URL('../setup/probe-worker.ts', import.meta.url));
 const NO_DRIVERS = { VK_ICD_FILENAMES: '/nonexistent', VK_DRIVER_FILES: '/nonexistent' };
 
 let scratch: string;
@@ -69,6 +70,23 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('the embe
     const env = { ...NO_DRIVERS, XDG_CACHE_HOME: '/dev/null', TMPDIR: scratch };
     expect(await probe(['swiftshader'], env)).toMatchObject([embedded]);
     expect(await readdir(scratch)).toContain(`moebius-${process.getuid?.() ?? 'user'}`);
+  });
+
+  test('opens in a worker thread after the main thread has opened it, and says so where it has not', async () => {
+    const opened = async (first: string, choice: string, env = {}): Promise<unknown> => {
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        ['--import', 'tsx', PROBE_WORKER, first, choice],
+        { env: { ...process.env, MOEBIUS_ADAPTER: '', ...env } },
+      );
+      return JSON.parse(stdout);
+    };
+    const first = [
+      expect.stringMatching(/cannot be opened first in a worker.*Open it once in the main thread/),
+    ];
+    expect(await opened('workers', 'swiftshader')).toEqual(first);
+    expect(await opened('workers', 'auto', NO_DRIVERS)).toEqual(first);
+    expect(await opened('main', 'auto', NO_DRIVERS)).toEqual([embedded.name, embedded.name]);
   });
 
   test('a wrong name is refused with the names that there are', async () => {

@@ -5,6 +5,7 @@
  * which of the two is seen. It keeps the last setting: worker threads, whose `process.env` is a copy that native
  * code does not see, then find what the main thread found.
  */
+import { isMainThread } from 'node:worker_threads';
 import { ConfigError, messageOf } from '../../core/errors.ts';
 import { candidates, isSoftwareName, listedNames, matches, saysNothing } from '../choice.ts';
 import type { AdapterChoice, AdapterFacts, AdapterKind, OpenAdapter } from '../platform.ts';
@@ -98,6 +99,14 @@ async function open(
   return { gpu, facts, adapter };
 }
 
+/** Setting a variable in a worker changes its own copy of the environment, which no driver reads. */
+function workerText(): string {
+  return (
+    'the SwiftShader that npm brings cannot be opened first in a worker thread, whose environment its loader does not see. ' +
+    'Open it once in the main thread before, or start the worker with {env: SHARE_ENV}.'
+  );
+}
+
 /** One source after the other; the embedded one only when the choice allows it. */
 async function find(choice: AdapterChoice): Promise<OpenAdapter> {
   const create = await loadBindings();
@@ -123,15 +132,19 @@ async function find(choice: AdapterChoice): Promise<OpenAdapter> {
       const opened = await open(create, name, 'embedded', search);
       if (opened !== undefined) return opened;
     }
+    search.push('It gives no adapter.');
+    if (!isMainThread) throw new ConfigError(workerText());
   } else if (obstacle !== undefined) {
     search.push(`Then ${obstacle}.`);
   }
 
   if (choice === 'auto') throw new ConfigError(`no WebGPU adapter. ${search.join(' ')} ${REMEDY}`);
-  const there = [...listed, ...(obstacle === undefined ? [`${SWIFTSHADER_NAME}, embedded`] : [])];
+  // What was tried and gave none is no choice.
+  const embedded = obstacle === undefined && !wanted ? [`${SWIFTSHADER_NAME}, embedded`] : [];
+  const there = [...listed, ...embedded];
   throw new ConfigError(
     `no adapter opens for "${choice}". There is: ${there.join('; ') || 'none'}. ` +
-      `Choose a part of one of these names, or "auto". ${there.length > 0 ? '' : REMEDY}`.trimEnd(),
+      `${wanted ? `${search.slice(1).join(' ')} ` : ''}Choose a part of one of these names, or "auto". ${there.length > 0 ? '' : REMEDY}`.trimEnd(),
   );
 }
 

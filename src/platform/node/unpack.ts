@@ -1,16 +1,18 @@
 /**
  * Unpacks what the npm package `@sparticuz/chromium` carries into a per-user cache folder, once per version.
- * Several processes may do it at the same moment: each fills a folder of its own, and the first rename wins.
+ * Several processes may do it at the same moment: each fills a folder of its own, and the first rename wins. What lies there is looked through before it is used.
  */
 import { randomUUID } from 'node:crypto';
-import { createReadStream, createWriteStream, existsSync, readFileSync } from 'node:fs';
+import { createReadStream, createWriteStream, readFileSync } from 'node:fs';
 import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createBrotliDecompress } from 'node:zlib';
 import { extract } from 'tar-stream';
+import { ConfigError, messageOf } from '../../core/errors.ts';
 import { anyFolder } from './cache-folder.ts';
+import { isWhole, listWhole } from './whole.ts';
 
 /** One file of the carrier's `bin` folder, without the `.br`: either a tar archive or one plain file. */
 export interface Unpacking {
@@ -23,10 +25,16 @@ export interface Unpacking {
 
 /** The carrier's folder and version. The package exports neither, so they are found from its entry. */
 function carrier(): { bin: string; version: string } {
-  const entry = createRequire(import.meta.url).resolve('@sparticuz/chromium');
-  const root = join(dirname(entry), '..', '..');
-  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
-  return { bin: join(root, 'bin'), version };
+  try {
+    const entry = createRequire(import.meta.url).resolve('@sparticuz/chromium');
+    const root = join(dirname(entry), '..', '..');
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+    return { bin: join(root, 'bin'), version };
+  } catch (error) {
+    throw new ConfigError(
+      `the package @sparticuz/chromium cannot be found: ${messageOf(error).split('\n', 1).join('')}. Reinstall with "npm ci".`,
+    );
+  }
 }
 
 async function unpackTar(archive: string, wanted: ReadonlySet<string>, into: string): Promise<void> {
@@ -43,35 +51,66 @@ async function unpackTar(archive: string, wanted: ReadonlySet<string>, into: str
   await reading;
 }
 
-/** @returns the folder that holds the files. */
-export async function unpackOnce({ name, archives, files }: Unpacking): Promise<string> {
+/** Folders that were looked through by this process already, by their path. */
+const known = new Set<string>();
+
+/**
+ * A copy that is not whole, for want of power or room while it was written or by another's hand, is unpacked anew.
+ * @returns the folder that holds the files. @throws ConfigError when it cannot be unpacked.
+ */
+export async function unpackOnce(unpacking: Unpacking): Promise<string> {
+  const { name, files } = unpacking;
   const { bin, version } = carrier();
   const cache = await anyFolder(name);
   const folder = join(cache, `${name}-${version}`);
-  const complete = (): boolean => files.every((file) => existsSync(join(folder, file)));
-  if (complete()) return folder;
-
-  const fresh = join(cache, `.${name}-${randomUUID()}`);
-  await mkdir(fresh);
-  try {
-    const wanted = new Set(files);
-    for (const archive of archives) {
-      const source = join(bin, `${archive}.br`);
-      if (archive.endsWith('.tar')) await unpackTar(source, wanted, fresh);
-      else
-        await pipeline(
-          createReadStream(source),
-          createBrotliDecompress(),
-          createWriteStream(join(fresh, archive)),
+  const whole = async (): Promise<boolean> => known.has(folder) || (await isWhole(folder, files));
+  if (!(await whole())) {
+    const fresh = join(cache, `.${name}-${randomUUID()}`);
+    try {
+      await mkdir(fresh);
+      await unpackInto(fresh, bin, unpacking);
+      await moveInPlace(fresh, folder, whole);
+    } catch (error) {
+      // Another process may have been faster.
+      if (!(await whole())) {
+        throw new ConfigError(
+          `cannot unpack ${name} from ${bin} into ${cache}: ${messageOf(error)}. ` +
+            'Make room there, set XDG_CACHE_HOME to another folder, or reinstall with "npm ci".',
         );
+      }
+    } finally {
+      await rm(fresh, { recursive: true, force: true });
     }
-    await Promise.all(files.map((file) => chmod(join(fresh, file), 0o755)));
-    // A folder that lost files (cleaners of temporary folders do that) is in the way of the rename.
-    if (existsSync(folder) && !complete()) await rm(folder, { recursive: true, force: true });
-    await rename(fresh, folder);
-  } catch (error) {
-    await rm(fresh, { recursive: true, force: true });
-    if (!complete()) throw error;
   }
+  known.add(folder);
   return folder;
+}
+
+async function unpackInto(fresh: string, bin: string, { archives, files }: Unpacking): Promise<void> {
+  const wanted = new Set(files);
+  for (const archive of archives) {
+    const source = join(bin, `${archive}.br`);
+    if (archive.endsWith('.tar')) await unpackTar(source, wanted, fresh);
+    else {
+      const target = createWriteStream(join(fresh, archive));
+      await pipeline(createReadStream(source), createBrotliDecompress(), target);
+    }
+  }
+  await Promise.all(files.map((file) => chmod(join(fresh, file), 0o755)));
+  await listWhole(fresh, files);
+}
+
+/** What is in the way and not whole goes aside in one step, so that no one sees it half removed. */
+async function moveInPlace(fresh: string, folder: string, whole: () => Promise<boolean>): Promise<void> {
+  const aside = `${fresh}-old`;
+  if (!(await whole())) {
+    await rename(folder, aside).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    });
+  }
+  try {
+    await rename(fresh, folder);
+  } finally {
+    await rm(aside, { recursive: true, force: true });
+  }
 }
