@@ -131,7 +131,7 @@ async function growthOf(
     say('time all sizes in turn');
     const watches = prepared.map((one) => stopwatchFor(gpu, (list) => one.record(list), clock, counted));
     const timings = await sampleInTurn(watches, { minSamples: 4, maxSamples: 15, precision: 0.02, budgetNs });
-    return { ...facts, ...judge(series, timings) };
+    return { ...facts, ...judgeGrowth(series, timings) };
   } catch (error) {
     return failed(messageOf(error));
   } finally {
@@ -139,7 +139,8 @@ async function growthOf(
   }
 }
 
-function judge(
+/** What the times of all sizes say of a series. */
+export function judgeGrowth(
   series: GrowthSeries,
   timings: readonly Timing[],
 ): Pick<GrowthResult, 'points' | 'fit' | 'verdict' | 'reason' | 'rule'> {

@@ -1,18 +1,22 @@
 /** What a bench run finds: plain data, the same that goes into the result file. `report/schema.ts` describes it. */
 import type { CanaryReport } from './canary.ts';
+import type { CardRate } from './card-rate.ts';
 import type { Ceilings } from './ceilings.ts';
 import type { CacheSize } from './cold.ts';
 import type { AdapterExamination } from './examine.ts';
 import type { HostTiming } from './host-tasks.ts';
-import type { FamilyReport, KernelTiming } from './kernel-suite.ts';
+import type { FamilyReport } from './kernel-check.ts';
+import type { KernelTiming, RoundsReport } from './kernel-suite.ts';
+import type { MachineLoad } from './load.ts';
 import type { BenchClock } from './measure.ts';
 import type { ModelReport } from './model-check.ts';
 import type { ForwardComparison } from './sharded.ts';
 import type { TargetComparison } from './throughput.ts';
+import type { Verdict } from './verdict.ts';
 
 export const RESULT_SCHEMA = 'moebius-bench';
 /** Raised when a field changes its meaning or goes away. New fields don't raise it. */
-export const RESULT_VERSION = 1;
+export const RESULT_VERSION = 2;
 
 /** Where a number comes from. */
 export type Source = 'measured' | 'modelled' | 'assumed';
@@ -33,23 +37,35 @@ export interface BenchResult {
   readonly clock: BenchClock;
   /** Measured: the most that this adapter does of one thing. */
   readonly ceilings: Ceilings;
-  /** True when every check passed. */
+  /** True when every check passed and all that is taken by default was measured. */
   readonly pass: boolean;
-  readonly checks: { readonly kernels: readonly FamilyReport[]; readonly model: ModelReport };
+  readonly checks: {
+    readonly kernels: readonly FamilyReport[];
+    /** Runs of variants that are not taken by default for which there was no time. */
+    readonly notRun: number;
+    /** Null when only some kernels were asked for. */
+    readonly model: ModelReport | null;
+  };
   /** Measured. */
   readonly kernels: readonly KernelTiming[];
-  /** Measured between the rows of `kernels`. Null when the clock cannot carry it. */
+  /** How the samples of `kernels` were taken: one per round. */
+  readonly rounds: RoundsReport;
+  /** Measured around every burst of `kernels`. Null when the clock cannot carry it. */
   readonly canary: CanaryReport | null;
+  /** What else ran on the machine meanwhile. Null where the platform does not tell. */
+  readonly load: MachineLoad | null;
   /** The cache that inputs were kept out of. Null: inputs were warm. */
   readonly cold: CacheSize | null;
   /** What was tuned for this adapter. Null when nobody looked. */
   readonly tuning: BenchTuning | null;
-  /** Measured. Null when a check failed before. */
+  /** Measured. Null when a check failed before, or only some kernels were asked for. */
   readonly forward: ForwardComparison | null;
   /** Measured, on `model`: tokens per ms that one GPU of N passes, see `RATE_NOTE`. Null without a forward pass. */
   readonly rates: BenchRates | null;
   /** Modelled on `target.assumptions`. */
   readonly target: TargetComparison;
+  /** Measured on a GPU only: what the target is judged by. Null elsewhere, and when a check failed before. */
+  readonly card: CardRate | null;
   /** Measured. */
   readonly host: readonly HostTiming[];
   readonly verdict: Verdict;
@@ -57,7 +73,7 @@ export interface BenchResult {
   readonly wallNs: number;
   /** Source of the numbers of each part. */
   readonly sources: Readonly<
-    Record<'ceilings' | 'kernels' | 'forward' | 'rates' | 'target' | 'host', Source>
+    Record<'ceilings' | 'kernels' | 'forward' | 'rates' | 'target' | 'card' | 'host', Source>
   >;
 }
 
@@ -75,10 +91,4 @@ export interface BenchRates {
   readonly unshardedTokensPerMs: number;
   /** GEMM and attention FLOP of the forward pass over its time. */
   readonly usefulFlopsPerSecond: number;
-}
-
-export interface Verdict {
-  /** Whether the target could be judged from this run. */
-  readonly given: boolean;
-  readonly text: string;
 }

@@ -61,7 +61,9 @@ export async function sampleInTurn(
   const now = stopwatches[0]?.now ?? (() => 0);
   const start = now();
   const series: Series[] = [];
-  for (const stopwatch of stopwatches) series.push(await warmUp(stopwatch, wanted));
+  for (const stopwatch of stopwatches) {
+    series.push({ stopwatch, samplesNs: [], ...(await calibrate(stopwatch, wanted)) });
+  }
   const running = series.filter((s) => s.refused === undefined);
   // Alone, the window that showed its length is as good as any that follow.
   if (running.length === 1) running.forEach((s) => s.samplesNs.push(s.windowNs / s.repeats));
@@ -80,17 +82,27 @@ export async function sampleInTurn(
   return series.map((s) => timingOf(s, voids));
 }
 
-interface Series {
-  readonly stopwatch: Stopwatch;
+export interface Calibration {
+  /** Runs of a window. */
   readonly repeats: number;
   /** The last window of the warm-up, which has as many runs as the samples have. */
   readonly windowNs: number;
   readonly warmUp: WarmUp;
-  readonly samplesNs: number[];
+  /** Present when the clock cannot carry the work. */
   readonly refused?: TooFine;
 }
 
-async function warmUp(stopwatch: Stopwatch, wanted: Required<SamplingOptions>): Promise<Series> {
+interface Series extends Calibration {
+  readonly stopwatch: Stopwatch;
+  readonly samplesNs: number[];
+}
+
+/** Warms up and finds how many runs make a window long enough. */
+export async function calibrate(
+  stopwatch: Stopwatch,
+  options: Pick<SamplingOptions, 'minSteps' | 'minWindowNs' | 'maxRepeats'> = {},
+): Promise<Calibration> {
+  const wanted = { ...DEFAULTS, ...options };
   const { clock, grainNs, window, now } = stopwatch;
   const start = now();
   const neededNs = wanted.minSteps * grainNs;
@@ -106,9 +118,10 @@ async function warmUp(stopwatch: Stopwatch, wanted: Required<SamplingOptions>): 
     runs += repeats;
   }
   const found = { runs, hostNs: now() - start, ...(firstNs !== undefined && { firstNs }) };
-  const series = { stopwatch, repeats, windowNs, warmUp: found, samplesNs: [] };
-  if (windowNs < neededNs) return { ...series, refused: { state: 'too-fine', clock, grainNs, windowNs } };
-  return series;
+  const calibration = { repeats, windowNs, warmUp: found };
+  if (windowNs < neededNs)
+    return { ...calibration, refused: { state: 'too-fine', clock, grainNs, windowNs } };
+  return calibration;
 }
 
 function timingOf({ stopwatch, repeats, warmUp: before, samplesNs, refused }: Series, voids: number): Timing {

@@ -1,5 +1,6 @@
 /** The same forward pass on all ranks of a layout and on one rank, both on this one adapter. */
 import { at, range, sum } from '../core/math.ts';
+import { seededRandom } from '../core/random.ts';
 import { NS_PER_S } from '../core/units.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { planLayout } from '../layout/layout.ts';
@@ -7,13 +8,17 @@ import { formatLayout, type LayoutSpec } from '../layout/spec.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { createEngine, type Engine, type StepOptions, type StepResult } from '../runtime/engine.ts';
 import { LOGITS_LIMIT, logitsError, ONE_RANK } from './model-check.ts';
+import { shuffled } from './rounds.ts';
 import { profileStages, type StageProfile } from './stages.ts';
-import { summarise } from './statistics.ts';
+import { summarise, type Summary } from './statistics.ts';
 
 /** How much slower all ranks on one adapter may be than one rank: what the bookkeeping of a layout may cost. */
 export const RATIO_LIMIT = 3;
 /** The limit is about passes of at least so many tokens, 128 x 32: smaller ones are all bookkeeping. */
 export const RATIO_TOKENS = 4096;
+
+/** Of the order of the two in each round. */
+const SEED = 1;
 
 export interface ForwardTiming {
   readonly layout: string;
@@ -40,8 +45,8 @@ export interface ForwardComparison {
   /** Absent when the check failed, as are the next two. */
   readonly sharded?: ForwardTiming;
   readonly unsharded?: ForwardTiming;
-  /** Median sharded / median unsharded. */
-  readonly ratio?: number;
+  /** Sharded over unsharded, round by round. */
+  readonly ratio?: Summary;
 }
 
 export interface ForwardOptions {
@@ -50,8 +55,9 @@ export interface ForwardOptions {
   readonly ids: readonly number[];
   readonly sequences: number;
   readonly tokensPerSequence: number;
-  /** Host time to spend on samples; at least two of each are taken. */
+  /** Host time to spend on samples; at least so many of each are taken. */
   readonly budgetNs: number;
+  readonly minSamples: number;
   readonly maxSamples: number;
   readonly say?: (text: string) => void;
 }
@@ -93,21 +99,28 @@ async function compareEngines(
   // A pass per phase costs a few microseconds each and gives both times from one run.
   const timing = one.gpu.has('timestamp-query') ? 'span' : 'none';
   const results: { one: StepResult[]; many: StepResult[] } = { one: [], many: [] };
+  const random = seededRandom(SEED);
   const now = (): number => one.gpu.platform.now();
   const start = now();
   while (results.many.length < options.maxSamples) {
     const taken = results.many.length;
     const spent = now() - start;
     // Another round only when it is likely to end in time.
-    if (taken >= 2 && spent + spent / taken > options.budgetNs) break;
+    if (taken >= options.minSamples && spent + spent / taken > options.budgetNs) break;
     say(`round ${taken + 1}, ${(spent / NS_PER_S).toFixed(0)} s so far`);
-    results.one.push(await step(one, requests, { timing }));
-    results.many.push(await step(many, requests, { timing }));
+    for (const which of shuffled(['one', 'many'] as const, random)) {
+      results[which].push(await step(which === 'one' ? one : many, requests, { timing }));
+    }
   }
   const sharded = timingOf(many, results.many);
   const unsharded = timingOf(one, results.one);
-  const ratio = summarise(sharded.samplesNs).median / summarise(unsharded.samplesNs).median;
+  const ratio = ratioOf(sharded.samplesNs, unsharded.samplesNs);
   return { ...base, logitsError: worst, pass: true, sharded, unsharded, ratio };
+}
+
+/** Of samples that were taken in turn: ratioOf([20, 60], [10, 20]) goes from 2 to 3. */
+export function ratioOf(sharded: readonly number[], unsharded: readonly number[]): Summary {
+  return summarise(sharded.map((ns, round) => ns / at(unsharded, round)));
 }
 
 /** Sequences of the same text, each from another place. */

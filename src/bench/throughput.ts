@@ -47,15 +47,12 @@ export interface TargetComparison {
   readonly worldSize: number;
   readonly needs: TargetNeeds;
   readonly assumptions: typeof TARGET_ASSUMPTIONS;
-  /** Tokens/ms of one GPU that runs the preset at the FLOP/s measured on the other model: modelled. */
-  readonly atMeasuredFlops: number | undefined;
 }
 
 export function compareWithTarget(
   config: MoeConfig,
   layout: LayoutSpec,
   worldSize: number,
-  measuredFlopsPerSecond: number | undefined,
 ): TargetComparison {
   const needs = targetNeeds(config, TARGET_TOKENS_PER_MS_PER_GPU, {
     tp: layout.tp,
@@ -70,9 +67,5 @@ export function compareWithTarget(
     worldSize,
     needs,
     assumptions: TARGET_ASSUMPTIONS,
-    atMeasuredFlops:
-      measuredFlopsPerSecond === undefined
-        ? undefined
-        : (measuredFlopsPerSecond / needs.flopsPerSecond) * TARGET_TOKENS_PER_MS_PER_GPU,
   };
 }

@@ -54,9 +54,19 @@ export function growth(options: GrowthOptions = {}): Promise<GrowthReport> {
     const tuning = await attachTuning(gpu, options);
     const clock = await chooseClock(gpu);
     const found = await measureGrowth(gpu, wanted, clock, budget * NS_PER_S, progress);
-    const pass = found.every(({ verdict }) => verdict === 'as expected' || verdict === 'unfit');
+    const pass = unexpected(found) === undefined;
     return { pass, adapter: gpu.facts, clock, tuning, series: found };
   });
+}
+
+function unexpected(series: readonly GrowthResult[]): GrowthResult | undefined {
+  return series.find(({ verdict }) => verdict !== 'as expected' && verdict !== 'unfit');
+}
+
+/** @throws CheckError for the first exponent that should not be, or check that failed. */
+export function requireGrowth(series: readonly GrowthResult[]): void {
+  const wrong = unexpected(series);
+  if (wrong !== undefined) throw new CheckError(`${wrong.name}: ${wrong.reason}`);
 }
 
 interface CommandOptions extends GlobalOptions {
@@ -89,7 +99,6 @@ Examples:
       await (given.json
         ? printJson(report)
         : printLines([...renderGrowth(report.series, stdoutStyle()), '', report.tuning.note]));
-      const wrong = report.series.find(({ verdict }) => verdict === 'unexpected' || verdict === 'failed');
-      if (wrong !== undefined) throw new CheckError(`${wrong.name}: ${wrong.reason}`);
+      requireGrowth(report.series);
     });
 }

@@ -31,6 +31,17 @@ export function atLeast(least: number): (text: string) => number {
   };
 }
 
+/** A parser for numbers of more than `bound`. */
+export function moreThan(bound: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === '' ? NaN : Number(text);
+    if (!(Number.isFinite(value) && value > bound)) {
+      throw new InvalidArgumentError(`It must be a number of more than ${bound}.`);
+    }
+    return value;
+  };
+}
+
 /** The same rules for callers of the API, who pass numbers. @throws ConfigError */
 export function requireInteger(name: string, value: number, least: number): void {
   if (!(Number.isSafeInteger(value) && value >= least)) {

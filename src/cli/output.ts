@@ -1,7 +1,10 @@
 /** Where words go: results to stdout, progress and complaints to stderr. */
 import { writeSync } from 'node:fs';
 import { printableJson } from '../core/printable.ts';
-import { styleFor, terminalText, type Style } from '../report/style.ts';
+import { styleFor, terminalText, WIDTH, type Style } from '../report/style.ts';
+
+/** On narrower screens lines wrap: a table of less says nothing. */
+const LEAST_WIDTH = 60;
 
 /** Colours only for eyes: a terminal, and NO_COLOR not set. */
 export function wantsColour(stream: { isTTY?: boolean }): boolean {
@@ -9,7 +12,9 @@ export function wantsColour(stream: { isTTY?: boolean }): boolean {
 }
 
 export function stdoutStyle(): Style {
-  return styleFor(wantsColour(process.stdout));
+  const { isTTY, columns } = process.stdout;
+  // A terminal that does not tell has no columns, or 0.
+  return styleFor(wantsColour(process.stdout), isTTY && columns > 0 ? Math.max(LEAST_WIDTH, columns) : WIDTH);
 }
 
 /** sysexits.h: input or output failed. 1 would say that a check failed. */

@@ -12,6 +12,11 @@ export class CheckError extends Error {
   override readonly name = 'CheckError';
 }
 
+/** The device failed, was lost or was closed: the message says which and why. */
+export class DeviceError extends Error {
+  override readonly name = 'DeviceError';
+}
+
 /** A fault of this project, never of the caller: please report it. */
 export class InvariantError extends Error {
   override readonly name = 'InvariantError';

@@ -1,5 +1,8 @@
 /** Bind groups by the buffers they bind, so that a step that repeats creates none. */
-import type { BufferView } from './buffer.ts';
+import { ConfigError } from '../core/errors.ts';
+import { at } from '../core/math.ts';
+import { formatBytes } from '../core/units.ts';
+import { type BufferView, checkView } from './buffer.ts';
 import type { CompiledKernel } from './pipeline-cache.ts';
 
 export class BindGroupCache {
@@ -18,11 +21,13 @@ export class BindGroupCache {
     return this.#groups.size;
   }
 
+  /** @throws ConfigError for a view that cannot be bound: destroyed, too long, or where no binding may begin. */
   get(kernel: CompiledKernel, views: readonly BufferView[]): GPUBindGroup {
     let key = kernel.layoutKey;
     for (const v of views) key += `|${v.buffer.id}:${v.byteOffset}:${v.byteLength}`;
     let entry = this.#groups.get(key);
     if (entry === undefined) {
+      views.forEach((view, i) => this.#checkBinding(kernel, view, at(kernel.shader.storage, i).name));
       const group = this.#device.createBindGroup({
         label: kernel.name,
         layout: kernel.storageLayout,
@@ -47,6 +52,24 @@ export class BindGroupCache {
       this.#groups.delete(key);
     }
     this.#keysOfBuffer.delete(bufferId);
+  }
+
+  #checkBinding(kernel: CompiledKernel, view: BufferView, name: string): void {
+    const { maxStorageBufferBindingSize: most, minStorageBufferOffsetAlignment: step } = this.#device.limits;
+    const what = `${kernel.name}: ${name}`;
+    checkView(view, 0, what);
+    if (view.byteLength > most) {
+      throw new ConfigError(
+        `${what} binds ${formatBytes(view.byteLength)} of ${view.buffer.label}, but this adapter binds at most ` +
+          `${formatBytes(most)} at once. Use smaller sizes, or bind it in pieces.`,
+      );
+    }
+    if (view.byteOffset % step !== 0 || view.byteLength % 4 !== 0) {
+      throw new ConfigError(
+        `${what} binds ${view.byteLength} bytes of ${view.buffer.label} from byte ${view.byteOffset} on, but bindings of ` +
+          `this adapter begin at multiples of ${step} bytes and hold whole words of 4.`,
+      );
+    }
   }
 
   #remember(bufferId: number, key: string): void {

@@ -20,12 +20,16 @@ export class GpuBuffer {
 
   /** The whole buffer, or a part of it. The offset must be a multiple of the adapter's binding alignment. */
   view(byteOffset = 0, byteLength = this.byteLength - byteOffset): BufferView {
-    if (byteOffset < 0 || byteLength <= 0 || byteOffset + byteLength > this.byteLength) {
+    if (!(byteOffset >= 0 && byteLength > 0 && byteOffset + byteLength <= this.byteLength)) {
       throw new ConfigError(
         `View [${byteOffset}, ${byteOffset + byteLength}) is outside of buffer ${this.label} of ${this.byteLength} bytes.`,
       );
     }
     return { buffer: this, byteOffset, byteLength };
+  }
+
+  get isDestroyed(): boolean {
+    return this.#destroyed;
   }
 
   destroy(): void {
@@ -44,4 +48,17 @@ export interface BufferView {
 
 export function viewOf(source: GpuBuffer | BufferView): BufferView {
   return source instanceof GpuBuffer ? source.view() : source;
+}
+
+/** @throws ConfigError for a view of a buffer that is no more, or one that is too short for `bytes`. */
+export function checkView(view: BufferView, bytes: number, what: string): void {
+  const { buffer, byteLength } = view;
+  if (buffer.isDestroyed) {
+    throw new ConfigError(`${what}: buffer ${buffer.label} was destroyed. Use it before, or make another.`);
+  }
+  if (!(bytes <= byteLength)) {
+    throw new ConfigError(
+      `${what}: ${bytes} bytes do not fit the ${byteLength} of buffer ${buffer.label}. Give it as many as it has, or fewer.`,
+    );
+  }
 }

@@ -2,12 +2,12 @@
  * Recording, apart from submitting. A list is filled by recorders that decide nothing and is submitted once by
  * the one who owns it. With timing, every span (or every dispatch) is a compute pass with its own two timestamps.
  */
-import { invariant } from '../core/errors.ts';
+import { ConfigError, invariant } from '../core/errors.ts';
 import { at, product } from '../core/math.ts';
-import { type BufferView, type GpuBuffer, viewOf } from './buffer.ts';
+import { type BufferView, checkView, type GpuBuffer, viewOf } from './buffer.ts';
 import type { DeviceContext, Kernel } from './context.ts';
 import type { Grid, KernelDefinition } from './kernel.ts';
-import type { ParamChunk } from './param-arena.ts';
+import type { ParamArena, ParamChunk } from './param-arena.ts';
 import { SpanTimer, type SpanTime } from './span-timer.ts';
 
 /** `none`: one pass for all. `span`: a pass per span. `dispatch`: a pass per dispatch. */
@@ -18,26 +18,42 @@ export type Buffers<D extends KernelDefinition> = {
 };
 export type Params<D extends KernelDefinition> = { readonly [K in keyof D['params']]: number };
 
+/** What a list holds until it is submitted. */
+interface Holdings {
+  readonly chunks: ParamChunk[];
+  readonly timer: SpanTimer | undefined;
+}
+
+/** A list that is dropped without a word gives back what it holds once it is collected. */
+const dropped = new FinalizationRegistry(
+  ({ params, chunks, timer }: Holdings & { readonly params: ParamArena }) => {
+    params.release(chunks);
+    timer?.destroy();
+  },
+);
+
 export class CommandList {
   readonly label: string;
   readonly #gpu: DeviceContext;
   readonly #encoder: GPUCommandEncoder;
-  readonly #chunks: ParamChunk[] = [];
+  readonly #holds: Holdings;
   readonly #timing: TimingDetail;
-  readonly #timer: SpanTimer | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #pipeline: GPUComputePipeline | undefined;
   #storageGroup: GPUBindGroup | undefined;
   #span = '';
   #dispatches = 0;
-  #submitted = false;
+  #over: 'submitted' | 'discarded' | undefined;
 
   constructor(gpu: DeviceContext, label: string, timing: TimingDetail) {
+    gpu.state.check();
     this.#gpu = gpu;
     this.label = label;
     this.#encoder = gpu.device.createCommandEncoder({ label });
     this.#timing = timing;
-    this.#timer = timing !== 'none' && gpu.has('timestamp-query') ? new SpanTimer(gpu.device) : undefined;
+    const timer = timing !== 'none' && gpu.has('timestamp-query') ? new SpanTimer(gpu) : undefined;
+    this.#holds = { chunks: [], timer };
+    dropped.register(this, { ...this.#holds, params: gpu.params }, this);
   }
 
   get dispatches(): number {
@@ -51,7 +67,10 @@ export class CommandList {
     if (this.#timing === 'span') this.#endPass();
   }
 
-  /** Records one dispatch over the definition's grid, or another. A grid without workgroups records nothing. */
+  /**
+   * Records one dispatch over the definition's grid, or another. A grid without workgroups records nothing.
+   * @throws ConfigError for a grid, a parameter or a binding beyond what the adapter takes; nothing is recorded then.
+   */
   dispatch<D extends KernelDefinition>(
     kernel: Kernel<D>,
     params: Params<D>,
@@ -65,24 +84,38 @@ export class CommandList {
     this.#finishDispatch();
   }
 
-  /** Records one dispatch whose three workgroup counts the GPU has written at `args`. */
+  /**
+   * Records one dispatch whose three workgroup counts the GPU has written at `args`. Dawn drops a dispatch with a count
+   * beyond the adapter's limit without a word, so whoever writes them must bound them.
+   * @throws ConfigError as `dispatch`, and for arguments that are not three whole words.
+   */
   dispatchIndirect<D extends KernelDefinition>(
     kernel: Kernel<D>,
     params: Params<D>,
     buffers: Buffers<D>,
     args: GpuBuffer | BufferView,
   ): void {
-    const pass = this.#prepare(kernel, params, buffers);
     const view = viewOf(args);
+    checkView(view, INDIRECT_BYTES, `${kernel.compiled.name}: grid`);
+    if (view.byteOffset % 4 !== 0) {
+      throw new ConfigError(
+        `${kernel.compiled.name}: its grid begins at byte ${view.byteOffset}, no multiple of 4.`,
+      );
+    }
+    const pass = this.#prepare(kernel, params, buffers);
     pass.dispatchWorkgroupsIndirect(view.buffer.handle, view.byteOffset);
     this.#finishDispatch();
   }
 
+  /** Copies `bytes`, by default as many as both have. @throws ConfigError when one of them has fewer. */
   copy(source: GpuBuffer | BufferView, target: GpuBuffer | BufferView, bytes?: number): void {
     const from = viewOf(source);
     const to = viewOf(target);
     const size = bytes ?? Math.min(from.byteLength, to.byteLength);
     if (size === 0) return;
+    checkView(from, size, `${this.label}: copy`);
+    checkView(to, size, `${this.label}: copy`);
+    this.#mustBeOpen();
     this.#endPass();
     this.#encoder.copyBufferToBuffer(
       from.buffer.handle,
@@ -95,20 +128,50 @@ export class CommandList {
 
   clear(target: GpuBuffer | BufferView): void {
     const view = viewOf(target);
+    checkView(view, 0, `${this.label}: clear`);
+    this.#mustBeOpen();
     this.#endPass();
     this.#encoder.clearBuffer(view.buffer.handle, view.byteOffset, view.byteLength);
   }
 
-  /** Sends the list to the device; it does not wait. */
+  /** Sends the list to the device; it does not wait. @throws DeviceError when the device is lost or closed. */
   submit(): SubmittedList {
-    invariant(!this.#submitted, () => `command list ${this.label} was submitted twice`);
-    this.#submitted = true;
-    this.#endPass();
-    this.#timer?.resolve(this.#encoder);
-    this.#gpu.params.flush(this.#chunks);
-    this.#gpu.device.queue.submit([this.#encoder.finish()]);
-    const timer = this.#timer;
-    return { spans: async () => (timer === undefined ? [] : timer.read()) };
+    this.#mustBeOpen();
+    const { chunks, timer } = this.#holds;
+    try {
+      this.#gpu.state.check();
+      this.#endPass();
+      timer?.resolve(this.#encoder);
+      this.#gpu.params.flush(chunks);
+      this.#gpu.device.queue.submit([this.#encoder.finish()]);
+    } catch (error) {
+      this.discard();
+      throw error;
+    }
+    this.#end('submitted');
+    let times: Promise<SpanTime[]> | undefined;
+    return {
+      spans: () => (times ??= timer?.read() ?? Promise.resolve([])),
+      discard: () => timer?.destroy(),
+    };
+  }
+
+  /** Ends a list that will not be submitted: what it holds is free again. Harmless after `submit`. */
+  discard(): void {
+    if (this.#over !== undefined) return;
+    this.#end('discarded');
+    this.#gpu.params.release(this.#holds.chunks);
+    this.#holds.timer?.destroy();
+  }
+
+  #end(how: 'submitted' | 'discarded'): void {
+    this.#over = how;
+    dropped.unregister(this);
+  }
+
+  #mustBeOpen(): void {
+    const over = this.#over;
+    invariant(over === undefined, () => `command list ${this.label} was ${over} already`);
   }
 
   #prepare<D extends KernelDefinition>(
@@ -116,12 +179,8 @@ export class CommandList {
     params: Params<D>,
     buffers: Buffers<D>,
   ): GPUComputePassEncoder {
+    this.#mustBeOpen();
     const { compiled } = kernel;
-    const pass = this.#openPass(compiled.name);
-    if (this.#pipeline !== compiled.pipeline) {
-      pass.setPipeline(compiled.pipeline);
-      this.#pipeline = compiled.pipeline;
-    }
     const bound: Readonly<Record<string, GpuBuffer | BufferView>> = buffers;
     const views: BufferView[] = [];
     for (const { name } of compiled.shader.storage) {
@@ -130,11 +189,17 @@ export class CommandList {
       views.push(viewOf(buffer));
     }
     const group = this.#gpu.bindGroups.get(compiled, views);
+    const slot = this.#gpu.params.put(this.#holds.chunks, compiled, params);
+    // All that may be refused has been looked at: from here on it is recorded.
+    const pass = this.#openPass(compiled.name);
+    if (this.#pipeline !== compiled.pipeline) {
+      pass.setPipeline(compiled.pipeline);
+      this.#pipeline = compiled.pipeline;
+    }
     if (group !== this.#storageGroup) {
       pass.setBindGroup(0, group);
       this.#storageGroup = group;
     }
-    const slot = this.#gpu.params.put(this.#chunks, compiled.shader, params);
     pass.setBindGroup(1, slot.group, [slot.byteOffset]);
     return pass;
   }
@@ -142,7 +207,7 @@ export class CommandList {
   #openPass(kernelName: string): GPUComputePassEncoder {
     if (this.#pass !== undefined) return this.#pass;
     const label = this.#timing === 'dispatch' ? `${this.#span}|${kernelName}` : this.#span;
-    const timestampWrites = this.#timer?.begin(label);
+    const timestampWrites = this.#holds.timer?.begin(label);
     this.#pass = this.#encoder.beginComputePass(
       timestampWrites === undefined ? { label } : { label, timestampWrites },
     );
@@ -163,14 +228,23 @@ export class CommandList {
 
   #checkGrid(kernel: Kernel, grid: Grid): void {
     const limit = this.#gpu.limits.maxComputeWorkgroupsPerDimension;
-    invariant(
-      grid.every((n) => Number.isInteger(n) && n > 0 && n <= limit),
-      () => `${kernel.compiled.name}: grid [${grid.join(', ')}] is outside of 1..${limit} per dimension`,
+    if (grid.every((n) => Number.isInteger(n) && n > 0 && n <= limit)) return;
+    throw new ConfigError(
+      `${kernel.compiled.name}: its grid of [${grid.join(', ')}] workgroups is outside of 1..${limit} per dimension. ` +
+        'Use smaller sizes, or do the work in pieces.',
     );
   }
 }
 
+/** Three counts of workgroups. */
+const INDIRECT_BYTES = 12;
+
 export interface SubmittedList {
-  /** GPU time of every pass in order of recording; empty without timestamps. Waits for the device. */
+  /**
+   * GPU time of every pass in order of recording; empty without timestamps. Waits for the device.
+   * @throws DeviceError when it fails, is lost or closed.
+   */
   spans(): Promise<SpanTime[]>;
+  /** Frees what was held for times that nobody will read. */
+  discard(): void;
 }

@@ -1,6 +1,8 @@
 /** What a command list needs of the device it is recorded for. */
 import type { BindGroupCache } from './bind-groups.ts';
+import type { DeviceState } from './device-state.ts';
 import type { KernelDefinition } from './kernel.ts';
+import type { MemoryLedger } from './ledger.ts';
 import type { ParamArena } from './param-arena.ts';
 import type { CompiledKernel } from './pipeline-cache.ts';
 
@@ -16,5 +18,7 @@ export interface DeviceContext {
   readonly limits: GPUSupportedLimits;
   readonly bindGroups: BindGroupCache;
   readonly params: ParamArena;
+  readonly state: DeviceState;
+  readonly ledger: MemoryLedger;
   has(feature: GPUFeatureName): boolean;
 }

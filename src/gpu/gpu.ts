@@ -6,11 +6,13 @@ import { ConfigError } from '../core/errors.ts';
 import { roundUp } from '../core/math.ts';
 import { formatBytes } from '../core/units.ts';
 import type { AdapterFacts, KernelKind, OpenAdapter, Platform } from '../platform/platform.ts';
-import { BYTES_OF, type Dtype, type Tensor, type TensorData, tensor } from '../tensor/tensor.ts';
+import { BYTES_OF, bytesOf, type Dtype, type Tensor, type TensorData, tensor } from '../tensor/tensor.ts';
 import { BindGroupCache } from './bind-groups.ts';
-import { GpuBuffer, type BufferView, viewOf } from './buffer.ts';
+import { type BufferView, checkView, GpuBuffer, viewOf } from './buffer.ts';
 import { CommandList, type TimingDetail } from './command-list.ts';
 import type { DeviceContext, Kernel } from './context.ts';
+import { DeviceState } from './device-state.ts';
+import { HostWaits } from './host-waits.ts';
 import type { KernelDefinition, SpecChange } from './kernel.ts';
 import { MemoryLedger } from './ledger.ts';
 import { ParamArena } from './param-arena.ts';
@@ -44,6 +46,9 @@ export async function openGpu(platform: Platform, choice = 'auto'): Promise<Gpu>
   return new Gpu(open, device, platform, kernelKind);
 }
 
+/** How a buffer is bound: `parts` may be larger than a binding. */
+export type Bound = 'whole' | 'parts';
+
 export class Gpu implements DeviceContext {
   readonly device: GPUDevice;
   readonly facts: AdapterFacts;
@@ -58,13 +63,14 @@ export class Gpu implements DeviceContext {
   readonly bindGroups: BindGroupCache;
   readonly params: ParamArena;
   readonly platform: Platform;
+  readonly state: DeviceState;
   /** Asked where a kernel is chosen and none is named; undefined: the defaults of each family. */
   tuning: Tuning | undefined;
   /** Keeps the bindings' root object alive as long as the device (see OpenAdapter.gpu). */
   readonly #open: OpenAdapter;
+  readonly #waits: HostWaits;
   #nextId = 1;
-  #error: Error | undefined;
-  #syncs = 0;
+  #closed = false;
 
   constructor(open: OpenAdapter, device: GPUDevice, platform: Platform, kernelKind?: KernelKind) {
     this.#open = open;
@@ -83,20 +89,16 @@ export class Gpu implements DeviceContext {
           };
     this.limits = device.limits;
     this.platform = platform;
+    this.state = new DeviceState(device, open.facts.name);
+    this.#waits = new HostWaits(device);
     this.pipelines = new PipelineCache(
       device,
+      this.state,
       (path) => platform.shaderSource(path),
       () => platform.now(),
     );
     this.bindGroups = new BindGroupCache(device);
-    this.params = new ParamArena(device, this.pipelines.paramsLayout);
-    device.addEventListener('uncapturederror', (event) => {
-      event.preventDefault();
-      this.#error ??= new Error(`The adapter reported: ${event.error.message}`);
-    });
-    void device.lost.then((info) => {
-      if (info.reason !== 'destroyed') this.#error ??= new Error(`The device was lost: ${info.message}`);
-    });
+    this.params = new ParamArena(device, this.pipelines.paramsLayout, this.ledger);
   }
 
   has(feature: GPUFeatureName): boolean {
@@ -113,18 +115,27 @@ export class Gpu implements DeviceContext {
     return Math.min(64, Math.max(4, subgroupMaxSize));
   }
 
-  /** How often the host has waited for the device so far. The hot path must not raise it. */
+  /** Waits of the host for the device so far, see `HostWaits`. The hot path must not raise it. */
   get hostSyncs(): number {
-    return this.#syncs;
+    return this.#waits.count;
+  }
+
+  /** The largest buffer that is bound whole, or only part by part. */
+  mostBytes(bound: Bound = 'whole'): number {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.limits;
+    return bound === 'whole' ? Math.min(maxBufferSize, maxStorageBufferBindingSize) : maxBufferSize;
   }
 
   /**
    * Zeroed storage of at least `bytes` bytes (rounded up to 16).
-   * @throws ConfigError when it is larger than the adapter can bind.
+   * @throws ConfigError when it is larger than the adapter can bind, or make where no binding holds all of it.
+   * @throws DeviceError when the device is lost or closed, as every other method.
    */
-  buffer(label: string, bytes: number): GpuBuffer {
+  buffer(label: string, bytes: number, bound: Bound = 'whole'): GpuBuffer {
+    this.state.check();
     const size = Math.max(16, roundUp(bytes, 16));
-    const limit = Math.min(this.limits.maxBufferSize, this.limits.maxStorageBufferBindingSize);
+    const limit = this.mostBytes(bound);
+    if (!(bytes >= 0)) throw new ConfigError(`${label} needs ${bytes} bytes; that is no size of a buffer.`);
     if (!(size <= limit)) {
       throw new ConfigError(
         `${label} needs ${formatBytes(size)}, but ${this.facts.name} binds at most ${formatBytes(limit)} at once. ` +
@@ -141,34 +152,44 @@ export class Gpu implements DeviceContext {
   }
 
   /** A buffer for `count` elements of a dtype. */
-  elements(label: string, count: number, dtype: Dtype = 'f32'): GpuBuffer {
-    return this.buffer(label, count * BYTES_OF[dtype]);
+  elements(label: string, count: number, dtype: Dtype = 'f32', bound: Bound = 'whole'): GpuBuffer {
+    return this.buffer(label, count * BYTES_OF[dtype], bound);
   }
 
-  upload(label: string, data: TensorData): GpuBuffer {
-    const buffer = this.buffer(label, data.byteLength);
-    this.write(buffer, data);
+  upload(label: string, data: TensorData, bound: Bound = 'whole'): GpuBuffer {
+    const bytes = bytesOf(data, label);
+    const buffer = this.buffer(label, bytes.byteLength, bound);
+    this.#write(buffer.view(), bytes);
     return buffer;
   }
 
-  /** Queues a write; it happens before everything that is submitted later. */
+  /**
+   * Queues a write; it happens before everything that is submitted later. The data is copied now.
+   * @throws ConfigError when the data is longer than the target, or its array was transferred away.
+   */
   write(target: GpuBuffer | BufferView, data: TensorData): void {
-    if (data.byteLength === 0) return;
     const view = viewOf(target);
-    const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
-    if (bytes.byteLength % 4 === 0) {
-      this.device.queue.writeBuffer(view.buffer.handle, view.byteOffset, bytes);
-      return;
+    const bytes = bytesOf(data, view.buffer.label);
+    checkView(view, bytes.byteLength, `Writing ${view.buffer.label}`);
+    this.#write(view, bytes);
+  }
+
+  #write({ buffer, byteOffset }: BufferView, bytes: Uint8Array<ArrayBuffer>): void {
+    this.state.check();
+    if (bytes.byteLength === 0) return;
+    let words = bytes;
+    if (bytes.byteLength % 4 !== 0) {
+      words = new Uint8Array(roundUp(bytes.byteLength, 4));
+      words.set(bytes);
     }
-    const padded = new Uint8Array(roundUp(bytes.byteLength, 4));
-    padded.set(bytes);
-    this.device.queue.writeBuffer(view.buffer.handle, view.byteOffset, padded);
+    this.device.queue.writeBuffer(buffer.handle, byteOffset, words);
   }
 
   async kernel<D extends KernelDefinition>(
     definition: D,
     spec: SpecChange<D['spec']> = {},
   ): Promise<Kernel<D>> {
+    this.state.check();
     const merged = { ...definition.spec, ...spec } as D['spec'] & Spec;
     return { definition, spec: merged, compiled: await this.pipelines.get(definition, merged) };
   }
@@ -177,47 +198,58 @@ export class Gpu implements DeviceContext {
     return new CommandList(this, label, timing);
   }
 
-  /** Waits for all submitted work. @throws Error for anything the device reported since the last call. */
+  /** Waits for all submitted work. @throws DeviceError for anything the device reported since the last call. */
   async sync(): Promise<void> {
-    this.#syncs += 1;
-    await this.device.queue.onSubmittedWorkDone();
+    this.state.check();
+    await this.state.wait('Waiting for submitted work', this.device.queue.onSubmittedWorkDone());
     this.throwPending();
   }
 
+  /** @throws DeviceError for what the device has reported since the last call, and for its loss each time. */
   throwPending(): void {
-    const error = this.#error;
-    this.#error = undefined;
-    if (error !== undefined) throw error;
+    this.state.throwPending();
   }
 
-  /** Copies a buffer's first elements to the host: one host sync. */
+  /**
+   * Copies a buffer's first elements to the host: one host sync.
+   * @throws ConfigError when the source has fewer.
+   * @throws DeviceError for anything the device reported since the last call.
+   */
   async read(
     source: GpuBuffer | BufferView,
     shape: readonly number[],
     dtype: Dtype = 'f32',
   ): Promise<Tensor> {
+    this.state.check();
+    const view = viewOf(source);
     const count = shape.reduce((a, b) => a * b, 1);
     const bytes = count * BYTES_OF[dtype];
+    checkView(view, bytes, `Reading [${shape.join(', ')}] of ${dtype} from ${view.buffer.label}`);
     if (bytes === 0) return tensor(dtype, shape, typedArray(dtype, new ArrayBuffer(0)));
-    const view = viewOf(source);
     const size = roundUp(bytes, 4);
     const staging = this.device.createBuffer({ size, usage: bufferUsage('MAP_READ', 'COPY_DST') });
+    const end = this.ledger.hold('staging', size);
     try {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(view.buffer.handle, view.byteOffset, staging, 0, size);
       this.device.queue.submit([encoder.finish()]);
-      this.#syncs += 1;
-      await staging.mapAsync(GPUMapMode.READ);
+      await this.state.wait(`Reading ${view.buffer.label}`, staging.mapAsync(GPUMapMode.READ));
       this.throwPending();
       return tensor(dtype, shape, typedArray(dtype, staging.getMappedRange().slice(0, bytes)));
     } finally {
       staging.destroy();
+      end();
     }
   }
 
+  /** Ends the device. Whoever waits for it is told; harmless when it is ended already. */
   destroy(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.state.close();
     this.params.destroy();
     this.device.destroy();
+    this.platform.deviceClosed?.();
     void this.#open;
   }
 }

@@ -8,6 +8,7 @@ export interface LedgerEntry {
 
 export class MemoryLedger {
   readonly #live = new Map<number, LedgerEntry>();
+  readonly #held = new Map<symbol, LedgerEntry>();
   #bytes = 0;
   #peak = 0;
 
@@ -22,6 +23,21 @@ export class MemoryLedger {
     invariant(entry !== undefined, () => `buffer ${id} was destroyed twice`);
     this.#live.delete(id);
     this.#bytes -= entry.bytes;
+  }
+
+  /**
+   * What the runtime holds for itself for a while, apart from the buffers: staging, query sets, parameters.
+   * @returns its end; more than one call ends it once.
+   */
+  hold(label: string, bytes: number): () => void {
+    const key = Symbol(label);
+    this.#held.set(key, { label, bytes });
+    return () => void this.#held.delete(key);
+  }
+
+  /** Bytes that are held, by the first part of their label. */
+  heldByPurpose(): Record<string, number> {
+    return totals(this.#held.values());
   }
 
   /** Bytes of all live buffers. */
@@ -39,11 +55,15 @@ export class MemoryLedger {
 
   /** Bytes of live buffers by the first part of their label: 'weights/l0/wqkv' counts for 'weights'. */
   byPurpose(): Record<string, number> {
-    const totals: Record<string, number> = {};
-    for (const { label, bytes } of this.#live.values()) {
-      const purpose = label.split('/')[0] ?? label;
-      totals[purpose] = (totals[purpose] ?? 0) + bytes;
-    }
-    return totals;
+    return totals(this.#live.values());
   }
+}
+
+function totals(entries: Iterable<LedgerEntry>): Record<string, number> {
+  const byPurpose: Record<string, number> = {};
+  for (const { label, bytes } of entries) {
+    const purpose = label.split('/')[0] ?? label;
+    byPurpose[purpose] = (byPurpose[purpose] ?? 0) + bytes;
+  }
+  return byPurpose;
 }

@@ -2,9 +2,11 @@
  * Kernel parameters of one command list lie in chunks of uniform memory, one slot per dispatch, bound with a
  * dynamic offset. Queue writes are ordered with submissions, so a chunk is free again once its list is submitted.
  */
-import { invariant } from '../core/errors.ts';
+import { ConfigError, invariant } from '../core/errors.ts';
 import { at } from '../core/math.ts';
-import type { ShaderInterface } from './reflect.ts';
+import type { MemoryLedger } from './ledger.ts';
+import type { CompiledKernel } from './pipeline-cache.ts';
+import type { ParamType } from './kernel.ts';
 
 const SLOT_BYTES = 256;
 const SLOTS = 256;
@@ -25,16 +27,23 @@ export interface ParamSlot {
 export class ParamArena {
   readonly #device: GPUDevice;
   readonly #layout: GPUBindGroupLayout;
+  readonly #ledger: Pick<MemoryLedger, 'hold'>;
   readonly #free: ParamChunk[] = [];
-  readonly #all: ParamChunk[] = [];
+  readonly #all: { readonly chunk: ParamChunk; readonly end: () => void }[] = [];
 
-  constructor(device: GPUDevice, layout: GPUBindGroupLayout) {
+  constructor(device: GPUDevice, layout: GPUBindGroupLayout, ledger: Pick<MemoryLedger, 'hold'>) {
     this.#device = device;
     this.#layout = layout;
+    this.#ledger = ledger;
   }
 
-  /** Writes one dispatch's parameters into the list's last chunk, taking another chunk when it is full. */
-  put(chunks: ParamChunk[], shader: ShaderInterface, params: Readonly<Record<string, number>>): ParamSlot {
+  /**
+   * Writes one dispatch's parameters into the list's last chunk, taking another chunk when it is full.
+   * @throws ConfigError for a value that its type cannot hold; nothing is taken then.
+   */
+  put(chunks: ParamChunk[], kernel: CompiledKernel, params: Readonly<Record<string, number>>): ParamSlot {
+    const { name, shader } = kernel;
+    for (const field of shader.params) checkParam(name, field.name, field.type, params[field.name]);
     invariant(
       shader.paramBytes <= SLOT_BYTES,
       () => `parameters take ${shader.paramBytes} bytes; a slot has ${SLOT_BYTES}`,
@@ -49,16 +58,11 @@ export class ParamArena {
     chunk.used += 1;
     for (let i = 0; i < shader.params.length; i++) {
       const field = at(shader.params, i);
-      const value = params[field.name];
-      invariant(value !== undefined, () => `parameter ${field.name} was not given`);
+      const value = params[field.name] ?? NaN;
       const offset = base + field.byteOffset;
-      if (field.type === 'f32') {
-        chunk.view.setFloat32(offset, value, true);
-      } else {
-        invariant(Number.isInteger(value), () => `parameter ${field.name} is ${value}, not an integer`);
-        if (field.type === 'u32') chunk.view.setUint32(offset, value, true);
-        else chunk.view.setInt32(offset, value, true);
-      }
+      if (field.type === 'f32') chunk.view.setFloat32(offset, value, true);
+      else if (field.type === 'u32') chunk.view.setUint32(offset, value, true);
+      else chunk.view.setInt32(offset, value, true);
     }
     return { group: chunk.group, byteOffset: base };
   }
@@ -67,13 +71,21 @@ export class ParamArena {
   flush(chunks: ParamChunk[]): void {
     for (const chunk of chunks) {
       this.#device.queue.writeBuffer(chunk.buffer, 0, chunk.bytes, 0, chunk.used * SLOT_BYTES);
-      this.#free.push(chunk);
     }
-    chunks.length = 0;
+    this.release(chunks);
+  }
+
+  /** Takes back the chunks of a list that will not be submitted. */
+  release(chunks: ParamChunk[]): void {
+    this.#free.push(...chunks.splice(0));
   }
 
   destroy(): void {
-    for (const chunk of this.#all) chunk.buffer.destroy();
+    for (const { chunk, end } of this.#all.splice(0)) {
+      chunk.buffer.destroy();
+      end();
+    }
+    this.#free.length = 0;
   }
 
   #create(): ParamChunk {
@@ -90,7 +102,26 @@ export class ParamArena {
     });
     const bytes = new ArrayBuffer(size);
     const chunk = { buffer, group, bytes, view: new DataView(bytes), used: 0 };
-    this.#all.push(chunk);
+    this.#all.push({ chunk, end: this.#ledger.hold('params', size) });
     return chunk;
   }
+}
+
+const RANGES = { u32: [0, 2 ** 32 - 1], i32: [-(2 ** 31), 2 ** 31 - 1] } as const;
+
+/** Nothing wraps or turns infinite on the way to the device. */
+function checkParam(kernel: string, name: string, type: ParamType, value: number | undefined): void {
+  invariant(value !== undefined, () => `${kernel}: parameter ${name} was not given`);
+  if (type === 'f32') {
+    if (Number.isFinite(Math.fround(value))) return;
+    throw new ConfigError(
+      `${kernel}: parameter ${name} is ${value}, which is no finite f32. Give a number of magnitude below 3.4e38.`,
+    );
+  }
+  const [least, most] = RANGES[type];
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw new ConfigError(
+    `${kernel}: parameter ${name} is ${value}, not an integer from ${least} to ${most} (${type}). ` +
+      'Use smaller sizes, or do the work in pieces.',
+  );
 }

@@ -1,5 +1,6 @@
 /** Compiled kernels by shader and spec. A failure is reported with the source line and then forgotten. */
 import { ConfigError, invariant } from '../core/errors.ts';
+import type { DeviceState } from './device-state.ts';
 import type { KernelDefinition } from './kernel.ts';
 import { reflectShader, type ShaderInterface } from './reflect.ts';
 import { specialise, type Spec } from './shader-source.ts';
@@ -17,6 +18,7 @@ export interface CompiledKernel {
 
 export class PipelineCache {
   readonly #device: GPUDevice;
+  readonly #state: DeviceState;
   readonly #source: (path: string) => string;
   readonly #now: () => number;
   readonly #compiled = new Map<string, Promise<CompiledKernel>>();
@@ -24,8 +26,9 @@ export class PipelineCache {
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   readonly paramsLayout: GPUBindGroupLayout;
 
-  constructor(device: GPUDevice, source: (path: string) => string, now: () => number) {
+  constructor(device: GPUDevice, state: DeviceState, source: (path: string) => string, now: () => number) {
     this.#device = device;
+    this.#state = state;
     this.#source = source;
     this.#now = now;
     this.paramsLayout = device.createBindGroupLayout({
@@ -44,7 +47,10 @@ export class PipelineCache {
     return this.#compiled.size;
   }
 
-  /** @throws ConfigError with the compiler's message when the shader does not compile for this adapter. */
+  /**
+   * @throws ConfigError with the compiler's message when the shader does not compile for this adapter.
+   * @throws DeviceError when the device is lost or closed.
+   */
   get(kernel: KernelDefinition, spec: Spec): Promise<CompiledKernel> {
     const key = `${kernel.shader} ${JSON.stringify(Object.entries(spec).sort(([a], [b]) => (a < b ? -1 : 1)))}`;
     let entry = this.#compiled.get(key);
@@ -85,31 +91,27 @@ export class PipelineCache {
     this.#device.pushErrorScope('validation');
     const module = this.#device.createShaderModule({ label: key, code: text });
     const popped = this.#device.popErrorScope();
-    const info = await module.getCompilationInfo();
-    const failure = await popped;
+    const compiling = `Compiling ${kernel.shader}`;
+    const [info, failure] = await this.#state.wait(
+      compiling,
+      Promise.all([module.getCompilationInfo(), popped]),
+    );
     const errors = info.messages.filter((m) => m.type === 'error');
     if (errors.length > 0 || failure !== null) {
       throw new ConfigError(compileReport(kernel.shader, text, errors, failure?.message));
     }
-    try {
-      const pipeline = await this.#device.createComputePipelineAsync({
-        label: key,
-        layout: this.#device.createPipelineLayout({ bindGroupLayouts: [storageLayout, this.paramsLayout] }),
-        compute: { module, entryPoint: shader.entryPoint },
-      });
-      return {
-        name: kernel.shader,
-        pipeline,
-        storageLayout,
-        layoutKey,
-        shader,
-        compileNs: this.#now() - began,
-      };
-    } catch (error) {
+    const layout = this.#device.createPipelineLayout({
+      bindGroupLayouts: [storageLayout, this.paramsLayout],
+    });
+    const compute = { module, entryPoint: shader.entryPoint };
+    const made = this.#device.createComputePipelineAsync({ label: key, layout, compute }).catch((error) => {
       throw new ConfigError(
         `${kernel.shader} with ${JSON.stringify(spec)} is refused by this adapter: ${String(error)}`,
       );
-    }
+    });
+    const pipeline = await this.#state.wait(compiling, made);
+    const compileNs = this.#now() - began;
+    return { name: kernel.shader, pipeline, storageLayout, layoutKey, shader, compileNs };
   }
 
   #storageLayout(key: string): GPUBindGroupLayout {

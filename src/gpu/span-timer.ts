@@ -1,8 +1,12 @@
 /** Two timestamps per compute pass, read back once at the end. */
+import { invariant } from '../core/errors.ts';
 import { at } from '../core/math.ts';
+import type { DeviceState } from './device-state.ts';
+import type { MemoryLedger } from './ledger.ts';
 
 /** The specification's largest query set has 4,096 queries. */
 const SPANS_PER_SET = 2048;
+const BYTES_PER_SPAN = 16;
 
 export interface SpanTime {
   readonly label: string;
@@ -12,21 +16,31 @@ export interface SpanTime {
   readonly endNs: bigint;
 }
 
+/** What a timer needs of its device. */
+export interface TimedDevice {
+  readonly device: GPUDevice;
+  readonly state: Pick<DeviceState, 'wait' | 'throwPending'>;
+  readonly ledger: Pick<MemoryLedger, 'hold'>;
+}
+
 export class SpanTimer {
-  readonly #device: GPUDevice;
+  readonly #on: TimedDevice;
   readonly #sets: GPUQuerySet[] = [];
   readonly #labels: string[] = [];
+  readonly #owned: { destroy(): void }[] = [];
   #staging: GPUBuffer | undefined;
 
-  constructor(device: GPUDevice) {
-    this.#device = device;
+  constructor(on: TimedDevice) {
+    this.#on = on;
   }
 
   begin(label: string): GPUComputePassTimestampWrites {
     const index = this.#labels.length;
     this.#labels.push(label);
     if (index % SPANS_PER_SET === 0) {
-      this.#sets.push(this.#device.createQuerySet({ type: 'timestamp', count: 2 * SPANS_PER_SET }));
+      const set = this.#on.device.createQuerySet({ type: 'timestamp', count: 2 * SPANS_PER_SET });
+      this.#own(set, 'query-sets', BYTES_PER_SPAN * SPANS_PER_SET);
+      this.#sets.push(set);
     }
     const slot = 2 * (index % SPANS_PER_SET);
     return {
@@ -38,33 +52,53 @@ export class SpanTimer {
 
   resolve(encoder: GPUCommandEncoder): void {
     if (this.#labels.length === 0) return;
-    const bytes = 16 * SPANS_PER_SET * this.#sets.length;
-    const resolved = this.#device.createBuffer({
-      size: bytes,
-      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
-    });
-    this.#staging = this.#device.createBuffer({
-      size: bytes,
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    });
+    const bytes = BYTES_PER_SPAN * SPANS_PER_SET * this.#sets.length;
+    const buffer = (usage: number): GPUBuffer =>
+      this.#own(this.#on.device.createBuffer({ label: 'spans', size: bytes, usage }), 'staging', bytes);
+    const resolved = buffer(GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC);
+    const staging = buffer(GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
     this.#sets.forEach((set, i) => {
       const spans = Math.min(SPANS_PER_SET, this.#labels.length - i * SPANS_PER_SET);
-      encoder.resolveQuerySet(set, 0, 2 * spans, resolved, 16 * SPANS_PER_SET * i);
+      encoder.resolveQuerySet(set, 0, 2 * spans, resolved, BYTES_PER_SPAN * SPANS_PER_SET * i);
     });
-    encoder.copyBufferToBuffer(resolved, 0, this.#staging, 0, bytes);
+    encoder.copyBufferToBuffer(resolved, 0, staging, 0, bytes);
+    this.#staging = staging;
   }
 
+  /** Once: what was held for it is freed, whatever comes of it. @throws DeviceError when the device fails. */
   async read(): Promise<SpanTime[]> {
-    if (this.#staging === undefined) return [];
-    await this.#staging.mapAsync(GPUMapMode.READ);
-    const times = new BigUint64Array(this.#staging.getMappedRange());
-    const spans = this.#labels.map((label, i) => {
-      const beginNs = at(times, 2 * i);
-      const endNs = at(times, 2 * i + 1);
-      return { label, beginNs, endNs, ns: endNs >= beginNs ? Number(endNs - beginNs) : undefined };
+    if (this.#labels.length === 0) return [];
+    const staging = this.#staging;
+    invariant(staging !== undefined, () => 'the times of a list were read twice, or before it was submitted');
+    this.#staging = undefined;
+    try {
+      await this.#on.state.wait('Reading times', staging.mapAsync(GPUMapMode.READ));
+      this.#on.state.throwPending();
+      const times = new BigUint64Array(staging.getMappedRange());
+      return this.#labels.map((label, i) => {
+        const beginNs = at(times, 2 * i);
+        const endNs = at(times, 2 * i + 1);
+        return { label, beginNs, endNs, ns: endNs >= beginNs ? Number(endNs - beginNs) : undefined };
+      });
+    } finally {
+      this.destroy();
+    }
+  }
+
+  /** For times that nobody will read. */
+  destroy(): void {
+    this.#staging = undefined;
+    for (const thing of this.#owned.splice(0)) thing.destroy();
+  }
+
+  #own<T extends { destroy(): void }>(thing: T, label: string, bytes: number): T {
+    const end = this.#on.ledger.hold(label, bytes);
+    this.#owned.push({
+      destroy: () => {
+        end();
+        thing.destroy();
+      },
     });
-    this.#staging.destroy();
-    for (const set of this.#sets) set.destroy();
-    return spans;
+    return thing;
   }
 }

@@ -15,7 +15,7 @@ const SOFTCAP = 24;
 /** A weight below this may be flushed to zero. */
 const LEAST_WEIGHT = 2 ** -125;
 
-/** Absolute error bounds, [B, Sq, Hq, Dh]; NaN where the result is. */
+/** Absolute error bounds, [B, Sq, Hq, Dh]; NaN where the result is, and Infinity where it is infinite. */
 export function attentionError(input: AttentionInput): Float64Array {
   const { q, k, v, headDim, softcap = 0 } = input;
   const scale = input.scale ?? 1 / Math.sqrt(headDim);
@@ -47,7 +47,8 @@ export function attentionError(input: AttentionInput): Float64Array {
         bound += at(moves, j) * Math.abs(value - o);
         bound += (sums * at(weights, j) + LEAST_WEIGHT) * Math.abs(value);
       }
-      error[query + d] = bound;
+      // Infinity is right or wrong; no bound says by how much.
+      error[query + d] = Math.abs(o) === Infinity ? Infinity : bound;
     }
   });
   return error;

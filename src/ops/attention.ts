@@ -14,7 +14,8 @@ import { defineOp } from './define.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
 import type { Pages } from './pages.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
-import { bytesOfInputs, outputDtype, rowRuns, tensorOf, type Workspace, withWorkspace } from './workspace.ts';
+import { rowRuns } from './row-runs.ts';
+import { bytesOfInputs, outputDtype, tensorOf, type Workspace, withWorkspace } from './workspace.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
 

@@ -18,15 +18,8 @@ import { defineOp } from './define.ts';
 import { standingChoice } from './gate-choice.ts';
 import type { AttrRule, OpInputs, TensorRule } from './op.ts';
 import { requirePositive, sizeOf, type Dims } from './shapes.ts';
-import {
-  bytesOfInputs,
-  outputDtype,
-  rowRuns,
-  rowView,
-  tensorOf,
-  withWorkspace,
-  type Workspace,
-} from './workspace.ts';
+import { rowRuns } from './row-runs.ts';
+import { bytesOfInputs, outputDtype, rowView, tensorOf, withWorkspace, type Workspace } from './workspace.ts';
 
 export const ROUTING_ATTRS = {
   k: { name: 'k', kind: 'integer', min: 1, max: MOST_CHOICES, about: 'experts per token' },
@@ -114,11 +107,11 @@ export const gateTopk = defineOp({
     withWorkspace(gpu, async (space) => {
       const { numTokens, numExperts, topK } = size;
       const gating = await prepareTopk(gpu, size, variant);
-      const logits = space.activation('logits', tensorOf(inputs, 'logits'));
+      const logits = space.activation('logits', tensorOf(inputs, 'logits'), 'parts');
       const bias = biasOf(space, inputs, size);
-      const ids = space.output('ids', [numTokens, topK], 'i32');
-      const scores = space.output('scores', [numTokens, topK], outputDtype(inputs));
-      const runs = rowRuns(gpu, numTokens, gatingFlops(size), 1 << 20);
+      const ids = space.output('ids', [numTokens, topK], 'i32', 'parts');
+      const scores = space.output('scores', [numTokens, topK], outputDtype(inputs), 'parts');
+      const runs = rowRuns(gpu, numTokens, gatingFlops(size), 1 << 20, [size.numExperts, topK]);
       return space.prepared(gating.variant, (commands) => {
         for (const rows of runs) {
           gating.record(commands, rows.count, {

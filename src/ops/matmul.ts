@@ -9,7 +9,8 @@ import { budgetOf } from './budgets.ts';
 import { defineOp } from './define.ts';
 import { scaleRoundings, weightOf, weightValues } from './quantised-inputs.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
-import { bytesOfInputs, outputDtype, rowRuns, rowView, tensorOf, withWorkspace } from './workspace.ts';
+import { rowRuns } from './row-runs.ts';
+import { bytesOfInputs, outputDtype, rowView, tensorOf, withWorkspace } from './workspace.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
 
@@ -34,10 +35,11 @@ export const matmul = defineOp({
       const { numRows, numCols, depth } = shape;
       checkColumns('matmul', gpu, numCols);
       const gemm = await prepareGemm(gpu, shape, variant);
-      const a = space.activation('a', tensorOf(inputs, 'a'));
+      const a = space.activation('a', tensorOf(inputs, 'a'), 'parts');
       const b = space.matrix('b', weightOf(inputs, 'b'));
-      const c = space.output('c', [numRows, numCols], outputDtype(inputs));
-      const runs = rowRuns(gpu, numRows, 2 * numCols * depth, gpu.limits.maxComputeWorkgroupsPerDimension);
+      const c = space.output('c', [numRows, numCols], outputDtype(inputs), 'parts');
+      const mostRows = gpu.limits.maxComputeWorkgroupsPerDimension;
+      const runs = rowRuns(gpu, numRows, 2 * numCols * depth, mostRows, [numCols, depth]);
       return space.prepared(gemm.variant, (commands) => {
         for (const rows of runs) {
           gemm.record(commands, rows.count, {

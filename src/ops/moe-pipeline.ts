@@ -17,15 +17,8 @@ import { biasOf } from './gate-topk.ts';
 import { checkColumns } from './matmul.ts';
 import { type MoeDtypes, moeDtypes, moeWeights } from './moe-weights.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
-import {
-  type Workspace,
-  outputDtype,
-  type Rows,
-  rowRuns,
-  rowView,
-  tensorOf,
-  withWorkspace,
-} from './workspace.ts';
+import { type Rows, rowRuns } from './row-runs.ts';
+import { type Workspace, outputDtype, rowView, tensorOf, withWorkspace } from './workspace.ts';
 
 export interface MoeSize extends GatingShape {
   readonly numTokens: number;
@@ -136,7 +129,7 @@ async function prepareRouting(gpu: Gpu, inputs: OpInputs, size: MoeSize): Promis
     const topk = await prepareTopk(gpu, size);
     return {
       bind: (space) => {
-        const logits = space.activation('logits', tensorOf(inputs, 'logits'));
+        const logits = space.activation('logits', tensorOf(inputs, 'logits'), 'parts');
         const bias = biasOf(space, inputs, size);
         return (commands, rows, chosen) => {
           topk.record(commands, rows.count, { logits: rowView(logits, rows, numExperts), bias, ...chosen });
@@ -201,9 +194,12 @@ async function preparePlanned(
     prepareExpertGemm(gpu, downShape, variant),
     prepareCombine(gpu, { width: modelDim, topK, residual: false }),
   ]);
-  const x = space.activation('x', tensorOf(inputs, 'x'));
-  const y = space.output('y', [numTokens, modelDim], outputDtype(inputs));
-  const runs = rowRuns(gpu, numTokens, flopsPerToken(size), mostTokens(gpu, size, [up, down]));
+  const x = space.activation('x', tensorOf(inputs, 'x'), 'parts');
+  const y = space.output('y', [numTokens, modelDim], outputDtype(inputs), 'parts');
+  const runs = rowRuns(gpu, numTokens, flopsPerToken(size), mostTokens(gpu, size, [up, down]), [
+    modelDim,
+    numExperts,
+  ]);
   const mostRows = Math.max(0, ...runs.map((rows) => rows.count));
   const most = mostRows * topK;
   const ids = space.scratch('ids', most);
@@ -252,10 +248,15 @@ function flopsPerToken({ topK, modelDim, expertDim, gated }: MoeSize): number {
 /** Rows must fit a binding, and tiles, of which each expert's last may not be full, one dimension of a grid. */
 function mostTokens(gpu: Gpu, size: MoeSize, gemms: readonly ExpertGemm[]): number {
   const { topK, numExperts, modelDim, expertDim } = size;
-  const tiles = gpu.limits.maxComputeWorkgroupsPerDimension - numExperts;
-  const byGrid = Math.min(...gemms.map((gemm) => gemm.tileRows)) * tiles;
+  const tiles = gpu.limits.maxComputeWorkgroupsPerDimension;
+  const tileRows = Math.min(...gemms.map((gemm) => gemm.tileRows));
+  const byGrid = Math.max(tiles, tileRows * (tiles - numExperts));
   const byMemory = gpu.limits.maxStorageBufferBindingSize / (4 * Math.max(modelDim, expertDim));
-  return Math.max(1, Math.floor(Math.min(byGrid, byMemory) / topK));
+  const most = Math.floor(Math.min(byGrid, byMemory) / topK);
+  if (most >= 1) return most;
+  throw new ConfigError(
+    `moe: the ${topK} chosen experts of one token exceed a grid or a binding of ${gpu.facts.name}. Choose fewer.`,
+  );
 }
 
 interface DeviceWeights extends MoeDtypes {

@@ -2,7 +2,7 @@
 import { ConfigError } from '../core/errors.ts';
 import { quoted } from '../core/quoted.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { checkTensor, type Tensor } from '../tensor/tensor.ts';
 import { attention } from './attention.ts';
 import { attrsFrom } from './attrs.ts';
 import { gateTopk } from './gate-topk.ts';
@@ -42,7 +42,7 @@ export function inputsOf(
   tensors: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
   attrs: Readonly<Record<string, AttrValue>> = {},
 ): OpInputs {
-  const byName =
+  const byName: ReadonlyMap<string, Tensor> =
     tensors instanceof Map ? (tensors as ReadonlyMap<string, Tensor>) : new Map(Object.entries(tensors));
   return { tensors: byName, attrs: attrsFrom(op, attrs) };
 }
@@ -59,6 +59,7 @@ export async function runOp(
   variant?: string,
 ): Promise<Map<string, Tensor>> {
   const op = opByName(name);
+  for (const [tensorName, t] of tensors) checkTensor(t, `Tensor ${tensorName}`);
   const prepared = await op.prepare(gpu, inputsOf(op, tensors, attrs), variant);
   try {
     const commands = gpu.commands(`op ${name}`);

@@ -7,7 +7,8 @@ import { budgetOf, DIVISION, SQUARE_ROOT } from './budgets.ts';
 import { defineOp } from './define.ts';
 import type { Expected } from './op.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
-import { bytesOfInputs, outputDtype, rowRuns, rowView, tensorOf, withWorkspace } from './workspace.ts';
+import { rowRuns } from './row-runs.ts';
+import { bytesOfInputs, outputDtype, rowView, tensorOf, withWorkspace } from './workspace.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
 
@@ -44,15 +45,15 @@ export const rmsNorm = defineOp({
     withWorkspace(gpu, async (space) => {
       const { numRows, width } = size;
       const kernel = await prepareRmsNorm(gpu, size, variant);
-      const x = space.activation('x', tensorOf(inputs, 'x'));
+      const x = space.activation('x', tensorOf(inputs, 'x'), 'parts');
       const weight = space.activation('weight', tensorOf(inputs, 'weight'));
       const added = inputs.tensors.get('residual');
-      const residual = added && space.activation('residual', added);
-      const y = space.output('y', [numRows, width], outputDtype(inputs));
+      const residual = added && space.activation('residual', added, 'parts');
+      const y = space.output('y', [numRows, width], outputDtype(inputs), 'parts');
       const sum = residual
-        ? space.output('sum', [numRows, width], outputDtype(inputs))
+        ? space.output('sum', [numRows, width], outputDtype(inputs), 'parts')
         : space.scratch('no sum', 1);
-      const runs = rowRuns(gpu, numRows, 4 * width);
+      const runs = rowRuns(gpu, numRows, 4 * width, Infinity, [width]);
       return space.prepared(kernel.variant, (commands) => {
         for (const rows of runs) {
           kernel.record(

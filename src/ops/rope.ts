@@ -7,7 +7,8 @@ import { flagAttr, numberAttr } from './attrs.ts';
 import { budgetOf } from './budgets.ts';
 import { defineOp } from './define.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
-import { bytesOfInputs, outputDtype, rowRuns, rowView, tensorOf, withWorkspace } from './workspace.ts';
+import { rowRuns } from './row-runs.ts';
+import { bytesOfInputs, outputDtype, rowView, tensorOf, withWorkspace } from './workspace.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
 
@@ -64,8 +65,8 @@ export const rope = defineOp({
       const { batch, length, numHeads, headDim, theta, offset } = size;
       const width = numHeads * headDim;
       const kernel = await prepareRope(gpu, size, variant);
-      const x = space.activation('x', tensorOf(inputs, 'x'));
-      const y = space.output('y', tensorOf(inputs, 'x').shape, outputDtype(inputs));
+      const x = space.activation('x', tensorOf(inputs, 'x'), 'parts');
+      const y = space.output('y', tensorOf(inputs, 'x').shape, outputDtype(inputs), 'parts');
       const table = space.activation('table', {
         dtype: 'f32',
         shape: [length * headDim],
@@ -73,7 +74,7 @@ export const rope = defineOp({
       });
       const places = Uint32Array.from({ length: batch * length }, (_, i) => i % length);
       const position = space.integers('position', places);
-      const runs = rowRuns(gpu, batch * length, 3 * width);
+      const runs = rowRuns(gpu, batch * length, 3 * width, Infinity, [width, 1]);
       return space.prepared(kernel.variant, (commands) => {
         for (const rows of runs) {
           kernel.record(

@@ -3,6 +3,7 @@ import { ConfigError } from '../core/errors.ts';
 import { at, product } from '../core/math.ts';
 import { quoted, shapeText } from '../core/quoted.ts';
 import { BYTES_OF, type Dtype, type Tensor } from '../tensor/tensor.ts';
+import { BLOCK } from '../tensor/quantised.ts';
 import type { OpFacts, TensorRule } from './op.ts';
 import { didYouMean } from '../core/near-names.ts';
 import { checkScales, isPacked, lastOver, tensorNames } from './quantised-inputs.ts';
@@ -71,6 +72,14 @@ function shapeInValues(
   const dims = packed ? lastOver(rule.dims, 2) : rule.dims;
   if (t.shape.length !== names.length) {
     throw new ConfigError(`${what}; expected ${dims}, ${names.length} dimensions${known(names, bound)}.`);
+  }
+  const last = at(names, names.length - 1);
+  const depth = bound[last];
+  if (packed && depth !== undefined && depth % BLOCK !== 0) {
+    throw new ConfigError(
+      `${op.name}: ${last} = ${depth} is not a multiple of ${BLOCK}, but ${rule.name} is U8, whose rows are blocks of ` +
+        `${BLOCK} values along ${last}, two to a byte. Give ${rule.name} as I8 or floats, or pad ${last}.`,
+    );
   }
   const shape = t.shape.map((size, d) => size * perElement(d));
   const wrong = names.filter((name, d) => (bound[name] ?? at(shape, d)) !== at(shape, d));

@@ -14,15 +14,8 @@ import { kernelShape, queryBatches, scratchOf } from './attention.ts';
 import { checkColumns } from './matmul.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
 import { kvHeadsOf } from './kv-heads.ts';
-import {
-  outputDtype,
-  rowRuns,
-  rowView,
-  tensorOf,
-  type Workspace,
-  weightDtype,
-  withWorkspace,
-} from './workspace.ts';
+import { rowRuns } from './row-runs.ts';
+import { outputDtype, rowView, tensorOf, type Workspace, weightDtype, withWorkspace } from './workspace.ts';
 
 type Source = GpuBuffer | BufferView;
 

@@ -1,14 +1,16 @@
-/** The device side of a prepared op: its buffers, its outputs, and long work cut into dispatches that end soon. */
-import { invariant } from '../core/errors.ts';
-import { roundUp } from '../core/math.ts';
+/** The device side of a prepared op: its buffers and its outputs. */
+import { ConfigError, invariant } from '../core/errors.ts';
+import { product } from '../core/math.ts';
+import { formatBytes } from '../core/units.ts';
 import { groupTable, type GroupTable } from '../collectives/groups.ts';
 import { SymmetricArray } from '../collectives/symmetric.ts';
 import { type BufferView, type GpuBuffer, viewOf } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
-import type { Gpu } from '../gpu/gpu.ts';
-import { type HostWeight, uploadWeight } from '../kernels/weights.ts';
-import { type Dtype, type Tensor, castFloat, toF32 } from '../tensor/tensor.ts';
+import type { Bound, Gpu } from '../gpu/gpu.ts';
+import { type HostWeight, uploadWeight, weightBytes, weightDtypeOf } from '../kernels/weights.ts';
+import { BYTES_OF, type Dtype, type Tensor, castFloat, toF32 } from '../tensor/tensor.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
+import type { Rows } from './row-runs.ts';
 import { scalesName } from './quantised-inputs.ts';
 
 interface Output {
@@ -28,18 +30,21 @@ export class Workspace {
     this.gpu = gpu;
   }
 
-  /** A tensor of activations in f32: f16 is widened, exactly. */
-  activation(name: string, t: Tensor): GpuBuffer {
-    return this.#own(this.gpu.upload(`op/${name}`, toF32(t)));
+  /** A tensor of activations in f32: f16 is widened, exactly. One that is bound in parts may be larger than a binding. */
+  activation(name: string, t: Tensor, bound: Bound = 'whole'): GpuBuffer {
+    this.#requireRoom(name, 4 * t.data.length, bound);
+    return this.#own(this.gpu.upload(`op/${name}`, toF32(t), bound));
   }
 
   /** Weights as they are stored, f16 packed two to a word, or widened when `dtype` asks for it. */
   weight(name: string, t: Tensor, dtype: 'f32' | 'f16' = weightDtype(t)): GpuBuffer {
+    this.#requireRoom(name, t.data.length * BYTES_OF[dtype], 'whole');
     return this.#own(this.gpu.upload(`op/${name}`, castFloat(t, dtype).data));
   }
 
   /** A matrix or stack as it is stored, with its scales. */
   matrix(name: string, weight: HostWeight): GpuBuffer {
+    this.#requireRoom(name, weightBytes(weightDtypeOf(weight), weight.shape), 'whole');
     return this.#own(uploadWeight(this.gpu, `op/${name}`, weight));
   }
 
@@ -62,18 +67,16 @@ export class Workspace {
   }
 
   /** Memory that kernels write. */
-  scratch(name: string, count: number): GpuBuffer {
-    const buffer = this.#own(this.gpu.elements(`op/${name}`, count));
+  scratch(name: string, count: number, bound: Bound = 'whole'): GpuBuffer {
+    this.#requireRoom(name, 4 * count, bound);
+    const buffer = this.#own(this.gpu.elements(`op/${name}`, count, 'f32', bound));
     this.#written.push(buffer);
     return buffer;
   }
 
   /** Memory that kernels write and that is read at the end: f32 on the device, `dtype` on the host. */
-  output(name: string, shape: readonly number[], dtype: Dtype): GpuBuffer {
-    const buffer = this.scratch(
-      name,
-      shape.reduce((a, b) => a * b, 1),
-    );
+  output(name: string, shape: readonly number[], dtype: Dtype, bound: Bound = 'whole'): GpuBuffer {
+    const buffer = this.scratch(name, product(shape), bound);
     this.#outputs.push({ name, buffer, shape, dtype });
     return buffer;
   }
@@ -99,6 +102,17 @@ export class Workspace {
       results.set(name, dtype === 'f16' ? castFloat(t, 'f16') : t);
     }
     return results;
+  }
+
+  /** @throws ConfigError, with a remedy that the one has who gives tensors. */
+  #requireRoom(name: string, bytes: number, bound: Bound): void {
+    const most = this.gpu.mostBytes(bound);
+    if (bytes <= most) return;
+    const { facts } = this.gpu;
+    throw new ConfigError(
+      `${name} takes ${formatBytes(bytes)} on the device, but ${facts.name} ${bound === 'whole' ? 'binds' : 'makes buffers of'} ` +
+        `at most ${formatBytes(most)}. Give it in parts, or use another adapter.`,
+    );
   }
 
   #own(buffer: GpuBuffer): GpuBuffer {
@@ -138,37 +152,6 @@ export function outputDtype(inputs: OpInputs): 'f32' | 'f16' {
     .filter(([name, t]) => !name.endsWith(scalesName('')) && (t.dtype === 'f16' || t.dtype === 'f32'))
     .map(([, t]) => t);
   return floats.length > 0 && floats.every((t) => t.dtype === 'f16') ? 'f16' : 'f32';
-}
-
-/**
- * What one dispatch may be given to end within seconds: software adapters reach 1 to 30 GFLOP/s, and up to 0.6 ms go
- * by per workgroup with barriers, of which some kernels have one per row.
- */
-const MOST_FLOPS = { software: 1e10, gpu: 1e12 };
-const MOST_ROWS = { software: 4096, gpu: Infinity };
-/** Views of whole blocks of this many rows are aligned whatever the row's width: 64 * 4 bytes = 256. */
-const ROW_BLOCK = 64;
-
-export interface Rows {
-  readonly first: number;
-  readonly count: number;
-}
-
-/**
- * [0, numRows) in runs whose work fits one dispatch and whose number does not exceed `most`.
- * Runs are whole blocks of 64 rows, so that their views are aligned.
- */
-export function rowRuns(gpu: Gpu, numRows: number, flopsPerRow: number, most = Infinity): Rows[] {
-  const kind = gpu.facts.kind === 'gpu' ? 'gpu' : 'software';
-  const byFlops = Math.floor(MOST_FLOPS[kind] / Math.max(1, flopsPerRow));
-  const wanted = Math.min(most, numRows, MOST_ROWS[kind], byFlops);
-  const length = Math.max(ROW_BLOCK, roundUp(wanted + 1, ROW_BLOCK) - ROW_BLOCK);
-  if (numRows <= wanted) return numRows === 0 ? [] : [{ first: 0, count: numRows }];
-  const runs: Rows[] = [];
-  for (let first = 0; first < numRows; first += length) {
-    runs.push({ first, count: Math.min(length, numRows - first) });
-  }
-  return runs;
 }
 
 /** Rows `rows` of a buffer, or a part of one, whose rows have `width` words. */

@@ -48,6 +48,22 @@ export interface Platform {
    * @param mostBytes that it may have. @throws ConfigError when it cannot be read, has no end, or is longer.
    */
   readFile(path: string, mostBytes?: number): Promise<Uint8Array>;
+  /** Told of each device that was closed, so that what it leaves behind can be freed. */
+  deviceClosed?(): void;
   /** Host clock in nanoseconds, monotonic. */
   now(): number;
+  /** What the cores have done so far; absent where a page may not know. */
+  cpuTimes?(): CpuTimes | undefined;
+}
+
+/** Time of all cores since some beginning, ns. */
+export interface CpuTimes {
+  readonly cores: number;
+  readonly totalNs: number;
+  /** Of all processes, this one's included. */
+  readonly busyNs: number;
+  /** Of this process. */
+  readonly ownNs: number;
+  /** What other virtual machines took; undefined where the system does not tell. */
+  readonly stealNs: number | undefined;
 }

@@ -1,5 +1,6 @@
 /** A bench result told to a person: checks first, then times, then what they mean beside the target. */
 import type { BenchResult } from '../bench/result.ts';
+import { unmeasured, type Verdict } from '../bench/verdict.ts';
 import { summarise } from '../bench/statistics.ts';
 import type { KernelTiming } from '../bench/kernel-suite.ts';
 import type { Timing } from '../bench/timing.ts';
@@ -33,11 +34,18 @@ export function renderBench(result: BenchResult, style: Style = PLAIN): string[]
     head(`Kernels against float64${result.quick ? ' (quick subset)' : ''}`),
     ...renderFamilies(checks.kernels, style),
     '',
-    head(`${model} on ${checks.model.worldSize} ranks (${layout}), on one rank, and what is known`),
-    ...renderModel(checks.model, style),
-    '',
-    head(`Latency of kernels (measured; median, 95 % interval; inputs ${result.cold ? 'cold' : 'warm'})`),
-    ...renderKernels(result.kernels, style),
+    ...(checks.model === null
+      ? []
+      : [
+          head(`${model} on ${checks.model.worldSize} ranks (${layout}), on one rank, and what is known`),
+          ...renderModel(checks.model, style),
+          '',
+        ]),
+    head(
+      `Latency of kernels (measured; median of ${result.rounds.count} rounds; inputs ${result.cold ? 'cold' : 'warm'})`,
+    ),
+    ...renderKernels(shownRows(result), style),
+    ...unmeasuredNote(result, style),
     ...timingNotes(result).flatMap((note) => paragraph(note)),
     ...paragraph(
       `Clock: ${clock.note}. FLOP and bytes are what the operation needs at least, each input and output once; ` +
@@ -50,6 +58,50 @@ export function renderBench(result: BenchResult, style: Style = PLAIN): string[]
     '',
     head('Host (measured, host clock, median)'),
     ...drawFacts(result.host.map(({ task, timing }) => [task, timeText(timing)] as const)),
+    '',
+    ...renderVerdict(result.verdict, style),
+  ];
+}
+
+/** A quick table leaves out what no op exposes alone, unless something is wrong with it. */
+function shownRows({ kernels, quick }: BenchResult): readonly KernelTiming[] {
+  if (!quick || kernels.every(isInternal)) return kernels;
+  return kernels.filter((row) => !isInternal(row) || row.timing.state === 'failed');
+}
+
+const isInternal = ({ family }: KernelTiming): boolean => family === 'internal';
+
+/** How many rows without a time are told one by one. */
+const SHOWN_UNMEASURED = 12;
+
+function unmeasuredNote(result: BenchResult, style: Style): string[] {
+  const missing = unmeasured(result.kernels);
+  const left = result.kernels.length - shownRows(result).length;
+  const inFile = left === 0 ? [] : paragraph(`${left} internal kernels are in the file only.`);
+  if (missing.length === 0) return inFile;
+  const names = missing.map(({ row, reason }) => {
+    const { family, name, variant, choice } = row;
+    const which = variant === 'default' ? '' : `, ${variant}${choice ? MARKS[choice] : ''}`;
+    return `${family}: ${name}${which} (${reason})`;
+  });
+  const more = names.length - SHOWN_UNMEASURED;
+  const told = `${names.slice(0, SHOWN_UNMEASURED).join('; ')}${more > 0 ? `; and ${more} more` : ''}`;
+  return [
+    ...inFile,
+    ...paragraph(style.bad(`NOT MEASURED: ${missing.length} of ${result.kernels.length}: ${told}.`)),
+  ];
+}
+
+const WORDS = { pass: 'pass', fail: 'FAIL', open: 'open' } as const;
+const OUTCOMES = { pass: 'PASS', failed: 'FAILED', incomplete: 'INCOMPLETE' } as const;
+
+/** The end of all: what it amounts to, a line or two each. */
+export function renderVerdict({ outcome, judgements }: Verdict, style: Style = PLAIN): string[] {
+  const paint = (state: 'pass' | 'fail' | 'open', text: string): string =>
+    state === 'pass' ? style.good(text) : state === 'fail' ? style.bad(text) : style.warn(text);
+  return [
+    style.bold(`Verdict: ${paint(outcome === 'pass' ? 'pass' : 'fail', OUTCOMES[outcome])}`),
+    ...drawFacts(judgements.map(({ what, state, text }) => [what, `${paint(state, WORDS[state])}  ${text}`])),
   ];
 }
 
@@ -58,17 +110,19 @@ function renderKernels(kernels: readonly KernelTiming[], style: Style): string[]
   const families = [...new Set(kernels.map(({ family }) => family))];
   return drawTable(
     [
-      { head: 'kernel', max: 28 },
-      { head: 'variant', max: 10 },
+      { head: 'kernel', least: 20 },
+      // With its mark in front, where nothing is cut off.
+      { head: ' variant', least: 9 },
       { head: 'time', align: 'right' },
-      { head: '+-', align: 'right' },
-      { head: 'rate', align: 'right' },
-      { head: 'roof', align: 'right' },
+      { head: '+-', align: 'right', drop: 3 },
+      { head: 'rate', align: 'right', drop: 1 },
+      { head: 'roof', align: 'right', drop: 2 },
     ],
     families.flatMap((family) => [
       [family, '', '', '', '', ''],
       ...kernels.filter((kernel) => kernel.family === family).map((kernel) => kernelRow(kernel, style)),
     ]),
+    style.width,
   );
 }
 
@@ -78,13 +132,19 @@ function kernelRow(kernel: KernelTiming, style: Style): string[] {
   const { name, variant, choice, timing, drift } = kernel;
   return [
     `  ${name}`,
-    variant === 'default' ? '' : `${variant}${choice ? MARKS[choice] : ''}`,
-    timing.state === 'failed' ? style.bad('failed') : `${drift ? '~' : ''}${timeText(timing)}`,
+    variant === 'default' ? '' : `${choice ? MARKS[choice] : ' '}${variant}`,
+    timing.state === 'failed'
+      ? style.bad('failed')
+      : timing.state === 'skipped'
+        ? style.bad(NOT_MEASURED)
+        : `${drift?.marked ? '~' : ''}${timeText(timing)}`,
     spreadText(timing),
     rateText(kernel),
     roofText(kernel.roof),
   ];
 }
+
+const NOT_MEASURED = 'not measured';
 
 function timeText(timing: Timing): string {
   return timing.state === 'measured' ? formatNs(summarise(timing.samplesNs).median) : timing.state;

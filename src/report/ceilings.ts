@@ -21,9 +21,10 @@ export function renderCeilings(ceilings: Ceilings, style: Style = PLAIN): string
         { head: 'what' },
         { head: 'working set', align: 'right' },
         { head: 'most', align: 'right' },
-        { head: 'how', max: 28 },
+        { head: 'how', least: 16 },
       ],
       rows,
+      style.width,
     ),
     ...wrong,
     ...paragraph(

@@ -1,5 +1,5 @@
 /** Tables of what was checked: kernels by family, and the model on its ranks. */
-import { failureText, type FamilyReport } from '../bench/kernel-suite.ts';
+import { failureText, type FamilyReport } from '../bench/kernel-check.ts';
 import type { ModelReport } from '../bench/model-check.ts';
 import { sum } from '../core/math.ts';
 import { PLAIN, type Style } from './style.ts';

@@ -22,14 +22,15 @@ export function renderGrowth(results: readonly GrowthResult[], style: Style = PL
     style.bold('Growth of time (measured; least of the samples of each size)'),
     ...drawTable(
       [
-        { head: 'kernel', max: 24 },
+        { head: 'kernel', least: 16 },
         { head: 'with' },
         { head: 'exponent', align: right },
         { head: 'expected', align: right },
-        { head: 'r2', align: right },
+        { head: 'r2', align: right, drop: 1 },
         { head: 'verdict' },
       ],
       rows,
+      style.width,
     ),
     ...results.flatMap((result) => ['', ...pointLines(result)]),
   ];

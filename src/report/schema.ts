@@ -1,30 +1,36 @@
 /**
- * The result file of `moebius bench`, version 1: one JSON object.
+ * The result file of `moebius bench`, version 2: one JSON object.
  *
- *   schema, version      'moebius-bench', 1. The version rises when a field changes its meaning or goes away.
+ *   schema, version      'moebius-bench', 2. The version rises when a field changes its meaning or goes away.
  *   date, wallNs         when it ended (ISO 8601, UTC) and how long it took
  *   quick, layout, model what was run
  *   commit, versions     of the checkout (null outside of one), of this package, Node and what it computes with
  *   adapter              name, driver, kind and how it was found; limits, features, clock step, latencies (measured)
  *   clock                what kernels were timed with: 'gpu' timestamps or the 'host' clock, and its step in ns
  *   ceilings             the most that probes reached, by working set: value and all samples in its unit, or the reason why
- *                        there is none; absent in results of before
- *   pass, checks         every check by family and of the model; nothing that failed was timed
+ *                        there is none
+ *   pass, checks         every check by family and of the model; nothing that failed has a time. notRun: runs of variants
+ *                        that are not taken by default for which there was no time; model: null when only some kernels
+ *                        were asked for
  *   kernels              one entry per kernel case and variant; its timing is one of
- *                          {state: 'measured', clock, samplesNs, repeats}   all samples, ns per run; warmUp: what came before
+ *                          {state: 'measured', clock, samplesNs, repeats}   one sample per round, ns per run; warmUp: before it
  *                          {state: 'too-fine', clock, grainNs, windowNs}    the clock cannot carry it
  *                          {state: 'skipped', reason}                       no time left
  *                          {state: 'failed', reason}                        its check failed, or it is above the roofline
  *                        compileNs, firstUseNs: host time before steady state; choice: who takes this variant when none is named
- *                        cold: copies of its inputs that took turns; drift: how far the canary was off around it
+ *                        cold: copies of its inputs that took turns; drift: its bursts beside a drift of the canary
  *                        roof: its share of the roofline of `ceilings`, and whether compute or bandwidth binds
- *   canary               a fixed probe between the rows: all readings, ns
+ *   rounds               how many, the seed of their orders, and how many bursts a row needs to have a time
+ *   canary               a fixed probe around every burst: all readings, ns
+ *   load                 what other processes and machines took of the cores meanwhile
  *   cold, tuning         the cache that inputs were kept out of; what was tuned for this adapter
- *   forward              sharded and unsharded passes in turn: all samples, GPU time by stage and phase, host waits
+ *   forward              sharded and unsharded passes in turn: all samples, GPU time by stage and phase, host waits; ratio:
+ *                        of the two, round by round
  *   rates                tokens/ms per GPU: one adapter plays all ranks in turn
  *   target               what the target asks of a GPU: modelled, on the assumptions it lists
+ *   card                 layers of the card model on one rank of a GPU: what the target is judged by
  *   host                 host tasks, at most 101 samples each
- *   verdict              whether the target can be judged from this run; never on a software adapter
+ *   verdict              checks, timings, ratio and target, each judged: 'pass', 'fail' or 'open'; outcome: of all of them
  *   sources              'measured', 'modelled' or 'assumed' for the numbers of each part
  *
  * Names end in their unit. A time that was not measured has no number that could be taken for one.
@@ -86,6 +92,25 @@ const Adapter = v.object({
   indirectFloorNs: v.optional(Summary),
 });
 
+const Model = v.object({
+  model: v.string(),
+  layout: v.string(),
+  worldSize: Count,
+  pass: v.boolean(),
+  greedyTokens: Count,
+  error: v.optional(v.string()),
+  checks: v.array(
+    v.object({
+      what: v.string(),
+      who: v.string(),
+      against: v.string(),
+      pass: v.boolean(),
+      found: v.string(),
+      limit: v.string(),
+    }),
+  ),
+});
+
 const Checks = v.object({
   kernels: v.array(
     v.object({
@@ -98,24 +123,8 @@ const Checks = v.object({
       failures: v.array(v.object({ name: v.string(), variant: v.string(), message: v.string() })),
     }),
   ),
-  model: v.object({
-    model: v.string(),
-    layout: v.string(),
-    worldSize: Count,
-    pass: v.boolean(),
-    greedyTokens: Count,
-    error: v.optional(v.string()),
-    checks: v.array(
-      v.object({
-        what: v.string(),
-        who: v.string(),
-        against: v.string(),
-        pass: v.boolean(),
-        found: v.string(),
-        limit: v.string(),
-      }),
-    ),
-  }),
+  notRun: Count,
+  model: v.nullable(Model),
 });
 
 const Phase = v.object({ phase: v.string(), ns: Ns, passes: Count, share: v.number() });
@@ -138,6 +147,14 @@ const ForwardTiming = v.object({
   predictedBytes: Count,
 });
 
+const Card = v.variant('state', [
+  v.object({
+    ...{ state: v.literal('measured'), clock: v.literal('host'), tokens: Count, layers: Count },
+    ...{ modelLayers: Count, samplesNs: Samples, tokensPerMs: v.pipe(v.array(Rate), v.minLength(1)) },
+  }),
+  v.object({ state: v.literal('skipped'), reason: v.string() }),
+]);
+
 export const BenchResultFile = v.object({
   schema: v.literal(RESULT_SCHEMA),
   version: v.literal(RESULT_VERSION),
@@ -149,7 +166,7 @@ export const BenchResultFile = v.object({
   versions: v.record(v.string(), v.string()),
   adapter: Adapter,
   clock: v.object({ clock: Clock, grainNs: Ns, note: v.string() }),
-  ceilings: v.optional(v.array(Ceiling)),
+  ceilings: v.array(Ceiling),
   pass: v.boolean(),
   checks: Checks,
   kernels: v.array(
@@ -163,7 +180,7 @@ export const BenchResultFile = v.object({
       compileNs: v.optional(Ns),
       firstUseNs: v.optional(Ns),
       cold: v.optional(v.object({ copies: Count, bytes: Ns, enough: v.boolean() })),
-      drift: v.optional(v.object({ before: v.number(), after: v.number(), again: v.boolean() })),
+      drift: v.optional(v.object({ bursts: Count, worst: v.nullable(v.number()), marked: v.boolean() })),
       flops: v.number(),
       bytes: v.number(),
       flopsPerSecond: v.optional(v.number()),
@@ -174,12 +191,18 @@ export const BenchResultFile = v.object({
       ),
     }),
   ),
-  canary: v.optional(
-    v.nullable(v.object({ what: v.string(), baselineNs: Ns, limit: v.number(), samplesNs: v.array(Ns) })),
+  rounds: v.object({ seed: Count, count: Count, least: Count }),
+  canary: v.nullable(
+    v.object({
+      what: v.string(),
+      driftLimit: v.number(),
+      spreadLimit: v.number(),
+      samplesNs: v.array(v.nullable(Ns)),
+      spread: v.nullable(v.number()),
+    }),
   ),
-  cold: v.optional(
-    v.nullable(v.object({ bytes: Count, source: v.picklist(['measured', 'assumed']), note: v.string() })),
-  ),
+  load: v.nullable(v.object({ cores: Count, othersShare: v.number(), stealShare: v.nullable(v.number()) })),
+  cold: v.nullable(v.object({ bytes: Count, source: v.picklist(['measured', 'assumed']), note: v.string() })),
   tuning: v.optional(
     v.nullable(
       v.object({ state: v.string(), note: v.string(), path: v.optional(v.string()), entries: Count }),
@@ -194,7 +217,7 @@ export const BenchResultFile = v.object({
       pass: v.boolean(),
       sharded: v.optional(ForwardTiming),
       unsharded: v.optional(ForwardTiming),
-      ratio: v.optional(v.number()),
+      ratio: v.optional(Summary),
     }),
   ),
   rates: v.nullable(
@@ -212,10 +235,15 @@ export const BenchResultFile = v.object({
     worldSize: Count,
     needs: v.record(v.string(), v.number()),
     assumptions: v.record(v.string(), v.number()),
-    atMeasuredFlops: v.optional(v.number()),
   }),
+  card: v.nullable(Card),
   host: v.array(v.object({ task: v.string(), timing: Timing })),
-  verdict: v.object({ given: v.boolean(), text: v.string() }),
+  verdict: v.object({
+    outcome: v.picklist(['pass', 'failed', 'incomplete']),
+    judgements: v.array(
+      v.object({ what: v.string(), state: v.picklist(['pass', 'fail', 'open']), text: v.string() }),
+    ),
+  }),
   wallNs: Ns,
   sources: v.record(v.string(), v.picklist(['measured', 'modelled', 'assumed'])),
 });

@@ -8,12 +8,17 @@ export interface Style {
   readonly good: (text: string) => string;
   readonly bad: (text: string) => string;
   readonly warn: (text: string) => string;
+  /** Columns that tables may take. */
+  readonly width: number;
 }
 
+/** Where nothing is known of the reader's screen. */
+export const WIDTH = 80;
+
 /** @param colour false for files, pipes and readers who set NO_COLOR. */
-export function styleFor(colour: boolean): Style {
+export function styleFor(colour: boolean, width = WIDTH): Style {
   const c = pc.createColors(colour);
-  return { bold: c.bold, dim: c.dim, good: c.green, bad: c.red, warn: c.yellow };
+  return { bold: c.bold, dim: c.dim, good: c.green, bad: c.red, warn: c.yellow, width };
 }
 
 export const PLAIN = styleFor(false);

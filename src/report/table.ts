@@ -1,43 +1,72 @@
-/** Tables for people: plain, at most 80 columns, numbers to the right. */
+/** Tables for people: plain, as wide as the reader's screen, numbers to the right. */
 import Table from 'cli-table3';
-import { at, range } from '../core/math.ts';
-import { cellText } from './style.ts';
-
-export const WIDTH = 80;
+import { at, range, sum } from '../core/math.ts';
+import { cellText, WIDTH } from './style.ts';
 
 export type Align = 'left' | 'right';
 
 export interface Column {
   readonly head: string;
   readonly align?: Align;
-  /** Cells longer than this are cut with an ellipsis. */
-  readonly max?: number;
+  /** Left out where the table is too wide, the highest number first; a column without one always stays. */
+  readonly drop?: number;
+  /** Where that is not enough, longer cells are cut with an ellipsis, but not to less than this. */
+  readonly least?: number;
 }
 
 const NO_BORDER = { top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '' };
 const BARE = { 'bottom-left': '', 'bottom-right': '', left: '', 'left-mid': '', mid: '', 'mid-mid': '' };
 const RIGHT = { right: '', 'right-mid': '', middle: '  ' };
 
-/** Rows under a ruled head, indented by two. Every line ends without blanks. */
-export function drawTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
-  const cells = rows.map((row) => row.map((cell, i) => cut(cellText(cell), at(columns, i).max ?? WIDTH)));
-  const widths = range(columns.length).map((i) =>
-    Math.max(at(columns, i).head.length, ...cells.map((row) => visible(at(row, i)).length)),
-  );
+const INDENT = '  ';
+
+/** Rows under a ruled head, indented by two. Every line ends without blanks. @param width that it is to fit in. */
+export function drawTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  width = WIDTH,
+): string[] {
+  const cells = rows.map((row) => row.map(cellText));
+  const { shown, widths } = fitted(columns, cells, width);
   const table = new Table({
     chars: { ...NO_BORDER, ...BARE, ...RIGHT },
-    colAligns: columns.map(({ align }) => align ?? 'left'),
+    colAligns: shown.map((i) => at(columns, i).align ?? 'left'),
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
   });
   table.push(
-    columns.map(({ head }) => head),
-    widths.map((width) => '-'.repeat(width)),
-    ...cells.map((row) => [...row]),
+    shown.map((i) => at(columns, i).head),
+    shown.map((i) => '-'.repeat(at(widths, i))),
+    ...cells.map((row) => shown.map((i) => cut(at(row, i), at(widths, i)))),
   );
   return table
     .toString()
     .split('\n')
-    .map((line) => `  ${line}`.trimEnd());
+    .map((line) => `${INDENT}${line}`.trimEnd());
+}
+
+/** Which columns are shown and how wide each is: columns are left out before names are cut. */
+function fitted(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  width: number,
+): { readonly shown: readonly number[]; readonly widths: readonly number[] } {
+  const widths = columns.map(({ head }, i) =>
+    Math.max(head.length, ...rows.map((row) => visible(at(row, i)).length)),
+  );
+  let shown = range(columns.length);
+  const excess = (): number =>
+    INDENT.length + sum(shown.map((i) => at(widths, i))) + INDENT.length * (shown.length - 1) - width;
+  const dropped = [...shown].sort((a, b) => (at(columns, b).drop ?? 0) - (at(columns, a).drop ?? 0));
+  for (const i of dropped) {
+    if (excess() > 0 && at(columns, i).drop !== undefined) shown = shown.filter((other) => other !== i);
+  }
+  while (excess() > 0) {
+    const room = (i: number): number => at(widths, i) - Math.max(at(columns, i).least ?? Infinity, 2);
+    const widest = shown.filter((i) => room(i) > 0).sort((a, b) => at(widths, b) - at(widths, a))[0];
+    if (widest === undefined) break;
+    widths[widest] = at(widths, widest) - 1;
+  }
+  return { shown, widths };
 }
 
 /** Names and values in two columns: the value wraps under itself. */

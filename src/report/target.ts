@@ -1,12 +1,13 @@
 /** The measured rate beside the target, with the source of every number. */
 import type { BenchResult } from '../bench/result.ts';
+import { summarise } from '../bench/statistics.ts';
 import { RATE_NOTE } from '../bench/throughput.ts';
 import { formatNumber, formatSi } from '../core/units.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';
 
 export function renderTarget(result: BenchResult, style: Style = PLAIN): string[] {
-  const { rates, target, forward, model } = result;
+  const { rates, target, forward, model, card } = result;
   const { needs, assumptions, preset, worldSize } = target;
   const goal = `${target.targetTokensPerMsPerGpu} tokens/ms`;
   const rows: string[][] = [
@@ -30,8 +31,12 @@ export function renderTarget(result: BenchResult, style: Style = PLAIN): string[
       ],
     );
   }
-  if (target.atMeasuredFlops !== undefined) {
-    rows.push([`${preset} at that FLOP/s`, `${formatNumber(target.atMeasuredFlops)} tokens/ms`, 'modelled']);
+  if (card?.state === 'measured') {
+    rows.push([
+      `${preset} per GPU, ${card.layers} of ${card.modelLayers} layers`,
+      `${formatNumber(summarise(card.tokensPerMs).median)} tokens/ms`,
+      'measured, host clock',
+    ]);
   }
   const { tokensPerMicroBatch, kvLength, tokensPerKvRead, bytesPerWeight } = assumptions;
   return [
@@ -43,6 +48,5 @@ export function renderTarget(result: BenchResult, style: Style = PLAIN): string[
         `${kvLength} positions of context, ${tokensPerKvRead} tokens per pass over the keys, ` +
         `${bytesPerWeight} bytes per weight.`,
     ),
-    ...paragraph(style.warn(result.verdict.text)),
   ];
 }

@@ -1,10 +1,39 @@
 /** What a reader of the table of kernels should know of how they were timed: compiling, drift, cold inputs. */
 import type { KernelTiming } from '../bench/kernel-suite.ts';
+import { OTHERS_LIMIT, STEAL_LIMIT } from '../bench/load.ts';
 import type { BenchResult } from '../bench/result.ts';
 import { formatBytes, formatNs } from '../core/units.ts';
 
-export function timingNotes({ kernels, canary, cold }: BenchResult): string[] {
-  return [...compileNote(kernels), ...driftNote(kernels, canary), ...coldNote(kernels, cold)];
+export function timingNotes({ kernels, rounds, canary, load, cold }: BenchResult): string[] {
+  return [
+    `Each row had a short burst in each of ${rounds.count} rounds, in an order drawn anew (seed ${rounds.seed}); a round is ` +
+      'one sample, and +- (on wide screens) half of the 95 % interval of their median.',
+    ...compileNote(kernels),
+    ...driftNote(kernels, canary),
+    ...busyNote(canary, load),
+    ...coldNote(kernels, cold),
+  ];
+}
+
+const percent = (share: number): string => `${Math.round(100 * share)} %`;
+
+/** Whether something else kept the machine busy all along: then no mark of a row tells it. */
+function busyNote(canary: BenchResult['canary'], load: BenchResult['load']): string[] {
+  const signs = [
+    ...(canary?.spread != null && canary.spread > canary.spreadLimit
+      ? [`the middle half of the canary's readings spreads over ${percent(canary.spread)}`]
+      : []),
+    ...(load !== null && load.othersShare > OTHERS_LIMIT
+      ? [`other processes took ${percent(load.othersShare)} of ${load.cores} cores`]
+      : []),
+    ...(load?.stealShare != null && load.stealShare > STEAL_LIMIT
+      ? [`other machines took ${percent(load.stealShare)} of the cores (steal)`]
+      : []),
+  ];
+  if (signs.length === 0) return [];
+  return [
+    `THE MACHINE WAS BUSY THROUGHOUT: ${signs.join('; ')}. Times are of a busy machine: run it again on a quiet one.`,
+  ];
 }
 
 function compileNote(kernels: readonly KernelTiming[]): string[] {
@@ -25,14 +54,14 @@ function compileNote(kernels: readonly KernelTiming[]): string[] {
 
 function driftNote(kernels: readonly KernelTiming[], canary: BenchResult['canary']): string[] {
   if (canary === null) return [];
-  const drifts = kernels.flatMap(({ drift }) => (drift === undefined ? [] : [drift]));
-  const limit = `${Math.round(100 * canary.limit)} %`;
-  if (drifts.length === 0) return [`Canary: no row beside a drift of more than ${limit}.`];
-  const most = Math.max(...drifts.map(({ before, after }) => Math.max(Math.abs(before), Math.abs(after))));
-  const again = drifts.filter((drift) => drift.again).length;
+  const marked = kernels.flatMap(({ drift }) => (drift?.marked ? [drift] : []));
+  const limit = percent(canary.driftLimit);
+  if (marked.length === 0)
+    return [`Canary: no row beside a drift of more than ${limit} in half of its rounds.`];
+  const most = Math.max(...marked.map(({ worst }) => Math.abs(worst)));
   return [
-    `~ Canary: beside ${drifts.length} rows a probe that never changes took up to ${Math.round(100 * most)} % more or less ` +
-      `time than in the beginning (limit ${limit}): the machine drifts. ${again} of them were measured again, once.`,
+    `~ Canary: beside ${marked.length} of ${kernels.length} rows a probe that never changes took up to ${percent(most)} more or less ` +
+      `time than shortly before and after, in half of the rounds or more (limit ${limit}).`,
   ];
 }
 

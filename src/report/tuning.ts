@@ -45,15 +45,16 @@ export function renderPoints(points: readonly TuningPoint[], style: Style = PLAI
   });
   return drawTable(
     [
-      { head: 'shape', max: 25 },
+      { head: 'shape', least: 20 },
       { head: 'of' },
-      { head: 'default', max: 9 },
+      { head: 'default', least: 9 },
       { head: 'time', align: 'right' },
-      { head: 'tuned', max: 9 },
+      { head: 'tuned', least: 9 },
       { head: 'gain', align: 'right' },
-      { head: 'A/A', align: 'right' },
+      { head: 'A/A', align: 'right', drop: 1 },
     ],
     rows,
+    style.width,
   );
 }
 
@@ -76,13 +77,14 @@ export function renderPlan(plan: readonly PlannedPoint[], style: Style = PLAIN):
     style.bold('Would be measured'),
     ...drawTable(
       [
-        { head: 'shape', max: 30 },
-        { head: 'family', max: 10 },
-        { head: 'default', max: 9 },
-        { head: 'against', max: 22 },
-        { head: 'cannot', max: 9 },
+        { head: 'shape', least: 20 },
+        { head: 'family' },
+        { head: 'default', least: 9 },
+        { head: 'against', least: 16 },
+        { head: 'cannot', least: 9, drop: 1 },
       ],
       rows,
+      style.width,
     ),
     ...[...reasons].flatMap((reason) => paragraph(reason)),
   ];

@@ -21,6 +21,7 @@ import { Stage } from './stage.ts';
 import type { StageContext } from './stage-context.ts';
 import type { StepOptions, StepResult } from './step.ts';
 import type { Request } from './step-plan.ts';
+import { Turns } from './turns.ts';
 import { WeightStore } from './weight-store.ts';
 
 export type { StepOptions, StepResult };
@@ -56,17 +57,31 @@ export interface MemoryReport {
   readonly byPurpose: Readonly<Record<string, number>>;
 }
 
-export interface Engine {
+/** What takes an engine's sequences further. */
+export interface Steps {
+  /**
+   * Steps run one after the other in the order of the calls, so none has to be awaited before the next is asked for.
+   * @throws ConfigError for requests that do not fit the limits the engine was made with, or when it was destroyed.
+   * @throws DeviceError when the device fails or is lost.
+   */
+  forward(requests: readonly Request[], options?: StepOptions): Promise<StepResult>;
+  /** Forgets all sequences. @throws ConfigError while steps are under way, or when the engine was destroyed. */
+  reset(): void;
+}
+
+export interface Engine extends Steps {
   readonly gpu: Gpu;
   readonly layout: Layout;
   readonly config: MoeConfig;
   readonly memory: MemoryReport;
-  /** @throws ConfigError for requests that do not fit the limits the engine was made with. */
-  forward(requests: readonly Request[], options?: StepOptions): Promise<StepResult>;
   /** Tokens a sequence has so far. */
   lengthOf(sequence: number): number;
-  /** Forgets all sequences. */
-  reset(): void;
+  /**
+   * Has the engine for a run of steps: it begins when all that was asked for before has ended, and what others ask for
+   * meanwhile waits for its end. Within it only `steps` go on: awaiting the engine itself there would never end.
+   */
+  exclusively<T>(run: (steps: Steps) => Promise<T>): Promise<T>;
+  /** Frees everything. Steps that wait are refused; one that is under way still gives its result. */
   destroy(): void;
 }
 
@@ -132,15 +147,39 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       layout,
       config: layout.model,
       memory,
-      forward: (requests, stepOptions = {}) => pipeline.forward(requests, stepOptions),
       lengthOf: (sequence) => pipeline.lengthOf(sequence),
-      reset: () => pipeline.reset(),
-      destroy: release,
+      ...stepsInTurn(pipeline),
+      destroy: () => {
+        pipeline.close();
+        release();
+      },
     };
   } catch (error) {
     release();
     throw error;
   }
+}
+
+/** A pipeline's steps in turn, and runs of them that have turns of their own. */
+function stepsInTurn(pipeline: Pipeline): Pick<Engine, 'forward' | 'reset' | 'exclusively'> {
+  const turns = new Turns();
+  const stepsOf = (own: Turns): Steps => ({
+    forward: (requests, options = {}) => {
+      // The caller may change them before their turn comes.
+      const asked = requests.map(({ sequence, ids }) => ({ sequence, ids: [...ids] }));
+      return own.take(() => pipeline.forward(asked, options));
+    },
+    reset: () => {
+      if (own.busy) {
+        throw new ConfigError('Steps are under way: await them before the sequences are reset.');
+      }
+      pipeline.reset();
+    },
+  });
+  return {
+    ...stepsOf(turns),
+    exclusively: (run) => turns.take(() => run(stepsOf(new Turns()))),
+  };
 }
 
 /** The groups of the first stage with ranks numbered within it (replica * ep + e): every stage has the same. */

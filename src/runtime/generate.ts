@@ -2,7 +2,7 @@
 import { CheckError, ConfigError } from '../core/errors.ts';
 import { at } from '../core/math.ts';
 import { seededRandom, type Random } from '../core/random.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, Steps } from './engine.ts';
 
 export interface GenerateOptions {
   readonly promptIds: readonly number[];
@@ -28,12 +28,12 @@ export interface Generation {
 }
 
 /**
- * Runs sequence 0 of the engine from its start.
+ * Runs sequence 0 of the engine from its start. Others who ask the engine for steps meanwhile wait for the end.
  * @throws ConfigError for an empty prompt, no tokens, or a temperature below 0.
  * @throws CheckError when a logit is not finite.
  */
 export async function generate(engine: Engine, options: GenerateOptions): Promise<Generation> {
-  const { promptIds, tokens, temperature = 0, seed = 0, onToken } = options;
+  const { promptIds, tokens, temperature = 0 } = options;
   if (promptIds.length === 0)
     throw new ConfigError('The prompt is empty; give at least one token to continue.');
   if (!Number.isInteger(tokens) || tokens < 1)
@@ -41,9 +41,18 @@ export async function generate(engine: Engine, options: GenerateOptions): Promis
   if (!(temperature >= 0 && temperature < Infinity)) {
     throw new ConfigError(`temperature is ${temperature}; it must be 0 (greedy) or more.`);
   }
+  const prompt = [...promptIds];
+  return engine.exclusively((steps) => continued(steps, prompt, options));
+}
+
+async function continued(
+  steps: Steps,
+  prompt: readonly number[],
+  { tokens, temperature = 0, seed = 0, onToken }: GenerateOptions,
+): Promise<Generation> {
   const random = seededRandom(seed);
-  engine.reset();
-  const first = await engine.forward([{ sequence: 0, ids: promptIds }]);
+  steps.reset();
+  const first = await steps.forward([{ sequence: 0, ids: prompt }]);
   const lastLogits = at(first.logits, 0);
   const ids: number[] = [];
   let logits = lastLogits;
@@ -54,7 +63,7 @@ export async function generate(engine: Engine, options: GenerateOptions): Promis
     ids.push(id);
     onToken?.(id, ids.length - 1);
     if (ids.length === tokens) break;
-    const step = await engine.forward([{ sequence: 0, ids: [id] }]);
+    const step = await steps.forward([{ sequence: 0, ids: [id] }]);
     logits = at(step.logits, 0);
     decodeNs += step.hostNs;
     hostSyncsInLayers += step.hostSyncsInLayers;

@@ -3,10 +3,11 @@
  * GPUs; on one device the stages of a clock run one after the other, the last first, so that each reads what its
  * predecessor handed over a clock before.
  */
-import { invariant } from '../core/errors.ts';
+import { ConfigError, invariant } from '../core/errors.ts';
 import { at, range, sum } from '../core/math.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList, SubmittedList } from '../gpu/command-list.ts';
+import type { SpanTime } from '../gpu/span-timer.ts';
 import type { PipelineEnds, LogitsBlock } from './ends.ts';
 import type { StepOptions, StepResult } from './step.ts';
 import { collectExperts, expertTrace, type ExpertTrace } from './expert-trace.ts';
@@ -31,6 +32,7 @@ export class Pipeline {
   readonly #microBatches: MicroBatchPolicy;
   readonly #tables: StepTables[];
   readonly #lengths = new Map<number, number>();
+  #closed = false;
 
   constructor(
     context: StageContext,
@@ -50,10 +52,21 @@ export class Pipeline {
   }
 
   reset(): void {
+    this.#checkOpen();
     this.#lengths.clear();
   }
 
+  /** Later steps are refused. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new ConfigError('The engine was destroyed. Create another one.');
+  }
+
   async forward(requests: readonly Request[], options: StepOptions): Promise<StepResult> {
+    this.#checkOpen();
     const { gpu, layout, sizes: z } = this.#c;
     const { logits: which = 'last', experts = false, timing = 'none' } = options;
     const began = gpu.platform.now();
@@ -67,14 +80,17 @@ export class Pipeline {
     const blocks = this.#blocks(steps, which);
     const readBack = gpu.elements('read-back/logits', totalWords(blocks));
     const trace = experts ? expertTrace(gpu, layout, z, steps) : undefined;
+    const lists: SubmittedList[] = [];
     try {
       const syncsBefore = gpu.hostSyncs;
-      const { lists, dispatches } = this.#run(steps, blocks, which, readBack, trace, timing);
+      const dispatches = this.#run(lists, steps, blocks, which, readBack, trace, timing);
       const hostSyncsInLayers = gpu.hostSyncs - syncsBefore;
       const words = await gpu.read(readBack, [readBack.byteLength / 4]);
       const hostNs = gpu.platform.now() - began;
       invariant(words.data instanceof Float32Array, () => 'logits are f32');
-      const spans = (await Promise.all(lists.map((list) => list.spans()))).flat();
+      let spans: SpanTime[] = [];
+      for (const list of lists) spans = spans.concat(await list.spans());
+      const chosen = trace && (await collectExperts(gpu, layout, z, steps, trace, requests));
       const result: StepResult = {
         logits: this.#assemble(requests.length, steps, blocks, which, words.data),
         microBatches: steps.length,
@@ -85,9 +101,9 @@ export class Pipeline {
       };
       for (const { sequence, ids } of requests)
         this.#lengths.set(sequence, this.lengthOf(sequence) + ids.length);
-      if (trace === undefined) return result;
-      return { ...result, experts: await collectExperts(gpu, layout, z, steps, trace, requests) };
+      return chosen === undefined ? result : { ...result, experts: chosen };
     } finally {
+      for (const list of lists) list.discard();
       readBack.destroy();
       trace?.destroy();
     }
@@ -97,32 +113,39 @@ export class Pipeline {
     for (const tables of this.#tables) tables.destroy();
   }
 
+  /** Fills `lists` with what was submitted. @returns how many dispatches it has. */
   #run(
+    lists: SubmittedList[],
     steps: readonly StageStep[],
     blocks: readonly (readonly LogitsBlock[])[],
     which: 'last' | 'all',
     readBack: GpuBuffer,
     trace: ExpertTrace | undefined,
     timing: NonNullable<StepOptions['timing']>,
-  ): { lists: SubmittedList[]; dispatches: number } {
-    const lists: SubmittedList[] = [];
+  ): number {
     let dispatches = 0;
     for (const clock of range(steps.length + this.#stages.length - 1)) {
       const commands = this.#c.gpu.commands(`clock ${clock}`, timing);
-      for (const stage of [...this.#stages].reverse()) {
-        const m = clock - stage.index;
-        const step = steps[m];
-        if (step === undefined) continue;
-        const onIds =
-          trace &&
-          ((layer: number, rank: number, ids: GpuBuffer) => trace.record(commands, m, layer, rank, ids));
-        this.#recordStage(commands, stage, { ...step, onIds }, which);
-        if (stage.index === this.#stages.length - 1) this.#ends.recordCopy(commands, at(blocks, m), readBack);
+      try {
+        for (const stage of [...this.#stages].reverse()) {
+          const m = clock - stage.index;
+          const step = steps[m];
+          if (step === undefined) continue;
+          const onIds =
+            trace &&
+            ((layer: number, rank: number, ids: GpuBuffer) => trace.record(commands, m, layer, rank, ids));
+          this.#recordStage(commands, stage, { ...step, onIds }, which);
+          if (stage.index === this.#stages.length - 1)
+            this.#ends.recordCopy(commands, at(blocks, m), readBack);
+        }
+        lists.push(commands.submit());
+      } catch (error) {
+        commands.discard();
+        throw error;
       }
       dispatches += commands.dispatches;
-      lists.push(commands.submit());
     }
-    return { lists, dispatches };
+    return dispatches;
   }
 
   #recordStage(commands: CommandList, stage: Stage, step: StageStep, which: 'last' | 'all'): void {

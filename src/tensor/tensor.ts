@@ -16,14 +16,86 @@ export interface Tensor {
 
 export const BYTES_OF: Record<Dtype, number> = { f32: 4, f16: 2, i32: 4, u32: 4, f64: 8, i8: 1, u8: 1 };
 
-/** @throws ConfigError when the number of elements is not the product of the shape. */
+const ARRAY_OF = {
+  f32: Float32Array,
+  f16: Uint16Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+  f64: Float64Array,
+  i8: Int8Array,
+  u8: Uint8Array,
+} as const;
+
+/**
+ * Memory that other threads may write, or that may change its size, is copied: native code must not be given it.
+ * @throws ConfigError as `checkTensor`.
+ */
 export function tensor(dtype: Dtype, shape: readonly number[], data: TensorData): Tensor {
-  if (data.length !== product(shape)) {
+  const made = { dtype, shape, data };
+  checkTensor(made);
+  return isOrdinary(data.buffer) ? made : { dtype, shape, data: new ARRAY_OF[dtype](data) };
+}
+
+/**
+ * @param name for the message.
+ * @throws ConfigError when a dimension is no size, the array is not of the dtype's kind, or its number of elements is not
+ * the product of the shape: also when it was transferred away or resized since.
+ */
+export function checkTensor({ dtype, shape, data }: Tensor, name = 'A tensor'): void {
+  const wanted = (ARRAY_OF as Partial<Record<string, { readonly name: string }>>)[dtype]?.name;
+  if (wanted === undefined) {
     throw new ConfigError(
-      `A tensor of shape [${shape.join(', ')}] needs ${product(shape)} elements, but ${data.length} were given.`,
+      `${name} has the dtype ${String(dtype)}. Known are ${Object.keys(ARRAY_OF).join(', ')}.`,
     );
   }
-  return { dtype, shape, data };
+  const kind = kindOf(data);
+  if (kind !== wanted)
+    throw new ConfigError(`${name} of ${dtype} needs a ${wanted}, but a ${kind} was given.`);
+  const text = `${name} of shape [${shape.join(', ')}]`;
+  if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
+    throw new ConfigError(`${text}: every dimension is an integer of 0 or more.`);
+  }
+  const count = product(shape);
+  if (data.length !== count) {
+    throw new ConfigError(
+      `${text} needs ${count} elements, but ${data.length} were given.` +
+        (isDetached(data.buffer) ? ' Its array was transferred away; give a copy.' : ''),
+    );
+  }
+}
+
+/**
+ * The bytes as they lie, in memory that native code may be given: a copy where others may write it or resize it.
+ * @throws ConfigError for an array that was transferred away.
+ */
+export function bytesOf(data: TensorData, name: string): Uint8Array<ArrayBuffer> {
+  const { buffer, byteOffset, byteLength } = data;
+  if (isDetached(buffer)) {
+    throw new ConfigError(
+      `The array of ${name} was transferred away; give a copy, or make the transfer later.`,
+    );
+  }
+  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+  return isOrdinary(buffer) ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes);
+}
+
+/** 'Float32Array', 'DataView': also of an array from another realm, and of a subclass such as Buffer. */
+function kindOf(data: unknown): string {
+  return Object.prototype.toString.call(data).slice('[object '.length, -1);
+}
+
+function isOrdinary(buffer: ArrayBufferLike): boolean {
+  return kindOf(buffer) === 'ArrayBuffer' && (buffer as { resizable?: boolean }).resizable !== true;
+}
+
+/** Nothing can be seen through a view of it; older runtimes have no property that says so. */
+function isDetached(buffer: ArrayBufferLike): boolean {
+  if (buffer.byteLength > 0) return false;
+  try {
+    return new Uint8Array(buffer).length !== 0;
+  } catch {
+    return true;
+  }
 }
 
 export function f32Tensor(shape: readonly number[], values: ArrayLike<number>): Tensor {
@@ -57,5 +129,6 @@ export function castFloat(t: Tensor, dtype: 'f32' | 'f16'): Tensor {
 }
 
 function f16View(bits: TensorData): Iterable<number> & ArrayLike<number> {
-  return new Float16Array(bits.buffer as ArrayBuffer, bits.byteOffset, bits.length);
+  const { buffer, byteOffset, length } = isOrdinary(bits.buffer) ? bits : new Uint16Array(bits);
+  return new Float16Array(buffer as ArrayBuffer, byteOffset, length);
 }

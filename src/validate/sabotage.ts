@@ -35,6 +35,7 @@ export function sabotaged(platform: Platform, saboteur: Saboteur): Platform {
       path === file ? source.replace(saboteur.find, () => saboteur.replace) : platform.shaderSource(path),
     shaderPaths: () => platform.shaderPaths(),
     readFile: (path) => platform.readFile(path),
+    deviceClosed: () => platform.deviceClosed?.(),
     now: () => platform.now(),
   };
 }

@@ -1,9 +1,16 @@
 /** Exponents of growth: how they are fitted, on which sizes, and that an unexpected one fails. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { fitPower, fittedSizes, measureGrowth } from '../../src/bench/growth.ts';
+import {
+  fitPower,
+  fittedSizes,
+  judgeGrowth,
+  measureGrowth,
+  type GrowthResult,
+} from '../../src/bench/growth.ts';
 import { GROWTH_SERIES, type GrowthSeries } from '../../src/bench/growth-series.ts';
 import { chooseClock, type BenchClock } from '../../src/bench/measure.ts';
-import { growth } from '../../src/cli/growth.ts';
+import type { Timing } from '../../src/bench/timing.ts';
+import { growth, requireGrowth } from '../../src/cli/growth.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { renderGrowth } from '../../src/report/growth.ts';
 import { subjectCase } from '../../src/validate/subject.ts';
@@ -52,20 +59,83 @@ const decode: GrowthSeries = {
   subject: (Skv) => ({ op: 'attention', dims: { B: 1, Sq: 1, Skv, Hq: 4, Hkv: 4, Dh: 32 } }),
 };
 
-test('decode grows with the keys, and an exponent that is not expected fails', async () => {
-  const [right, wrong] = await measureGrowth(gpu, [decode, { ...decode, expected: 3 }], clock, 1e9);
-  expect(right).toMatchObject({ verdict: 'as expected' });
-  expect(wrong).toMatchObject({ verdict: 'unexpected' });
-  expect(wrong?.reason).toMatch(/^exponent .* of KV, expected 3 \+- 0\.5, over /);
-  const lines = renderGrowth([right, wrong].flatMap((one) => (one === undefined ? [] : [one])));
-  expect(lines.filter((line) => line.length > 80)).toEqual([]);
-  expect(gpu.ledger.bytes).toBe(0);
+/** Times that a machine of our own would take. */
+const timesOf = (series: GrowthSeries, nsOf: (size: number) => number): Timing[] =>
+  series.sizes.map((size) => ({
+    ...({ state: 'measured', clock: 'gpu', repeats: 1 } as const),
+    // The least counts: other work only adds.
+    samplesNs: [1.8 * nsOf(size), nsOf(size), 3 * nsOf(size)],
+  }));
+
+describe('an exponent', () => {
+  const linear = timesOf(decode, (size) => 1000 + 100 * size);
+
+  test('is what was expected or is not', () => {
+    expect(judgeGrowth(decode, linear)).toMatchObject({ verdict: 'as expected' });
+    const wrong = judgeGrowth({ ...decode, expected: 3 }, linear);
+    expect(wrong).toMatchObject({ verdict: 'unexpected' });
+    expect(wrong.reason).toMatch(/^exponent 1\.\d+ of KV, expected 3 \+- 0\.5, over 1024, 2048, 4096, 8192$/);
+    expect(
+      judgeGrowth(
+        decode,
+        timesOf(decode, (size) => size ** 2),
+      ),
+    ).toMatchObject({ verdict: 'unexpected' });
+    expect(
+      judgeGrowth(
+        decode,
+        timesOf(decode, (size) => size ** 1.49),
+      ),
+    ).toMatchObject({ verdict: 'as expected' });
+    expect(
+      judgeGrowth(
+        decode,
+        timesOf(decode, (size) => size ** 0.49),
+      ),
+    ).toMatchObject({ verdict: 'unexpected' });
+    expect(
+      judgeGrowth(
+        decode,
+        timesOf(decode, () => NaN),
+      ).verdict,
+    ).not.toBe('as expected');
+  });
+
+  test('of a series that stays in the launch cannot be told', () => {
+    const flat = judgeGrowth(
+      decode,
+      timesOf(decode, () => 1000),
+    );
+    expect(flat).toMatchObject({ verdict: 'unfit' });
+    expect(flat.fit).toBeUndefined();
+  });
+
+  test('rests on what was measured only', () => {
+    const failed: Timing = { state: 'failed', reason: 'lost' };
+    expect(
+      judgeGrowth(
+        decode,
+        decode.sizes.map(() => failed),
+      ),
+    ).toMatchObject({ verdict: 'unfit' });
+  });
+
+  test('that is unexpected, or a check that failed, ends in an error; what cannot be told does not', () => {
+    const of = (verdict: GrowthResult['verdict']): GrowthResult => ({
+      ...{ name: 'decode', variable: 'KV', what: 'keys', expected: 1, tolerance: 0.5, rule: '' },
+      ...{ points: [], verdict, reason: 'why' },
+    });
+    expect(() => requireGrowth([of('as expected'), of('unfit')])).not.toThrow();
+    expect(() => requireGrowth([of('as expected'), of('unexpected')])).toThrow('decode: why');
+    expect(() => requireGrowth([of('failed')])).toThrow('decode: why');
+  });
 });
 
-test('a series that stays in the launch says that it cannot tell', async () => {
-  const [flat] = await measureGrowth(gpu, [{ ...decode, sizes: [1, 2, 3] }], clock, 1e8);
-  expect(flat).toMatchObject({ verdict: 'unfit' });
-  expect(flat?.fit).toBeUndefined();
+test('a series is checked and measured on this adapter, and all is freed', async () => {
+  const found = await measureGrowth(gpu, [{ ...decode, sizes: [64, 128, 256] }], clock, 1e8);
+  expect(found[0]?.points.map(({ timing }) => timing.state)).toEqual(['measured', 'measured', 'measured']);
+  expect(renderGrowth(found).filter((line) => line.length > 80)).toEqual([]);
+  expect(gpu.ledger.bytes).toBe(0);
 });
 
 test('every series describes cases that the ops take', () => {

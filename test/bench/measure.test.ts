@@ -2,7 +2,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { measureClockStep } from '../../src/bench/clock.ts';
 import { examineAdapter } from '../../src/bench/examine.ts';
-import { checkKernels, timeKernels } from '../../src/bench/kernel-suite.ts';
+import { checkKernels } from '../../src/bench/kernel-check.ts';
+import { timeKernels } from '../../src/bench/kernel-suite.ts';
 import { chooseClock, measureKernel, type BenchClock } from '../../src/bench/measure.ts';
 import { logitsError } from '../../src/bench/model-check.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
@@ -62,27 +63,27 @@ function broken(kernelCase: KernelCase): KernelCase {
 }
 
 test('a kernel whose check failed is reported and never timed', async () => {
-  const timings = await timeKernels(gpu, [broken(rope), rope], { clock, budgetNs: 1e9 });
+  const { rows: timings } = await timeKernels(gpu, [broken(rope), rope], { clock, budgetNs: 60e9 });
   expect(timings.map(({ name, timing }) => [name, timing.state])).toEqual([
     ['broken', 'failed'],
     ['halves', 'measured'],
   ]);
   expect(timings[0]?.flopsPerSecond).toBeUndefined();
-  const [family] = await checkKernels(gpu, [broken(rope), rope]);
+  const [family] = (await checkKernels(gpu, [broken(rope), rope])).families;
   expect(family).toMatchObject({ family: 'rope', cases: 2, runs: 2, failed: 1 });
   expect(family?.failures[0]).toMatchObject({ name: 'broken', variant: 'default' });
   expect(family?.failures[0]?.message).toMatch(/^y: .* over budget/);
 });
 
 test('a variant that failed any check before is not timed on a case that it passes', async () => {
-  const checked = await checkKernels(gpu, [broken(rope)]);
-  const [timing] = await timeKernels(gpu, [rope], { clock, checked, budgetNs: 1e9 });
-  expect(timing?.timing).toMatchObject({ state: 'failed' });
+  const { families: checked } = await checkKernels(gpu, [broken(rope)]);
+  const { rows } = await timeKernels(gpu, [rope], { clock, checked, budgetNs: 60e9 });
+  expect(rows[0]?.timing).toMatchObject({ state: 'failed' });
 });
 
 test('what does not fit into the time is skipped and says so', async () => {
-  const timings = await timeKernels(gpu, [rope], { clock, budgetNs: 0 });
-  expect(timings[0]?.timing).toEqual({ state: 'skipped', reason: 'no time left' });
+  const { rows } = await timeKernels(gpu, [rope], { clock, budgetNs: 0 });
+  expect(rows[0]?.timing).toEqual({ state: 'skipped', reason: 'no time left' });
 });
 
 describe('logitsError', () => {

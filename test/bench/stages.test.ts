@@ -91,13 +91,10 @@ describe('rates', () => {
     expect(usefulFlopsPerSecond(card, 10, 16, 2e9)).toBeCloseTo((10 * flopsPerToken(card, 16).total) / 2);
   });
 
-  test('at the FLOP/s that the target needs, the preset runs at the target', () => {
-    const { needs } = compareWithTarget(card, CARD_LAYOUT, 128, undefined);
-    const target = compareWithTarget(card, CARD_LAYOUT, 128, needs.flopsPerSecond);
-    expect(target.atMeasuredFlops).toBeCloseTo(100);
-    expect(compareWithTarget(card, CARD_LAYOUT, 128, needs.flopsPerSecond / 4).atMeasuredFlops).toBeCloseTo(
-      25,
-    );
+  test('the target asks for the FLOP of 100 tokens in every ms', () => {
+    const target = compareWithTarget(card, CARD_LAYOUT, 128);
+    const { needs } = target;
+    expect(needs.flopsPerSecond).toBeCloseTo(1e5 * flopsPerToken(card, 512).total);
     expect(target.targetTokensPerMs).toBe(12_800);
     expect(needs.flopsPerSecond).toBeGreaterThan(5e13);
   });

@@ -62,8 +62,33 @@ describe('tables', () => {
     ).toEqual(['  a        n', '  ----  ----', '  x        5', '  long  1000']);
   });
 
-  test('a cell that is too long is cut where it says so', () => {
-    expect(drawTable([{ head: 'a', max: 4 }], [['abcdef']])[2]).toBe('  abc…');
+  describe('too wide', () => {
+    const columns = [
+      { head: 'kernel', least: 6 },
+      { head: '' },
+      { head: 'time', align: 'right' as const },
+      { head: 'rate', align: 'right' as const, drop: 1 },
+      { head: 'roof', align: 'right' as const, drop: 2 },
+    ];
+    const rows = [['a long name', '*', '1.23 ms', '20 GB/s', '12% c']];
+    const row = (width: number): string | undefined => drawTable(columns, rows, width)[2];
+
+    test('leave columns out, the least important first, before a name is cut', () => {
+      expect(row(44)).toBe('  a long name  *  1.23 ms  20 GB/s  12% c');
+      expect(row(40)).toBe('  a long name  *  1.23 ms  20 GB/s');
+      expect(row(33)).toBe('  a long name  *  1.23 ms');
+      expect(row(22)).toBe('  a long …  *  1.23 ms');
+    });
+
+    test('never lose a mark, nor a column without a rank', () => {
+      expect(row(10)).toBe('  a lon…  *  1.23 ms');
+    });
+
+    test('every line fits where it can', () => {
+      for (let width = 20; width < 60; width++) {
+        expect(drawTable(columns, rows, width).filter((line) => line.length > width)).toEqual([]);
+      }
+    });
   });
 
   test('facts wrap under themselves', () => {

@@ -7,7 +7,7 @@ import { op } from '../../src/cli/op.ts';
 import { buildProgram } from '../../src/cli/program.ts';
 import { validate } from '../../src/cli/validate.ts';
 import * as growthOf from '../../src/bench/growth.ts';
-import * as suite from '../../src/bench/kernel-suite.ts';
+import * as suite from '../../src/bench/kernel-check.ts';
 import * as modelCheck from '../../src/bench/model-check.ts';
 import type { GrowthResult } from '../../src/bench/growth.ts';
 import type { ModelReport } from '../../src/bench/model-check.ts';
@@ -18,7 +18,7 @@ import { f32Tensor } from '../../src/tensor/tensor.ts';
 import { scratchFolder } from './spawn.ts';
 
 vi.mock('../../src/bench/growth.ts', { spy: true });
-vi.mock('../../src/bench/kernel-suite.ts', { spy: true });
+vi.mock('../../src/bench/kernel-check.ts', { spy: true });
 vi.mock('../../src/bench/model-check.ts', { spy: true });
 
 let printed = '';

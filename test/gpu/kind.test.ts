@@ -26,6 +26,7 @@ function saying(kind: AdapterKind, kernelKind?: KernelKind): Platform {
     shaderSource: (path) => platform.shaderSource(path),
     shaderPaths: () => platform.shaderPaths(),
     readFile: (path) => platform.readFile(path),
+    deviceClosed: () => platform.deviceClosed?.(),
     now: () => platform.now(),
   };
 }

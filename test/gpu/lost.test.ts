@@ -1,5 +1,6 @@
 /** A device that is lost is not forgotten: whoever waits next is told, and why. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { DeviceError } from '../../src/core/errors.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { nodePlatform } from '../../src/platform/node/node.ts';
 import type { OpenAdapter } from '../../src/platform/platform.ts';
@@ -33,7 +34,25 @@ test('the next wait names the reason', async () => {
   await expect(gpu.sync()).rejects.toThrow(/lost.*the driver was reset/s);
 });
 
-test('a device that was destroyed on purpose reports nothing', async () => {
+test('every later use says so, and an error that came before it is told along', async () => {
+  const gpu = gpuOn(lostDevice('unknown', ''));
+  await Promise.resolve();
+  for (const use of [
+    () => gpu.buffer('x', 4),
+    () => gpu.upload('x', Float32Array.of(1)),
+    () => gpu.commands('x'),
+    () => gpu.throwPending(),
+  ]) {
+    expect(use).toThrow(DeviceError);
+    expect(use).toThrow(/The device of x was lost: its driver gives no reason\. Open the adapter again\./);
+  }
+  await expect(gpu.sync()).rejects.toThrow(/lost/);
+  await expect(gpu.sync()).rejects.toThrow(/lost/);
+});
+
+test('a device that we closed ourselves is closed, not lost', async () => {
   const gpu = gpuOn(lostDevice('destroyed', 'Device was destroyed.'));
-  await expect(gpu.sync()).resolves.toBeUndefined();
+  gpu.destroy();
+  gpu.destroy();
+  await expect(gpu.sync()).rejects.toThrow(/^The device of x was closed/);
 });

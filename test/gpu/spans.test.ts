@@ -1,6 +1,7 @@
 /** Times of passes: each at its own place, however many there are. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
+import { MemoryLedger } from '../../src/gpu/ledger.ts';
 import { SpanTimer } from '../../src/gpu/span-timer.ts';
 import { prepareAdd } from '../../src/kernels/rows.ts';
 import { at, range } from '../../src/core/math.ts';
@@ -61,13 +62,17 @@ function deviceThatReads(readings: readonly bigint[]): { device: GPUDevice; enco
 
 async function timesOf(readings: readonly bigint[], passes: number): Promise<(number | undefined)[]> {
   const { device, encoder } = deviceThatReads(readings);
-  const timer = new SpanTimer(device);
+  const ledger = new MemoryLedger();
+  const state = { wait: <T>(_what: string, work: Promise<T>) => work, throwPending: () => undefined };
+  const timer = new SpanTimer({ device, state, ledger });
   const slots = range(passes).map((i) => timer.begin(`${i}`));
   for (const [i, { beginningOfPassWriteIndex: begin, endOfPassWriteIndex: end }] of slots.entries()) {
     expect([begin, end]).toEqual([2 * (i % 2048), 2 * (i % 2048) + 1]);
   }
   timer.resolve(encoder);
-  return (await timer.read()).map(({ ns }) => ns);
+  const times = (await timer.read()).map(({ ns }) => ns);
+  expect(ledger.heldByPurpose()).toEqual({});
+  return times;
 }
 
 test('a pass during which the clock went backwards has no time', async () => {

@@ -11,6 +11,7 @@ export async function gpuWith(sources: Record<string, string>): Promise<Gpu> {
     shaderSource: (path) => sources[path] ?? platform.shaderSource(path),
     shaderPaths: () => platform.shaderPaths(),
     readFile: (path) => platform.readFile(path),
+    deviceClosed: () => platform.deviceClosed?.(),
     now: () => platform.now(),
   });
 }

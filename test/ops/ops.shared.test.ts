@@ -4,7 +4,7 @@ import { range } from '../../src/core/math.ts';
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
 import { kvHeadsOf } from '../../src/ops/kv-heads.ts';
 import { runOp } from '../../src/ops/ops.ts';
-import { rowRuns } from '../../src/ops/workspace.ts';
+import { rowRuns } from '../../src/ops/row-runs.ts';
 import { castFloat, f32Tensor, type Tensor, toF32 } from '../../src/tensor/tensor.ts';
 import { maker } from '../../src/validate/maker.ts';
 import { testPlatform } from '../setup/gpu.ts';

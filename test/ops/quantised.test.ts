@@ -129,7 +129,7 @@ const REFUSED: readonly Refused[] = [
   [
     'rows that are not whole blocks',
     { a: f32(2, 48), b: u8(4, 24), b_scales: f32(4, 2) },
-    /48 values per row at two per byte; they come in blocks of 32/,
+    /K = 48 is not a multiple of 32, but b is U8, whose rows are blocks of 32/,
   ],
   [
     'a NaN scale',

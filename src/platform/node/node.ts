@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { ConfigError, messageOf } from '../../core/errors.ts';
 import type { KernelKind, Platform } from '../platform.ts';
 import { openAdapter } from './adapters.ts';
+import { deviceClosed } from './collect.ts';
+import { cpuTimes } from './cpu-times.ts';
 import { readWhole, Unreadable } from './read-file.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -77,6 +79,8 @@ export function nodePlatform(): Platform {
     shaderSource,
     shaderPaths,
     readFile: readBytes,
+    deviceClosed,
     now: () => Number(process.hrtime.bigint() - start),
+    cpuTimes,
   };
 }

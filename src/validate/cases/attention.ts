@@ -101,6 +101,30 @@ export const attentionCases = opCases(attention, {
       sinks: make.normal([6], 3),
     }),
   },
+  'parts that only some queries see': {
+    tensors: (make) => offCentre(make, qkv(make, { queries: 2, keys: 257, heads: 2, kvHeads: 1 })),
+  },
+  'heads in slabs, one of 8': {
+    tensors: (make) => qkv(make, { queries: 18, keys: 35, heads: 2, dim: 72 }),
+  },
+  'a last value that is infinite': {
+    quick: true,
+    tensors: (make) => {
+      const { q, k, v } = qkv(make, { queries: 21, keys: 43 });
+      // The last query alone sees the key; its columns but the first stay finite.
+      return { q, k, v: make.filled(v.shape, (i) => (i === 42 * 32 ? Infinity : (v.data[i] ?? 0))) };
+    },
+  },
+  'a cap far above the scores': {
+    attrs: { softcap: 1e6 },
+    tensors: (make) => qkv(make, { queries: 9, keys: 40 }),
+  },
+  'sinks of -Inf': {
+    tensors: (make) => ({
+      ...qkv(make, { queries: 9, keys: 40, heads: 3 }),
+      sinks: make.filled([3], (h) => (h === 1 ? 2 : -Infinity)),
+    }),
+  },
   'sinks, window and soft cap': {
     attrs: { window: 40, softcap: 30 },
     tensors: (make) => ({ ...qkv(make, { queries: 70, heads: 4, kvHeads: 1 }), sinks: make.normal([4]) }),

@@ -1,4 +1,5 @@
 /** Faults of attention, on one rank and on several. */
+import { barrierSaboteurs, maskSaboteurs } from './attention-lanes.ts';
 import type { Saboteur } from './saboteur.ts';
 
 export const attentionSaboteurs: readonly Saboteur[] = [
@@ -44,4 +45,13 @@ export const attentionSaboteurs: readonly Saboteur[] = [
     replace: 'denominator = 0.0 * sinkShare(sinks_H[h], highest);',
     ...{ family: 'attention', caseName: 'sinks', variant: 'plain' },
   },
+  {
+    name: 'looks up the pages of the first sequence for all',
+    shader: 'attention/plain',
+    find: 'let page = slot * (params.cacheLength / params.pageSize)',
+    replace: 'let page = 0u * slot * (params.cacheLength / params.pageSize)',
+    ...{ family: 'paged-attention', caseName: 'decode in pages of 16', variant: 'plain' },
+  },
+  ...maskSaboteurs,
+  ...barrierSaboteurs,
 ];

@@ -98,10 +98,5 @@ export const benchFaults: readonly Mutant[] = [
       replace: 'return tokens / (ns / NS_PER_MS / 1000);',
       why: 'tokens per second are called tokens per millisecond',
     },
-    {
-      find: '(measuredFlopsPerSecond / needs.flopsPerSecond)',
-      replace: '(needs.flopsPerSecond / measuredFlopsPerSecond)',
-      why: 'the rate at measured FLOP/s is upside down',
-    },
   ]),
 ];

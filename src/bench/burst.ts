@@ -1,0 +1,42 @@
+/** A burst of a row: prepared anew, so that neither luck nor bad luck with memory stays for all rounds. */
+import type { Entrant } from './rounds.ts';
+import type { Calibration, Stopwatch } from './sampling.ts';
+import { summarise } from './statistics.ts';
+
+/** Samples shorter than this hold more of what surrounds them than of the kernel. */
+export const LEAST_SAMPLE_NS = 4e6;
+/** What the samples of a burst add up to, within limits. */
+const BURST_NS = 20e6;
+const MOST_SAMPLES = 3;
+
+export interface OpenedRow {
+  readonly window: Stopwatch['window'];
+  readonly destroy: () => void;
+}
+
+export function samplesOfBurst(windowNs: number): number {
+  return Math.max(1, Math.min(MOST_SAMPLES, Math.round(BURST_NS / Math.max(1, windowNs))));
+}
+
+/** The median of a few windows after one that does not count: the first of a burst is slower. */
+export function burstOf(
+  open: () => Promise<OpenedRow>,
+  { repeats, windowNs }: Pick<Calibration, 'repeats' | 'windowNs'>,
+): Entrant {
+  return {
+    burst: async () => {
+      const { window, destroy } = await open();
+      try {
+        await window(repeats);
+        const samples: number[] = [];
+        for (let i = 0; i < samplesOfBurst(windowNs); i++) {
+          const ns = await window(repeats);
+          if (ns !== undefined) samples.push(ns / repeats);
+        }
+        return samples.length === 0 ? undefined : summarise(samples).median;
+      } finally {
+        destroy();
+      }
+    },
+  };
+}

@@ -1,0 +1,88 @@
+/**
+ * Many rows measured in rounds: in each, every row has one short burst, in an order drawn anew, so that what changes on
+ * the machine within minutes meets all rows alike. Samples of a burst stand and fall together, so a row has one value
+ * per round, and the round is the unit of its statistics.
+ */
+import { messageOf } from '../core/errors.ts';
+import { at, range } from '../core/math.ts';
+import { seededRandom, type Random } from '../core/random.ts';
+
+export interface Entrant {
+  /** One burst: ns of one run. Undefined when its readings were void. A burst that throws is the row's last. */
+  burst(): Promise<number | undefined>;
+}
+
+export interface RoundsOptions {
+  /** Of the orders. */
+  readonly seed: number;
+  /** No round begins after so many. */
+  readonly most: number;
+  /** Up to so many rounds are begun until `lastNs`, further ones only if they are likely to end before `endNs`. */
+  readonly least: number;
+  readonly endNs: number;
+  /** Not even a burst begins after it. */
+  readonly lastNs: number;
+  readonly now: () => number;
+  /** A fixed piece of work, timed before the first burst and after each. Undefined when its reading was void. */
+  readonly canary?: (() => Promise<number | undefined>) | undefined;
+  readonly say?: (text: string) => void;
+}
+
+export interface Burst {
+  readonly round: number;
+  readonly ns: number;
+  /** The canary's reading right before it, as an index of all readings; the one right after is the next. */
+  readonly reading: number;
+}
+
+export interface Rounds {
+  /** Rounds that came to their end. */
+  readonly count: number;
+  /** By entrant. */
+  readonly bursts: readonly (readonly Burst[])[];
+  /** Why an entrant has left, by entrant. */
+  readonly failures: readonly (string | undefined)[];
+  /** All of the canary, in order. */
+  readonly readings: readonly (number | undefined)[];
+}
+
+export async function runRounds(entrants: readonly Entrant[], options: RoundsOptions): Promise<Rounds> {
+  const { least, most, endNs, lastNs, now, canary, say = () => undefined } = options;
+  const random = seededRandom(options.seed);
+  const bursts = entrants.map((): Burst[] => []);
+  const failures = entrants.map((): string | undefined => undefined);
+  const readings: (number | undefined)[] = [];
+  const read = async (): Promise<void> => void (canary && readings.push(await canary()));
+  let count = 0;
+  await read();
+  for (let lastRoundNs = 0; count < most; count++) {
+    const began = now();
+    const mayBegin = count < least ? began < lastNs : began + lastRoundNs <= endNs;
+    if (!mayBegin || failures.every((reason) => reason !== undefined)) break;
+    say(`round ${count + 1}`);
+    for (const i of shuffled(range(entrants.length), random)) {
+      if (failures[i] !== undefined) continue;
+      if (now() >= lastNs) return { count, bursts, failures, readings };
+      const reading = readings.length - 1;
+      try {
+        const ns = await at(entrants, i).burst();
+        if (ns !== undefined) at(bursts, i).push({ round: count, ns, reading });
+      } catch (error) {
+        failures[i] = messageOf(error);
+      }
+      await read();
+    }
+    lastRoundNs = now() - began;
+  }
+  return { count, bursts, failures, readings };
+}
+
+/** The same values in an order of chance (Fisher and Yates). */
+export function shuffled<T>(values: readonly T[], random: Random): T[] {
+  const result = [...values];
+  for (let i = result.length - 1; i > 0; i--) {
+    const j = random.integer(i + 1);
+    [result[i], result[j]] = [at(result, j), at(result, i)];
+  }
+  return result;
+}

@@ -1,0 +1,127 @@
+/** Tensors larger than a binding: their rows go through part by part, with the same bits. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { product, sum } from '../../src/core/math.ts';
+import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
+import { runOp } from '../../src/ops/ops.ts';
+import { rowRuns } from '../../src/ops/row-runs.ts';
+import { f32Tensor, type Tensor } from '../../src/tensor/tensor.ts';
+import { maker } from '../../src/validate/maker.ts';
+import { testPlatform } from '../setup/gpu.ts';
+
+let gpu: Gpu;
+let limits: GPUSupportedLimits;
+beforeAll(async () => {
+  gpu = await openGpu(testPlatform());
+  ({ limits } = gpu);
+});
+afterAll(() => gpu.destroy());
+
+/** Runs something on an adapter that binds no more than `bytes`, and fails for a larger binding. */
+async function binding<T>(bytes: number, run: () => Promise<T>): Promise<T> {
+  const get = (target: GPUSupportedLimits, name: string | symbol): unknown =>
+    name === 'maxStorageBufferBindingSize' ? bytes : Reflect.get(target, name, target);
+  Object.defineProperty(gpu, 'limits', { value: new Proxy(limits, { get }), configurable: true });
+  const bound = gpu.bindGroups.get.bind(gpu.bindGroups);
+  gpu.bindGroups.get = (kernel, views) => {
+    for (const view of views) expect(view.byteLength, view.buffer.label).toBeLessThanOrEqual(bytes);
+    return bound(kernel, views);
+  };
+  try {
+    return await run();
+  } finally {
+    gpu.bindGroups.get = bound;
+    Object.defineProperty(gpu, 'limits', { value: limits, configurable: true });
+  }
+}
+
+const make = maker('parts');
+const weights = (...shape: number[]): Tensor => make.weight(shape);
+
+test.each([
+  ['rms-norm', 16384, { x: make.normal([300, 64]), weight: make.normal([64]) }, {}],
+  [
+    'rms-norm',
+    8192,
+    { x: make.normal([200, 20]), residual: make.normal([200, 20]), weight: make.normal([20]) },
+    {},
+  ],
+  ['matmul', 16384, { a: make.normal([500, 24]), b: weights(20, 24) }, {}],
+  // Rows of more than a 64th of a binding.
+  ['matmul', 81920, { a: make.normal([60, 640]), b: weights(32, 640) }, {}],
+  ['rope', 8192, { x: make.normal([2, 100, 2, 16]) }, {}],
+  ['gate-topk', 8192, { logits: make.normal([700, 8]) }, { k: 2 }],
+  [
+    'moe',
+    16384,
+    {
+      x: make.normal([400, 16]),
+      logits: make.normal([400, 3]),
+      w1: weights(3, 8, 16),
+      w3: weights(3, 8, 16),
+      w2: weights(3, 16, 8),
+    },
+    { k: 2 },
+  ],
+])('%s, with bindings of %i bytes', async (name, bytes, given, attrs) => {
+  const tensors = new Map<string, Tensor>(Object.entries(given));
+  const most = Math.max(...[...tensors.values()].map((t) => 4 * product(t.shape)));
+  expect(most).toBeGreaterThan(bytes);
+  const whole = await runOp(gpu, name, tensors, attrs);
+  const inParts = await binding(bytes, () => runOp(gpu, name, tensors, attrs));
+  for (const [output, t] of whole) expect(inParts.get(output)?.data, output).toEqual(t.data);
+  expect(gpu.ledger.bytes).toBe(0);
+});
+
+test('what cannot be parted is refused with a remedy that tensors have', async () => {
+  const a = make.normal([3, 32]);
+  await expect(
+    binding(4096, () =>
+      runOp(
+        gpu,
+        'matmul',
+        new Map([
+          ['a', a],
+          ['b', weights(64, 32)],
+        ]),
+      ),
+    ),
+  ).rejects.toThrow(
+    /^b takes 8\.00 KiB on the device, but .* binds at most 4\.00 KiB\. Give it in parts, or use/,
+  );
+  const odd = f32Tensor([70, 333], new Float32Array(70 * 333));
+  const weight = make.normal([333]);
+  await expect(
+    binding(4096, () =>
+      runOp(
+        gpu,
+        'rms-norm',
+        new Map([
+          ['x', odd],
+          ['weight', weight],
+        ]),
+      ),
+    ),
+  ).rejects.toThrow(
+    /^64 rows of 333 values must be bound at once, .*Make the rows of inputs and outputs multiples of 64 values/,
+  );
+  expect(gpu.ledger.bytes).toBe(0);
+});
+
+test('runs fit the work, the number and the binding, and cover every row once', () => {
+  for (const numRows of [0, 1, 63, 64, 65, 1000, 100_000]) {
+    for (const most of [Infinity, 65535, 100]) {
+      for (const widths of [[], [64], [20, 128], [2 ** 19]]) {
+        const runs = rowRuns(gpu, numRows, 1e5, most, widths);
+        expect(sum(runs.map(({ count }) => count))).toBe(numRows);
+        runs.forEach(({ first, count }, i) => {
+          expect(first).toBe(sum(runs.slice(0, i).map((run) => run.count)));
+          expect(count).toBeLessThanOrEqual(most);
+          for (const width of widths) {
+            expect(4 * width * count).toBeLessThanOrEqual(gpu.limits.maxStorageBufferBindingSize);
+            expect((4 * width * first) % 256).toBe(0);
+          }
+        });
+      }
+    }
+  }
+});

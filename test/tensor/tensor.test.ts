@@ -1,0 +1,86 @@
+/** What a tensor may lie in: memory of any kind and place, but as long as its shape says. */
+import { expect, test } from 'vitest';
+import fc from 'fast-check';
+import { ConfigError } from '../../src/core/errors.ts';
+import { bytesOf, castFloat, checkTensor, tensor, type TensorData, toF32 } from '../../src/tensor/tensor.ts';
+
+const values = [0.5, -2, 3, 65504];
+
+function resizable(bytes: number): { buffer: ArrayBuffer; resize(bytes: number): void } {
+  const buffer = new (ArrayBuffer as new (n: number, o: object) => ArrayBuffer)(bytes, { maxByteLength: 64 });
+  return { buffer, resize: (to) => (buffer as unknown as { resize(n: number): void }).resize(to) };
+}
+
+test('memory that others may write or resize is copied', () => {
+  for (const memory of [new SharedArrayBuffer(16), resizable(16).buffer]) {
+    const data = new Float32Array(memory as ArrayBuffer);
+    data.set(values);
+    const t = tensor('f32', [2, 2], data);
+    data[0] = 7;
+    expect([...t.data]).toEqual(values);
+    expect(Object.prototype.toString.call(t.data.buffer)).toBe('[object ArrayBuffer]');
+    const bytes = bytesOf(data, 'x');
+    expect(new Float32Array(bytes.buffer)[0]).toBe(7);
+    expect(bytes.buffer).not.toBe(memory);
+  }
+});
+
+test('f16 in shared memory widens', () => {
+  const halves = new Uint16Array(new SharedArrayBuffer(4));
+  halves.set([0x3c00, 0xc000]);
+  expect([...toF32({ dtype: 'f16', shape: [2], data: halves })]).toEqual([1, -2]);
+  expect([...castFloat({ dtype: 'f16', shape: [2], data: halves }, 'f32').data]).toEqual([1, -2]);
+});
+
+test('a part of a larger memory is that part, at any offset', () => {
+  fc.assert(
+    fc.property(fc.nat(5), fc.nat(5), (before, length) => {
+      const whole = Float32Array.from({ length: 12 }, (_, i) => i);
+      const t = tensor('f32', [length], whole.subarray(before, before + length));
+      expect([...new Float32Array(bytesOf(t.data, 'x').slice().buffer)]).toEqual([
+        ...whole.slice(before, before + length),
+      ]);
+    }),
+  );
+});
+
+test('an array that was transferred away is refused, where it is made and where it is used', () => {
+  const data = Float32Array.from(values);
+  const t = tensor('f32', [4], data);
+  structuredClone(data.buffer, { transfer: [data.buffer] });
+  expect(() => tensor('f32', [4], data)).toThrow(
+    /needs 4 elements, but 0 were given\. Its array was transferred/,
+  );
+  expect(() => checkTensor(t, 'Tensor x')).toThrow(/^Tensor x of shape \[4\]/);
+  expect(() => bytesOf(t.data, 'x')).toThrow(/^The array of x was transferred away/);
+  expect(bytesOf(new Float32Array(0), 'empty')).toHaveLength(0);
+});
+
+test('an array that has shrunk since is refused', () => {
+  const memory = resizable(16);
+  const t = { dtype: 'f32', shape: [4], data: new Float32Array(memory.buffer) } as const;
+  checkTensor(t);
+  memory.resize(8);
+  expect(() => checkTensor(t)).toThrow(/needs 4 elements, but 2 were given/);
+});
+
+test.each([
+  ['f32', [2], new Float64Array(2), /A tensor of f32 needs a Float32Array, but a Float64Array was given/],
+  ['f16', [2], new Float32Array(2), /f16 needs a Uint16Array/],
+  ['f32', [2], new DataView(new ArrayBuffer(8)), /f32 needs a Float32Array, but a DataView/],
+  ['i32', [2], new BigInt64Array(2), /i32 needs a Int32Array, but a BigInt64Array/],
+  ['f32', [2], [1, 2], /but a Array was given/],
+  ['bf16', [2], new Uint16Array(2), /has the dtype bf16\. Known are f32, f16/],
+  ['f32', [-1, -2], new Float32Array(2), /every dimension is an integer of 0 or more/],
+  ['f32', [0.5, 4], new Float32Array(2), /every dimension/],
+  ['f32', [NaN], new Float32Array(2), /every dimension/],
+  ['f32', [3], new Float32Array(2), /of shape \[3\] needs 3 elements, but 2 were given/],
+] as const)('%s %j is refused', (dtype, shape, data, message) => {
+  const make = (): unknown => tensor(dtype as 'f32', shape, data as unknown as TensorData);
+  expect(make).toThrow(message);
+  expect(make).toThrow(ConfigError);
+});
+
+test("Node's buffers are arrays of bytes", () => {
+  expect(tensor('u8', [2], Buffer.from([1, 2])).data).toHaveLength(2);
+});
