@@ -14,6 +14,7 @@ const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANE
 const LANES : u32 = 8u;         // spec: lanes that share a column: 4 or 8
 const LOADS : u32 = 4u;         // spec: chunks of a panel per lane: 2 or 4, so that the loop stays short
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
 const BIASED : bool = false;    // spec: add the bias
 const RESIDUAL : bool = false;  // spec: add the residual
@@ -73,6 +74,26 @@ fn hold(row : u32, own : u32) -> Panel {
   return p;
 }
 
+// A scale as the product of two factors between it and 1, the second a power of two, for scales at the ends of f32. One
+// below its normal numbers is a whole number of the least.
+fn halvesOf(scale : f32) -> vec2<f32> {
+  let bits = bitcast<u32>(scale);
+  let exponent = i32((bits >> 23u) & 255u);
+  if (exponent == 0) {
+    let steps = f32(bits & 0x7fffffu) * 0x1p-75f;
+    return vec2<f32>(select(steps, -steps, (bits >> 31u) == 1u), 0x1p-74f);
+  }
+  let half = (exponent - 127) / 2;
+  return vec2<f32>(bitcast<f32>(bits - (bitcast<u32>(half) << 23u)), bitcast<f32>(u32(127 + half) << 23u));
+}
+
+// A chunk times a scale.
+fn scaledBy(c : Chunk, scale : f32) -> Chunk {
+  let f = halvesOf(scale);
+  return Chunk(c.x0 * f.y * f.x, c.x1 * f.y * f.x, c.x2 * f.y * f.x, c.x3 * f.y * f.x,
+               c.x4 * f.y * f.x, c.x5 * f.y * f.x, c.x6 * f.y * f.x, c.x7 * f.y * f.x);
+}
+
 // Four values in nibbles, not yet scaled.
 fn nibbles4(bits : u32) -> vec4<f32> {
   let nibbles = (vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
@@ -107,6 +128,10 @@ fn scale(index : u32) -> f32 {
 fn rowDot(x : Chunk, row : u32, chunk : u32) -> f32 {
   let chunks = params.depth / (4u * GROUPS);
   let at = row * chunks + min(chunk, chunks - 1u);
+  if (WIDE) {
+    let wide = chunkDot(scaledBy(x, scale(select(at, row, FORMAT == 2u))), w2_ENK[at]);
+    return select(0.0, wide, chunk < chunks);
+  }
   let sum = chunkDot(x, w2_ENK[at]);
   var scaled = sum;
   if (FORMAT > 2u) { scaled = sum * scale(at); }
@@ -151,7 +176,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
       }
     }
     let rowW = vec4<u32>(firstRow) + cols;
-    if (FORMAT == 2u) { sums *= vec4<f32>(scale(rowW.x), scale(rowW.y), scale(rowW.z), scale(rowW.w)); }
+    if (FORMAT == 2u && !WIDE) { sums *= vec4<f32>(scale(rowW.x), scale(rowW.y), scale(rowW.z), scale(rowW.w)); }
     if (BIASED) { sums += vec4<f32>(bias_EN[rowW.x], bias_EN[rowW.y], bias_EN[rowW.z], bias_EN[rowW.w]); }
     totals += scores_TK[choice] * sums;
   }

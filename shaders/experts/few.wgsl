@@ -16,6 +16,7 @@ const LANES : u32 = 8u;         // spec: lanes that share a column: 4 or 8
 const LOADS : u32 = 2u;         // spec: chunks of a panel per lane: 1 or 2, so that the loop stays short
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
 const GATED : bool = true;      // spec: multiply by the up projection w3
 const BIASED : bool = false;    // spec: add the bias
 const GATHER : bool = false;    // spec: row r of the tiles is row rowSource[r] of x
@@ -72,6 +73,26 @@ fn chunkOf(row : u32, chunk : u32) -> Chunk {
   return c;
 }
 
+// A scale as the product of two factors between it and 1, the second a power of two, for scales at the ends of f32. One
+// below its normal numbers is a whole number of the least.
+fn halvesOf(scale : f32) -> vec2<f32> {
+  let bits = bitcast<u32>(scale);
+  let exponent = i32((bits >> 23u) & 255u);
+  if (exponent == 0) {
+    let steps = f32(bits & 0x7fffffu) * 0x1p-75f;
+    return vec2<f32>(select(steps, -steps, (bits >> 31u) == 1u), 0x1p-74f);
+  }
+  let half = (exponent - 127) / 2;
+  return vec2<f32>(bitcast<f32>(bits - (bitcast<u32>(half) << 23u)), bitcast<f32>(u32(127 + half) << 23u));
+}
+
+// A chunk times a scale.
+fn scaledBy(c : Chunk, scale : f32) -> Chunk {
+  let f = halvesOf(scale);
+  return Chunk(c.x0 * f.y * f.x, c.x1 * f.y * f.x, c.x2 * f.y * f.x, c.x3 * f.y * f.x,
+               c.x4 * f.y * f.x, c.x5 * f.y * f.x, c.x6 * f.y * f.x, c.x7 * f.y * f.x);
+}
+
 // Four values in nibbles, not yet scaled.
 fn nibbles4(bits : u32) -> vec4<f32> {
   let nibbles = (vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
@@ -114,6 +135,10 @@ fn hold(rows : vec4<u32>, own : u32) -> Panel {
   return p;
 }
 
+fn fourScaledBy(x : Four, scale : f32) -> Four {
+  return Four(scaledBy(x.r0, scale), scaledBy(x.r1, scale), scaledBy(x.r2, scale), scaledBy(x.r3, scale));
+}
+
 fn dots(x : Four, w : vec4<u32>) -> vec4<f32> {
   return vec4<f32>(chunkDot(x.r0, w), chunkDot(x.r1, w), chunkDot(x.r2, w), chunkDot(x.r3, w));
 }
@@ -132,6 +157,10 @@ fn upScale(index : u32) -> f32 {
 fn gateDots(x : Four, row : u32, chunk : u32) -> vec4<f32> {
   let chunks = params.depth / (4u * GROUPS);
   let at = row * chunks + min(chunk, chunks - 1u);
+  if (WIDE) {
+    let wide = dots(fourScaledBy(x, gateScale(select(at, row, FORMAT == 2u))), w1_ENK[at]);
+    return select(vec4<f32>(), wide, chunk < chunks);
+  }
   let sums = dots(x, w1_ENK[at]);
   var scaled = sums;
   if (FORMAT > 2u) { scaled = sums * gateScale(at); }
@@ -148,6 +177,10 @@ fn gatePanel(p : Panel, row : u32, own : u32) -> vec4<f32> {
 fn upDots(x : Four, row : u32, chunk : u32) -> vec4<f32> {
   let chunks = params.depth / (4u * GROUPS);
   let at = row * chunks + min(chunk, chunks - 1u);
+  if (WIDE) {
+    let wide = dots(fourScaledBy(x, upScale(select(at, row, FORMAT == 2u))), w3_ENK[at]);
+    return select(vec4<f32>(), wide, chunk < chunks);
+  }
   let sums = dots(x, w3_ENK[at]);
   var scaled = sums;
   if (FORMAT > 2u) { scaled = sums * upScale(at); }
@@ -224,9 +257,9 @@ fn storeOne(expert : u32, row : u32, n : u32, gate : f32, up : f32) {
   var g = gate;
   var u = up;
   let rowW = expert * params.numCols + n;
-  if (FORMAT == 2u) { g *= gateScale(rowW); }
+  if (FORMAT == 2u && !WIDE) { g *= gateScale(rowW); }
   if (GATED) {
-    if (FORMAT == 2u) { u *= upScale(rowW); }
+    if (FORMAT == 2u && !WIDE) { u *= upScale(rowW); }
     u += bias(expert, n, 1u);
   }
   y_RN[row * params.numCols + n] = epilogue(g + bias(expert, n, 0u), u);

@@ -8,6 +8,7 @@
 
 const WG_N : u32 = 64u;         // spec: columns per workgroup
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
 const GATED : bool = true;      // spec: multiply by the up projection w3
 const BIASED : bool = false;    // spec: add the bias
 const GATHER : bool = false;    // spec: row r of the tiles is row rowSource[r] of x
@@ -34,6 +35,19 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> y_RN : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
+// A scale as the product of two factors between it and 1, the second a power of two, for scales at the ends of f32. One
+// below its normal numbers is a whole number of the least.
+fn halvesOf(scale : f32) -> vec2<f32> {
+  let bits = bitcast<u32>(scale);
+  let exponent = i32((bits >> 23u) & 255u);
+  if (exponent == 0) {
+    let steps = f32(bits & 0x7fffffu) * 0x1p-75f;
+    return vec2<f32>(select(steps, -steps, (bits >> 31u) == 1u), 0x1p-74f);
+  }
+  let half = (exponent - 127) / 2;
+  return vec2<f32>(bitcast<f32>(bits - (bitcast<u32>(half) << 23u)), bitcast<f32>(u32(127 + half) << 23u));
+}
+
 // A value in four bits, not yet scaled.
 fn nibble(bits : u32) -> f32 {
   if (FORMAT == 3u) { return f32(bits) - 8.0; }
@@ -42,15 +56,32 @@ fn nibble(bits : u32) -> f32 {
   return select(half, -half, bits >= 8u);
 }
 
+fn gateScale(index : u32) -> f32 {
+  let scale = bitcast<f32>(w1_ENK[params.scaleStart + index]);
+  if (WIDE) { return halvesOf(scale).x; }
+  return scale;
+}
+
 // Value `index` of all, counted row by row; `row` is the row that it lies in.
 fn gateWeight(index : u32, row : u32) -> f32 {
   if (FORMAT == 0u) { return bitcast<f32>(w1_ENK[index]); }
   if (FORMAT == 1u) { return unpack2x16float(w1_ENK[index >> 1u])[index & 1u]; }
   if (FORMAT == 2u) {
     let bits = w1_ENK[index >> 2u] << (24u - 8u * (index & 3u));
-    return f32(bitcast<i32>(bits) >> 24u) * bitcast<f32>(w1_ENK[params.scaleStart + row]);
+    return f32(bitcast<i32>(bits) >> 24u) * gateScale(row);
   }
-  return nibble((w1_ENK[index >> 3u] >> (4u * (index & 7u))) & 15u) * bitcast<f32>(w1_ENK[params.scaleStart + (index >> 5u)]);
+  return nibble((w1_ENK[index >> 3u] >> (4u * (index & 7u))) & 15u) * gateScale(index >> 5u);
+}
+
+// What a product with this weight still lacks of its scale.
+fn gateFactor(index : u32, row : u32) -> f32 {
+  return halvesOf(bitcast<f32>(w1_ENK[params.scaleStart + select(index >> 5u, row, FORMAT == 2u)])).y;
+}
+
+fn upScale(index : u32) -> f32 {
+  let scale = bitcast<f32>(w3_ENK[params.scaleStart + index]);
+  if (WIDE) { return halvesOf(scale).x; }
+  return scale;
 }
 
 // Value `index` of all, counted row by row; `row` is the row that it lies in.
@@ -59,9 +90,14 @@ fn upWeight(index : u32, row : u32) -> f32 {
   if (FORMAT == 1u) { return unpack2x16float(w3_ENK[index >> 1u])[index & 1u]; }
   if (FORMAT == 2u) {
     let bits = w3_ENK[index >> 2u] << (24u - 8u * (index & 3u));
-    return f32(bitcast<i32>(bits) >> 24u) * bitcast<f32>(w3_ENK[params.scaleStart + row]);
+    return f32(bitcast<i32>(bits) >> 24u) * upScale(row);
   }
-  return nibble((w3_ENK[index >> 3u] >> (4u * (index & 7u))) & 15u) * bitcast<f32>(w3_ENK[params.scaleStart + (index >> 5u)]);
+  return nibble((w3_ENK[index >> 3u] >> (4u * (index & 7u))) & 15u) * upScale(index >> 5u);
+}
+
+// What a product with this weight still lacks of its scale.
+fn upFactor(index : u32, row : u32) -> f32 {
+  return halvesOf(bitcast<f32>(w3_ENK[params.scaleStart + select(index >> 5u, row, FORMAT == 2u)])).y;
 }
 
 // The row of x that row r of the tiles is.
@@ -121,6 +157,11 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>, @builtin(workgroup_id) g
     var up = 0.0;
     for (var k = 0u; k < params.depth; k += 1u) {
       let v = x_RK[rowX + k];
+      if (WIDE) {
+        gate += v * gateFactor(firstW + k, rowW) * gateWeight(firstW + k, rowW);
+        if (GATED) { up += v * upFactor(firstW + k, rowW) * upWeight(firstW + k, rowW); }
+        continue;
+      }
       gate += v * gateWeight(firstW + k, rowW);
       if (GATED) { up += v * upWeight(firstW + k, rowW); }
     }

@@ -14,6 +14,7 @@ const DIRECT : bool = false;    // spec: `tiles` holds the expert of each row
 const COLUMNS : u32 = 4u;       // spec: 4 when gated, else 8
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
 const GATED : bool = true;      // spec: multiply by the up projection w3
 const BIASED : bool = false;    // spec: add the bias
 const GATHER : bool = false;    // spec: row r of the tiles is row rowSource[r] of x
@@ -65,6 +66,26 @@ fn chunkAt(group : u32) -> Chunk {
   return c;
 }
 
+// A scale as the product of two factors between it and 1, the second a power of two, for scales at the ends of f32. One
+// below its normal numbers is a whole number of the least.
+fn halvesOf(scale : f32) -> vec2<f32> {
+  let bits = bitcast<u32>(scale);
+  let exponent = i32((bits >> 23u) & 255u);
+  if (exponent == 0) {
+    let steps = f32(bits & 0x7fffffu) * 0x1p-75f;
+    return vec2<f32>(select(steps, -steps, (bits >> 31u) == 1u), 0x1p-74f);
+  }
+  let half = (exponent - 127) / 2;
+  return vec2<f32>(bitcast<f32>(bits - (bitcast<u32>(half) << 23u)), bitcast<f32>(u32(127 + half) << 23u));
+}
+
+// A chunk times a scale.
+fn scaledBy(c : Chunk, scale : f32) -> Chunk {
+  let f = halvesOf(scale);
+  return Chunk(c.x0 * f.y * f.x, c.x1 * f.y * f.x, c.x2 * f.y * f.x, c.x3 * f.y * f.x,
+               c.x4 * f.y * f.x, c.x5 * f.y * f.x, c.x6 * f.y * f.x, c.x7 * f.y * f.x);
+}
+
 // Four values in nibbles, not yet scaled.
 fn nibbles4(bits : u32) -> vec4<f32> {
   let nibbles = (vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
@@ -93,6 +114,7 @@ fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
 // The same for chunk `c` of row `row`, with the scale of its block.
 fn gateDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
   let at = row * chunks + c;
+  if (WIDE) { return chunkDot(scaledBy(x, gateScale(select(at, row, FORMAT == 2u))), w1_ENK[at]); }
   let sum = chunkDot(x, w1_ENK[at]);
   if (FORMAT < 3u) { return sum; }
   return sum * gateScale(at);
@@ -106,6 +128,7 @@ fn gateScale(index : u32) -> f32 {
 // The same for chunk `c` of row `row`, with the scale of its block.
 fn upDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
   let at = row * chunks + c;
+  if (WIDE) { return chunkDot(scaledBy(x, upScale(select(at, row, FORMAT == 2u))), w3_ENK[at]); }
   let sum = chunkDot(x, w3_ENK[at]);
   if (FORMAT < 3u) { return sum; }
   return sum * upScale(at);
@@ -212,10 +235,10 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     for (var j = lane; j < min(COLUMNS, params.numCols - n); j += WG) {
       var gate = total(j);
       var up = 0.0;
-      if (FORMAT == 2u) { gate *= gateScale(first + n + j); }
+      if (FORMAT == 2u && !WIDE) { gate *= gateScale(first + n + j); }
       if (GATED) {
         up = total(4u + j);
-        if (FORMAT == 2u) { up *= upScale(first + n + j); }
+        if (FORMAT == 2u && !WIDE) { up *= upScale(first + n + j); }
         up += bias(expert, n + j, 1u);
       }
       y_RN[row * params.numCols + n + j] = epilogue(gate + bias(expert, n + j, 0u), up);

@@ -15,6 +15,7 @@ const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANE
 const LANES : u32 = 8u;         // spec: lanes that share eight rows: 8, or 4 that hold two rows each
 const ROWS : u32 = 32u;         // spec: rows of a tile at most: 8, 16 or 32
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
 const GATED : bool = true;      // spec: multiply by the up projection w3
 const BIASED : bool = false;    // spec: add the bias
 const GATHER : bool = false;    // spec: row r of the tiles is row rowSource[r] of x
@@ -43,6 +44,33 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> y_RN : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
+// A scale as the product of two factors between it and 1, the second a power of two, for scales at the ends of f32. One
+// below its normal numbers is a whole number of the least.
+fn halvesOf(scale : f32) -> vec2<f32> {
+  let bits = bitcast<u32>(scale);
+  let exponent = i32((bits >> 23u) & 255u);
+  if (exponent == 0) {
+    let steps = f32(bits & 0x7fffffu) * 0x1p-75f;
+    return vec2<f32>(select(steps, -steps, (bits >> 31u) == 1u), 0x1p-74f);
+  }
+  let half = (exponent - 127) / 2;
+  return vec2<f32>(bitcast<f32>(bits - (bitcast<u32>(half) << 23u)), bitcast<f32>(u32(127 + half) << 23u));
+}
+
+// What products with the lane's four rows of weights still lack of their scales.
+var<private> factors : vec4<f32>;
+
+// Four scales; with WIDE the rest of each is left to its factor.
+fn halved(scales : vec4<f32>) -> vec4<f32> {
+  if (!WIDE) { return scales; }
+  let x = halvesOf(scales.x);
+  let y = halvesOf(scales.y);
+  let z = halvesOf(scales.z);
+  let w = halvesOf(scales.w);
+  factors = vec4<f32>(x.y, y.y, z.y, w.y);
+  return vec4<f32>(x.x, y.x, z.x, w.x);
+}
+
 // Four values in nibbles, not yet scaled.
 fn nibbles4(bits : u32) -> vec4<f32> {
   let nibbles = (vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
@@ -60,7 +88,11 @@ fn gateWeight4(index : u32, scale : f32) -> vec4<f32> {
   if (FORMAT == 1u) {
     return vec4<f32>(unpack2x16float(gateWord(2u * index)), unpack2x16float(gateWord(2u * index + 1u)));
   }
-  if (FORMAT == 2u) { return vec4<f32>(unpack4xI8(gateWord(index))); }
+  if (FORMAT == 2u) {
+    let bytes = vec4<f32>(unpack4xI8(gateWord(index)));
+    if (WIDE) { return bytes * scale; }
+    return bytes;
+  }
   return nibbles4(gateWord(index >> 1u) >> ((index & 1u) * 16u)) * scale;
 }
 
@@ -72,7 +104,11 @@ fn upWeight4(index : u32, scale : f32) -> vec4<f32> {
   if (FORMAT == 1u) {
     return vec4<f32>(unpack2x16float(upWord(2u * index)), unpack2x16float(upWord(2u * index + 1u)));
   }
-  if (FORMAT == 2u) { return vec4<f32>(unpack4xI8(upWord(index))); }
+  if (FORMAT == 2u) {
+    let bytes = vec4<f32>(unpack4xI8(upWord(index)));
+    if (WIDE) { return bytes * scale; }
+    return bytes;
+  }
   return nibbles4(upWord(index >> 1u) >> ((index & 1u) * 16u)) * scale;
 }
 
@@ -87,6 +123,10 @@ struct Eight { low : mat4x4<f32>, high : mat4x4<f32> }
 
 // One row's four sums, and a group of four along k more. Column i of w4 is k = i.
 fn row(sums : vec4<f32>, x : vec4<f32>, w4 : mat4x4<f32>) -> vec4<f32> {
+  if (WIDE) {
+    return fma(x.wwww * factors, w4[3], fma(x.zzzz * factors, w4[2],
+           fma(x.yyyy * factors, w4[1], fma(x.xxxx * factors, w4[0], sums))));
+  }
   return fma(x.wwww, w4[3], fma(x.zzzz, w4[2], fma(x.yyyy, w4[1], fma(x.xxxx, w4[0], sums))));
 }
 
@@ -224,13 +264,13 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>,
   var sums2 : Eight;
   var sums3 : Eight;
   var scales = vec4<f32>(1.0);
-  if (FORMAT == 2u) { scales = scale4(cols); }
+  if (FORMAT == 2u) { scales = halved(scale4(cols)); }
   // A loop that has nothing to do costs nothing, where a branch may cost both of its sides.
   let few = ROWS > 8u && tile.z - tile.y <= ROWS / 2u;
   let manyGroups = select(depth4, 0u, few);
   let fewGroups = select(0u, depth4, few);
   for (var first = 0u; first < manyGroups; first += params.blockGroups) {
-    if (FORMAT > 2u) { scales = scale4((rowW + first) / 8u); }
+    if (FORMAT > 2u) { scales = halved(scale4((rowW + first) / 8u)); }
     for (var k = first; k < first + params.blockGroups; k += STEP) {
       if (STEP == 2u) {
         let words = words4((rowW + k) / 2u);
@@ -249,7 +289,7 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>,
   }
   if (ROWS > 8u) {
     for (var first = 0u; first < fewGroups; first += params.blockGroups) {
-      if (FORMAT > 2u) { scales = scale4((rowW + first) / 8u); }
+      if (FORMAT > 2u) { scales = halved(scale4((rowW + first) / 8u)); }
       for (var k = first; k < first + params.blockGroups; k += 1u) {
         let w4 = weights4(rowW, k, scales);
         sums0 = eightMore(sums0, rows0, k, w4);
@@ -257,7 +297,7 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>,
       }
     }
   }
-  if (FORMAT > 2u) { scales = vec4<f32>(1.0); }
+  if (FORMAT > 2u || WIDE) { scales = vec4<f32>(1.0); }
   // A loop over an array, small to compile, since it runs once.
   var results = array<Eight, 4>(sums0, sums1, sums2, sums3);
   for (var i = 0u; i < tile.z - tile.y; i += 1u) {

@@ -7,6 +7,7 @@
 const WG_M : u32 = 8u;          // spec: rows per workgroup
 const WG_N : u32 = 8u;          // spec: columns per workgroup
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
 
 struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blockGroups : u32 }
 
@@ -14,6 +15,19 @@ struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blo
 @group(0) @binding(1) var<storage, read> b_NK : array<u32>;   // values, then from word scaleStart on the scales
 @group(0) @binding(2) var<storage, read_write> c_MN : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
+
+// A scale as the product of two factors between it and 1, the second a power of two, for scales at the ends of f32. One
+// below its normal numbers is a whole number of the least.
+fn halvesOf(scale : f32) -> vec2<f32> {
+  let bits = bitcast<u32>(scale);
+  let exponent = i32((bits >> 23u) & 255u);
+  if (exponent == 0) {
+    let steps = f32(bits & 0x7fffffu) * 0x1p-75f;
+    return vec2<f32>(select(steps, -steps, (bits >> 31u) == 1u), 0x1p-74f);
+  }
+  let half = (exponent - 127) / 2;
+  return vec2<f32>(bitcast<f32>(bits - (bitcast<u32>(half) << 23u)), bitcast<f32>(u32(127 + half) << 23u));
+}
 
 // A value in four bits, not yet scaled.
 fn nibble(bits : u32) -> f32 {
@@ -23,15 +37,26 @@ fn nibble(bits : u32) -> f32 {
   return select(half, -half, bits >= 8u);
 }
 
+fn scaleOf(index : u32) -> f32 {
+  let scale = bitcast<f32>(b_NK[params.scaleStart + index]);
+  if (WIDE) { return halvesOf(scale).x; }
+  return scale;
+}
+
 // Value `index` of all, counted row by row; `row` is the row that it lies in.
 fn weight(index : u32, row : u32) -> f32 {
   if (FORMAT == 0u) { return bitcast<f32>(b_NK[index]); }
   if (FORMAT == 1u) { return unpack2x16float(b_NK[index >> 1u])[index & 1u]; }
   if (FORMAT == 2u) {
     let bits = b_NK[index >> 2u] << (24u - 8u * (index & 3u));
-    return f32(bitcast<i32>(bits) >> 24u) * bitcast<f32>(b_NK[params.scaleStart + row]);
+    return f32(bitcast<i32>(bits) >> 24u) * scaleOf(row);
   }
-  return nibble((b_NK[index >> 3u] >> (4u * (index & 7u))) & 15u) * bitcast<f32>(b_NK[params.scaleStart + (index >> 5u)]);
+  return nibble((b_NK[index >> 3u] >> (4u * (index & 7u))) & 15u) * scaleOf(index >> 5u);
+}
+
+// What a product with this weight still lacks of its scale.
+fn factor(index : u32, row : u32) -> f32 {
+  return halvesOf(bitcast<f32>(b_NK[params.scaleStart + select(index >> 5u, row, FORMAT == 2u)])).y;
 }
 
 @compute @workgroup_size(WG_N, WG_M)
@@ -43,7 +68,9 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   let rowB = n * params.depth;
   var total = 0.0;
   for (var k = 0u; k < params.depth; k += 1u) {
-    total += a_MK[rowA + k] * weight(rowB + k, n);
+    var a = a_MK[rowA + k];
+    if (WIDE) { a *= factor(rowB + k, n); }
+    total += a * weight(rowB + k, n);
   }
   c_MN[m * params.numCols + n] = total;
 }

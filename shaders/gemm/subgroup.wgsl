@@ -12,6 +12,7 @@ const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANE
 const LANES : u32 = 8u;         // spec: lanes that share eight rows: 8, or 4 that hold two rows each
 const ROWS : u32 = 32u;         // spec: rows per workgroup: 8, 16, 24 or 32
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
 alias Pack = vec4<u32>;         // spec: one load of b: vec4<u32> for f32, u32 otherwise
 const STEP : u32 = 1u;          // spec: groups of four per round: 2 for nibbles with 8 rows, where the loop stays short
 
@@ -21,6 +22,33 @@ struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blo
 @group(0) @binding(1) var<storage, read> b_NK : array<Pack>;   // values, then from word scaleStart on the scales
 @group(0) @binding(2) var<storage, read_write> c_MN : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
+
+// A scale as the product of two factors between it and 1, the second a power of two, for scales at the ends of f32. One
+// below its normal numbers is a whole number of the least.
+fn halvesOf(scale : f32) -> vec2<f32> {
+  let bits = bitcast<u32>(scale);
+  let exponent = i32((bits >> 23u) & 255u);
+  if (exponent == 0) {
+    let steps = f32(bits & 0x7fffffu) * 0x1p-75f;
+    return vec2<f32>(select(steps, -steps, (bits >> 31u) == 1u), 0x1p-74f);
+  }
+  let half = (exponent - 127) / 2;
+  return vec2<f32>(bitcast<f32>(bits - (bitcast<u32>(half) << 23u)), bitcast<f32>(u32(127 + half) << 23u));
+}
+
+// What products with the lane's four rows of weights still lack of their scales.
+var<private> factors : vec4<f32>;
+
+// Four scales; with WIDE the rest of each is left to its factor.
+fn halved(scales : vec4<f32>) -> vec4<f32> {
+  if (!WIDE) { return scales; }
+  let x = halvesOf(scales.x);
+  let y = halvesOf(scales.y);
+  let z = halvesOf(scales.z);
+  let w = halvesOf(scales.w);
+  factors = vec4<f32>(x.y, y.y, z.y, w.y);
+  return vec4<f32>(x.x, y.x, z.x, w.x);
+}
 
 // Four values in nibbles, not yet scaled.
 fn nibbles4(bits : u32) -> vec4<f32> {
@@ -39,7 +67,11 @@ fn weight4(index : u32, scale : f32) -> vec4<f32> {
   if (FORMAT == 1u) {
     return vec4<f32>(unpack2x16float(word(2u * index)), unpack2x16float(word(2u * index + 1u)));
   }
-  if (FORMAT == 2u) { return vec4<f32>(unpack4xI8(word(index))); }
+  if (FORMAT == 2u) {
+    let bytes = vec4<f32>(unpack4xI8(word(index)));
+    if (WIDE) { return bytes * scale; }
+    return bytes;
+  }
   return nibbles4(word(index >> 1u) >> ((index & 1u) * 16u)) * scale;
 }
 
@@ -59,6 +91,10 @@ struct Eight { low : mat4x4<f32>, high : mat4x4<f32> }
 
 // One row's four sums, and a group of four along k more. Column i of w4 is k = i.
 fn row(sums : vec4<f32>, x : vec4<f32>, w4 : mat4x4<f32>) -> vec4<f32> {
+  if (WIDE) {
+    return fma(x.wwww * factors, w4[3], fma(x.zzzz * factors, w4[2],
+           fma(x.yyyy * factors, w4[1], fma(x.xxxx * factors, w4[0], sums))));
+  }
   return fma(x.wwww, w4[3], fma(x.zzzz, w4[2], fma(x.yyyy, w4[1], fma(x.xxxx, w4[0], sums))));
 }
 
@@ -119,9 +155,9 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>,
   var sums2 : Eight;
   var sums3 : Eight;
   var scales = vec4<f32>(1.0);
-  if (FORMAT == 2u) { scales = scale4(cols); }
+  if (FORMAT == 2u) { scales = halved(scale4(cols)); }
   for (var first = 0u; first < depth4; first += params.blockGroups) {
-    if (FORMAT > 2u) { scales = scale4((rowB + first) / 8u); }
+    if (FORMAT > 2u) { scales = halved(scale4((rowB + first) / 8u)); }
     for (var k = first; k < first + params.blockGroups; k += STEP) {
       if (STEP == 2u) {
         let at = (rowB + k) / 2u;
@@ -138,7 +174,7 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>,
       if (ROWS > 24u) { sums3 = eightMore(sums3, rows3, k, b4); }
     }
   }
-  if (FORMAT > 2u) { scales = vec4<f32>(1.0); }
+  if (FORMAT > 2u || WIDE) { scales = vec4<f32>(1.0); }
   // A loop over an array, small to compile, since it runs once.
   var results = array<Eight, 4>(sums0, sums1, sums2, sums3);
   for (var i = 0u; i < min(ROWS, params.numRows - m); i += 1u) {

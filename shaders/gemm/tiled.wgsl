@@ -10,6 +10,7 @@ const REG_M : u32 = 4u;         // spec: rows per thread
 const REG_N : u32 = 4u;         // spec: columns per thread
 const TILE_K : u32 = 16u;       // spec: depth of one tile
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
 
 const TILE_M : u32 = THREADS_M * REG_M;
 const TILE_N : u32 = THREADS_N * REG_N;
@@ -26,6 +27,19 @@ struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blo
 var<workgroup> tileA : array<f32, TILE_M * STRIDE>;
 var<workgroup> tileB : array<f32, TILE_N * STRIDE>;
 
+// A scale as the product of two factors between it and 1, the second a power of two, for scales at the ends of f32. One
+// below its normal numbers is a whole number of the least.
+fn halvesOf(scale : f32) -> vec2<f32> {
+  let bits = bitcast<u32>(scale);
+  let exponent = i32((bits >> 23u) & 255u);
+  if (exponent == 0) {
+    let steps = f32(bits & 0x7fffffu) * 0x1p-75f;
+    return vec2<f32>(select(steps, -steps, (bits >> 31u) == 1u), 0x1p-74f);
+  }
+  let half = (exponent - 127) / 2;
+  return vec2<f32>(bitcast<f32>(bits - (bitcast<u32>(half) << 23u)), bitcast<f32>(u32(127 + half) << 23u));
+}
+
 // A value in four bits, not yet scaled.
 fn nibble(bits : u32) -> f32 {
   if (FORMAT == 3u) { return f32(bits) - 8.0; }
@@ -34,15 +48,26 @@ fn nibble(bits : u32) -> f32 {
   return select(half, -half, bits >= 8u);
 }
 
+fn scaleOf(index : u32) -> f32 {
+  let scale = bitcast<f32>(b_NK[params.scaleStart + index]);
+  if (WIDE) { return halvesOf(scale).x; }
+  return scale;
+}
+
 // Value `index` of all, counted row by row; `row` is the row that it lies in.
 fn weight(index : u32, row : u32) -> f32 {
   if (FORMAT == 0u) { return bitcast<f32>(b_NK[index]); }
   if (FORMAT == 1u) { return unpack2x16float(b_NK[index >> 1u])[index & 1u]; }
   if (FORMAT == 2u) {
     let bits = b_NK[index >> 2u] << (24u - 8u * (index & 3u));
-    return f32(bitcast<i32>(bits) >> 24u) * bitcast<f32>(b_NK[params.scaleStart + row]);
+    return f32(bitcast<i32>(bits) >> 24u) * scaleOf(row);
   }
-  return nibble((b_NK[index >> 3u] >> (4u * (index & 7u))) & 15u) * bitcast<f32>(b_NK[params.scaleStart + (index >> 5u)]);
+  return nibble((b_NK[index >> 3u] >> (4u * (index & 7u))) & 15u) * scaleOf(index >> 5u);
+}
+
+// What a product with this weight still lacks of its scale.
+fn factor(index : u32, row : u32) -> f32 {
+  return halvesOf(bitcast<f32>(b_NK[params.scaleStart + select(index >> 5u, row, FORMAT == 2u)])).y;
 }
 
 @compute @workgroup_size(THREADS_N, THREADS_M)
@@ -68,12 +93,22 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
       tileB[(i / TILE_K) * STRIDE + i % TILE_K] = value;
     }
     workgroupBarrier();
+    // A tile lies within a block, so each column has one factor.
+    var factors : array<f32, REG_N>;
+    if (WIDE) {
+      for (var j = 0u; j < REG_N; j += 1u) {
+        let col = min(firstCol + j * THREADS_N + local.x, params.numCols - 1u);
+        factors[j] = factor(col * params.depth + k0, col);
+      }
+    }
     for (var k = 0u; k < TILE_K; k += 1u) {
       var b : array<f32, REG_N>;
       for (var j = 0u; j < REG_N; j += 1u) { b[j] = tileB[(j * THREADS_N + local.x) * STRIDE + k]; }
       for (var i = 0u; i < REG_M; i += 1u) {
         let a = tileA[(i * THREADS_M + local.y) * STRIDE + k];
-        for (var j = 0u; j < REG_N; j += 1u) { sums[i * REG_N + j] += a * b[j]; }
+        for (var j = 0u; j < REG_N; j += 1u) {
+          if (WIDE) { sums[i * REG_N + j] += a * factors[j] * b[j]; } else { sums[i * REG_N + j] += a * b[j]; }
+        }
       }
     }
     workgroupBarrier();

@@ -30,7 +30,7 @@ const downBuffers = {
   residual_TN: 'read',
   y_TN: 'write',
 } as const;
-const downSpec = { WG: 32, FORMAT: 0, GROUPS: 1, BIASED: false, RESIDUAL: false };
+const downSpec = { WG: 32, FORMAT: 0, WIDE: false, GROUPS: 1, BIASED: false, RESIDUAL: false };
 
 const downRow = defineKernel({
   shader: 'experts/down-combine.wgsl',
@@ -102,6 +102,7 @@ export async function prepareDirectExperts(gpu: Gpu, shape: DirectShape): Promis
     : await gpu.kernel(rowKernel, { ...rowSpec(up, gpu), DIRECT: true });
   const spec = {
     FORMAT: FORMAT_CODE[down.weightDtype],
+    WIDE: down.wide ?? false,
     GROUPS: chunkGroups(down.weightDtype),
     BIASED: down.biased,
     RESIDUAL: residual,

@@ -35,6 +35,8 @@ export interface ExpertShape {
   readonly rowsPerExpert: number;
   /** Row r of the tiles is row `rowSource[r]` of x, so that nothing needs to be permuted before. False by default. */
   readonly gather?: boolean;
+  /** Numbers at the ends of f32: scales take part half at a time (see `leavesRange`). */
+  readonly wide?: boolean | undefined;
   /** Constants of `swiglu_oai` (gpt-oss: 1.702, 1, 7); unused otherwise. */
   readonly clamp?: { readonly alpha: number; readonly beta: number; readonly limit: number };
 }
@@ -59,7 +61,7 @@ const buffers = {
   tiles: 'read',
   y_RN: 'write',
 } as const;
-const epilogue = { FORMAT: 0, GATED: true, BIASED: false, GATHER: false, ACT: 1 };
+const epilogue = { FORMAT: 0, WIDE: false, GATED: true, BIASED: false, GATHER: false, ACT: 1 };
 
 /** y of the grid is the number of tiles, which only the GPU knows: it is dispatched indirectly. */
 const plain = defineKernel({
@@ -117,6 +119,7 @@ const ACTIVATION_CODE: Record<Activation, number> = { identity: 0, silu: 1, gelu
 
 const epilogueSpec = (shape: ExpertShape): typeof epilogue => ({
   FORMAT: FORMAT_CODE[shape.weightDtype],
+  WIDE: shape.wide ?? false,
   GATED: shape.gated,
   BIASED: shape.biased,
   GATHER: shape.gather === true,

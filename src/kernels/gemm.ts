@@ -24,6 +24,8 @@ export interface GemmShape {
   readonly numCols: number;
   readonly depth: number;
   readonly weightDtype: WeightDtype;
+  /** Numbers at the ends of f32: scales take part half at a time (see `leavesRange`). */
+  readonly wide?: boolean | undefined;
 }
 
 /** y of a grid: the specification's least limit. */
@@ -40,7 +42,7 @@ const buffers = { a_MK: 'read', b_NK: 'read', c_MN: 'write' } as const;
 
 const plain = defineKernel({
   shader: 'gemm/plain.wgsl',
-  spec: { WG_M: 8, WG_N: 8, FORMAT: 0 },
+  spec: { WG_M: 8, WG_N: 8, FORMAT: 0, WIDE: false },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG_N), ceilDiv(p.numRows, s.WG_M), 1],
@@ -48,7 +50,7 @@ const plain = defineKernel({
 
 const tiled = defineKernel({
   shader: 'gemm/tiled.wgsl',
-  spec: { THREADS_M: 8, THREADS_N: 8, REG_M: 4, REG_N: 4, TILE_K: 16, FORMAT: 0 },
+  spec: { THREADS_M: 8, THREADS_N: 8, REG_M: 4, REG_N: 4, TILE_K: 16, FORMAT: 0, WIDE: false },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * s.REG_N), ceilDiv(p.numRows, s.THREADS_M * s.REG_M), 1],
@@ -56,7 +58,7 @@ const tiled = defineKernel({
 
 const subgroup = defineKernel({
   shader: 'gemm/subgroup.wgsl',
-  spec: { WG: 32, LANES: 8, ROWS: 32, STEP: 1, FORMAT: 0, Pack: 'vec4<u32>' },
+  spec: { WG: 32, LANES: 8, ROWS: 32, STEP: 1, FORMAT: 0, WIDE: false, Pack: 'vec4<u32>' },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), ceilDiv(p.numRows, s.ROWS), 1],
@@ -65,7 +67,7 @@ const subgroup = defineKernel({
 
 const row = defineKernel({
   shader: 'gemm/row.wgsl',
-  spec: { WG: 32, FORMAT: 0, GROUPS: 1 },
+  spec: { WG: 32, FORMAT: 0, WIDE: false, GROUPS: 1 },
   params,
   buffers,
   grid: (_s, p) => [ceilDiv(p.numCols, 8), p.numRows, 1],
@@ -73,7 +75,7 @@ const row = defineKernel({
 
 const vector = defineKernel({
   shader: 'gemm/vector.wgsl',
-  spec: { WG: 32, LANES: 8, FORMAT: 0, GROUPS: 1, LOADS: 4 },
+  spec: { WG: 32, LANES: 8, FORMAT: 0, WIDE: false, GROUPS: 1, LOADS: 4 },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numRows, 1],
@@ -85,7 +87,10 @@ type GemmVariant = Variant<
   typeof plain | typeof tiled | typeof subgroup | typeof vector | typeof row
 >;
 
-const formatSpec = ({ weightDtype }: GemmShape): { FORMAT: number } => ({ FORMAT: FORMAT_CODE[weightDtype] });
+const formatSpec = ({ weightDtype, wide = false }: GemmShape): { FORMAT: number; WIDE: boolean } => ({
+  FORMAT: FORMAT_CODE[weightDtype],
+  WIDE: wide,
+});
 
 const wholeFours = ({ depth }: GemmShape): string | undefined =>
   depth % 4 === 0 ? undefined : `K = ${depth} is not a multiple of 4`;

@@ -3,8 +3,8 @@ import { ConfigError } from '../core/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { gemmVariants, prepareGemm, type GemmShape } from '../kernels/gemm.ts';
 import { matmul as referenceMatmul, matmulMagnitude } from '../reference/matmul.ts';
-import { weightDtypeOf } from '../kernels/weights.ts';
-import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
+import { leavesRange, magnitudesOf, weightDtypeOf } from '../kernels/weights.ts';
+import { BYTES_OF, toF32, toF64 } from '../tensor/tensor.ts';
 import { budgetOf } from './budgets.ts';
 import { defineOp } from './define.ts';
 import { scaleRoundings, weightOf, weightValues } from './quantised-inputs.ts';
@@ -34,7 +34,8 @@ export const matmul = defineOp({
     withWorkspace(gpu, async (space) => {
       const { numRows, numCols, depth } = shape;
       checkColumns('matmul', gpu, numCols);
-      const gemm = await prepareGemm(gpu, shape, variant);
+      const wide = leavesRange(weightOf(inputs, 'b'), magnitudesOf(toF32(tensorOf(inputs, 'a'))));
+      const gemm = await prepareGemm(gpu, { ...shape, ...(wide && { wide }) }, variant);
       const a = space.activation('a', tensorOf(inputs, 'a'), 'parts');
       const b = space.matrix('b', weightOf(inputs, 'b'));
       const c = space.output('c', [numRows, numCols], outputDtype(inputs), 'parts');

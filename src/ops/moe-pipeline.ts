@@ -15,7 +15,7 @@ import type { Activation } from '../model/config.ts';
 import { type Tensor, f32Tensor, toF32 } from '../tensor/tensor.ts';
 import { biasOf } from './gate-topk.ts';
 import { checkColumns } from './matmul.ts';
-import { type MoeDtypes, moeDtypes, moeWeights } from './moe-weights.ts';
+import { leaveRange, type MoeDtypes, moeDtypes, moeWeights } from './moe-weights.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
 import { type Rows, rowRuns } from './row-runs.ts';
 import { type Workspace, outputDtype, rowView, tensorOf, withWorkspace } from './workspace.ts';
@@ -75,13 +75,14 @@ export function prepareMoe(gpu: Gpu, inputs: OpInputs, size: MoeSize, variant?: 
   return withWorkspace(gpu, async (space) => {
     checkColumns('moe', gpu, Math.max(size.modelDim, size.expertDim));
     const weights = uploadWeights(space, inputs, size);
+    const wide = leaveRange(inputs, size);
     const [up, down] = expertShapes(
       size,
       weights.upDtype,
       weights.downDtype,
       weights.upBias !== undefined,
       weights.downBias !== undefined,
-    );
+    ).map((shape, i) => ({ ...shape, ...(wide[i] && { wide: true }) })) as [ExpertShape, ExpertShape];
     const layer: Layer = {
       space,
       inputs,
