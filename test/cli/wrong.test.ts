@@ -77,12 +77,16 @@ describe('validate', () => {
     ...{ pass: true, checks: [] },
   };
   const kernels = (failed: number) =>
-    vi.spyOn(suite, 'checkKernels').mockResolvedValue([
-      {
-        ...{ family: 'rope', cases: 1, runs: 1, failed, worstShare: 2 },
-        failures: failed === 0 ? [] : [{ name: 'halves', variant: 'rows', message: 'y: 3 of 9 over budget' }],
-      },
-    ]);
+    vi.spyOn(suite, 'checkKernels').mockResolvedValue({
+      families: [
+        {
+          ...{ family: 'rope', cases: 1, runs: 1, failed, worstShare: 2 },
+          failures:
+            failed === 0 ? [] : [{ name: 'halves', variant: 'rows', message: 'y: 3 of 9 over budget' }],
+        },
+      ],
+      notRun: 0,
+    });
 
   test('passes with kernels and model', async () => {
     kernels(0);
