@@ -1,6 +1,7 @@
 /** `moebius generate`: text from a model that runs on all the ranks of a layout. */
 import { Option, type Command } from 'commander';
 import { ConfigError } from '../core/errors.ts';
+import { printableLines } from '../core/printable.ts';
 import { formatNs } from '../core/units.ts';
 import { planLayout } from '../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../layout/spec.ts';
@@ -11,7 +12,7 @@ import { generate as continuePrompt } from '../runtime/generate.ts';
 import { loadModel, TINY_MOE, tokenizerOf } from './model.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../tensor/quantised.ts';
 import { atLeast, integer, requireInteger, type GlobalOptions } from './options.ts';
-import { printJson, stdoutStyle, write } from './output.ts';
+import { complain, printJson, stdoutStyle, write } from './output.ts';
 import { withGpu } from './session.ts';
 import { attachTuning, type TuningUse } from './tuning.ts';
 
@@ -181,9 +182,9 @@ async function streamText(given: CommandOptions): Promise<void> {
   const style = stdoutStyle();
   let started = false;
   const onText = (text: string): void => {
-    if (!started) process.stdout.write(style.bold(given.prompt));
+    if (!started) process.stdout.write(style.bold(shownText(given.prompt)));
     started = true;
-    process.stdout.write(text);
+    process.stdout.write(shownText(text));
   };
   const result = await generate({ ...given, onText });
   const { prefillNs, decodeNs } = result.timing;
@@ -195,5 +196,10 @@ async function streamText(given: CommandOptions): Promise<void> {
     `first token after ${formatNs(prefillNs)}${perToken} (measured, host clock)`,
   ];
   await write(process.stdout, '\n');
-  await write(process.stderr, notes.map((line) => `${style.dim(`[${line}]`)}\n`).join(''));
+  for (const line of notes) await complain(style.dim(`[${line}]`));
+}
+
+/** A vocabulary may hold any character: those that steer a terminal are shown. `--json` has the text itself. */
+function shownText(text: string): string {
+  return text.split('\t').map(printableLines).join('\t');
 }

@@ -182,3 +182,25 @@ test("native warnings are not in a log, and others' later lines are", async () =
   await log.close();
   expect(await readFile(join(folder, 'log'), 'utf8')).toBe('before\nafter\n');
 });
+
+test('what was tuned can be left alone, by an option and by the environment', async () => {
+  const folder = await scratchFolder();
+  const input = join(folder, 'in.safetensors');
+  await writeFile(input, writeSafetensors({ logits: f32Tensor([1, 2], [0, 1]) }));
+  const args = ['op', 'gate-topk', '--in', input, '--attr', 'k=1', '--json'];
+  // A cache that cannot be used shows that it was looked for.
+  const env = { HOME: folder, MOEBIUS_TUNING: join(folder, 'cache.json') };
+  await writeFile(env.MOEBIUS_TUNING, '{"schema": "moebius-tun');
+  const stateOf = async (how: Record<string, string>, ...more: string[]): Promise<unknown> => {
+    const out = join(folder, `${more.length}-${how.MOEBIUS_TUNING?.length}`);
+    const { stdout } = await moebiusIn({ env: how }, ...args, '--out', out, ...more);
+    return (JSON.parse(stdout) as { tuning: { state: string } }).tuning.state;
+  };
+  expect(
+    await Promise.all([
+      stateOf(env),
+      stateOf(env, '--no-tuning'),
+      stateOf({ ...env, MOEBIUS_TUNING: 'off' }),
+    ]),
+  ).toEqual(['ignored', 'off', 'off']);
+});
