@@ -69,7 +69,8 @@ function engineOf(logitsAfter: (id: number) => number[]): {
       return Promise.resolve({ logits, hostNs: 10 ** asked.length, hostSyncsInLayers: 1 });
     },
   };
-  return { engine: engine as unknown as Engine, asked, resets: () => resets };
+  const exclusively = (work: (steps: typeof engine) => Promise<unknown>): Promise<unknown> => work(engine);
+  return { engine: { ...engine, exclusively } as unknown as Engine, asked, resets: () => resets };
 }
 
 test('a text goes on from its own tokens, and the times of prompt and tokens are apart', async () => {

@@ -133,13 +133,13 @@ export const checkFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('src/cli/validate.ts', wrong, [
     {
-      find: 'const pass = kernelsPass && report?.pass !== false;',
-      replace: 'const pass = kernelsPass;',
+      find: '&& (model === null || model.pass)',
+      replace: '',
       why: 'validate ignores the model',
     },
     {
-      find: 'const pass = kernelsPass && report?.pass !== false;',
-      replace: 'const pass = report?.pass !== false;',
+      find: 'return families.every(({ failed }) => failed === 0) &&',
+      replace: 'return families.length > 0 &&',
       why: 'validate ignores the kernels',
     },
     {
@@ -160,14 +160,14 @@ export const checkFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('src/cli/growth.ts', wrong, [
     {
-      find: "verdict === 'unexpected' || verdict === 'failed'",
+      find: "verdict !== 'as expected' && verdict !== 'unfit'",
       replace: "verdict === 'failed'",
-      why: 'unexpected growth exits with 0',
+      why: 'unexpected growth is a pass and exits with 0',
     },
     {
-      find: "verdict === 'as expected' || verdict === 'unfit'",
-      replace: "verdict !== 'failed'",
-      why: 'unexpected growth is called a pass',
+      find: 'const pass = unexpected(found) === undefined;',
+      replace: 'const pass = found.length > 0;',
+      why: 'any growth is called a pass',
     },
   ]),
   ...faultsIn('src/cli/tuning.ts', { tests: ['cli/tuning-off.test.ts'] }, [
@@ -219,8 +219,9 @@ export const checkFaults: readonly Mutant[] = [
   ...faultsIn('src/cli/options.ts', { tests: ['cli/run.test.ts'], only: 'numbers' }, [
     { find: 'value >= least && value <= most', replace: 'value <= most', why: 'whole numbers have no least' },
     {
-      find: "text.trim() === '' ? NaN : Number(text)",
-      replace: 'Number(text)',
+      find: "export function atLeast(least: number): (text: string) => number {\n  return (text) => {\n    const value = text.trim() === '' ? NaN : Number(text);",
+      replace:
+        'export function atLeast(least: number): (text: string) => number {\n  return (text) => {\n    const value = Number(text);',
       why: 'no number at all is 0',
     },
   ]),

@@ -70,8 +70,8 @@ export const collectiveFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('shaders/collectives/all-reduce.wgsl', collectives, [
     {
-      find: 'x[members[own.x + m] * params.xStride + gid.x]',
-      replace: 'x[members[m] * params.xStride + gid.x]',
+      find: 'x[members[own.x + m] * params.xStride + i]',
+      replace: 'x[members[m] * params.xStride + i]',
       why: 'every group sums the first members',
     },
   ]),
@@ -82,34 +82,34 @@ export const collectiveFaults: readonly Mutant[] = [
       why: 'a smaller group gathers one member too many',
     },
     {
-      find: 'y[rank * params.yStride + gid.x]',
-      replace: 'y[gid.y * params.yStride + gid.x]',
+      find: 'y[rank * params.yStride + i]',
+      replace: 'y[group.y * params.yStride + i]',
       why: 'a run of ranks gathers into the first ranks',
     },
   ]),
   ...faultsIn('shaders/collectives/all-to-all.wgsl', collectives, [
     {
-      find: 'x[peer * params.xStride + own.z * params.count + gid.x]',
-      replace: 'x[peer * params.xStride + gid.z * params.count + gid.x]',
+      find: 'x[peer * params.xStride + own.z * params.count + i]',
+      replace: 'x[peer * params.xStride + peerIndex * params.count + i]',
       why: 'each gets the block of its peer',
     },
   ]),
   ...faultsIn('shaders/collectives/reduce-scatter-rows.wgsl', collectives, [
     {
-      find: '(share.z + group.x) * params.width',
-      replace: 'group.x * params.width',
+      find: '(share.z + row) * params.width',
+      replace: 'row * params.width',
       why: 'every rank keeps the first rows',
     },
     {
-      find: 'if (group.x >= share.w) { return; }',
-      replace: 'if (group.x > share.w) { return; }',
+      find: 'if (row >= share.w) { return; }',
+      replace: 'if (row > share.w) { return; }',
       why: 'a share has a row too many',
     },
   ]),
   ...faultsIn('shaders/collectives/all-gather-rows.wgsl', collectives, [
     {
-      find: 'group.x >= share.z + share.w',
-      replace: 'group.x > share.z + share.w',
+      find: 'row >= share.z + share.w',
+      replace: 'row > share.z + share.w',
       why: 'a share reaches one row into the next',
     },
   ]),

@@ -224,8 +224,8 @@ export const denseFaults: readonly Mutant[] = [
   ),
   ...faultsIn('shaders/gemm/tiled.wgsl', { ...matmul('(primes|multiples of the tiles)$'), ...AS_ON_A_GPU }, [
     {
-      find: 'workgroupBarrier();\n    for (var k = 0u; k < TILE_K; k += 1u) {',
-      replace: 'for (var k = 0u; k < TILE_K; k += 1u) {',
+      find: 'tileB[(i / TILE_K) * STRIDE + i % TILE_K] = value;\n    }\n    workgroupBarrier();',
+      replace: 'tileB[(i / TILE_K) * STRIDE + i % TILE_K] = value;\n    }',
       why: 'a tile is read before it has been loaded',
     },
     {

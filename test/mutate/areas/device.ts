@@ -24,7 +24,7 @@ export const deviceFaults: readonly Mutant[] = [
     { tests: ['gpu/memory-kept.test.ts', 'gpu/kernels.shared.test.ts'] },
     [
       {
-        find: 'this.#free.push(chunk);',
+        find: 'this.#free.push(...chunks.splice(0));',
         replace: '',
         why: 'chunks of parameters are never used again',
       },
@@ -50,18 +50,13 @@ export const deviceFaults: readonly Mutant[] = [
     { tests: ['gpu/lost.test.ts', 'gpu/memory-kept.test.ts', 'gpu/memory.shared.test.ts'] },
     [
       {
-        find: "if (info.reason !== 'destroyed') this.#error ??=",
-        replace: "if (info.reason === 'destroyed') this.#error ??=",
-        why: 'the loss of the device is not remembered',
-      },
-      {
-        find: 'await staging.mapAsync(GPUMapMode.READ);\n      this.throwPending();',
-        replace: 'await staging.mapAsync(GPUMapMode.READ);',
+        find: 'staging.mapAsync(GPUMapMode.READ));\n      this.throwPending();',
+        replace: 'staging.mapAsync(GPUMapMode.READ));',
         why: 'reading back hides an error of the device',
       },
       {
-        find: '} finally {\n      staging.destroy();\n    }',
-        replace: '} finally {\n      void staging;\n    }',
+        find: 'staging.destroy();\n      end();',
+        replace: 'end();',
         why: 'staging buffers are never freed',
       },
       {
@@ -69,16 +64,28 @@ export const deviceFaults: readonly Mutant[] = [
         replace: 'const size = Math.max(16, bytes);',
         why: 'buffers are no multiple of 16 bytes',
       },
-      {
-        find: 'this.#error ??= new Error(`The adapter reported',
-        replace: 'void new Error(`The adapter reported',
-        why: 'errors of the device are dropped',
-      },
     ],
   ),
+  ...faultsIn('src/gpu/device-state.ts', { tests: ['gpu/lost.test.ts', 'gpu/memory.shared.test.ts'] }, [
+    {
+      find: 'this.#ended ??= reason;',
+      replace: 'void reason;',
+      why: 'the loss of the device is not remembered',
+    },
+    {
+      find: 'this.#pending ??= event.error.message',
+      replace: 'void event.error.message',
+      why: 'errors of the device are dropped',
+    },
+    {
+      find: 'this.#pending = undefined;',
+      replace: '',
+      why: 'an error of the device is told again and again',
+    },
+  ]),
   ...faultsIn('src/gpu/span-timer.ts', { tests: ['gpu/spans.test.ts'] }, [
     {
-      find: 'resolved, 16 * SPANS_PER_SET * i);',
+      find: 'resolved, BYTES_PER_SPAN * SPANS_PER_SET * i);',
       replace: 'resolved, 8 * SPANS_PER_SET * i);',
       why: 'spans past 2,048 are read from the wrong place',
     },

@@ -99,20 +99,20 @@ export const routingFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('shaders/routing/scatter.wgsl', internal('route plan'), [
     {
-      find: 'next[e] = blockStart_BE[group.x * params.numExperts + e];',
+      find: 'next[e] = blockStart_BE[blockIndex * params.numExperts + e];',
       replace: 'next[e] = blockStart_BE[e];',
       why: 'every block places its choices as the first does',
     },
     {
-      find: 'let begin = group.x * BLOCK;',
-      replace: 'let begin = group.x * (BLOCK - 1u);',
+      find: 'let begin = blockIndex * BLOCK;',
+      replace: 'let begin = blockIndex * (BLOCK - 1u);',
       why: 'blocks overlap by a choice',
     },
   ]),
   ...faultsIn('shaders/routing/scatter.wgsl', { ...internal('route plan'), ...AS_ON_A_GPU }, [
     {
-      find: 'blockStart_BE[group.x * params.numExperts + e];\n  }\n  workgroupBarrier();',
-      replace: 'blockStart_BE[group.x * params.numExperts + e];\n  }',
+      find: 'blockStart_BE[blockIndex * params.numExperts + e];\n  }\n  workgroupBarrier();',
+      replace: 'blockStart_BE[blockIndex * params.numExperts + e];\n  }',
       why: 'choices are placed before the starts are there',
     },
     {

@@ -47,7 +47,7 @@ export const runtimeFaults: readonly Mutant[] = [
       replace: '',
       why: 'waits of the host count in the prompt only',
     },
-    { find: 'engine.reset();\n', replace: '\n', why: 'a text goes on where the one before ended' },
+    { find: 'steps.reset();\n', replace: '\n', why: 'a text goes on where the one before ended' },
     {
       find: 'if (rest < 0) return i;',
       replace: 'if (rest < 1) return i;',
@@ -206,11 +206,6 @@ export const runtimeFaults: readonly Mutant[] = [
       find: 'byteOffset + 4 * rows.first * width',
       replace: 'byteOffset + 0 * rows.first * width',
       why: 'every run of rows is the first',
-    },
-    {
-      find: 'Math.max(ROW_BLOCK, roundUp(wanted + 1, ROW_BLOCK) - ROW_BLOCK)',
-      replace: 'Math.max(1, wanted)',
-      why: 'runs of rows begin where no view can',
     },
     {
       find: "floats.every((t) => t.dtype === 'f16') ? 'f16' : 'f32'",
