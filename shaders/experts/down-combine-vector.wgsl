@@ -18,6 +18,7 @@ const WIDE : bool = false;      // spec: products with a whole scale may leave f
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
 const BIASED : bool = false;    // spec: add the bias
 const RESIDUAL : bool = false;  // spec: add the residual
+const NO_SLOT : u32 = 0xffffffffu;   // of a choice without an expert, which adds nothing
 
 struct Params { depth : u32, numCols : u32, scaleStart : u32, topK : u32, numTokens : u32 }
 
@@ -165,6 +166,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
   let cols = min(vec4<u32>(n) + slots, vec4<u32>(params.numCols - 1u));
   var totals = vec4<f32>();
   for (var choice = t * params.topK; choice < (t + 1u) * params.topK; choice += 1u) {
+    if (ids_TK[choice] == NO_SLOT) { continue; }
     let firstRow = ids_TK[choice] * params.numCols;
     var sums = vec4<f32>();
     for (var first = 0u; first < chunks; first += LANES * LOADS) {

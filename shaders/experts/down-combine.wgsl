@@ -12,6 +12,7 @@ const WIDE : bool = false;      // spec: products with a whole scale may leave f
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
 const BIASED : bool = false;    // spec: add the bias
 const RESIDUAL : bool = false;  // spec: add the residual
+const NO_SLOT : u32 = 0xffffffffu;   // of a choice without an expert, which adds nothing
 
 struct Params { depth : u32, numCols : u32, scaleStart : u32, topK : u32, numTokens : u32 }
 
@@ -119,6 +120,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   var totals : array<f32, (8u + WG - 1u) / WG>;
   for (var choice = t * params.topK; choice < (t + 1u) * params.topK; choice += 1u) {
     let expert = ids_TK[choice];
+    if (expert == NO_SLOT) { continue; }
     let first = expert * params.numCols;
     let a = vec4<u32>(first) + min(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(last));
     let b = vec4<u32>(first) + min(vec4<u32>(n + 4u, n + 5u, n + 6u, n + 7u), vec4<u32>(last));

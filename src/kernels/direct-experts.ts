@@ -67,6 +67,15 @@ export function directRefusal({ up, down, topK }: DirectShape, numTokens: number
   return wholeChunks(up.weightDtype, up.depth) ?? wholeChunks(down.weightDtype, down.depth);
 }
 
+/** Rows of an expert beyond which a tile, which reads its weights once, costs less than a row each with its own reading. */
+const FEW_ROWS = 2;
+
+/** Whether so few tokens should go without a plan: they can, and hardly share experts. */
+export function directPays(shape: DirectShape, numTokens: number): boolean {
+  const rowsPerExpert = (numTokens * shape.topK) / shape.up.numExperts;
+  return rowsPerExpert <= FEW_ROWS && directRefusal(shape, numTokens) === undefined;
+}
+
 export interface DirectTensors {
   /** [T, D] */
   readonly x: Source;

@@ -3,7 +3,12 @@ import { ConfigError } from '../core/errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { directRefusal, type DirectShape, prepareDirectExperts } from '../kernels/direct-experts.ts';
+import {
+  directPays,
+  directRefusal,
+  type DirectShape,
+  prepareDirectExperts,
+} from '../kernels/direct-experts.ts';
 import { type ExpertGemm, type ExpertShape, prepareExpertGemm } from '../kernels/experts.ts';
 import { prepareTopk, type GatingShape } from '../kernels/gating.ts';
 import { prepareLocalPlan } from '../kernels/local-plan.ts';
@@ -96,7 +101,8 @@ export function prepareMoe(gpu: Gpu, inputs: OpInputs, size: MoeSize, variant?: 
     if (variant === DIRECT && refusal !== undefined) {
       throw new ConfigError(`moe variant "${DIRECT}" cannot run here: ${refusal}. Leave the variant out.`);
     }
-    const direct = variant === DIRECT || (variant === undefined && refusal === undefined);
+    const pays = directPays(directShape(size, up, down), size.numTokens);
+    const direct = variant === DIRECT || (variant === undefined && pays);
     return direct ? prepareDirect(layer) : preparePlanned(layer, variant);
   });
 }

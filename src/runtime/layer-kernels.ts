@@ -1,7 +1,7 @@
 /** The compiled kernels of one rank's layer. All ranks of a layout have equal shapes, so one set serves all. */
 import { attentionScratchWords, prepareAttention, type Attention } from '../kernels/attention.ts';
 import type { AttentionShape } from '../kernels/attention-variants.ts';
-import { prepareDirectExperts, type DirectExperts, directRefusal } from '../kernels/direct-experts.ts';
+import { prepareDirectExperts, type DirectExperts, directPays } from '../kernels/direct-experts.ts';
 import { prepareExpertGemm, type ExpertGemm, type ExpertShape } from '../kernels/experts.ts';
 import { prepareGemm, type Gemm } from '../kernels/gemm.ts';
 import { prepareLocalPlan, type LocalPlan } from '../kernels/local-plan.ts';
@@ -134,7 +134,7 @@ async function prepareLocal(
 ): Promise<LocalKernels> {
   const shape = { ...expertShapes(layout, z, dtype, 1), topK: z.topK, residual: true };
   const [plan, direct] = await Promise.all([prepareLocalPlan(gpu, z), prepareDirectExperts(gpu, shape)]);
-  return { plan, direct, goesDirect: (numTokens) => directRefusal(shape, numTokens) === undefined };
+  return { plan, direct, goesDirect: (numTokens) => directPays(shape, numTokens) };
 }
 
 /** The two products of an expert. A rank that owns all experts reads rows where the router found them. */
