@@ -1,41 +1,22 @@
 /** Attention of new queries against all keys. B sequences, Sq queries and Skv keys, Hq and Hkv heads of Dh. */
-import { ceilDiv, range } from '../core/math.ts';
-import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
+import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type Attention, prepareAttention } from '../kernels/attention.ts';
 import { attentionVariants, type AttentionShape } from '../kernels/attention-variants.ts';
 import { attention as referenceAttention } from '../reference/attention.ts';
 import { BYTES_OF, type Tensor, toF64 } from '../tensor/tensor.ts';
+import type { AttentionSize } from './attention-size.ts';
+import { boundPart, queryBatches, sequencesPerBinding, sequenceWords } from './attention-batches.ts';
 import { checkGroups, checkPositions, scaleOf, SINKS_RULE, SOFTCAP_RULE } from './attention-rules.ts';
 import { flagAttr, numberAttr } from './attrs.ts';
 import { attentionError } from './attention-error.ts';
 import { roundedTo } from './budgets.ts';
 import { defineOp } from './define.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
-import type { Pages } from './pages.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
-import { rowRuns } from './row-runs.ts';
 import { bytesOfInputs, outputDtype, tensorOf, type Workspace, withWorkspace } from './workspace.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
-
-export interface AttentionSize {
-  readonly batch: number;
-  readonly numQueries: number;
-  readonly numKeys: number;
-  readonly numHeads: number;
-  readonly numKvHeads: number;
-  readonly headDim: number;
-  readonly causal: boolean;
-  readonly scale: number;
-  readonly window?: number;
-  readonly softcap?: number;
-  readonly hasSinks?: boolean;
-  /** f16 when both k and v are: they are read as they are given. */
-  readonly kvDtype?: 'f32' | 'f16';
-  /** Where keys lie in pages; numKeys is then what a table has room for. */
-  readonly pages?: Pages;
-}
 
 export const attention = defineOp({
   name: 'attention',
@@ -119,17 +100,24 @@ export function prepareQueries(
 ): Promise<PreparedOp> {
   return withWorkspace(gpu, async (space) => {
     const kernel = await prepareAttention(gpu, kernelShape(size), variant);
-    const q = space.activation('q', tensorOf(inputs, 'q'));
-    const k = space.weight('k', tensorOf(inputs, names.k), size.kvDtype);
-    const v = space.weight('v', tensorOf(inputs, names.v), size.kvDtype);
+    const words = sequenceWords(size, kernel.scratchWords(size.numQueries));
+    const bindable = sequencesPerBinding(gpu, size.batch, words);
+    const keys = words.keys === 0 ? 'whole' : 'parts';
+    const q = space.activation('q', tensorOf(inputs, 'q'), 'parts');
+    const k = space.weight('k', tensorOf(inputs, names.k), size.kvDtype, keys);
+    const v = space.weight('v', tensorOf(inputs, names.v), size.kvDtype, keys);
     const given = inputs.tensors.get('sinks');
     const sinks = given && { sinks: space.activation('sinks', given) };
-    const o = space.output('o', tensorOf(inputs, 'q').shape, outputDtype(inputs));
-    const batches = queryBatches(space, size);
-    const scratch = scratchOf(space, kernel, size.batch * size.numQueries);
+    const o = space.output('o', tensorOf(inputs, 'q').shape, outputDtype(inputs), 'parts');
+    const batches = queryBatches(space, size, words);
+    const scratch = scratchOf(space, kernel, bindable * size.numQueries);
     return space.prepared(kernel.variant, (commands) => {
-      for (const { sequences, numSequences, maxQueries } of batches) {
-        kernel.record(commands, { numSequences, maxQueries }, { q, k, v, sequences, o, scratch, ...sinks });
+      for (const part of batches) {
+        const { sequences, numSequences, maxQueries } = part;
+        const ofQueries = { q: boundPart(q, part, words.queries), o: boundPart(o, part, words.queries) };
+        const ofKeys = { k: boundPart(k, part, words.keys), v: boundPart(v, part, words.keys) };
+        const buffers = { ...ofQueries, ...ofKeys, sequences, scratch, ...sinks };
+        kernel.record(commands, { numSequences, maxQueries }, buffers);
       }
     });
   });
@@ -196,37 +184,4 @@ export function kernelShape(size: AttentionSize): AttentionShape {
 export function scratchOf(space: Workspace, kernel: Attention, numRows: number): GpuBuffer | undefined {
   const words = kernel.scratchWords(numRows);
   return words === 0 ? undefined : space.scratch('attention parts', words);
-}
-
-interface QueryBatch {
-  readonly sequences: GpuBuffer | BufferView;
-  readonly numSequences: number;
-  readonly maxQueries: number;
-}
-
-/**
- * The queries of all sequences in dispatches that end soon and fit the grid. A run of queries of one sequence is a
- * sequence to the kernel, which under a causal mask ends with its last query.
- */
-export function queryBatches(space: Workspace, size: AttentionSize): QueryBatch[] {
-  const { batch, numQueries, numKeys, numHeads, headDim, causal, pages } = size;
-  const most = space.gpu.limits.maxComputeWorkgroupsPerDimension;
-  const flopsPerQuery = 4 * numHeads * headDim * numKeys;
-  const runs = rowRuns(space.gpu, numQueries, flopsPerQuery, most);
-  const perDispatch = Math.min(most, rowRuns(space.gpu, batch, flopsPerQuery * numQueries)[0]?.count ?? 1);
-  const batches: QueryBatch[] = [];
-  for (const { first, count } of runs) {
-    for (let b = 0; b < batch; b += perDispatch) {
-      const numSequences = Math.min(perDispatch, batch - b);
-      const rows = range(numSequences).flatMap((i) => {
-        const keys = pages?.lengths[b + i] ?? numKeys;
-        const seen = causal ? keys - numQueries + first + count : keys;
-        return [(b + i) * numQueries + first, count, seen, b + i];
-      });
-      const table = Uint32Array.from([...rows, ...(pages?.table ?? [])]);
-      const sequences = space.integers(`sequences ${ceilDiv(b, perDispatch)}`, table);
-      batches.push({ sequences, numSequences, maxQueries: count });
-    }
-  }
-  return batches;
 }

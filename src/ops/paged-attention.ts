@@ -6,15 +6,9 @@ import { at } from '../core/math.ts';
 import { attentionVariants } from '../kernels/attention-variants.ts';
 import { attention as referenceAttention } from '../reference/attention.ts';
 import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
-import {
-  type AttentionSize,
-  attention,
-  cacheDtype,
-  kernelShape,
-  pairs,
-  prepareQueries,
-} from './attention.ts';
+import { attention, cacheDtype, kernelShape, pairs, prepareQueries } from './attention.ts';
 import { numberAttr } from './attrs.ts';
+import type { AttentionSize } from './attention-size.ts';
 import { attentionError } from './attention-error.ts';
 import { checkGroups, scaleOf, SINKS_RULE } from './attention-rules.ts';
 import { roundedTo } from './budgets.ts';

@@ -10,7 +10,8 @@ import { prepareAttention } from '../kernels/attention.ts';
 import { prepareGemm } from '../kernels/gemm.ts';
 import { prepareRope, ropeTable } from '../kernels/rope.ts';
 import { f32Tensor, type Tensor, tensor, type TensorData } from '../tensor/tensor.ts';
-import { kernelShape, queryBatches, scratchOf } from './attention.ts';
+import { kernelShape, scratchOf } from './attention.ts';
+import { queryBatches, sequenceWords } from './attention-batches.ts';
 import { checkColumns } from './matmul.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
 import { kvHeadsOf } from './kv-heads.ts';
@@ -133,7 +134,8 @@ async function prepareRank(
     scale: 1 / Math.sqrt(headDim),
   };
   const attention = await prepareAttention(gpu, kernelShape(attentionSize), shared.variant);
-  const batches = queryBatches(space, attentionSize);
+  // Its q, k, v and o are bound whole.
+  const batches = queryBatches(space, attentionSize, sequenceWords(attentionSize, 0));
   const scratch = scratchOf(space, attention, batch * length);
   const o = into('o', numHeads);
   const columns = headColumns(tensorOf(inputs, 'wo'), firstHead * headDim, numHeads * headDim);
@@ -144,7 +146,8 @@ async function prepareRank(
       for (const recordProjection of projections) recordProjection(commands);
       shared.turn?.(commands, q, numHeads, qTurned);
       shared.turn?.(commands, k, kvHeads.length, kTurned);
-      for (const { sequences, ...counts } of batches) {
+      for (const { sequences, numSequences, maxQueries } of batches) {
+        const counts = { numSequences, maxQueries };
         attention.record(commands, counts, { q: qTurned, k: kTurned, v, sequences, o, scratch });
       }
       recordOut(commands);

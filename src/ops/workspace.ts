@@ -37,9 +37,9 @@ export class Workspace {
   }
 
   /** Weights as they are stored, f16 packed two to a word, or widened when `dtype` asks for it. */
-  weight(name: string, t: Tensor, dtype: 'f32' | 'f16' = weightDtype(t)): GpuBuffer {
-    this.#requireRoom(name, t.data.length * BYTES_OF[dtype], 'whole');
-    return this.#own(this.gpu.upload(`op/${name}`, castFloat(t, dtype).data));
+  weight(name: string, t: Tensor, dtype: 'f32' | 'f16' = weightDtype(t), bound: Bound = 'whole'): GpuBuffer {
+    this.#requireRoom(name, t.data.length * BYTES_OF[dtype], bound);
+    return this.#own(this.gpu.upload(`op/${name}`, castFloat(t, dtype).data, bound));
   }
 
   /** A matrix or stack as it is stored, with its scales. */

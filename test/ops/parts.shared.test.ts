@@ -5,6 +5,7 @@ import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
 import { runOp } from '../../src/ops/ops.ts';
 import { rowRuns } from '../../src/ops/row-runs.ts';
 import { f32Tensor, type Tensor } from '../../src/tensor/tensor.ts';
+import { drawPages } from '../../src/validate/draw-pages.ts';
 import { maker } from '../../src/validate/maker.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
@@ -49,6 +50,35 @@ test.each([
   // Rows of more than a 64th of a binding.
   ['matmul', 81920, { a: make.normal([60, 640]), b: weights(32, 640) }, {}],
   ['rope', 8192, { x: make.normal([2, 100, 2, 16]) }, {}],
+  [
+    'attention',
+    8192,
+    { q: make.normal([20, 3, 2, 8]), k: make.normal([20, 20, 1, 8]), v: make.normal([20, 20, 1, 8]) },
+    {},
+  ],
+  // An odd number of halves a sequence, so that 128 of them are aligned; with sinks, which are bound whole.
+  [
+    'attention',
+    8192,
+    {
+      q: make.normal([300, 1, 1, 5]),
+      k: make.half(make.normal([300, 3, 1, 5])),
+      v: make.half(make.normal([300, 3, 1, 5])),
+      sinks: make.normal([1]),
+    },
+    {},
+  ],
+  [
+    'paged-attention',
+    8192,
+    {
+      q: make.normal([100, 2, 2, 8]),
+      k_pages: make.normal([16, 4, 1, 8]),
+      v_pages: make.normal([16, 4, 1, 8]),
+      ...drawPages(make, { batch: 100, queries: 2, numPages: 16, pageSize: 4, perSequence: 3 }),
+    },
+    {},
+  ],
   ['gate-topk', 8192, { logits: make.normal([700, 8]) }, { k: 2 }],
   [
     'moe',
@@ -69,6 +99,18 @@ test.each([
   const whole = await runOp(gpu, name, tensors, attrs);
   const inParts = await binding(bytes, () => runOp(gpu, name, tensors, attrs));
   for (const [output, t] of whole) expect(inParts.get(output)?.data, output).toEqual(t.data);
+  expect(gpu.ledger.bytes).toBe(0);
+});
+
+test('keys of one sequence beyond a binding are refused before anything is recorded', async () => {
+  const given = {
+    q: make.normal([2, 1, 1, 8]),
+    k: make.normal([2, 200, 1, 8]),
+    v: make.normal([2, 200, 1, 8]),
+  };
+  await expect(binding(4096, () => runOp(gpu, 'attention', new Map(Object.entries(given))))).rejects.toThrow(
+    /binds 4096 bytes at once, .*Give sequences of fewer positions or heads/,
+  );
   expect(gpu.ledger.bytes).toBe(0);
 });
 
