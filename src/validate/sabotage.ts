@@ -12,12 +12,14 @@ import { attentionSaboteurs } from './saboteurs/attention.ts';
 import { denseSaboteurs } from './saboteurs/dense.ts';
 import { gatingSaboteurs } from './saboteurs/gating.ts';
 import { moeSaboteurs } from './saboteurs/moe.ts';
+import { planSaboteurs } from './saboteurs/plans.ts';
 import type { Saboteur } from './saboteurs/saboteur.ts';
 
 export const saboteurs: readonly Saboteur[] = [
   ...denseSaboteurs,
   ...moeSaboteurs,
   ...gatingSaboteurs,
+  ...planSaboteurs,
   ...attentionSaboteurs,
 ];
 

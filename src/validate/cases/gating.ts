@@ -144,6 +144,9 @@ export const gatingCases = opCases(gateTopk, {
   'groups by two sigmoids': mode({
     ...{ tokens: 19, experts: 32, k: 4, groups: { count: 8, kept: 2, score: 'top2' } },
   }),
+  '16 groups by two sigmoids': mode({
+    ...{ tokens: 19, experts: 64, k: 4, groups: { count: 16, kept: 3, score: 'top2' } },
+  }),
   'groups by their best with a bias': mode({
     ...{ tokens: 19, experts: 30, k: 4, biased: true, groups: { count: 5, kept: 2, score: 'max' } },
   }),
