@@ -1,6 +1,7 @@
 /** Who uses what was tuned: every command unless it is told not to, and only for the adapter and driver of the file. */
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { generate } from '../../src/cli/generate.ts';
 import { withGpu } from '../../src/cli/session.ts';
 import { attachTuning, tuningPath, writeTuningFile } from '../../src/cli/tuning.ts';
 import type { AdapterFacts } from '../../src/platform/platform.ts';
@@ -37,6 +38,16 @@ test('the file that MOEBIUS_TUNING names is used; off and --no-tuning leave the 
     expect(await attachTuning(gpu)).toMatchObject({ state: 'none' });
     expect(gpu.tuning).toBeUndefined();
   });
+});
+
+test('generate runs as tuned, whatever its cache of keys holds, and not with --no-tuning', async () => {
+  vi.stubEnv('MOEBIUS_TUNING', path);
+  const options = { prompt: 'O', tokens: 1, layout: 'ep=1' };
+  for (const cache of ['f32', 'f16'] as const) {
+    const { tuning, cache: used } = await generate({ ...options, cache });
+    expect([used, tuning.state, tuning.path]).toEqual([cache, 'used', path]);
+  }
+  expect((await generate({ ...options, tuning: false })).tuning.state).toBe('off');
 });
 
 test('a file of its own for every adapter and every driver', async () => {
