@@ -10,6 +10,7 @@ import { modelFaults } from './areas/model.ts';
 import { routingFaults } from './areas/routing.ts';
 import { runtimeFaults } from './areas/runtime.ts';
 import { tuneFaults } from './areas/tune.ts';
+import { verdictFaults } from './areas/verdict.ts';
 import type { Mutant } from './mutant.ts';
 
 export const catalogue: Readonly<Record<string, readonly Mutant[]>> = {
@@ -24,4 +25,5 @@ export const catalogue: Readonly<Record<string, readonly Mutant[]>> = {
   routing: routingFaults,
   runtime: runtimeFaults,
   tune: tuneFaults,
+  verdict: verdictFaults,
 };

@@ -1,0 +1,96 @@
+/** Faults of what a bench makes of its numbers: what fails it, the ratio of ranks, rates, and how it ends. */
+import { faultsIn, type Mutant } from '../mutant.ts';
+
+const verdict = { tests: ['bench/verdict.test.ts'] };
+
+export const verdictFaults: readonly Mutant[] = [
+  ...faultsIn('src/bench/verdict.ts', verdict, [
+    {
+      find: "timing.state === 'failed' ? [failureText",
+      replace: "timing.state === 'too-fine' ? [failureText",
+      why: 'a row above the roof is no failure',
+    },
+    {
+      find: 'forward?.pass === false',
+      replace: 'forward?.pass === null',
+      why: 'a forward pass that differs is no failure',
+    },
+    {
+      find: '...ceilingFailures(ceilings),',
+      replace: '',
+      why: 'a probe whose result is wrong is no failure',
+    },
+    {
+      find: '...(model === null ? [] : modelFailures(model)),',
+      replace: '',
+      why: 'the bench ignores the model',
+    },
+    {
+      find: "outcome: failed ? 'failed' : isComplete ? 'pass' : 'incomplete'",
+      replace: "outcome: failed ? 'failed' : 'pass'",
+      why: 'what was not measured is a pass',
+    },
+    {
+      find: 'if (low > RATIO_LIMIT)',
+      replace: 'if (low > 2 * RATIO_LIMIT)',
+      why: 'a ratio over its limit passes',
+    },
+    {
+      find: 'if (high <= RATIO_LIMIT)',
+      replace: 'if (median <= RATIO_LIMIT)',
+      why: 'the ratio is judged by its median',
+    },
+    {
+      find: "if (kind === 'unknown') {",
+      replace: "if (kind === 'embedded-software') {",
+      why: 'an adapter that says nothing is told to be software',
+    },
+  ]),
+  ...faultsIn('src/bench/sharded.ts', verdict, [
+    {
+      find: 'ns / at(unsharded, round)',
+      replace: 'at(unsharded, round) / ns',
+      why: 'the ratio of ranks is upside down',
+    },
+  ]),
+  ...faultsIn('src/bench/run.ts', verdict, [
+    {
+      find: 'const meanKvLength = (tokensPerSequence + 1) / 2;',
+      replace: 'const meanKvLength = tokensPerSequence;',
+      why: 'every token attends to the whole sequence',
+    },
+    {
+      find: 'usefulFlopsPerSecond: usefulFlopsPerSecond(model.config, tokens, meanKvLength, ns),',
+      replace: 'usefulFlopsPerSecond: usefulFlopsPerSecond(model.config, tokens, meanKvLength, ns / 1000),',
+      why: 'useful FLOP/s of a pass are a thousand times too many',
+    },
+    {
+      find: 'const ns = summarise(sharded.samplesNs).median;',
+      replace: 'const ns = summarise(unsharded.samplesNs).median;',
+      why: 'the rate of all ranks is that of one',
+    },
+  ]),
+  ...faultsIn('src/bench/run.ts', { tests: ['cli/bench-fails.test.ts'] }, [
+    {
+      find: "if (result.pass && outcome === 'pass') return;",
+      replace: "if (outcome !== 'failed') return;",
+      why: 'an incomplete bench ends well',
+    },
+    { find: 'if (failures.length > 0) {', replace: 'if (failures.length > 1) {', why: 'one failure is none' },
+  ]),
+  ...faultsIn('src/cli/bench.ts', { tests: ['cli/bench-fails.test.ts'] }, [
+    { find: '      requirePass(result);\n', replace: '', why: 'the bench exits with 0 whatever it found' },
+  ]),
+  ...faultsIn('src/cli/generate.ts', { tests: ['cli/tuning-off.test.ts'] }, [
+    {
+      find: 'attachTuning(gpu, { tuning: options.tuning ?? true })',
+      replace: 'attachTuning(gpu, options)',
+      why: 'how keys are stored names the file of what was tuned',
+    },
+    {
+      find: 'attachTuning(gpu, { tuning: options.tuning ?? true })',
+      replace: 'attachTuning(gpu)',
+      why: 'generate ignores --no-tuning',
+    },
+  ]),
+];
