@@ -1,7 +1,8 @@
 /** What is going on, on stderr: a live line on a terminal, a line per step elsewhere. */
+import ora from 'ora';
 import type { Progress } from '../bench/progress.ts';
+import { printable } from '../core/printable.ts';
 import { styleFor, terminalText } from '../report/style.ts';
-import { startStep } from './live.ts';
 import { wantsColour } from './output.ts';
 
 /** @param quiet nothing at all, for `--json` whose reader is a program. */
@@ -11,18 +12,26 @@ export function cliProgress(quiet: boolean): Progress {
   return quiet ? { step: async (_title, work) => work(() => undefined) } : lineProgress();
 }
 
+/** The cursor stays visible and stdin as it is, so that the process may end at any moment, by whatever signal. */
 function liveProgress(): Progress {
-  const style = styleFor(wantsColour(process.stderr));
+  const coloured = wantsColour(process.stderr);
+  const style = styleFor(coloured);
   return {
     async step(title, work, outcome) {
-      const live = startStep(process.stderr, title, style);
+      const spinner = ora({
+        ...{ text: terminalText(title), stream: process.stderr, color: coloured && 'yellow' },
+        ...{ hideCursor: false, discardStdin: false },
+      }).start();
+      const end = (symbol: string, text: string): unknown =>
+        spinner.stopAndPersist({ symbol, text: terminalText(text) });
       try {
-        const result = await work((text) => live.say(text));
-        const told = outcome === undefined ? title : `${title}: ${outcome(result)}`;
-        live.end(terminalText(`${style.good('✔')} ${told}`));
+        const result = await work((text) => {
+          spinner.text = `${terminalText(title)}\n${style.dim(`  › ${printable(text)}`)}`;
+        });
+        end(style.good('✔'), outcome === undefined ? title : `${title}: ${outcome(result)}`);
         return result;
       } catch (error) {
-        live.end(terminalText(`${style.bad('✖')} ${title}`));
+        end(style.bad('✖'), title);
         throw error;
       }
     },
