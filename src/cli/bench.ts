@@ -20,7 +20,7 @@ import { printJson, printLines, stdoutStyle } from './output.ts';
 import { commitHere, versionsHere } from './package.ts';
 import { cliProgress } from './progress.ts';
 import { platformHere, withGpu } from './session.ts';
-import { attachTuning } from './tuning.ts';
+import { attachTuning, TUNING_FILE } from './tuning.ts';
 
 /** Time to measure for. */
 const SECONDS = { quick: 20, full: 90 } as const;
@@ -38,6 +38,8 @@ export interface BenchOptions {
   readonly kernel?: readonly string[];
   /** False ignores what was tuned. */
   readonly tuning?: boolean;
+  /** What was tuned; see `TuningOptions`. */
+  readonly tuningFile?: string;
   /** Inputs in so many copies that none is in a cache when its turn comes. */
   readonly cold?: boolean;
   readonly progress?: Progress;
@@ -119,6 +121,7 @@ export function addBench(program: Command): Command {
       [],
     )
     .option('--cold', 'time kernels on inputs that no cache holds: enough copies in turn')
+    .option(...TUNING_FILE)
     .option('--no-tuning', "the families' own choice of variants, whatever was tuned")
     .addHelpText(
       'after',

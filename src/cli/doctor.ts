@@ -9,7 +9,7 @@ import type { GlobalOptions } from './options.ts';
 import { printJson, printLines, stdoutStyle } from './output.ts';
 import { versionsHere } from './package.ts';
 import { withGpu } from './session.ts';
-import { attachTuning } from './tuning.ts';
+import { attachTuning, TUNING_FILE } from './tuning.ts';
 
 /** Host time to aim at for the probes; a slow adapter takes longer for the few samples that each needs. */
 const CEILING_NS = 1.5e9;
@@ -19,6 +19,8 @@ export interface DoctorOptions {
   readonly adapter?: string;
   /** False ignores what was tuned. */
   readonly tuning?: boolean;
+  /** What was tuned; see `TuningOptions`. */
+  readonly tuningFile?: string;
 }
 
 /** @throws ConfigError when no adapter fits. */
@@ -39,6 +41,7 @@ export function addDoctor(program: Command): Command {
     .description(
       'Shows which adapter is used and why, its limits and features, and measures its clocks, latencies and ceilings.',
     )
+    .option(...TUNING_FILE)
     .option('--no-tuning', 'do not look for what was tuned')
     .addHelpText(
       'after',

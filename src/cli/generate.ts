@@ -11,10 +11,10 @@ import { CACHE_DTYPES, type CacheDtype } from '../runtime/sizes.ts';
 import { generate as continuePrompt } from '../runtime/generate.ts';
 import { loadModel, TINY_MOE, tokenizerOf } from './model.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../tensor/quantised.ts';
-import { atLeast, integer, requireInteger, type GlobalOptions } from './options.ts';
+import { atLeast, integer, MOST_SEED, refuseIdle, requireInteger, type GlobalOptions } from './options.ts';
 import { complain, printJson, stdoutStyle, write } from './output.ts';
 import { withGpu } from './session.ts';
-import { attachTuning, type TuningUse } from './tuning.ts';
+import { attachTuning, type TuningUse, TUNING_FILE } from './tuning.ts';
 
 export interface GenerateOptions {
   readonly adapter?: string;
@@ -34,6 +34,8 @@ export interface GenerateOptions {
   readonly cache?: CacheDtype;
   /** False ignores what was tuned. */
   readonly tuning?: boolean;
+  /** What was tuned; see `TuningOptions`. */
+  readonly tuningFile?: string;
   /** Called with the text of every token as it comes. */
   readonly onText?: (text: string) => void;
 }
@@ -112,27 +114,38 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
 }
 
 function checkNumbers(options: GenerateOptions, maxPositions: number): void {
-  const { prompt, tokens, temperature = 0, seed = 0, weights = 'f32' } = options;
+  const { prompt, tokens, temperature = 0, seed = 0, weights = 'f32', cache = 'f32' } = options;
   requireInteger('tokens', tokens, 1);
-  requireInteger('seed', seed, 0);
+  requireInteger('seed', seed, 0, MOST_SEED);
   if (!(temperature >= 0 && Number.isFinite(temperature))) {
     throw new ConfigError(`temperature (${temperature}) must be 0 (greedy) or a positive number.`);
+  }
+  if (!CACHE_DTYPES.includes(cache)) {
+    throw new ConfigError(`cache (${String(cache)}) must be one of ${CACHE_DTYPES.join(', ')}.`);
   }
   if (!WEIGHT_DTYPES.includes(weights)) {
     throw new ConfigError(`weights (${String(weights)}) must be one of ${WEIGHT_DTYPES.join(', ')}.`);
   }
   if (prompt === '') throw new ConfigError('the prompt is empty; give at least one character to continue.');
-  const length = [...prompt].length + tokens;
+  const characters = charactersOf(prompt);
+  const length = characters + tokens;
   if (length > maxPositions) {
     throw new ConfigError(
-      `${[...prompt].length} prompt characters and ${tokens} tokens make ${length} positions; the model was trained ` +
+      `${characters} prompt characters and ${tokens} tokens make ${length} positions; the model was trained ` +
         `for ${maxPositions}. Shorten one of them by ${length - maxPositions}.`,
     );
   }
 }
 
+/** Code points, counted without a list of them. */
+function charactersOf(text: string): number {
+  let count = 0;
+  for (let i = 0; i < text.length; count++) i += (text.codePointAt(i) ?? 0) > 0xffff ? 2 : 1;
+  return count;
+}
+
 interface CommandOptions extends GlobalOptions {
-  readonly prompt: string;
+  readonly prompt?: string;
   readonly tokens: number;
   readonly temperature: number;
   readonly seed: number;
@@ -150,11 +163,11 @@ export function addGenerate(program: Command): Command {
     .description(
       'Continues a prompt with a model that runs on every rank of a layout, simulated on one adapter.',
     )
-    .requiredOption('--prompt <text>', 'the text to continue')
+    .option('--prompt <text>', 'the text to continue')
     .option('--tokens <n>', 'how many tokens to add', integer(1), 100)
     .option('--layout <axes>', 'ep, pp, tp and dp', formatLayout(CARD_LAYOUT))
     .option('--temperature <t>', '0 takes the most likely token, more samples', atLeast(0), 0)
-    .option('--seed <n>', 'of the sampling', integer(0), 0)
+    .option('--seed <n>', 'of the sampling', integer(0, MOST_SEED), 0)
     .option('--model <folder>', 'a Mixtral-style checkpoint', TINY_MOE)
     .addOption(
       new Option('--weights <dtype>', 'how matrices are stored').choices(WEIGHT_DTYPES).default('f32'),
@@ -162,6 +175,7 @@ export function addGenerate(program: Command): Command {
     .addOption(
       new Option('--cache <dtype>', 'how keys and values are stored').choices(CACHE_DTYPES).default('f32'),
     )
+    .option(...TUNING_FILE)
     .option('--no-tuning', "the families' own choice of variants, whatever was tuned")
     .addHelpText(
       'after',
@@ -173,13 +187,20 @@ Examples:
     )
     .action(async (_options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
-      if (given.json) return printJson(await generate(given));
-      await streamText(given);
+      const { prompt } = given;
+      // Not by commander, which would complain of it before it tells of a misspelt option.
+      if (prompt === undefined)
+        throw new ConfigError('generate needs --prompt <text>, the text to continue.');
+      refuseIdle(command, [
+        [given.temperature === 0, ['seed'], 'with --temperature 0 the most likely token is taken every time'],
+      ]);
+      if (given.json) return printJson(await generate({ ...given, prompt }));
+      await streamText({ ...given, prompt });
     });
 }
 
 /** The prompt and its continuation as it comes, then what it took. */
-async function streamText(given: CommandOptions): Promise<void> {
+async function streamText(given: CommandOptions & { readonly prompt: string }): Promise<void> {
   const style = stdoutStyle();
   let started = false;
   const onText = (text: string): void => {

@@ -13,7 +13,7 @@ import { printJson, printLines, stdoutStyle } from './output.ts';
 import { cliProgress } from './progress.ts';
 import { withGpu } from './session.ts';
 import { seconds } from './tune.ts';
-import { attachTuning, type TuningUse } from './tuning.ts';
+import { attachTuning, type TuningUse, TUNING_FILE } from './tuning.ts';
 
 const DEFAULT_SECONDS = 20;
 
@@ -25,6 +25,8 @@ export interface GrowthOptions {
   readonly budget?: number;
   /** False ignores what was tuned. */
   readonly tuning?: boolean;
+  /** What was tuned; see `TuningOptions`. */
+  readonly tuningFile?: string;
   readonly progress?: Progress;
 }
 
@@ -85,6 +87,7 @@ export function addGrowth(program: Command): Command {
     )
     .option('--series <part>', 'only series with this in their name; may be repeated', collect, [])
     .option('--budget <time>', 'for samples, as 20s or 1m; checks come on top', seconds, DEFAULT_SECONDS)
+    .option(...TUNING_FILE)
     .option('--no-tuning', "the families' own choice of variants, whatever was tuned")
     .addHelpText(
       'after',

@@ -13,7 +13,7 @@ import type { MoeConfig } from '../model/config.ts';
 import { readHfConfig } from '../model/hf-config.ts';
 import { presetNamed } from '../model/presets.ts';
 import { MOST_JSON_BYTES } from '../model/strict-json.ts';
-import { integer, requireInteger, type GlobalOptions } from './options.ts';
+import { integer, refuseIdle, requireInteger, type GlobalOptions } from './options.ts';
 import { printJson, printLines } from './output.ts';
 import { platformHere } from './session.ts';
 
@@ -87,6 +87,8 @@ Examples:
     )
     .action(async (axes: string[], _options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
+      const text = given.readings === true && given.json !== true;
+      refuseIdle(command, [[text, ['rank'], '--readings shows no ranks, but with --json']]);
       const result = await layout({ ...given, ...(axes.length > 0 && { layout: axes.join(',') }) });
       if (given.json) return printJson(result);
       if (given.readings) return printLines([renderReadings(result.spec, given.gpus)]);

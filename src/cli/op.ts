@@ -11,10 +11,10 @@ import { renderOp, renderOpList } from '../report/ops.ts';
 import { compare, describe } from '../tensor/compare.ts';
 import { toF64, type Tensor } from '../tensor/tensor.ts';
 import { checkOutput, OTHER_OUT, writeWhole } from './files.ts';
-import { collect, type GlobalOptions } from './options.ts';
+import { collect, refuseIdle, type GlobalOptions } from './options.ts';
 import { printJson, printLines, stdoutStyle } from './output.ts';
 import { platformHere, withGpu } from './session.ts';
-import { attachTuning, type TuningUse } from './tuning.ts';
+import { attachTuning, type TuningUse, TUNING_FILE } from './tuning.ts';
 
 export interface OpOptions {
   readonly adapter?: string;
@@ -31,6 +31,8 @@ export interface OpOptions {
   readonly check?: boolean;
   /** False ignores what was tuned. */
   readonly tuning?: boolean;
+  /** What was tuned; see `TuningOptions`. */
+  readonly tuningFile?: string;
 }
 
 export interface OpResult {
@@ -135,6 +137,7 @@ interface CommandOptions extends GlobalOptions {
   readonly variant?: string;
   readonly check?: boolean;
   readonly tuning: boolean;
+  readonly tuningFile?: string;
   readonly list?: boolean;
   readonly help?: boolean;
 }
@@ -150,6 +153,7 @@ export function addOp(program: Command): Command {
     .option('--attr <name=value>', 'an attribute; may be repeated', collect, [])
     .option('--variant <name>', 'of the kernel; the best that can run when absent')
     .option('--check', 'compare with float64 before writing')
+    .option(...TUNING_FILE)
     .option('--no-tuning', "the family's own choice of a variant, whatever was tuned")
     .option('--list', 'show all ops')
     .addHelpText(
@@ -163,7 +167,16 @@ Examples:
     .action(async (name: string | undefined, _options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
       const style = stdoutStyle();
-      if (given.list) return given.json ? printJson({ ops }) : printLines(renderOpList(ops, style));
+      const all = ['in', 'out', 'attr', 'variant', 'check', 'tuning', 'tuningFile'];
+      const listed = given.list === true;
+      const shown = given.help === true;
+      refuseIdle(command, [[listed || shown, all, `${listed ? '--list' : '--help'} runs nothing`]]);
+      if (listed && name !== undefined) {
+        throw new ConfigError(
+          `--list shows all ops; leave "${name}" out, or "moebius op ${name} --help" shows it.`,
+        );
+      }
+      if (listed) return given.json ? printJson({ ops }) : printLines(renderOpList(ops, style));
       if (given.help) {
         if (name === undefined) return command.outputHelp();
         const about = opNamed(name);
@@ -178,9 +191,10 @@ Examples:
           `op ${name} needs ${missing}. "moebius op ${name} --help" shows what it takes.`,
         );
       }
-      const { adapter, attr: attrs, variant, check, tuning } = given;
+      const { adapter, attr: attrs, variant, check, tuning, tuningFile } = given;
       const { result, file } = await compute({
         ...{ adapter, name, in: input, out, attrs, tuning },
+        ...(tuningFile !== undefined && { tuningFile }),
         ...(variant !== undefined && { variant }),
         ...(check !== undefined && { check }),
       });

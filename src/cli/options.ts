@@ -1,5 +1,5 @@
 /** Option values as users type them. */
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
 import { ConfigError } from '../core/errors.ts';
 
 /** Options that every command has. */
@@ -10,7 +10,7 @@ export interface GlobalOptions {
 
 /** A parser for whole numbers from `least` to `most`. */
 export function integer(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
-  const range = most === Number.MAX_SAFE_INTEGER ? `${least} or more` : `from ${least} to ${most}`;
+  const range = rangeText(least, most);
   return (text) => {
     const value = /^[+-]?\d+$/.test(text.trim()) ? Number(text) : NaN;
     if (!(Number.isSafeInteger(value) && value >= least && value <= most)) {
@@ -43,9 +43,34 @@ export function moreThan(bound: number): (text: string) => number {
 }
 
 /** The same rules for callers of the API, who pass numbers. @throws ConfigError */
-export function requireInteger(name: string, value: number, least: number): void {
-  if (!(Number.isSafeInteger(value) && value >= least)) {
-    throw new ConfigError(`${name} (${value}) must be a whole number, ${least} or more.`);
+export function requireInteger(
+  name: string,
+  value: number,
+  least: number,
+  most = Number.MAX_SAFE_INTEGER,
+): void {
+  if (!(Number.isSafeInteger(value) && value >= least && value <= most)) {
+    throw new ConfigError(`${name} (${value}) must be a whole number, ${rangeText(least, most)}.`);
+  }
+}
+
+function rangeText(least: number, most: number): string {
+  return most === Number.MAX_SAFE_INTEGER ? `${least} or more` : `from ${least} to ${most}`;
+}
+
+/** A seed has 32 bits; more would be dropped in silence. */
+export const MOST_SEED = 2 ** 32 - 1;
+
+/** When a condition holds, options (by their field) that then do nothing, and why. */
+type Idle = readonly [holds: boolean, options: readonly string[], because: string];
+
+/** Whoever gives an option expects something of it. @throws ConfigError for one on the command line that does nothing. */
+export function refuseIdle(command: Command, rules: readonly Idle[]): void {
+  for (const [holds, fields, because] of rules) {
+    const given = fields.find((field) => holds && command.getOptionValueSource(field) === 'cli');
+    if (given === undefined) continue;
+    const flag = command.options.find((option) => option.attributeName() === given)?.long ?? given;
+    throw new ConfigError(`${flag} would do nothing: ${because}. Leave it out.`);
   }
 }
 

@@ -36,6 +36,7 @@ export function buildProgram(): Command {
     .configureOutput({ writeErr: () => undefined });
   for (const add of [addDoctor, addLayout, addGenerate, addValidate, addTune, addOp, addBench, addGrowth]) {
     const command = add(program).copyInheritedSettings(program);
+    command.options.find((option) => option.attributeName() === 'tuningFile')?.conflicts('tuning');
     // The help of `op <name>` is about that op, so it shows it by itself.
     if (command.name() === 'op')
       command.helpOption(false).option('-h, --help', 'show this help, or that of an op');

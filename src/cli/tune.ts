@@ -1,7 +1,6 @@
 /** `moebius tune`: which variant of each kernel is the fastest here, measured and kept. */
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { SILENT, type Progress } from '../bench/progress.ts';
 import { CheckError, ConfigError } from '../core/errors.ts';
 import { NS_PER_S } from '../core/units.ts';
@@ -21,12 +20,13 @@ import {
   type RecheckReport,
   type TuneReport,
 } from '../tune/tune.ts';
-import { collect, type GlobalOptions } from './options.ts';
+import { familyNamed } from './families.ts';
+import { collect, refuseIdle, type GlobalOptions } from './options.ts';
 import { complain, printJson, printLines, stdoutStyle } from './output.ts';
 import { packageVersion } from './package.ts';
 import { cliProgress } from './progress.ts';
 import { platformHere, withGpu } from './session.ts';
-import { addToTuningFile, checkTuningFile, readTuningFile, tuningPath } from './tuning.ts';
+import { addToTuningFile, checkTuningFile, readTuningFile, TUNING_FILE, tuningPath } from './tuning.ts';
 
 const FAMILIES = ['gemm', 'experts', 'attention', 'gate-topk', 'router'];
 const DEFAULT_SECONDS = 60;
@@ -40,6 +40,8 @@ export interface TuneVerbOptions {
   /** A JSON file with shapes; those of the reference deployment when absent. */
   readonly shapes?: string;
   /** Where results are kept; see `TuningOptions`. */
+  readonly tuningFile?: string;
+  /** The same, by its first name. */
   readonly cache?: string;
   /** Says what would be measured and changes nothing. */
   readonly dryRun?: boolean;
@@ -67,27 +69,23 @@ export type TuneResult = {
 export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
   const { adapter = 'auto', family, shapes, dryRun = false, recheck = false } = options;
   const { progress = SILENT, onWarning = () => undefined, budget = DEFAULT_SECONDS } = options;
-  const unknown = (family ?? []).find((name) => !FAMILIES.includes(name));
-  if (unknown !== undefined) {
-    throw new ConfigError(
-      `there is no kernel family "${unknown}" to tune. Families: ${FAMILIES.join(', ')}.`,
-    );
-  }
+  const families = family?.map((name) => familyNamed(name, FAMILIES));
   if (!(budget > 0)) throw new ConfigError(`the budget (${budget}) must be more than 0 seconds.`);
   const given =
     shapes === undefined
       ? undefined
       : readSubjects(await platformHere().readFile(shapes, MOST_JSON_BYTES), shapes);
-  if (options.cache !== undefined && !dryRun) await checkTuningFile(resolve(options.cache));
+  const named = options.tuningFile ?? options.cache;
+  if (named !== undefined && !dryRun) await checkTuningFile(resolve(named));
   return withGpu(adapter, async (gpu) => {
-    const path = await tuningPath(gpu.facts, options.cache);
+    const path = await tuningPath(gpu.facts, named);
     if (path === undefined) {
-      throw new ConfigError('there is no folder to keep the results in. Name a file with --cache.');
+      throw new ConfigError('there is no folder to keep the results in. Name a file with --tuning-file.');
     }
     const read = await readTuningFile(path, gpu.facts);
     if (read?.precious !== undefined && !dryRun) {
       throw new ConfigError(
-        `${path} would be overwritten, and ${read.precious}. Remove it, or name another file with --cache.`,
+        `${path} would be overwritten, and ${read.precious}. Remove it, or name another file with --tuning-file.`,
       );
     }
     if (!dryRun) await checkTuningFile(path);
@@ -111,7 +109,7 @@ export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
       subjects,
       dryRun,
       known: options.again ? [] : old,
-      ...(family && { families: family }),
+      ...(families && { families }),
     });
     // Also without a new point: a damaged file becomes a whole one.
     if (!dryRun) await kept.add([], report.clock);
@@ -156,6 +154,7 @@ interface CommandOptions extends GlobalOptions {
   readonly budget: number;
   readonly family: readonly string[];
   readonly shapes?: string;
+  readonly tuningFile?: string;
   readonly cache?: string;
   readonly dryRun?: boolean;
   readonly recheck?: boolean;
@@ -181,7 +180,8 @@ export function addTune(program: Command): Command {
     .option('--budget <time>', 'to spend, as 60s or 2m', seconds, DEFAULT_SECONDS)
     .option('--family <name>', `only these kernels: ${FAMILIES.join(', ')}; may be repeated`, collect, [])
     .option('--shapes <file>', 'a JSON list of {op, dims, attrs, dtypes, with}')
-    .option('--cache <file>', "where results are kept (default: MOEBIUS_TUNING or the user's cache folder)")
+    .option(TUNING_FILE[0], "where results are kept (default: MOEBIUS_TUNING or the user's cache folder)")
+    .addOption(new Option('--cache <file>', 'the same').conflicts('tuningFile').hideHelp())
     .option('--again', 'measure what an earlier run has measured as well')
     .option('--recheck', 'measure what is kept against the defaults, and drop what is slower')
     .option('--dry-run', 'only say what would be measured')
@@ -196,10 +196,16 @@ Examples:
     )
     .action(async (_options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
-      const { family, ...rest } = given;
+      const { family, recheck = false, dryRun = false, ...rest } = given;
+      refuseIdle(command, [
+        [recheck, ['family', 'shapes', 'again'], '--recheck measures what is kept, and nothing else'],
+        [recheck, ['dryRun'], '--recheck has no plan to show'],
+        [dryRun, ['budget'], '--dry-run measures nothing'],
+      ]);
       const warnings: string[] = [];
       const result = await tune({
         ...rest,
+        ...{ recheck, dryRun },
         ...(family.length > 0 && { family }),
         progress: cliProgress(given.json === true),
         onWarning: (line) => warnings.push(line),

@@ -1,6 +1,7 @@
 /** Where tuned choices are kept, and how a device comes to have them. */
 import { dirname, join, resolve } from 'node:path';
 import { ConfigError } from '../core/errors.ts';
+import { shortened } from '../core/quoted.ts';
 import { seedOf } from '../core/random.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { cacheFolder } from '../platform/node/cache-folder.ts';
@@ -13,6 +14,12 @@ import { codesOf, mergePoints } from '../tune/tune.ts';
 import { checkOutput, makeFolder, writeWhole } from './files.ts';
 import { withLock } from './lock.ts';
 import { platformHere } from './session.ts';
+
+/** What every command that runs kernels has. */
+export const TUNING_FILE = [
+  '--tuning-file <file>',
+  "what was tuned (default: MOEBIUS_TUNING or the user's cache folder)",
+] as const;
 
 /** `MOEBIUS_TUNING` names the file; 'off' is the same as `--no-tuning`. */
 const VARIABLE = 'MOEBIUS_TUNING';
@@ -59,7 +66,7 @@ export async function readTuningFile(path: string, facts: AdapterFacts): Promise
   return readCache(bytes, path, facts);
 }
 
-const OTHER_CACHE = 'Name another place with --cache.';
+const OTHER_CACHE = 'Name another place with --tuning-file.';
 
 /** Makes the folder of a cache and tries the place. @throws ConfigError when it cannot be written. */
 export async function checkTuningFile(path: string): Promise<void> {
@@ -92,25 +99,29 @@ export async function addToTuningFile(
   });
 }
 
-/** Gives the device what was tuned for it, if anything. */
+/** Gives the device what was tuned for it, if anything. @throws ConfigError for a named file that is not there. */
 export async function attachTuning(gpu: Gpu, options: TuningOptions = {}): Promise<TuningUse> {
+  const { tuning, tuningFile } = options;
   gpu.tuning = undefined;
-  if (options.tuning === false || (options.tuningFile === undefined && process.env[VARIABLE] === 'off')) {
+  if (tuning === false || (tuningFile === undefined && process.env[VARIABLE] === 'off')) {
     return { state: 'off', note: 'tuning: off', entries: 0 };
   }
-  const path = await tuningPath(gpu.facts, options.tuningFile);
+  const path = await tuningPath(gpu.facts, tuningFile);
   if (path === undefined) {
     const note = 'tuning: none, and no folder to keep it in; name a file in MOEBIUS_TUNING';
     return { state: 'none', note, entries: 0 };
   }
   const read = await readTuningFile(path, gpu.facts);
   if (read === undefined) {
-    return {
-      state: 'none',
-      note: 'tuning: none for this adapter; "moebius tune" measures it',
-      path,
-      entries: 0,
-    };
+    if (tuningFile !== undefined) {
+      throw new ConfigError(
+        `there is no tuning file ${shortened(tuningFile)}. "moebius tune --tuning-file <file>" makes one.`,
+      );
+    }
+    const note = process.env[VARIABLE]
+      ? `tuning: none, since ${VARIABLE} names ${shortened(path)}, which is not there; "moebius tune" makes it`
+      : 'tuning: none for this adapter; "moebius tune" measures it';
+    return { state: 'none', note, path, entries: 0 };
   }
   if (read.cache === undefined) return { state: 'ignored', note: read.warning, path, entries: 0 };
   const table = tuningTable(read.cache.points, codesOf(gpu.platform));

@@ -4,7 +4,6 @@ import { checkKernels, failureText, type FamilyReport } from '../bench/kernel-ch
 import { readKnownAnswers } from '../bench/known-answers.ts';
 import { checkModelAfter, type ModelReport } from '../bench/model-check.ts';
 import { SILENT, type Progress } from '../bench/progress.ts';
-import { requireFamily } from '../bench/select.ts';
 import { CheckError } from '../core/errors.ts';
 import { planLayout } from '../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../layout/spec.ts';
@@ -14,7 +13,8 @@ import { renderFamilies, renderModel } from '../report/checks.ts';
 import { caseFamilies, casesOf, kernelCases } from '../validate/cases.ts';
 import { fuzzOp, type FuzzReport } from '../validate/fuzz.ts';
 import { loadModel, TINY_MOE } from './model.ts';
-import { integer, requireInteger, type GlobalOptions } from './options.ts';
+import { familyNamed } from './families.ts';
+import { integer, MOST_SEED, refuseIdle, requireInteger, type GlobalOptions } from './options.ts';
 import { printJson, printLines, stdoutStyle } from './output.ts';
 import { cliProgress } from './progress.ts';
 import { platformHere, withGpu } from './session.ts';
@@ -43,6 +43,9 @@ export interface ValidateResult {
   readonly fuzz?: readonly FuzzReport[];
 }
 
+/** Random cases of one op: more would take weeks. */
+const MOST_CASES = 1_000_000;
+
 const SIZES = {
   quick: { prompts: 1, tokens: 20, windows: 1 },
   full: { prompts: 2, tokens: 100, windows: 8 },
@@ -50,9 +53,10 @@ const SIZES = {
 
 /** The result passes or not: see its `pass`. @throws ConfigError for an unknown family, layout or adapter. */
 export async function validate(options: ValidateOptions = {}): Promise<ValidateResult> {
-  const { adapter = 'auto', quick = false, family, progress = SILENT } = options;
-  if (family !== undefined) requireFamily(family);
-  if (options.fuzz !== undefined) return fuzz(adapter, options.fuzz, options);
+  const { adapter = 'auto', quick = false, progress = SILENT } = options;
+  const family = options.family === undefined ? undefined : familyNamed(options.family, caseFamilies);
+  if (options.fuzz !== undefined)
+    return fuzz(adapter, options.fuzz, { ...options, ...(family !== undefined && { family }) });
   const spec = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
   const all = family === undefined ? kernelCases : casesOf(family);
   const cases = quick ? all.filter((c) => c.quick) : all;
@@ -90,8 +94,8 @@ export function hasPassed(
 /** Random cases only: they say what the fixed ones cannot. */
 async function fuzz(adapter: string, cases: number, options: ValidateOptions): Promise<ValidateResult> {
   const { family, seed = 1, progress = SILENT } = options;
-  requireInteger('fuzz', cases, 1);
-  requireInteger('seed', seed, 0);
+  requireInteger('fuzz', cases, 1, MOST_CASES);
+  requireInteger('seed', seed, 0, MOST_SEED);
   const drawn = family === undefined ? ops : [opByName(family)];
   return withGpu(adapter, async (gpu) => {
     const reports: FuzzReport[] = [];
@@ -133,8 +137,8 @@ export function addValidate(program: Command): Command {
     .option('--quick', 'a subset, within seconds')
     .option('--family <name>', `only these kernels: ${caseFamilies.join(', ')}`)
     .option('--layout <axes>', 'ep, pp, tp and dp', formatLayout(CARD_LAYOUT))
-    .option('--fuzz <n>', 'instead: n random cases of each op, or of one family', integer(1))
-    .option('--seed <n>', 'of the first random case', integer(0), 1)
+    .option('--fuzz <n>', 'instead: n random cases of each op, or of one family', integer(1, MOST_CASES))
+    .option('--seed <n>', 'of the first random case', integer(0, MOST_SEED), 1)
     .addHelpText(
       'after',
       `
@@ -146,6 +150,12 @@ Examples:
     )
     .action(async (_options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
+      const { fuzz: cases, family } = given;
+      refuseIdle(command, [
+        [cases !== undefined, ['quick', 'layout'], '--fuzz runs random cases only'],
+        [cases === undefined, ['seed'], 'only random cases have a seed (--fuzz)'],
+        [family !== undefined, ['layout'], 'with --family the model is not run'],
+      ]);
       const result = await validate({ ...given, progress: cliProgress(given.json === true) });
       await (given.json ? printJson(result) : printLines(renderResult(result)));
       if (!result.pass) throw new CheckError(summaryOf(result));

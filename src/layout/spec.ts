@@ -1,4 +1,5 @@
 import { ConfigError } from '../core/errors.ts';
+import { quoted, shortened } from '../core/quoted.ts';
 
 /**
  * The tuple that names a layout. Moebius reads it folded: `ep` ranks hold the experts of a stage, the same ranks
@@ -43,7 +44,9 @@ const EXAMPLE = `"${formatLayout(CARD_LAYOUT)}"`;
  */
 export function parseLayout(text: string): LayoutSpec {
   if (text.trim() === '') {
-    throw new ConfigError(`The layout ("${text}") is empty; it must set at least one axis. Try ${EXAMPLE}.`);
+    throw new ConfigError(
+      `The layout (${quoted(text)}) is empty; it must set at least one axis. Try ${EXAMPLE}.`,
+    );
   }
   const sizes = new Map<SpecAxis, number>();
   for (const item of text.split(',')) {
@@ -51,7 +54,7 @@ export function parseLayout(text: string): LayoutSpec {
     const before = sizes.get(axis);
     if (before !== undefined) {
       throw new ConfigError(
-        `The layout "${text}" sets ${axis} twice (${before} and ${size}); an axis has one size. ` +
+        `The layout ${quoted(text)} sets ${axis} twice (${before} and ${size}); an axis has one size. ` +
           `Try one of ${axis}=${before} and ${axis}=${size}.`,
       );
     }
@@ -68,14 +71,14 @@ function parseItem(item: string, text: string): { axis: SpecAxis; size: number }
   const [name = '', value = ''] = parts;
   if (parts.length !== 2 || name === '' || value === '') {
     throw new ConfigError(
-      `The layout "${text}" holds "${item.trim()}"; each item must be axis=size, separated by commas. ` +
+      `The layout ${quoted(text)} holds ${quoted(item.trim())}; each item must be axis=size, separated by commas. ` +
         `Try ${EXAMPLE}.`,
     );
   }
   const axis = SPEC_AXES.find((known) => known === name.toLowerCase());
   if (axis === undefined) {
     throw new ConfigError(
-      `The layout "${text}" sets "${name}", which is no axis; the axes are ${SPEC_AXES.join(', ')}. ` +
+      `The layout ${quoted(text)} sets ${quoted(name)}, which is no axis; the axes are ${SPEC_AXES.join(', ')}. ` +
         `Try ${EXAMPLE}.`,
     );
   }
@@ -100,7 +103,7 @@ export function checkSizes(spec: LayoutSpec): void {
 
 function sizeError(axis: SpecAxis, value: string): ConfigError {
   return new ConfigError(
-    `${axis} (${value}) is not a whole number from 1 to ${MAX_WORLD_SIZE}, which an axis size must be. ` +
+    `${axis} (${shortened(value)}) is not a whole number from 1 to ${MAX_WORLD_SIZE}, which an axis size must be. ` +
       `Try ${axis}=${CARD_LAYOUT[axis]}, or leave ${axis} out for 1.`,
   );
 }

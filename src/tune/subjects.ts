@@ -2,8 +2,9 @@
 import * as v from 'valibot';
 import type { Gpu } from '../gpu/gpu.ts';
 import { ConfigError } from '../core/errors.ts';
+import { parseFields } from '../model/fields.ts';
 import { parseStrictJson } from '../model/strict-json.ts';
-import { SubjectFile, type Subject } from '../validate/subject.ts';
+import { checkSubject, SubjectFile, type Subject } from '../validate/subject.ts';
 
 const HEADS = { Hq: 8, Hkv: 8, Dh: 64 } as const;
 
@@ -47,13 +48,24 @@ export function defaultSubjects(gpu: Gpu): Subject[] {
   ];
 }
 
-/** @throws ConfigError for a file that is no list of shapes; the message names the first wrong field. */
+const SubjectList = v.pipe(v.array(SubjectFile), v.minLength(1));
+const FORM = 'Write a list of shapes: [{"op": "matmul", "dims": {"M": 512, "N": 1024, "K": 1024}}, ...].';
+
+/** @throws ConfigError for a file that is no list of shapes that ops have; the message names the first wrong one. */
 export function readSubjects(bytes: Uint8Array, label: string): Subject[] {
-  const parsed = v.safeParse(v.pipe(v.array(SubjectFile), v.minLength(1)), parseStrictJson(bytes, label));
-  if (parsed.success) return parsed.output;
-  const [issue] = parsed.issues;
-  throw new ConfigError(
-    `${label} is no list of shapes: ${v.getDotPath(issue) ?? 'the file'}: ${issue.message}. ` +
-      `Write [{"op": "matmul", "dims": {"M": 512, "N": 1024, "K": 1024}}, ...].`,
+  const subjects = parseFields(
+    SubjectList,
+    parseStrictJson(bytes, label),
+    `${label} is no list of shapes`,
+    FORM,
   );
+  subjects.forEach((subject, i) => {
+    try {
+      checkSubject(subject);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      throw new ConfigError(`${label}, shape ${i}: ${error.message}`);
+    }
+  });
+  return subjects;
 }

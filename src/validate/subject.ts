@@ -1,6 +1,10 @@
 /** A shape to tune, as data: which op, its sizes, and what differs from the op's defaults. */
 import * as v from 'valibot';
 import { ConfigError } from '../core/errors.ts';
+import { product } from '../core/math.ts';
+import { didYouMean } from '../core/near-names.ts';
+import { quoted, shapeText } from '../core/quoted.ts';
+import { attrsFrom } from '../ops/attrs.ts';
 import { inputsOf, opByName } from '../ops/ops.ts';
 import type { Op, OpInputs } from '../ops/op.ts';
 import { quantisedTensors } from '../ops/quantised-inputs.ts';
@@ -34,10 +38,34 @@ export function subjectText({ op, dims, attrs = {}, dtypes = {}, with: given = [
   return `${op} ${words.join(' ')}${tensors.join('')}${given.length === 0 ? '' : `, with ${given.join(' and ')}`}`;
 }
 
-/** @throws ConfigError for an op, size, attribute, dtype or tensor that the op does not know. */
-export function subjectCase(subject: Subject): KernelCase {
+/** Elements of one tensor: 4 GiB in f32, which is the most that a device binds. */
+const MOST_ELEMENTS = 2 ** 30;
+
+/**
+ * What can be told of a shape before any tensor is drawn.
+ * @throws ConfigError for an op, size, attribute, dtype or tensor that the op does not know, a dimension that is missing,
+ * and a tensor too large to be drawn.
+ */
+export function checkSubject(subject: Subject): void {
   const op = opByName(subject.op);
   checkNames(op, subject);
+  attrsFrom(op, subject.attrs ?? {});
+  const { dims, with: given = [] } = subject;
+  for (const rule of [...op.inputs, ...op.outputs]) {
+    if (rule.optional && !given.includes(rule.name)) continue;
+    const shape = dimNames(rule.dims).map((name) => dims[name] ?? 1);
+    if (product(shape) <= MOST_ELEMENTS) continue;
+    throw new ConfigError(
+      `${op.name}: ${rule.name} ${rule.dims} would be ${shapeText(shape)}, more than ${MOST_ELEMENTS} elements. ` +
+        'Measure a smaller shape.',
+    );
+  }
+}
+
+/** @throws ConfigError for what `checkSubject` refuses. */
+export function subjectCase(subject: Subject): KernelCase {
+  const op = opByName(subject.op);
+  checkSubject(subject);
   const name = subjectText(subject);
   const inputs = once(() => subjectInputs(op, subject, name));
   return {
@@ -57,7 +85,9 @@ function checkNames(op: Op, { dims, dtypes = {}, with: given = [] }: Subject): v
   const known = new Set(op.inputs.flatMap((rule) => dimNames(rule.dims)));
   const tensors = op.inputs.map((rule) => rule.name);
   const refuse = (what: string, name: string, all: readonly string[]): never => {
-    throw new ConfigError(`${op.name} has no ${what} "${name}". It has: ${all.join(', ')}.`);
+    throw new ConfigError(
+      `${op.name} has no ${what} ${quoted(name)}${didYouMean(name, all)}. It has: ${all.join(', ')}.`,
+    );
   };
   for (const name of Object.keys(dims)) if (!known.has(name)) refuse('dimension', name, [...known]);
   for (const name of [...Object.keys(dtypes), ...given]) {
@@ -67,7 +97,9 @@ function checkNames(op: Op, { dims, dtypes = {}, with: given = [] }: Subject): v
     const dtype = dtypes[rule.name];
     const known: readonly string[] = [...rule.dtypes, ...(rule.quantised ? QUANT_FORMATS : [])];
     if (dtype !== undefined && !known.includes(dtype)) {
-      throw new ConfigError(`${op.name}: ${rule.name} is ${dtype}; it must be ${known.join(' or ')}.`);
+      throw new ConfigError(
+        `${op.name}: ${rule.name} is ${quoted(dtype)}; it must be ${known.join(' or ')}.`,
+      );
     }
     if (rule.optional && !given.includes(rule.name)) continue;
     const missing = dimNames(rule.dims).filter((name) => dims[name] === undefined);

@@ -94,7 +94,7 @@ test.each(['package.json', 'of another adapter'])('does not overwrite a file tha
       : (await readFile(cache, 'utf8')).replace(/"name": "[^"]*"/, '"name": "another adapter"');
   await writeFile(cache, text);
   await expect(tune({ cache, shapes, budget: 1 })).rejects.toThrow(
-    /would be overwritten, and it is .*Remove it, or name another file with --cache/,
+    /would be overwritten, and it is .*Remove it, or name another file with --tuning-file/,
   );
   expect(await readFile(cache, 'utf8')).toBe(text);
 });
@@ -104,7 +104,7 @@ test.each(['/dev/full', '/proc/tuning.json', '/dev/null/tuning.json'])(
   async (cache) => {
     await expect(tune({ cache, adapter: 'nosuch' })).rejects.toMatchObject({
       name: 'ConfigError',
-      message: expect.stringMatching(/^cannot write \/.*--cache\.$/) as string,
+      message: expect.stringMatching(/^cannot write \/.*--tuning-file\.$/) as string,
     });
   },
 );
@@ -149,7 +149,7 @@ test('refuses what it cannot do', async () => {
     /nothing to re-check .* Run "moebius tune" first/,
   );
   await expect(tune({ family: ['gemmm'] })).rejects.toThrow(
-    /no kernel family "gemmm" to tune\. Families: gemm, /,
+    /no kernel family "gemmm" \(did you mean "gemm"\?\)\. Families: gemm, /,
   );
   await expect(tune({ budget: 0 })).rejects.toThrow(/budget \(0\) must be more than 0/);
   await writeFile(shapes, '[]');

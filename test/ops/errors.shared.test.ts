@@ -273,12 +273,6 @@ const WORDS: readonly (readonly [what: string, words: string[], message: RegExp]
   ],
   ['a flag', ['k=1', 'renormalize=yes'], /renormalize is "yes"; it must be 0 or 1/],
   ['a number', ['k=1', 'alpha=big'], /alpha is "big"; it must be a number/],
-  ['a number beyond f32', ['k=1', 'scale=1e39'], /scale is "1e39", which f32 cannot hold/],
-  ['a number below f32', ['k=1', 'alpha=-1e-40'], /alpha is "-1e-40", which f32 cannot hold/],
-  ['a value of megabytes', ['k=1', `score=${'x'.repeat(5e6)}`], /^.{1,300}$/],
-  ['a name of megabytes', [`${'x'.repeat(5e6)}=1`], /^.{1,300}$/],
-  ['megabytes without =', ['x'.repeat(5e6)], /^.{1,300}$/],
-  ['an integer over 32 bits', ['k=10000000000'], /k is "10000000000"; it must be an integer from 1 to 16/],
   ['an infinite number', ['k=1', 'alpha=1e999'], /alpha is "1e999"; it must be a number/],
 ];
 

@@ -4,8 +4,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ConfigError } from '../../src/core/errors.ts';
 import { product } from '../../src/core/math.ts';
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
+import { parseAttrs } from '../../src/ops/attrs.ts';
 import type { AttrValue, Op } from '../../src/ops/op.ts';
-import { inputsOf, ops, runOp } from '../../src/ops/ops.ts';
+import { inputsOf, opByName, ops, runOp } from '../../src/ops/ops.ts';
 import { dimNames } from '../../src/ops/shapes.ts';
 import { f32Tensor, tensor, type Tensor } from '../../src/tensor/tensor.ts';
 import { testPlatform } from '../setup/gpu.ts';
@@ -53,6 +54,16 @@ test('data that is not what its tensor says is refused', async () => {
     );
     await expect(given).rejects.toThrow(ConfigError);
   }
+});
+
+test.each([
+  [['k=1', 'scale=1e39'], /scale is "1e39", which f32 cannot hold/],
+  [['k=1', 'alpha=-1e-40'], /alpha is "-1e-40", which f32 cannot hold/],
+  [['k=1', `score=${'x'.repeat(5e6)}`], /^.{1,300}$/],
+  [[`${'x'.repeat(5e6)}=1`], /^.{1,300}$/],
+  [['x'.repeat(5e6)], /^.{1,300}$/],
+])('attributes beyond f32 and of megabytes are refused in a line or two', (words, message) => {
+  expect(() => parseAttrs(opByName('moe'), words)).toThrow(message);
 });
 
 const REQUIRED: Readonly<Record<string, Record<string, AttrValue>>> = {
