@@ -59,13 +59,13 @@ export interface ModelCheckOptions {
 }
 
 /** Choices of one text: per layer [T, K], and per layer the gap of every token to the choice of another expert. */
-interface Choices {
+export interface Choices {
   readonly top: readonly ArrayLike<number>[];
   readonly gaps: readonly ArrayLike<number>[];
 }
 
 /** What one engine answers, or what is known. */
-interface Answers {
+export interface Answers {
   /** Per prompt [V]. */
   readonly logits: readonly ArrayLike<number>[];
   /** Per prompt, then per window: per layer [T, K]. */
@@ -109,19 +109,8 @@ export async function checkModel(
   say(formatLayout(layout));
   const sharded = await ask(gpu, model, layout, questions);
   const gaps = choices.map((choice) => choice.gaps);
-  const pairs = [
-    ['sharded', 'known', sharded, known],
-    ['unsharded', 'known', unsharded, known],
-    ['sharded', 'unsharded', sharded, unsharded],
-  ] as const;
-  const checks = pairs.flatMap(([who, against, got, want]) =>
-    [
-      logitsCheck(got, want),
-      expertsCheck(got, want, gaps),
-      textCheck(got, want),
-      lossCheck(got, want, questions),
-    ].map((check) => ({ ...check, who, against })),
-  );
+  const predictions = sum(questions.windows.map((ids) => ids.length - 1));
+  const checks = compareAnswers({ sharded, unsharded, known }, gaps, predictions);
   return {
     model: model.config.name,
     layout: formatLayout(layout),
@@ -130,6 +119,30 @@ export async function checkModel(
     checks,
     greedyTokens: tokens,
   };
+}
+
+/**
+ * Each of the two against what is known, and the two against each other.
+ * @param gaps of the choices, as in `Choices`. @param predictions that the loss is the sum of.
+ */
+export function compareAnswers(
+  { sharded, unsharded, known }: Readonly<Record<'sharded' | 'unsharded' | 'known', Answers>>,
+  gaps: readonly Choices['gaps'][],
+  predictions: number,
+): ModelCheck[] {
+  const pairs = [
+    ['sharded', 'known', sharded, known],
+    ['unsharded', 'known', unsharded, known],
+    ['sharded', 'unsharded', sharded, unsharded],
+  ] as const;
+  return pairs.flatMap(([who, against, got, want]) =>
+    [
+      logitsCheck(got, want),
+      expertsCheck(got, want, gaps),
+      textCheck(got, want),
+      lossCheck(got, want, predictions),
+    ].map((check) => ({ ...check, who, against })),
+  );
 }
 
 /**
@@ -273,8 +286,7 @@ function textCheck(got: Answers, want: Answers): Finding {
   };
 }
 
-function lossCheck(got: Answers, want: Answers, { windows }: Questions): Finding {
-  const predictions = sum(windows.map((ids) => ids.length - 1));
+function lossCheck(got: Answers, want: Answers, predictions: number): Finding {
   const error = Math.abs(sum(got.nats) - sum(want.nats)) / predictions;
   const limit = `${LOSS_LIMIT} nats/char`;
   return { what: 'cross entropy', pass: error <= LOSS_LIMIT, found: error.toExponential(1), limit };
