@@ -28,7 +28,7 @@ import { cliProgress } from './progress.ts';
 import { platformHere, withGpu } from './session.ts';
 import { addToTuningFile, checkTuningFile, readTuningFile, TUNING_FILE, tuningPath } from './tuning.ts';
 
-const FAMILIES = ['gemm', 'experts', 'attention', 'gate-topk', 'router'];
+export const TUNED_FAMILIES = ['matmul', 'moe', 'attention', 'gate-topk', 'router'];
 const DEFAULT_SECONDS = 60;
 
 export interface TuneVerbOptions {
@@ -69,7 +69,7 @@ export type TuneResult = {
 export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
   const { adapter = 'auto', family, shapes, dryRun = false, recheck = false } = options;
   const { progress = SILENT, onWarning = () => undefined, budget = DEFAULT_SECONDS } = options;
-  const families = family?.map((name) => familyNamed(name, FAMILIES));
+  const families = family?.map((name) => familyNamed(name, TUNED_FAMILIES));
   if (!(budget > 0)) throw new ConfigError(`the budget (${budget}) must be more than 0 seconds.`);
   const given =
     shapes === undefined
@@ -178,7 +178,12 @@ export function addTune(program: Command): Command {
         'certain. bench, op, generate and doctor use it from then on.',
     )
     .option('--budget <time>', 'to spend, as 60s or 2m', seconds, DEFAULT_SECONDS)
-    .option('--family <name>', `only these kernels: ${FAMILIES.join(', ')}; may be repeated`, collect, [])
+    .option(
+      '--family <name>',
+      `only these kernels: ${TUNED_FAMILIES.join(', ')}; may be repeated`,
+      collect,
+      [],
+    )
     .option('--shapes <file>', 'a JSON list of {op, dims, attrs, dtypes, with}')
     .option(TUNING_FILE[0], "where results are kept (default: MOEBIUS_TUNING or the user's cache folder)")
     .addOption(new Option('--cache <file>', 'the same').conflicts('tuningFile').hideHelp())
@@ -190,7 +195,7 @@ export function addTune(program: Command): Command {
       `
 Examples:
   moebius tune
-  moebius tune --budget 5m --family gemm --adapter swiftshader
+  moebius tune --budget 5m --family matmul --adapter swiftshader
   moebius tune --recheck
   moebius tune --dry-run --json`,
     )

@@ -11,7 +11,7 @@ export interface TuningCandidate {
 }
 
 export interface TuningQuestion {
-  /** Name of the registry: 'gemm'. */
+  /** Name of the family: 'matmul'. */
   readonly family: string;
   /** Sizes and settings as the family names them. */
   readonly shape: object;

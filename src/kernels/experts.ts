@@ -263,7 +263,7 @@ export async function prepareExpertGemm(
   requested?: string,
 ): Promise<ExpertGemm> {
   const order = preferring(expertVariants, preferred(gpu, shape));
-  const variant = chooseVariant('experts', order, shape, gpu, requested);
+  const variant = chooseVariant('moe', order, shape, gpu, requested);
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
   const values = expertParams(shape);
   const columnGroups = kernel.definition.grid(kernel.spec as never, values)[0];

@@ -172,7 +172,7 @@ export interface Gemm {
 
 /** @throws ConfigError when the requested variant does not exist or cannot run. */
 export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string): Promise<Gemm> {
-  const variant = chooseVariant('gemm', preferred(gpu, shape), shape, gpu, requested);
+  const variant = chooseVariant('matmul', preferred(gpu, shape), shape, gpu, requested);
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
   const { numCols, depth, weightDtype } = shape;
   const fixed = {

@@ -60,7 +60,7 @@ export function renderPoints(points: readonly TuningPoint[], style: Style = PLAI
 
 /** An expert has two products: one choice each. */
 function roleText({ family, sizes, subject }: TuningPoint | PlannedPoint): string {
-  if (family !== 'experts') return '';
+  if (family !== 'moe') return '';
   return sizes.depth === subject.dims.D ? 'up' : 'down';
 }
 

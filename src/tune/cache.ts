@@ -37,9 +37,15 @@ const Finite = v.pipe(v.number(), v.finite(), v.minValue(0));
 const Positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
 const Count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 
+/** What families were called before they had the name of their op. */
+const OLD_NAMES: Readonly<Record<string, string>> = { gemm: 'matmul', experts: 'moe' };
+
 const Point = v.pipe(
   v.object({
-    family: v.string(),
+    family: v.pipe(
+      v.string(),
+      v.transform((name) => OLD_NAMES[name] ?? name),
+    ),
     kind: v.string(),
     sizes: v.record(v.string(), Positive),
     subject: SubjectFile,

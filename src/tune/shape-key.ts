@@ -12,8 +12,8 @@ export interface ShapeKey {
 
 /** Fields of a family's shape that are sizes; every other one is a setting. */
 const SIZES: Readonly<Record<string, readonly string[]>> = {
-  gemm: ['numRows', 'numCols', 'depth'],
-  experts: ['rowsPerExpert', 'numCols', 'depth'],
+  matmul: ['numRows', 'numCols', 'depth'],
+  moe: ['rowsPerExpert', 'numCols', 'depth'],
   attention: ['numHeads', 'numKvHeads', 'queries', 'cacheLength', 'numSequences'],
   'gate-topk': ['numTokens', 'numExperts'],
   router: ['numTokens', 'numExperts', 'modelDim'],
@@ -31,7 +31,7 @@ const NO_MATTER = new Set([
   'scalingFactor',
 ]);
 
-/** keyOf('gemm', {numRows: 8, numCols: 4, depth: 2, weightDtype: 'f16'}) has the kind 'weightDtype=f16'. */
+/** keyOf('matmul', {numRows: 8, numCols: 4, depth: 2, weightDtype: 'f16'}) has the kind 'weightDtype=f16'. */
 export function keyOf(family: string, shape: object): ShapeKey {
   const fields = Object.entries(shape).filter(([name, value]) => !NO_MATTER.has(name) && value !== undefined);
   const sizeNames = SIZES[family] ?? fields.filter(([, value]) => isSize(value)).map(([name]) => name);

@@ -163,11 +163,9 @@ export function isKnown(
   );
 }
 
-/** The family that an op is measured for, though it may ask for others: a layer's gating is tuned as gating. */
-const OWN: Readonly<Record<string, string>> = { moe: 'experts', matmul: 'gemm' };
-
+/** An op is measured for the family of its name, though it may ask for others: a layer's gating is tuned as gating. */
 function familyOf({ op }: Subject): string {
-  return OWN[op] ?? op;
+  return op;
 }
 
 function planned(subject: Subject, question: TuningQuestion, index: number): PlannedPoint {

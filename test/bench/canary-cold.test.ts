@@ -115,7 +115,7 @@ test('what no single name stands for has a row of its own', async () => {
   });
   let asked = 0;
   gpu.tuning = {
-    choose: ({ family, able }) => (family === 'experts' && asked++ % 2 === 0 ? able.at(-1)?.name : undefined),
+    choose: ({ family, able }) => (family === 'moe' && asked++ % 2 === 0 ? able.at(-1)?.name : undefined),
   };
   const { rows } = await timeKernels(gpu, [layer], options);
   gpu.tuning = undefined;

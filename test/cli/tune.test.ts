@@ -148,8 +148,8 @@ test('refuses what it cannot do', async () => {
   await expect(tune({ cache, recheck: true })).rejects.toThrow(
     /nothing to re-check .* Run "moebius tune" first/,
   );
-  await expect(tune({ family: ['gemmm'] })).rejects.toThrow(
-    /no kernel family "gemmm" \(did you mean "gemm"\?\)\. Families: gemm, /,
+  await expect(tune({ family: ['matmull'] })).rejects.toThrow(
+    /no kernel family "matmull" \(did you mean "matmul"\?\)\. Families: matmul, /,
   );
   await expect(tune({ budget: 0 })).rejects.toThrow(/budget \(0\) must be more than 0/);
   await writeFile(shapes, '[]');

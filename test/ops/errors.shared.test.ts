@@ -326,7 +326,7 @@ afterAll(() => gpu.destroy());
 test('a variant that does not exist, or cannot run', async () => {
   const tensors = new Map(Object.entries({ a: zeros(2, 3), b: zeros(2, 3) }));
   await expect(runOp(gpu, 'matmul', tensors, {}, 'fast')).rejects.toThrow(
-    /gemm has no variant "fast"\. It has: .*subgroup.*plain/,
+    /matmul has no variant "fast"\. It has: .*subgroup.*plain/,
   );
   await expect(runOp(gpu, 'matmul', tensors, {}, 'row')).rejects.toThrow(
     /"row" cannot run here: .*multiple of 4.*\. Able: .*plain/,

@@ -33,6 +33,14 @@ test('reads back what was written, and leaves nothing beside it', async () => {
   expect(await readdir(folder)).toEqual(['tuning.json']);
 });
 
+test('points of before families had the names of their ops are of the same family still', async () => {
+  const path = join(await scratchFolder(), 'tuning.json');
+  const old = ['gemm', 'experts', 'attention'].map((family) => ({ ...point, family }));
+  await writeFile(path, changed({ points: old }));
+  const read = await readTuningFile(path, facts);
+  expect(read?.cache?.points.map(({ family }) => family)).toEqual(['matmul', 'moe', 'attention']);
+});
+
 test('a file that is not there is no warning', async () => {
   expect(await readTuningFile(join(await scratchFolder(), 'none.json'), facts)).toBeUndefined();
 });

@@ -16,7 +16,7 @@ const ask = (
   codes = codeOf,
 ): { choice: string | undefined; how: string | undefined } => {
   const table = tuningTable(points, codes);
-  const choice = table.choose({ family: 'gemm', shape: asked, able: who, refused: [] });
+  const choice = table.choose({ family: 'matmul', shape: asked, able: who, refused: [] });
   return { choice, how: table.advice[0]?.how };
 };
 
@@ -75,7 +75,7 @@ describe('elsewhere', () => {
 
 describe('keyOf', () => {
   test('sizes of the family on one side, all settings on the other', () => {
-    const key = keyOf('experts', {
+    const key = keyOf('moe', {
       depth: 8,
       numCols: 4,
       rowsPerExpert: 1.5,
@@ -88,7 +88,7 @@ describe('keyOf', () => {
   });
 
   test('an unknown number of experts is not any', () => {
-    const of = (numExperts?: number) => keyOf('experts', { depth: 8, rowsPerExpert: 1, numExperts });
+    const of = (numExperts?: number) => keyOf('moe', { depth: 8, rowsPerExpert: 1, numExperts });
     expect(sameShape(of(16), of(16))).toBe(true);
     expect(sameShape(of(16), of(1))).toBe(false);
     expect(sameShape(of(16), of(undefined))).toBe(false);

@@ -21,12 +21,12 @@ export interface Made {
   readonly spread?: number;
 }
 
-/** A point of the family gemm; the first variant is the default. */
+/** A point of the family matmul; the first variant is the default. */
 export function pointOf({ rows, cols = 64, dtype = 'f32', times, spread = 0.01 }: Made): TuningPoint {
   const evidence = Object.entries(times).map(([name, ns]) => evidenceOf(name, ns));
   const defaultName = evidence[0]?.variant ?? '';
   return {
-    ...keyOf('gemm', { numRows: rows, numCols: cols, depth: 32, weightDtype: dtype }),
+    ...keyOf('matmul', { numRows: rows, numCols: cols, depth: 32, weightDtype: dtype }),
     subject: { op: 'matmul', dims: { M: rows, N: cols, K: 32 } },
     index: 0,
     date: '2026-11-24T00:00:00.000Z',

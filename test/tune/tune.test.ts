@@ -29,7 +29,7 @@ test('measures every variant beside the default, and its advice reaches the kern
   expect([wrong, unmeasured]).toEqual([[], []]);
   const [point] = points;
   if (point === undefined) throw new Error('no point');
-  expect(point).toMatchObject({ family: 'gemm', sizes: { numRows: 16, numCols: 64, depth: 32 } });
+  expect(point).toMatchObject({ family: 'matmul', sizes: { numRows: 16, numCols: 64, depth: 32 } });
   const seen = [...point.evidence.map((e) => e.variant), ...point.left.map((l) => l.variant)];
   expect(seen.sort()).toEqual([...matmul.variants.map((v) => v.name)].sort());
   expect(new Set(point.evidence.map((e) => e.samplesNs.length)).size).toBe(1);
