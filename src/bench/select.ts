@@ -30,8 +30,9 @@ export function rowsOf(gpu: Gpu, quick: boolean, { families = [], kernels = [] }
   const ofFamily = all.filter(({ family }) => families.length === 0 || families.includes(family));
   const words = kernels.flatMap((text) => wordsOf(text, ofFamily));
   const inMode = ofFamily.filter((one) => one.quick || !quick || words.length > 0);
+  // A word of a row's name is that; 'attention/decode' is the variant of that name.
   const asks = (word: string, one: KernelCase, variant: string): boolean =>
-    isVariant(word, one, variant) || isRow(word, one);
+    ofFamily.some((row) => isRow(word, row)) ? isRow(word, one) : isVariant(word, one, variant);
   const wants = (one: KernelCase, variant: string): boolean =>
     words.length === 0 || words.some((word) => asks(word, one, variant));
   const cases = inMode.filter((one) => one.variants(gpu).some((variant) => wants(one, variant)));

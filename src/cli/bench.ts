@@ -105,7 +105,7 @@ export function addBench(program: Command): Command {
     .option('--out <file>', `where the result goes (default: ${RESULTS}/<time>-<adapter>.json)`)
     .option(
       '--seconds <n>',
-      `time to measure for, on top of checks (default: ${SECONDS.full}, quick ${SECONDS.quick})`,
+      `time to measure for, on top of checks; defaults may take three times as long (default: ${SECONDS.full}, quick ${SECONDS.quick})`,
       moreThan(0),
     )
     .option(
