@@ -1,6 +1,6 @@
 /** The check of a model can fail: by each of its four questions, for each pair, just beyond each limit. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { checkModel, checkModelAfter, type ModelReport } from '../../src/bench/model-check.ts';
+import { checkModel, checkModelAfter, logitsError, type ModelReport } from '../../src/bench/model-check.ts';
 import type { KnownAnswers } from '../../src/bench/known-answers.ts';
 import { readKnownAnswers } from '../../src/bench/known-answers.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
@@ -125,6 +125,13 @@ test('ranks that compute with another weight than one rank fail against both, an
   expect(failed).toEqual(expect.arrayContaining(['logits sharded-known', 'logits sharded-unsharded']));
   expect(failed.filter((name) => name.includes('unsharded-known'))).toEqual([]);
   expect(report.pass).toBe(false);
+});
+
+test('rows of logits of another length, or with what is no number, are without bound apart', () => {
+  expect(logitsError([1, 2, 3], [1, 2])).toBe(Infinity);
+  expect(logitsError([1, 2], [1, 2, 3])).toBe(Infinity);
+  expect(logitsError([1, NaN], [1, 2])).toBe(Infinity);
+  expect(logitsError([1, 2], [NaN, 2])).toBe(Infinity);
 });
 
 test('a model that cannot run is one more failure after kernels have failed, and an error before', async () => {

@@ -105,6 +105,7 @@ test('without a temperature nothing is left to chance; with one, seeds differ an
       .join(),
   );
   expect(await text(0, 1)).toBe(await text(0, 2));
+  expect(new Set((await text(0.3, 1)).split(',')).size).toBeGreaterThan(2);
   expect(await text(1, 1)).toBe(await text(1, 1));
   expect(await text(1, 1)).not.toBe(await text(1, 2));
   expect(new Set((await text(1, 1)).split(',')).size).toBeGreaterThan(2);

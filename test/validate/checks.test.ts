@@ -76,6 +76,22 @@ describe('a case', () => {
     expect(await runCase(gpu, spoilt(rope, spoil))).toMatchObject({ pass: false });
   });
 
+  test('fails when one of two outputs is wrong', async () => {
+    const topk = casesOf('gate-topk').find(({ name }) => name === 'primes');
+    if (topk === undefined) throw new Error('the case is gone');
+    const wrongScore: Spoil = (outputs) => {
+      const scores = outputs.get('scores');
+      if (scores !== undefined) scores.data[0] = 5;
+    };
+    expect(
+      await runCase(
+        gpu,
+        spoilt(topk, () => undefined),
+      ),
+    ).toMatchObject({ pass: true });
+    expect(await runCase(gpu, spoilt(topk, wrongScore))).toMatchObject({ pass: false });
+  });
+
   test('that throws has failed with its words, and frees its buffers', async () => {
     const failing = spoilt(rope, () => {
       throw new Error('no bits today');
@@ -143,6 +159,16 @@ describe('random cases', () => {
     expect(report).toMatchObject({ family: 'rope', seed: 5, cases: 3, runs: honest.runs });
     expect(report.failures).toHaveLength(honest.runs);
     expect(report.worstShare).toBeGreaterThan(1);
+  });
+
+  test('the worst error is that of all cases', async () => {
+    const worst = async (seed: number, cases: number): Promise<number> =>
+      (await fuzzOp(gpu, right, { cases, seed })).worstShare;
+    const single = [await worst(5, 1), await worst(6, 1), await worst(7, 1), await worst(8, 1)];
+    // Whichever is the worst, it is not the last of one of these.
+    expect(await worst(5, 4)).toBe(Math.max(...single));
+    expect(await worst(5, 3)).toBe(Math.max(...single.slice(0, 3)));
+    expect(await worst(5, 2)).toBe(Math.max(...single.slice(0, 2)));
   });
 
   test('a failure names its own seed, and the command that repeats it', async () => {

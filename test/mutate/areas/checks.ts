@@ -71,11 +71,6 @@ export const checkFaults: readonly Mutant[] = [
       replace: 'pass: [...comparisons.values()].some((c) => c.pass),',
       why: 'a case passes when one of its outputs is right',
     },
-    {
-      find: 'if (!result.pass) return result;',
-      replace: '',
-      why: 'a wrong result is told only when it is wrong twice in different ways',
-    },
     { find: 'prepared?.destroy();', replace: '', why: 'buffers of a case are never freed' },
   ]),
   ...faultsIn(
@@ -209,7 +204,7 @@ export const checkFaults: readonly Mutant[] = [
       why: 'a hard link to the input may be overwritten',
     },
   ]),
-  ...faultsIn('src/cli/draft.ts', { tests: ['cli/op.test.ts'], only: 'writeWhole' }, [
+  ...faultsIn('src/cli/draft.ts', { tests: ['cli/files.test.ts'], only: 'cannot be replaced' }, [
     {
       find: 'await rm(draft, { force: true }).catch(() => undefined);',
       replace: '',
@@ -245,7 +240,7 @@ export const checkFaults: readonly Mutant[] = [
   ]),
   ...faultsIn(
     'src/bench/ceilings.ts',
-    { tests: ['bench/ceiling-values.test.ts', 'bench/roofline.test.ts'] },
+    { tests: ['bench/ceiling-values.test.ts', 'bench/roofline.test.ts', 'bench/probes.shared.test.ts'] },
     [
       {
         find: '(work * NS_PER_S) / ns',
@@ -303,7 +298,7 @@ export const checkFaults: readonly Mutant[] = [
   ]),
   ...faultsIn(
     'src/bench/growth.ts',
-    { tests: ['bench/growth.test.ts'], only: '(power law|sizes of a fit)' },
+    { tests: ['bench/growth.test.ts', 'bench/fit.test.ts'], only: '(power law|sizes of a fit|nine sizes)' },
     [
       {
         find: 'Math.log(size), Math.log(at(times, i))',

@@ -1,7 +1,7 @@
 /** Faults of reading models: headers, numbers, tokens, presets, targets. */
 import { faultsIn, type Mutant } from '../mutant.ts';
 
-const tensors = { tests: ['model/safetensors.test.ts'] };
+const tensors = { tests: ['model/safetensors.test.ts', 'model/header-bytes.test.ts'] };
 
 export const modelFaults: readonly Mutant[] = [
   ...faultsIn('src/model/safetensors-header.ts', tensors, [
