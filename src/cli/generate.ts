@@ -71,8 +71,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
   checkNumbers(options, model.config.maxPositions);
   const promptIds = tokenizer.encode(options.prompt);
   return withGpu(options.adapter ?? 'auto', async (gpu) => {
-    // Its own `cache` is how keys and values are stored, not a file of what was tuned.
-    const tuning = await attachTuning(gpu, { tuning: options.tuning ?? true });
+    const tuning = await attachTuning(gpu, options);
     const maxLength = promptIds.length + tokens;
     const limits = { maxSequences: 1, maxLength, maxStepTokens: promptIds.length };
     const engine = await createEngine(gpu, {

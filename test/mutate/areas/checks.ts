@@ -166,7 +166,7 @@ export const checkFaults: readonly Mutant[] = [
     },
   ]),
   ...faultsIn('src/cli/tuning.ts', { tests: ['cli/tuning-off.test.ts'] }, [
-    { find: 'options.tuning === false ||', replace: '', why: '--no-tuning is ignored' },
+    { find: 'tuning === false ||', replace: '', why: '--no-tuning is ignored' },
     {
       find: "process.env[VARIABLE] === 'off'",
       replace: "process.env[VARIABLE] === 'none'",
@@ -179,8 +179,8 @@ export const checkFaults: readonly Mutant[] = [
     },
     { find: 'gpu.tuning = table;', replace: '', why: 'what was tuned is read and not used' },
     {
-      find: 'gpu.tuning = undefined;\n  if (options.tuning',
-      replace: 'if (options.tuning',
+      find: 'gpu.tuning = undefined;\n  if (tuning === false',
+      replace: 'if (tuning === false',
       why: 'what an earlier command tuned stays on the device',
     },
   ]),
@@ -212,7 +212,11 @@ export const checkFaults: readonly Mutant[] = [
     },
   ]),
   ...faultsIn('src/cli/options.ts', { tests: ['cli/run.test.ts'], only: 'numbers' }, [
-    { find: 'value >= least && value <= most', replace: 'value <= most', why: 'whole numbers have no least' },
+    {
+      find: 'Number.isSafeInteger(value) && value >= least && value <= most',
+      replace: 'Number.isSafeInteger(value) && value <= most',
+      why: 'whole numbers have no least',
+    },
     {
       find: "export function atLeast(least: number): (text: string) => number {\n  return (text) => {\n    const value = text.trim() === '' ? NaN : Number(text);",
       replace:

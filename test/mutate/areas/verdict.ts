@@ -83,12 +83,7 @@ export const verdictFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('src/cli/generate.ts', { tests: ['cli/tuning-off.test.ts'] }, [
     {
-      find: 'attachTuning(gpu, { tuning: options.tuning ?? true })',
-      replace: 'attachTuning(gpu, options)',
-      why: 'how keys are stored names the file of what was tuned',
-    },
-    {
-      find: 'attachTuning(gpu, { tuning: options.tuning ?? true })',
+      find: 'attachTuning(gpu, options)',
       replace: 'attachTuning(gpu)',
       why: 'generate ignores --no-tuning',
     },
