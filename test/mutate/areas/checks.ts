@@ -213,9 +213,9 @@ export const checkFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('src/cli/options.ts', { tests: ['cli/run.test.ts'], only: 'numbers' }, [
     {
-      find: 'Number.isSafeInteger(value) && value >= least && value <= most',
-      replace: 'Number.isSafeInteger(value) && value <= most',
-      why: 'whole numbers have no least',
+      find: 'const value = /^[+-]?\\d+$/.test(text.trim()) ? Number(text) : NaN;',
+      replace: 'const value = Math.max(least, Math.round(Number(text)));',
+      why: 'whole numbers are rounded and raised to the least',
     },
     {
       find: "export function atLeast(least: number): (text: string) => number {\n  return (text) => {\n    const value = text.trim() === '' ? NaN : Number(text);",
