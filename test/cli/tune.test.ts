@@ -52,20 +52,20 @@ test('a second run keeps what it does not measure again, and a dry run changes n
 test('what an earlier run has measured is not measured again unless asked for', async () => {
   const { cache, shapes } = await folderWithShapes();
   const first = await tune({ cache, shapes, budget: 2 });
-  expect(first).toMatchObject({ resumed: 0, points: [{ family: 'gemm' }] });
+  expect(first).toMatchObject({ resumed: 0, points: [{ family: 'matmul' }] });
   const before = await readFile(cache, 'utf8');
   expect(await tune({ cache, shapes, budget: 2 })).toMatchObject({ resumed: 1, points: [], unmeasured: [] });
   const pointsOf = (text: string): unknown => (JSON.parse(text) as { points: unknown }).points;
   expect(pointsOf(await readFile(cache, 'utf8'))).toEqual(pointsOf(before));
   expect(await tune({ cache, shapes, budget: 2, again: true })).toMatchObject({
     resumed: 0,
-    points: [{ family: 'gemm' }],
+    points: [{ family: 'matmul' }],
   });
   // Times of another text of a shader are no evidence.
   await writeFile(cache, before.replace(/"code": "[0-9a-f]{8}"/, '"code": "00000000"'));
   expect(await tune({ cache, shapes, budget: 2 })).toMatchObject({
     resumed: 0,
-    points: [{ family: 'gemm' }],
+    points: [{ family: 'matmul' }],
   });
 });
 
