@@ -5,7 +5,7 @@ import { candidates, codeOf, evidenceOf, pointOf, shape } from './support.ts';
 
 const able = candidates('own', 'row');
 const choiceAt = (points: Parameters<typeof tuningTable>[0], rows: number): string | undefined =>
-  tuningTable(points, codeOf).choose({ family: 'gemm', shape: shape(rows), able, refused: [] });
+  tuningTable(points, codeOf).choose({ family: 'matmul', shape: shape(rows), able, refused: [] });
 
 test('a variant that is faster by its medians, and by no interval, is not taken between', () => {
   const wobbly = (rows: number, own: number) => {
