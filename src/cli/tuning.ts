@@ -1,6 +1,6 @@
 /** Where tuned choices are kept, and how a device comes to have them. */
 import { dirname, join, resolve } from 'node:path';
-import { ConfigError } from '../core/errors.ts';
+import { AbsentFileError, ConfigError } from '../core/errors.ts';
 import { shortened } from '../core/quoted.ts';
 import { seedOf } from '../core/random.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -58,7 +58,7 @@ export async function readTuningFile(path: string, facts: AdapterFacts): Promise
   try {
     bytes = await platformHere().readFile(path, MOST_JSON_BYTES);
   } catch (error) {
-    if (error instanceof ConfigError && /there is no such file/.test(error.message)) return undefined;
+    if (error instanceof AbsentFileError) return undefined;
     return {
       warning: `tuning cache ${path} is ignored: it cannot be read. Run "moebius tune" to rebuild it.`,
     };

@@ -7,6 +7,9 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
+/** A file that was named and is not there: where one may be absent, this is not an error. */
+export class AbsentFileError extends ConfigError {}
+
 /** A result that was computed but does not agree with its reference, or is not finite. */
 export class CheckError extends Error {
   override readonly name = 'CheckError';

@@ -1,6 +1,6 @@
 /** A model on disk: `config.json`, `model.safetensors` (whole or in shards) and, where there is one, `vocab.json`. */
 import * as v from 'valibot';
-import { ConfigError, messageOf } from '../core/errors.ts';
+import { AbsentFileError, ConfigError, messageOf } from '../core/errors.ts';
 import { quoted, shapeText } from '../core/quoted.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Dtype, Tensor } from '../tensor/tensor.ts';
@@ -68,7 +68,7 @@ export async function loadCheckpoint(folder: string, readFile: ReadFile): Promis
 
 /** A file that is not there is no error; one that cannot be read is. */
 function ifAbsent(error: unknown): undefined {
-  if (!/there is no such file|the server answers 404/.test(messageOf(error))) throw error;
+  if (!(error instanceof AbsentFileError)) throw error;
   return undefined;
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ConfigError } from '../../src/core/errors.ts';
+import { AbsentFileError, ConfigError } from '../../src/core/errors.ts';
 import { loadCheckpoint, type Checkpoint } from '../../src/model/checkpoint.ts';
 import { weightNames } from '../../src/model/config.ts';
 import { presetNamed } from '../../src/model/presets.ts';
@@ -53,7 +53,7 @@ const json = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.strin
 function load(files: Record<string, Uint8Array>): Promise<Checkpoint> {
   return loadCheckpoint('models/small/', (path) => {
     const found = files[path.replace('models/small/', '')];
-    return found ? Promise.resolve(found) : Promise.reject(new ConfigError(`no file ${path}`));
+    return found ? Promise.resolve(found) : Promise.reject(new AbsentFileError(`no file ${path}`));
   });
 }
 

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ConfigError, messageOf } from '../../core/errors.ts';
+import { AbsentFileError, ConfigError, messageOf } from '../../core/errors.ts';
 import type { KernelKind, Platform } from '../platform.ts';
 import { openAdapter } from './adapters.ts';
 import { deviceClosed } from './collect.ts';
@@ -57,7 +57,8 @@ async function readBytes(path: string, mostBytes?: number): Promise<Uint8Array> 
   }
   if (problem instanceof Unreadable) throw new ConfigError(`cannot read ${path}: ${problem.message}.`);
   const reason = REASONS[codeOf(problem)] ?? messageOf(problem);
-  throw new ConfigError(`cannot read ${path}: ${reason}. Looked at ${places.join(' and ')}.`);
+  const Kind = codeOf(problem) === 'ENOENT' ? AbsentFileError : ConfigError;
+  throw new Kind(`cannot read ${path}: ${reason}. Looked at ${places.join(' and ')}.`);
 }
 
 /** MOEBIUS_KIND: a CPU adapter runs what a GPU would, and the other way round. @throws ConfigError for another word. */

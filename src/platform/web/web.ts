@@ -1,5 +1,5 @@
 /** The platform in a page: the browser's adapter, shaders that the bundler put into the page, files by `fetch`. */
-import { ConfigError, messageOf } from '../../core/errors.ts';
+import { AbsentFileError, ConfigError, messageOf } from '../../core/errors.ts';
 import { NS_PER_MS } from '../../core/units.ts';
 import { isSoftwareName, matches, saysNothing } from '../choice.ts';
 import type { AdapterChoice, AdapterFacts, AdapterKind, OpenAdapter, Platform } from '../platform.ts';
@@ -96,7 +96,8 @@ async function fetchBytes(url: URL): Promise<Uint8Array> {
     throw new ConfigError(`cannot fetch ${url.href}: ${messageOf(error)}. Is the server running?`);
   }
   if (!response.ok) {
-    throw new ConfigError(`cannot fetch ${url.href}: the server answers ${response.status}. Check the path.`);
+    const Kind = response.status === 404 ? AbsentFileError : ConfigError;
+    throw new Kind(`cannot fetch ${url.href}: the server answers ${response.status}. Check the path.`);
   }
   return new Uint8Array(await response.arrayBuffer());
 }
