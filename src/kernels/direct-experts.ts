@@ -10,7 +10,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { expertParams, type ExpertShape, rowKernel, rowSpec, vectorKernel, vectorSpec } from './experts.ts';
 import { broadcastRefusal, broadcastSpec } from './subgroups.ts';
-import { chunkGroups, FORMAT_CODE, scaleStart, wholeChunks } from './weights.ts';
+import { chunkGroups, FORMAT_CODE, requireIndexable, scaleStart, wholeChunks } from './weights.ts';
 
 type Source = GpuBuffer | BufferView;
 
@@ -101,9 +101,13 @@ export interface DirectExperts {
 /**
  * On a GPU a whole workgroup lies along k and sums through workgroup storage; on a CPU adapter, where a barrier costs
  * more than a row, the lanes of a subgroup do and sum by shuffles.
+ * @throws ConfigError for a stack of 2^32 values.
  */
 export async function prepareDirectExperts(gpu: Gpu, shape: DirectShape): Promise<DirectExperts> {
   const { down, topK, residual } = shape;
+  for (const { numExperts, numCols, depth } of [shape.up, down]) {
+    requireIndexable('The stack of experts', [numExperts, numCols, depth]);
+  }
   const up = { ...shape.up, gather: false };
   const inLanes = gpu.kernelsFor !== 'gpu' && broadcastRefusal(gpu) === undefined;
   const upKernel: Kernel<typeof vectorKernel | typeof rowKernel> = inLanes

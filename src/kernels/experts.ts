@@ -16,6 +16,7 @@ import {
   FORMAT_CODE,
   isQuantised,
   packType,
+  requireIndexable,
   scaleStart,
   type WeightDtype,
   wholeChunks,
@@ -256,12 +257,13 @@ export interface ExpertGemm {
   ): void;
 }
 
-/** @throws ConfigError when the requested variant does not exist or cannot run. */
+/** @throws ConfigError when the requested variant does not exist or cannot run, or a stack has 2^32 values. */
 export async function prepareExpertGemm(
   gpu: Gpu,
   shape: ExpertShape,
   requested?: string,
 ): Promise<ExpertGemm> {
+  requireIndexable('The stack of experts', [shape.numExperts, shape.numCols, shape.depth]);
   const order = preferring(expertVariants, preferred(gpu, shape));
   const variant = chooseVariant('moe', order, shape, gpu, requested);
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));

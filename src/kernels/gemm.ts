@@ -11,6 +11,7 @@ import {
   chunkGroups,
   FORMAT_CODE,
   packType,
+  requireIndexable,
   scaleStart,
   type WeightDtype,
   wholeChunks,
@@ -170,8 +171,9 @@ export interface Gemm {
   ): void;
 }
 
-/** @throws ConfigError when the requested variant does not exist or cannot run. */
+/** @throws ConfigError when the requested variant does not exist or cannot run, or b has 2^32 values. */
 export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string): Promise<Gemm> {
+  requireIndexable('The matrix b', [shape.numCols, shape.depth]);
   const variant = chooseVariant('matmul', preferred(gpu, shape), shape, gpu, requested);
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
   const { numCols, depth, weightDtype } = shape;

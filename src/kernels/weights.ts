@@ -6,7 +6,7 @@
  *   int8          value n K + k is byte n K + k; scales [E N]
  *   int4, mxfp4   value n K + k is nibble n K + k, eight to a word, the lowest first; scales [E N, K / 32]
  */
-import { invariant } from '../core/errors.ts';
+import { ConfigError, invariant } from '../core/errors.ts';
 import { ceilDiv, product, roundUp } from '../core/math.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -90,6 +90,23 @@ export function weightBytes(dtype: WeightDtype, shape: readonly number[]): numbe
   return Math.max(bytes, scalesAt + scalesBytes);
 }
 
+/** Shaders number the values of a matrix or stack in u32, and of 4 bits a binding of 4 GiB would hold more. */
+const MOST_VALUES = 2 ** 32;
+
+/** Whether shaders can number all values of a matrix or stack. */
+export function isIndexable(shape: readonly number[]): boolean {
+  return product(shape) < MOST_VALUES;
+}
+
+/** @throws ConfigError when shaders cannot number all values of a matrix or stack: their indices would wrap. */
+export function requireIndexable(what: string, shape: readonly number[]): void {
+  if (isIndexable(shape)) return;
+  throw new ConfigError(
+    `${what} [${shape.join(', ')}] has ${product(shape)} values, but kernels number fewer than 2^32 in one matrix or stack. ` +
+      `Split it, or use a layout with more ranks.`,
+  );
+}
+
 /** Scales, and inputs, of these sizes multiply in any order within f32, over millions of terms. */
 const ORDINARY = { leastScale: 2 ** -100, mostScale: 2 ** 100, leastInput: 2 ** -124, mostInput: 2 ** 90 };
 
@@ -133,12 +150,13 @@ export function weightDtypeOf(weight: HostWeight): WeightDtype {
 
 /**
  * @param weight f32, f16 or quantised. @returns a buffer that the caller owns.
- * @throws ConfigError when the adapter cannot bind it.
+ * @throws ConfigError when the adapter cannot bind it, or kernels cannot number its values.
  */
 export function uploadWeight(gpu: Gpu, label: string, weight: HostWeight): GpuBuffer {
   const dtype = weightDtypeOf(weight);
   const { shape, data } = weight;
   invariant('format' in weight || weight.dtype === dtype, () => `${label} is neither f32, f16 nor quantised`);
+  requireIndexable(label, shape);
   const buffer = gpu.buffer(label, weightBytes(dtype, shape));
   gpu.write(buffer, data);
   if ('format' in weight) gpu.write(buffer.view(placesOf(dtype, shape).scalesAt), scalesInF32(weight));

@@ -7,7 +7,13 @@ import { SymmetricArray } from '../collectives/symmetric.ts';
 import { type BufferView, type GpuBuffer, viewOf } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Bound, Gpu } from '../gpu/gpu.ts';
-import { type HostWeight, uploadWeight, weightBytes, weightDtypeOf } from '../kernels/weights.ts';
+import {
+  type HostWeight,
+  requireIndexable,
+  uploadWeight,
+  weightBytes,
+  weightDtypeOf,
+} from '../kernels/weights.ts';
 import { BYTES_OF, type Dtype, type Tensor, castFloat, toF32 } from '../tensor/tensor.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
 import type { Rows } from './row-runs.ts';
@@ -44,6 +50,7 @@ export class Workspace {
 
   /** A matrix or stack as it is stored, with its scales. */
   matrix(name: string, weight: HostWeight): GpuBuffer {
+    requireIndexable(name, weight.shape);
     this.#requireRoom(name, weightBytes(weightDtypeOf(weight), weight.shape), 'whole');
     return this.#own(uploadWeight(this.gpu, `op/${name}`, weight));
   }

@@ -1,7 +1,7 @@
 /** What one rank holds: derived once from model, layout and the limits that the user sets. Integers only. */
 import { ConfigError } from '../core/errors.ts';
 import { ceilDiv, divisorsOf, roundUp } from '../core/math.ts';
-import { weightBytes, type WeightDtype } from '../kernels/weights.ts';
+import { isIndexable, requireIndexable, weightBytes, type WeightDtype } from '../kernels/weights.ts';
 import type { Layout } from '../layout/layout.ts';
 import { tileCapacity } from '../kernels/route-plan.ts';
 
@@ -61,7 +61,10 @@ export interface RankSizes extends EngineLimits {
   readonly cacheDtype: CacheDtype;
 }
 
-/** @throws ConfigError for limits that are no positive integers or exceed what the model was made for. */
+/**
+ * @throws ConfigError for limits that are no positive integers or exceed what the model was made for, and for experts
+ * of a rank that together have 2^32 values.
+ */
 export function rankSizes(layout: Layout, limits: EngineLimits, storage: Storage = {}): RankSizes {
   const { model, spec } = layout;
   const { cacheDtype = 'f32', weightDtype = 'f32', bindableBytes = 1 << 27, mostOwners = Infinity } = storage;
@@ -97,10 +100,13 @@ export function rankSizes(layout: Layout, limits: EngineLimits, storage: Storage
   const tokens = spec.ep * shareTokens;
   const received = tokens * Math.min(model.topK, localExperts);
   const receiveRows = spec.ep === 1 ? received : roundUp(received, wholeParts(model.modelDim));
+  requireIndexable("The stack of one rank's experts", [localExperts, model.expertDim, model.modelDim]);
   const owners = divisorsOf(spec.ep).filter((n) => {
     if (n > mostOwners) return false;
     const experts = n * localExperts;
-    const up = weightBytes(weightDtype, [experts, model.expertDim, model.modelDim]);
+    const stack = [experts, model.expertDim, model.modelDim];
+    if (!isIndexable(stack)) return false;
+    const up = weightBytes(weightDtype, stack);
     const down = weightBytes(weightDtype, [experts, model.modelDim, model.expertDim]);
     const hidden = 4 * n * receiveRows * model.expertDim;
     return (

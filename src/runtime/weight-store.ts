@@ -2,7 +2,7 @@
 import { invariant } from '../core/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import { uploadWeight, weightBytes, weightDtypeOf } from '../kernels/weights.ts';
+import { requireIndexable, uploadWeight, weightBytes, weightDtypeOf } from '../kernels/weights.ts';
 import { bufferBytes } from './workspace.ts';
 import type { Shard } from './shards.ts';
 
@@ -14,10 +14,11 @@ export class WeightStore {
     this.#gpu = gpu;
   }
 
-  /** @throws ConfigError when the shard is larger than the adapter can bind. */
+  /** @throws ConfigError when the shard is larger than the adapter can bind, or than kernels can number its values. */
   get(shard: Shard): GpuBuffer {
     let weight = this.#weights.get(shard.key);
     if (weight === undefined) {
+      requireIndexable(shard.key, shard.shape);
       const made = shard.make();
       invariant(
         weightDtypeOf(made) === shard.dtype && made.shape.join() === shard.shape.join(),

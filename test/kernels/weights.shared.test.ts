@@ -1,10 +1,16 @@
 /** Weights on the device: where values and scales lie, byte by byte. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ConfigError } from '../../src/core/errors.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
+import { prepareDirectExperts } from '../../src/kernels/direct-experts.ts';
+import { type ExpertShape, prepareExpertGemm } from '../../src/kernels/experts.ts';
+import { prepareGemm } from '../../src/kernels/gemm.ts';
 import { scaleStart, uploadWeight, weightBytes } from '../../src/kernels/weights.ts';
 import { quantise } from '../../src/tensor/quantise.ts';
 import { QUANT_FORMATS, scalesInF32 } from '../../src/tensor/quantised.ts';
 import { maker } from '../../src/validate/maker.ts';
+import { Workspace } from '../../src/ops/workspace.ts';
+import { WeightStore } from '../../src/runtime/weight-store.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
 let gpu: Gpu;
@@ -57,4 +63,41 @@ test('floats have no scales', async () => {
   expect(weightBytes('f16', [3, 5])).toBe(30);
   expect((await gpu.read(buffer, [15], 'f16')).data).toEqual(half.data);
   buffer.destroy();
+});
+
+describe('2^32 values in a matrix or stack, which shaders cannot number', () => {
+  // By sizes only: nothing is allocated, and nothing is read.
+  const [numCols, depth] = [2 ** 20, 2 ** 10];
+  const experts = (numExperts: number, weightDtype: 'int4' | 'mxfp4'): ExpertShape => ({
+    ...{ numExperts, numCols, depth, weightDtype, rowsPerExpert: 1 },
+    ...{ gated: false, biased: false, activation: 'identity' },
+  });
+  const wrong = /2\^32/;
+
+  test.each(['int4', 'mxfp4'] as const)('%s: refused wherever they are bound', async (format) => {
+    const shape = [4, numCols, depth];
+    const matrix = { format, shape, data: new Uint8Array(0), scales: new Uint8Array(0) };
+    const make = (): never => expect.unreachable('a shard of so many values was made');
+    const refused: (() => unknown)[] = [
+      () => prepareGemm(gpu, { numRows: 1, numCols: 4 * numCols, depth, weightDtype: format }),
+      () => prepareExpertGemm(gpu, experts(4, format)),
+      () => {
+        const few = experts(1, format);
+        return prepareDirectExperts(gpu, { up: few, down: experts(4, format), topK: 1, residual: false });
+      },
+      () => uploadWeight(gpu, 'w', matrix),
+      () => new Workspace(gpu).matrix('w', matrix),
+      () => new WeightStore(gpu).get({ key: 'w', dtype: format, shape, make }),
+    ];
+    for (const attempt of refused) {
+      const tried = Promise.resolve().then(attempt);
+      await expect(tried).rejects.toThrow(ConfigError);
+      await expect(tried).rejects.toThrow(wrong);
+    }
+    expect(gpu.ledger.bytes).toBe(0);
+  });
+
+  test('one expert less is prepared', async () => {
+    expect((await prepareExpertGemm(gpu, experts(3, 'int4'))).variant).not.toBe('');
+  });
 });

@@ -98,6 +98,16 @@ describe('ranks whose experts lie in one stack', () => {
     expect(owners).toEqual([4, 2]);
   });
 
+  test('int4: as many as leave values that shaders can number, whatever can be bound', () => {
+    const owners = (expertDim: number): number => {
+      const wide = { ...layout, model: { ...layout.model, modelDim: 2 ** 14, expertDim } };
+      return rankSizes(wide, limits, { weightDtype: 'int4', bindableBytes: 2 ** 32 }).owners;
+    };
+    // 16 experts of 2^28 values are 2^32, in 2.5 GiB.
+    expect([owners(2 ** 14 - 32), owners(2 ** 14), owners(2 ** 15)]).toEqual([4, 2, 1]);
+    expect(() => owners(2 ** 16)).toThrow(/one rank's experts \[4, 65536, 16384\] has 4294967296 values/);
+  });
+
   test('as many as asked for, in divisors of EP', () => {
     expect([1, 2, 3, 9].map((mostOwners) => rankSizes(layout, limits, { mostOwners }).owners)).toEqual([
       1, 2, 2, 4,
