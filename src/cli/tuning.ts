@@ -27,7 +27,7 @@ const VARIABLE = 'MOEBIUS_TUNING';
 export interface TuningOptions {
   /** False: the defaults of each family, whatever was tuned. */
   readonly tuning?: boolean;
-  /** The cache file; by default `MOEBIUS_TUNING`, else one per adapter and driver in the user's cache folder. */
+  /** The cache file; by default `MOEBIUS_TUNING`, else one per adapter, driver and kind that kernels were asked for in the user's cache folder. */
   readonly tuningFile?: string;
 }
 
@@ -49,7 +49,8 @@ export async function tuningPath(facts: AdapterFacts, named?: string): Promise<s
   if (folder === undefined) return undefined;
   const word = (facts.name.toLowerCase().match(/[a-z0-9]+/) ?? ['adapter'])[0];
   const id = seedOf(`${facts.name}\n${facts.driver}`).toString(16).padStart(8, '0');
-  return join(folder, `tuning-${word}-${id}.json`);
+  const kind = facts.kernels === undefined ? '' : `-as-${facts.kernels}`;
+  return join(folder, `tuning-${word}-${id}${kind}.json`);
 }
 
 /** Never throws for what a file holds: a file that cannot be used is a warning, one that is not there is neither. */

@@ -82,6 +82,7 @@ export class Gpu implements DeviceContext {
         ? open.facts
         : {
             ...open.facts,
+            kernels: this.kernelsFor,
             search: [
               ...open.facts.search,
               `Kernels are chosen as for kind ${this.kernelsFor}, as was asked.`,

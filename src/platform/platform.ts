@@ -21,6 +21,8 @@ export interface AdapterFacts {
   readonly architecture: string;
   readonly driver: string;
   readonly kind: AdapterKind;
+  /** For which kind kernels are chosen, where another than the adapter's own was asked for. */
+  readonly kernels?: KernelKind | undefined;
   /** Every step of the search in order, each a sentence: what was tried, what came of it. */
   readonly search: readonly string[];
 }

@@ -2,7 +2,9 @@
  * The tuning cache, version 1: one JSON object for one adapter.
  *
  *   schema, version   'moebius-tuning', 1
- *   adapter           name and driver: times of another adapter or driver say nothing here
+ *   adapter           name and driver: times of another adapter or driver say nothing here; and `kernels`, the kind of
+ *                     hardware that kernels were chosen for, where another than the adapter's own was asked for: their
+ *                     defaults and what is compiled into them differ
  *   date, project     when it was last written (ISO 8601, UTC), and by which version of this package
  *   clock             what was timed with
  *   points            one per shape: what was measured, all samples, and what to take. Shapes of experts carry the
@@ -10,13 +12,13 @@
  *
  * A file that is anything else is ignored with one line that says why. The next `moebius tune` writes a damaged cache
  * anew, and one of another driver, whose times mean nothing any more; it refuses a file that is no cache, or another
- * adapter's, or of another version: that would be somebody's loss.
+ * adapter's, of kernels for another kind, or of another version: that would be somebody's loss.
  */
 import * as v from 'valibot';
 import type { BenchClock } from '../bench/measure.ts';
 import { messageOf } from '../core/errors.ts';
 import { parseStrictJson } from '../model/strict-json.ts';
-import type { AdapterFacts } from '../platform/platform.ts';
+import type { AdapterFacts, KernelKind } from '../platform/platform.ts';
 import type { TuningPoint } from './point.ts';
 import { SubjectFile } from '../validate/subject.ts';
 
@@ -26,7 +28,11 @@ export const TUNING_VERSION = 1;
 export interface TuningCache {
   readonly schema: typeof TUNING_SCHEMA;
   readonly version: typeof TUNING_VERSION;
-  readonly adapter: { readonly name: string; readonly driver: string };
+  readonly adapter: {
+    readonly name: string;
+    readonly driver: string;
+    readonly kernels?: KernelKind | undefined;
+  };
   readonly date: string;
   readonly project: string;
   readonly clock: BenchClock;
@@ -77,7 +83,11 @@ const Point = v.pipe(
 const CacheFile = v.object({
   schema: v.literal(TUNING_SCHEMA),
   version: v.literal(TUNING_VERSION),
-  adapter: v.object({ name: v.string(), driver: v.string() }),
+  adapter: v.object({
+    name: v.string(),
+    driver: v.string(),
+    kernels: v.optional(v.picklist(['gpu', 'software'])),
+  }),
   date: v.pipe(v.string(), v.isoTimestamp()),
   project: v.string(),
   clock: v.object({ clock: v.picklist(['gpu', 'host']), grainNs: Finite, note: v.string() }),
@@ -124,10 +134,17 @@ export function readCache(bytes: Uint8Array, label: string, facts: AdapterFacts)
   const { adapter } = parsed.output;
   if (adapter.name !== facts.name)
     return precious(`it is of the adapter ${adapter.name}, this one is ${facts.name}`);
+  if (adapter.kernels !== facts.kernels) {
+    return precious(`it is of kernels ${kindOf(adapter)}, and these are ${kindOf(facts)}`);
+  }
   if (adapter.driver !== facts.driver) {
     return ignored(`it is of the driver ${adapter.driver}, this one is ${facts.driver}`);
   }
   return { cache: parsed.output };
+}
+
+function kindOf({ kernels }: Pick<AdapterFacts, 'kernels'>): string {
+  return kernels === undefined ? "for the adapter's own kind" : `as for kind ${kernels}`;
 }
 
 /** Whether what is left of a file could be a cache that was cut: nothing, blanks, or how every cache begins. */

@@ -269,9 +269,10 @@ export function cacheOf(
   project: string,
   points: readonly TuningPoint[],
 ): TuningCache {
-  const { name, driver } = gpu.facts;
+  const { name, driver, kernels } = gpu.facts;
   return {
-    ...{ schema: TUNING_SCHEMA, version: TUNING_VERSION, adapter: { name, driver } },
+    ...{ schema: TUNING_SCHEMA, version: TUNING_VERSION },
+    adapter: { name, driver, ...(kernels && { kernels }) },
     ...{ date: new Date().toISOString(), project, clock, points },
   };
 }

@@ -4,6 +4,7 @@ import { ConfigError } from '../../src/core/errors.ts';
 import { Gpu, openGpu } from '../../src/gpu/gpu.ts';
 import { nodePlatform } from '../../src/platform/node/node.ts';
 import type { AdapterKind, KernelKind, Platform } from '../../src/platform/platform.ts';
+import { cacheOf } from '../../src/tune/tune.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
 let gpu: Gpu | undefined;
@@ -45,11 +46,14 @@ test('the switch changes the kernels, not what the adapter is, and says so', asy
   gpu = await openGpu(saying('software', 'gpu'));
   expect([gpu.kernelsFor, gpu.facts.kind, gpu.rowLanes]).toEqual(['gpu', 'software', 64]);
   expect(gpu.facts.search.at(-1)).toMatch(/as for kind gpu, as was asked/);
+  const clock = { clock: 'host', grainNs: 1, note: '' } as const;
+  expect(cacheOf(gpu, clock, '0', []).adapter.kernels).toBe('gpu');
 });
 
 test('as the adapter is, nothing is said', async () => {
   gpu = await openGpu(saying('software', 'software'));
   expect(gpu.facts.search.join(' ')).not.toMatch(/as was asked/);
+  expect(gpu.facts.kernels).toBeUndefined();
 });
 
 test('MOEBIUS_KIND is the switch, and another word is refused', async () => {

@@ -71,6 +71,12 @@ describe('ignored with one line', () => {
       /of the driver 2, this one is driver 1/,
       REBUILT,
     ],
+    [
+      'of kernels for another kind',
+      changed({ adapter: { ...cache.adapter, kernels: 'gpu' } }),
+      /of kernels as for kind gpu, and these are for the adapter's own kind/,
+      PRECIOUS,
+    ],
     ['of another schema', changed({ schema: 'other' }), /it is no tuning cache/, PRECIOUS],
     ['of another version', changed({ version: 2 }), /it has version 2, and this package knows 1/, PRECIOUS],
     ['without points', changed({ points: undefined }), /points/, REBUILT],
@@ -98,6 +104,16 @@ describe('ignored with one line', () => {
     expect(read?.precious !== undefined).toBe(whatNext === PRECIOUS);
     await writeTuningFile(path, cache);
     expect(await readFile(path, 'utf8')).toBe(whole);
+  });
+
+  test('under the switch, what was measured without it; not what was measured under it', async () => {
+    const path = join(await scratchFolder(), 'tuning.json');
+    const switched = { ...facts, kernels: 'gpu' } as const;
+    await writeTuningFile(path, cache);
+    expect((await readTuningFile(path, switched))?.precious).toMatch(/these are as for kind gpu/);
+    const own: TuningCache = { ...cache, adapter: { ...cache.adapter, kernels: 'gpu' } };
+    await writeTuningFile(path, own);
+    expect(await readTuningFile(path, switched)).toEqual({ cache: own });
   });
 
   test('a folder in its place', async () => {
@@ -173,6 +189,15 @@ describe('where a cache is', () => {
     expect(paths[0]).toMatch(/tuning-adapter-[0-9a-f]{8}\.json$/);
     expect(new Set(paths).size).toBe(3);
     expect(paths[3]).toBe(paths[0]);
+  });
+
+  test("one more for kernels that are not of the adapter's own kind", async () => {
+    vi.stubEnv('MOEBIUS_TUNING', '');
+    const paths = await Promise.all(
+      ([undefined, 'gpu', 'software'] as const).map((kernels) => tuningPath({ ...facts, kernels })),
+    );
+    expect(new Set(paths).size).toBe(3);
+    expect(paths[1]).toMatch(/tuning-adapter-[0-9a-f]{8}-as-gpu\.json$/);
   });
 
   test('the one that is named, then that of the environment', async () => {
