@@ -4,6 +4,8 @@
 const SHOWN_CHARACTERS = 60;
 const SHOWN_ELEMENTS = 8;
 const SHOWN_LEVELS = 3;
+/** Characters of a list or an object, all together. */
+const SHOWN_OF_VALUE = 150;
 
 /** What a terminal takes for a command, or a reader for another text: controls, direction marks, lone surrogates. */
 const UNSAFE = /[\p{Cc}\p{Surrogate}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
@@ -14,7 +16,8 @@ const UNSAFE = /[\p{Cc}\p{Surrogate}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-
  * @param characters of a text that are shown.
  */
 export function quoted(value: unknown, characters = SHOWN_CHARACTERS): string {
-  return typeof value === 'string' ? textShown(value, characters) : shown(value, SHOWN_LEVELS);
+  if (typeof value === 'string') return textShown(value, characters);
+  return shortened(shown(value, SHOWN_LEVELS), SHOWN_OF_VALUE);
 }
 
 /** [2, 3, 4], or of many dimensions the first few and how many there are. */

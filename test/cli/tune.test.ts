@@ -124,7 +124,7 @@ test('what is tuned reaches a command unless it is told not to look', async () =
       expect(await attachTuning(gpu, { tuning: false })).toMatchObject({ state: 'off', entries: 0 });
       expect(gpu.tuning).toBeUndefined();
       const other = `${cache}.none`;
-      expect(await attachTuning(gpu, { tuningFile: other })).toMatchObject({ state: 'none', path: other });
+      await expect(attachTuning(gpu, { tuningFile: other })).rejects.toThrow(/^there is no tuning file /);
       vi.stubEnv('MOEBIUS_TUNING', 'off');
       await loadTuning(gpu, cache).then((table) => (gpu.tuning = table));
       expect(await attachTuning(gpu)).toMatchObject({ state: 'off', entries: 0 });

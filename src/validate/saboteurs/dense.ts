@@ -82,8 +82,8 @@ export const denseSaboteurs: readonly Saboteur[] = [
   {
     name: 'divides by one column too many',
     shader: 'norm/rms-norm',
-    find: 'f32(params.width)',
-    replace: 'f32(params.width + 1u)',
+    find: 'partial[0] / f32(params.width)',
+    replace: 'partial[0] / f32(params.width + 1u)',
     ...{ family: 'rms-norm', caseName: 'primes', variant: 'default' },
   },
 ];
