@@ -1,5 +1,5 @@
 /** All commands and what they have in common. */
-import { Command } from 'commander';
+import { Command, Help, type Option } from 'commander';
 import { addBench } from './bench.ts';
 import { addDoctor } from './doctor.ts';
 import { addGenerate } from './generate.ts';
@@ -20,7 +20,14 @@ Examples:
   moebius bench --quick                       check, time, and compare
   moebius op gate-topk --in in.safetensors --out out.safetensors --attr k=2
 
-Exit status: 0 done, 1 a check failed, 2 wrong use.`;
+Exit status: 0 done, 1 a check failed or is incomplete, 2 wrong use,
+70 a fault of ours, 74 the output cannot be written.`;
+
+/** A list that is empty by default needs no word for it. */
+function optionDescription(this: Help, option: Option): string {
+  const isEmpty = Array.isArray(option.defaultValue) && option.defaultValue.length === 0;
+  return isEmpty ? option.description : Help.prototype.optionDescription.call(this, option);
+}
 
 export function buildProgram(): Command {
   const program = new Command('moebius')
@@ -32,7 +39,7 @@ export function buildProgram(): Command {
     .option('--json', 'one JSON object on stdout instead of text')
     .addHelpText('after', EXAMPLES)
     .exitOverride()
-    .configureHelp({ showGlobalOptions: true, helpWidth: 80 })
+    .configureHelp({ showGlobalOptions: true, helpWidth: 80, optionDescription })
     .configureOutput({ writeErr: () => undefined });
   for (const add of [addDoctor, addLayout, addGenerate, addValidate, addTune, addOp, addBench, addGrowth]) {
     const command = add(program).copyInheritedSettings(program);
