@@ -289,6 +289,5 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
   let t = group.y * groups.x + group.x;
   if (t >= params.numTokens) { return; }
   for (var e = lane; e < params.numExperts; e += WG) { logits[e] = logits_TE[t * params.numExperts + e]; }
-  workgroupBarrier();
   selectExperts(t, lane);
 }

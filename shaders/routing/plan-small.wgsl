@@ -81,7 +81,6 @@ fn main(@builtin(local_invocation_index) lane : u32) {
   let all = scanExperts(lane);
   for (var e = lane; e < params.numExperts; e += WG) { start_E[e] = total[e]; }
   if (lane == 0u) { start_E[params.numExperts] = all; }
-  workgroupBarrier();
   for (var first = 0u; first < params.numChoices; first += WG) {
     place(first, min(WG, params.numChoices - first), lane);
   }

@@ -1,0 +1,131 @@
+/** A small dispatch or two of every shader with a barrier, which need all of its barriers. */
+import type { Scene } from './races.ts';
+
+const plan = {
+  spec: { WG: 4, MAX_EXPERTS: 8 },
+  params: { numChoices: 8, numExperts: 6, topK: 2 },
+  buffers: { ids_TK: [2, 0, 2, 1, 5, 1, 2, 7], start_E: 7, slot_TK: 8, rowToken_R: 8, tiles: 32, grid: 8 },
+} as const;
+const tiles = { tileRows: 2, tileCapacity: 8, columnGroups: 1, downColumnGroups: 1 };
+const blocks = { blockStart_BE: 12, blockCount_BE: 12 };
+
+const norm = { params: { width: 16, numRows: 1, eps: 1e-6 } };
+const rowsOfFour = { x_TD: 16, residual_TD: 16, weight_D: 16, y_TD: 64, sum_TD: 64 };
+
+const topk = {
+  spec: { WG: 4, MAX_EXPERTS: 8 },
+  params: { numTokens: 1, numExperts: 8, topK: 3, numGroups: 4, groupsKept: 2, scale: 1 },
+  buffers: { logits_TE: [1, 5, 3, 3, 2, 4, 5, 0], bias_E: 8, ids_TK: 3, scores_TK: 3 },
+} as const;
+const router = {
+  ...topk,
+  spec: { ...topk.spec, PARTS: 2 },
+  params: { ...topk.params, modelDim: 8 },
+  buffers: { ...topk.buffers, x_TD: 8, gate_ED: 64 },
+};
+
+const attention = { numHeads: 1, numKvHeads: 1, headDim: 8, cacheLength: 8, numSequences: 1, scale: 1 };
+const keys = { k_RHD: 64, v_RHD: 64, sinks_H: 1 };
+
+const tiled = { THREADS_M: 2, THREADS_N: 2, REG_M: 1, REG_N: 1, TILE_K: 2 };
+const expertRows = { x_RK: 32, rowSource: 4, w1_ENK: 64, w3_ENK: 64, bias_E2N: 16, y_RN: 16 };
+
+export const scenes: readonly Scene[] = [
+  { shader: 'routing/plan-small', ...plan },
+  { shader: 'routing/plan-local', ...plan, params: { ...plan.params, ...tiles } },
+  {
+    shader: 'routing/histogram',
+    ...plan,
+    spec: { ...plan.spec, BLOCK: 8 },
+    params: { numChoices: 8, numExperts: 6 },
+    buffers: { ...plan.buffers, ...blocks },
+  },
+  {
+    shader: 'routing/scan',
+    ...plan,
+    params: { numBlocks: 2, numExperts: 6 },
+    buffers: { ...plan.buffers, ...blocks },
+  },
+  {
+    shader: 'routing/scan-tiles',
+    ...plan,
+    params: { numBlocks: 2, numExperts: 6, ...tiles },
+    buffers: { ...plan.buffers, ...blocks, tiles: 64 },
+  },
+  {
+    shader: 'routing/scatter',
+    ...plan,
+    spec: { ...plan.spec, BLOCK: 8 },
+    buffers: { ...plan.buffers, ...blocks },
+  },
+  {
+    shader: 'routing/receive-plan',
+    spec: plan.spec,
+    params: {
+      ...{ numSources: 2, numExperts: 6, localExperts: 6, numOwners: 1, numLists: 1, rowStride: 16 },
+      ...tiles,
+      ...{ startsStride: 14, placeStride: 12, tilesStride: 32, gridStride: 8 },
+    },
+    buffers: {
+      ...{ members: [0], start_SE: [0, 1, 2, 3, 4, 5, 6, 0, 2, 2, 3, 3, 4, 5] },
+      ...{ receiveStart_ES: 12, tiles: 64, grid: 8 },
+    },
+  },
+  { shader: 'norm/rms-norm', spec: { WG: 4 }, ...norm, buffers: rowsOfFour },
+  { shader: 'norm/rms-norm-rows', spec: { WG: 4 }, ...norm, buffers: rowsOfFour },
+  { shader: 'gating/topk-workgroup', ...topk },
+  { shader: 'gating/topk-workgroup', ...topk, spec: { ...topk.spec, GROUPED: true } },
+  { shader: 'gating/router-topk', ...router },
+  { shader: 'gating/router-topk', ...router, spec: { ...router.spec, GROUPED: true } },
+  {
+    shader: 'attention/flash',
+    spec: { WG: 2, TILE: 2, HEAD_VECS: 2 },
+    params: { ...attention, maxQueries: 2, causal: 1 },
+    buffers: { ...keys, q_THD: 16, sequences: [0, 2, 6, 0], o_THD: 16 },
+  },
+  {
+    shader: 'attention/decode',
+    spec: { WG: 4, CHUNK: 4, HEAD_VECS: 2 },
+    params: { ...attention, maxQueries: 1, causal: 1, numParts: 1 },
+    buffers: { ...keys, q_THD: 8, sequences: [0, 1, 8, 0], o_THD: 8 },
+  },
+  {
+    shader: 'gemm/tiled',
+    spec: tiled,
+    params: { numRows: 2, numCols: 2, depth: 4 },
+    buffers: { a_MK: 8, b_NK: 8, c_MN: 4 },
+  },
+  {
+    shader: 'gemm/row',
+    spec: { WG: 2 },
+    params: { numRows: 1, numCols: 4, depth: 16 },
+    buffers: { a_MK: 16, b_NK: 64, c_MN: 4 },
+  },
+  {
+    shader: 'experts/tiled',
+    spec: tiled,
+    params: { numCols: 2, depth: 4, topK: 1 },
+    buffers: { ...expertRows, tiles: [0, 0, 2, 0] },
+  },
+  {
+    shader: 'experts/row',
+    spec: { WG: 2 },
+    params: { numCols: 4, depth: 8, topK: 1 },
+    buffers: { ...expertRows, tiles: [0, 0, 3, 0] },
+  },
+  {
+    shader: 'experts/down-combine',
+    spec: { WG: 2 },
+    params: { depth: 8, numCols: 4, topK: 2, numTokens: 1 },
+    buffers: {
+      ...{ h_RK: 16, ids_TK: [0, 1], scores_TK: [1, 1], w2_ENK: 64, bias_EN: 8, residual_TN: 4 },
+      y_TN: 4,
+    },
+  },
+  {
+    shader: 'probes/workgroup',
+    spec: { WG: 4, SLOTS: 8 },
+    params: { lanes: 4, loads: 4 },
+    buffers: { y: 16 },
+  },
+];
