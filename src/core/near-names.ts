@@ -12,7 +12,8 @@ export function nearestName(given: string, names: readonly string[]): string | u
     const most = Math.max(1, Math.floor(name.length / 3));
     if (Math.abs(name.length - wanted.length) > most) continue;
     const edits = editDistance(wanted, name.toLowerCase());
-    if (edits <= most && edits < fewest) {
+    // One letter for another is another name: 'Q' was not meant to be 'M'.
+    if (edits <= most && edits < wanted.length && edits < fewest) {
       best = name;
       fewest = edits;
     }

@@ -151,7 +151,7 @@ describe('a file of shapes', () => {
     [{ op: 'matmull', dims: {} }, /no op "matmull"/],
     [{ op: 'matmul', dims: { M: 1, N: 1, Q: 1 } }, /no dimension "Q"\. It has: M, K, N/],
     [{ op: 'matmul', dims: { M: 1, N: 1 } }, /needs the size of K for a/],
-    [{ op: 'matmul', dims: { M: 1, N: 1, K: 1 }, dtypes: { a: 'f64' } }, /a is f64; it must be/],
+    [{ op: 'matmul', dims: { M: 1, N: 1, K: 1 }, dtypes: { a: 'f64' } }, /a is "f64"; it must be/],
     [{ op: 'matmul', dims: { M: 1, N: 1, K: 1 }, with: ['c'] }, /no tensor "c"/],
   ])('%j names what is wrong', (subject, message) => {
     expect(() => subjectCase(subject)).toThrow(message);
