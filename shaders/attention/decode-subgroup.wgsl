@@ -145,6 +145,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
   var highest = LOWEST;
   var denominator = 0.0;
   if (SINKS) {
+    // A NaN sink is not the highest, but is NaN in the sum.
     highest = max(highest, sinks_H[h]);
     denominator = select(0.0, sinkShare(sinks_H[h], highest), lane == 0u);
   }
@@ -162,6 +163,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
     let sees = key < vec4<u32>(numKeys);
     s = select(vec4<f32>(LOWEST), capped(s), sees);
     let previous = highest;
+    // A NaN score is not the highest, but its weight is NaN.
     highest = max(previous, max8(max(max(s.x, s.y), max(s.z, s.w))));
     let shrink = exp(previous - highest);
     let weights = select(vec4<f32>(), exp(s - highest), sees);

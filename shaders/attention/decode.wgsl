@@ -123,6 +123,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   var highest = LOWEST;
   var denominator = 0.0;
   if (SINKS) {
+    // A NaN sink is not the highest, but is NaN in the sum.
     highest = max(highest, sinks_H[h]);
     denominator = sinkShare(sinks_H[h], highest);
   }
@@ -138,6 +139,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     }
     workgroupBarrier();
     let previous = highest;
+    // A NaN score is not the highest, but its weight is NaN.
     for (var key = 0u; key < count; key += 1u) { highest = max(highest, weights[key]); }
     workgroupBarrier();
     for (var key = lane; key < count; key += WG) { weights[key] = exp(weights[key] - highest); }

@@ -114,6 +114,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   var highest = LOWEST;
   var denominator = 0.0;
   if (SINKS) {
+    // A NaN sink is not the highest, but is NaN in the sum.
     highest = max(highest, sinks_H[h]);
     denominator = sinkShare(sinks_H[h], highest);
   }
@@ -140,6 +141,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
       for (var d = 0u; d < vecs; d += 1u) { score += dot(q[d], tileK[j * HEAD_VECS + d]); }
       score = capped(score);
       scores[j] = score;
+      // A NaN score is not the highest, but its weight is NaN.
       highestOfTile = max(highestOfTile, score);
     }
     let shrink = exp(highest - highestOfTile);

@@ -51,8 +51,10 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   let row = (sequence.x + i) * params.numHeads + h;
   let firstPart = row * params.numParts * (HEAD_VECS + 1u);
   var highest = LOWEST;
+  // A NaN sink is not the highest, but is NaN in the sum.
   if (SINKS) { highest = max(highest, sinks_H[h]); }
   for (var p = 0u; p < count; p += 1u) {
+    // A part's highest is never NaN: its sum is.
     highest = max(highest, parts_THPD[firstPart + p * (HEAD_VECS + 1u) + HEAD_VECS].x);
   }
   for (var column = lane; column < HEAD_VECS; column += WG) {

@@ -97,11 +97,13 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   for (var d = 0u; d < params.headDim; d += 1u) { q[d] = q_THD[rowQ + d] * params.scale; }
   let oldest = firstVisible(numKeys);
   var highest = LOWEST;
+  // A NaN sink is not the highest, but is NaN in the sum.
   if (SINKS) { highest = max(highest, sinks_H[h]); }
   for (var j = oldest; j < numKeys; j += 1u) {
     let row = rowOf(sequence.w, j) * strideKey + kvHead * params.headDim;
     var score = 0.0;
     for (var d = 0u; d < params.headDim; d += 1u) { score += q[d] * key(row + d); }
+    // A NaN score is not the highest, but its weight is NaN.
     highest = max(highest, capped(score));
   }
   var denominator = 0.0;

@@ -110,6 +110,7 @@ fn firstVisible(numKeys : u32) -> u32 {
 
 // The sink's part of the denominator is the first lane's.
 fn firstSeen(sink : f32, lane : u32) -> Seen {
+  // A NaN sink is not the highest, but is NaN in the sum.
   let highest = max(LOWEST, sink);
   return Seen(highest, select(0.0, sinkShare(sink, highest), lane == 0u), 0.0);
 }
@@ -118,6 +119,7 @@ fn firstSeen(sink : f32, lane : u32) -> Seen {
 fn weigh(scores : ptr<function, vec4<f32>>, key : vec4<u32>, visible : u32, seen : ptr<function, Seen>) {
   let sees = (key < vec4<u32>(visible)) & (key >= vec4<u32>(firstVisible(visible)));
   let s = select(vec4<f32>(LOWEST), capped(*scores), sees);
+  // A NaN score is not the highest, but its weight is NaN.
   var highest = max(max(s.x, s.y), max(s.z, s.w));
   highest = max(highest, subgroupShuffleXor(highest, 1u));
   highest = max(highest, subgroupShuffleXor(highest, 2u));
