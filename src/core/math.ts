@@ -20,6 +20,20 @@ export function sum(values: Iterable<number>): number {
   return total;
 }
 
+/** The largest of all, however many there are, and at least `least`; NaN when one is NaN. */
+export function maxOf(values: Iterable<number>, least = -Infinity): number {
+  let most = least;
+  for (const v of values) most = Math.max(most, v);
+  return most;
+}
+
+/** The smallest of all, however many there are; Infinity for none, NaN when one is NaN. */
+export function minOf(values: Iterable<number>): number {
+  let least = Infinity;
+  for (const v of values) least = Math.min(least, v);
+  return least;
+}
+
 /** [0, 1, ... n-1] */
 export function range(n: number): number[] {
   return Array.from({ length: n }, (_, i) => i);

@@ -1,6 +1,6 @@
 /** The routed layer: top-k, permutation, experts, combine. T tokens, D width, E experts, F expert width, K chosen. */
 import { ConfigError } from '../core/errors.ts';
-import { at } from '../core/math.ts';
+import { at, maxOf } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { directRefusal } from '../kernels/direct-experts.ts';
 import { expertVariants } from '../kernels/experts.ts';
@@ -8,13 +8,15 @@ import type { Activation } from '../model/config.ts';
 import { gateTopK } from '../reference/gate.ts';
 import { matmul, matmulMagnitude } from '../reference/matmul.ts';
 import { moe as referenceMoe, moeMagnitude, type MoeInput } from '../reference/moe.ts';
+import { gamma } from '../tensor/compare.ts';
 import { BYTES_OF, toF64 } from '../tensor/tensor.ts';
 import { choiceAttr, numberAttr } from './attrs.ts';
-import { budgetOf, exponential, GELU, DIVISION, scoreRoundings } from './budgets.ts';
+import { DIVISION, exponential, GELU, roundedTo, scoreRoundings } from './budgets.ts';
 import { BIAS_INPUT, biasValues, ROUTING_ATTRS, routingOf } from './gate-topk.ts';
 import { DIRECT, directShape, expertShapes, type MoeSize, prepareMoe } from './moe-pipeline.ts';
 import { type MoeDtypes, moeDtypes } from './moe-weights.ts';
 import { defineOp } from './define.ts';
+import { scoreMoves } from './score-moves.ts';
 import type { OpInputs } from './op.ts';
 import { scaleRoundings, weightValues } from './quantised-inputs.ts';
 import { requirePositive, sizeOf } from './shapes.ts';
@@ -118,17 +120,18 @@ export const moe = defineOp({
     const { modelDim, expertDim, topK, upDtype, downDtype } = size;
     const ofScales = scaleRoundings(upDtype) + scaleRoundings(downDtype);
     const ofExpert = modelDim + expertDim + topK + activationRoundings(size.activation) + ofScales;
-    const ofLogits_T = logitRoundings(inputs, size);
-    const worst_T = Float64Array.from(
-      { length: size.numTokens },
-      (_, t) => at(ofLogits_T, t) + Math.max(...roundings.subarray(t * topK, (t + 1) * topK)),
+    const worst_T = Float64Array.from({ length: size.numTokens }, (_, t) =>
+      maxOf(roundings.subarray(t * topK, (t + 1) * topK)),
     );
-    const budget = budgetOf(
-      moeMagnitude(input),
-      (i) => ofExpert + at(worst_T, Math.floor(i / modelDim)),
-      outputDtype(inputs),
-      y_TD,
+    const errors = moeMagnitude(input).map(
+      (sum, i) => gamma(ofExpert + at(worst_T, Math.floor(i / modelDim))) * Math.abs(sum),
     );
+    const errors_TE = logitErrors(inputs, size);
+    if (errors_TE !== undefined) {
+      const moves_TK = scoreMoves({ ...size, logits_TE: input.logits_TE, ids_TK }, errors_TE);
+      moeMagnitude(input, moves_TK).forEach((moved, i) => (errors[i] = at(errors, i) + moved));
+    }
+    const budget = roundedTo(outputDtype(inputs), errors, y_TD);
     return new Map([['y', { values: y_TD, shape: [size.numTokens, modelDim], budget }]]);
   },
   cost: (inputs, size) => {
@@ -176,17 +179,16 @@ function logitsOf(inputs: OpInputs, { numTokens, numExperts, modelDim }: MoeSize
   return matmul(toF64(tensorOf(inputs, 'x')), toF64(tensorOf(inputs, 'gate')), size);
 }
 
-/** What the logits' own sums add to the roundings of each token's scores: an error d changes exp(v) by the share d. */
-function logitRoundings(inputs: OpInputs, { numTokens, numExperts, modelDim }: MoeSize): Float64Array {
+/** How far the logits' own sums may be off, [T, E]; undefined where the logits are given. */
+function logitErrors(
+  inputs: OpInputs,
+  { numTokens, numExperts, modelDim }: MoeSize,
+): Float64Array | undefined {
   const gate = inputs.tensors.get('gate');
-  if (gate === undefined) return new Float64Array(numTokens);
+  if (gate === undefined) return undefined;
   const size = { m: numTokens, n: numExperts, k: modelDim };
-  const magnitude_TE = matmulMagnitude(toF64(tensorOf(inputs, 'x')), toF64(gate), size);
-  // Twice: the score's own exponential, and those that it is divided by.
-  return Float64Array.from({ length: numTokens }, (_, t) => {
-    const row = magnitude_TE.subarray(t * numExperts, (t + 1) * numExperts);
-    return 2 * modelDim * row.reduce((a, b) => Math.max(a, b), 0);
-  });
+  const bound = gamma(modelDim);
+  return matmulMagnitude(toF64(tensorOf(inputs, 'x')), toF64(gate), size).map((sum) => bound * sum);
 }
 
 function referenceInput(inputs: OpInputs, size: MoeSize): MoeInput {

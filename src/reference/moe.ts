@@ -37,9 +37,15 @@ export function moe(input: MoeInput): Routing & { y_TD: Float64Array } {
 /**
  * What the error of `moe` scales with, [T, D]: an implementation with exact routing and unit roundoff u is off by at
  * most about gamma(D + F + K + 16, u) times this (first order; 16 pays for scores, exponentials and biases).
+ * @param weights_TK in place of the scores: what errors of the scores come to.
  */
-export function moeMagnitude(input: MoeInput): Float64Array {
-  return mix(input, gateTopK(input), addExpertMagnitude);
+export function moeMagnitude(input: MoeInput, weights_TK?: Float64Array): Float64Array {
+  const routing = gateTopK(input);
+  return mix(
+    input,
+    weights_TK === undefined ? routing : { ...routing, scores_TK: weights_TK },
+    addExpertMagnitude,
+  );
 }
 
 type AddExpert = (

@@ -25,10 +25,15 @@ export interface Comparison {
   readonly want: number;
 }
 
-/** Largest error bound gamma_n = n u / (1 - n u) of a sum of n rounded terms (Higham, 2002, lemma 3.1). */
+/**
+ * Largest error bound gamma_n = n u / (1 - n u) of a sum of n rounded terms (Higham, 2002, lemma 3.1). It holds for n u
+ * below 1 only; from a half on, where it is 1, what it is a bound of takes its place, 1 / (1 - u)^n - 1, once that is
+ * more. Never negative; Infinity, which passes no comparison, where it is beyond float64.
+ */
 export function gamma(n: number, unitRoundoff = 2 ** -24): number {
   const nu = n * unitRoundoff;
-  return nu / (1 - nu);
+  if (nu <= 0.5) return nu / (1 - nu);
+  return Math.max(1, Math.expm1(-n * Math.log1p(-unitRoundoff)));
 }
 
 /** Compares element by element. A length that differs fails at once: nothing is compared. */
@@ -57,10 +62,10 @@ export function compare(
     const allowed =
       'perElement' in budget ? at(budget.perElement, i) : budget.atol + budget.rtol * Math.abs(w);
     const err = errorOf(at(got, i), w, 'perElement' in budget && budget.overflows?.[i] === 1);
-    // No budget is worth an infinite error, not even an infinite one.
-    const passes = err <= allowed && err < Infinity;
+    // No budget is worth an infinite error, and one without an end proves nothing.
+    const passes = err <= allowed && (err === 0 || allowed < Infinity);
     if (!passes) over += 1;
-    const share = err === 0 ? 0 : Number.isFinite(err) ? err / allowed : Infinity;
+    const share = err === 0 ? 0 : err < Infinity && allowed < Infinity ? err / allowed : Infinity;
     if (share > worstShare || Number.isNaN(share)) {
       worst = i;
       worstShare = Number.isNaN(share) ? Infinity : share;

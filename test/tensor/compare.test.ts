@@ -70,3 +70,19 @@ test('gamma: n roundings and a little more', () => {
   expect(gamma(2 ** 23)).toBeCloseTo(1);
   expect(gamma(3, 2 ** -11)).toBeCloseTo((3 * 2 ** -11) / (1 - 3 * 2 ** -11));
 });
+
+test('gamma: a bound for any number of roundings, never negative', () => {
+  const counts = [0, 1, 2 ** 22, 2 ** 23, 2 ** 23 + 1, 2 ** 24 - 1, 2 ** 24, 2 ** 25, 2 ** 30, 2 ** 40];
+  const bounds = counts.map((n) => gamma(n));
+  bounds.forEach((bound, i) => expect(bound).toBeGreaterThanOrEqual(bounds[i - 1] ?? 0));
+  // e^2 - 1
+  expect(gamma(2 ** 25)).toBeCloseTo(Math.E ** 2 - 1, 5);
+  expect(gamma(2 ** 40)).toBe(Infinity);
+});
+
+test('a budget without an end passes nothing but what is right to the bit', () => {
+  const budget = { perElement: new Float64Array([Infinity, Infinity]) };
+  expect(compare([1, 2], [1, 2], [2], budget).pass).toBe(true);
+  const wrong = compare([1, 2.5], [1, 2], [2], budget);
+  expect([wrong.pass, wrong.over, wrong.worstIndex]).toEqual([false, 1, [1]]);
+});
