@@ -2,7 +2,7 @@
 import { summarise, type Summary } from '../../src/bench/statistics.ts';
 import { LOGITS_LIMIT, logitsError, ONE_RANK } from '../../src/bench/model-check.ts';
 import { profileStages, type PhaseShare } from '../../src/bench/stages.ts';
-import { at, range, sum } from '../../src/core/math.ts';
+import { at, maxOf, range, sum } from '../../src/core/math.ts';
 import { seededRandom } from '../../src/core/random.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { planLayout } from '../../src/layout/layout.ts';
@@ -155,7 +155,10 @@ async function compare(scenarios: readonly Scenario[]): Promise<number> {
       results.push(await engine.forward(requests(0)));
     }
     const [a, b] = [at(results, 0), at(results, 1)];
-    worst = Math.max(worst, ...a.logits.map((logits, i) => logitsError(at(b.logits, i), logits)));
+    worst = maxOf(
+      a.logits.map((logits, i) => logitsError(at(b.logits, i), logits)),
+      worst,
+    );
   }
   return worst;
 }

@@ -1,6 +1,6 @@
 /** The most that this adapter does of one thing, measured by probes. Each is checked before it is timed. */
 import { messageOf } from '../core/errors.ts';
-import { at } from '../core/math.ts';
+import { at, maxOf } from '../core/math.ts';
 import { NS_PER_S } from '../core/units.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { measureKernel, type BenchClock } from './measure.ts';
@@ -113,7 +113,7 @@ function ceilingOf(what: Probed & { readonly form?: string }, timing: Timing, wo
       return {
         ...what,
         state: 'measured',
-        value: Math.max(...samples),
+        value: maxOf(samples),
         unit: PROBE_UNITS[what.name],
         samples,
         clock,

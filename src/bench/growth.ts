@@ -4,7 +4,7 @@
  * counts, since other work on the machine only adds.
  */
 import { linearRegression, linearRegressionLine, min, rSquared } from 'simple-statistics';
-import { at } from '../core/math.ts';
+import { at, minOf } from '../core/math.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { PreparedOp } from '../ops/op.ts';
@@ -68,7 +68,7 @@ export function fittedSizes(
     const sizes = points.map(({ size }) => size).filter((size) => size <= upTo);
     return { sizes, rule: `sizes up to ${upTo}` };
   }
-  const floor = ABOVE_LAUNCH * Math.min(...points.map(({ leastNs }) => leastNs));
+  const floor = ABOVE_LAUNCH * minOf(points.map(({ leastNs }) => leastNs));
   // All sizes after the last one that is too short: none in between is left out for being fast.
   const begin = points.findLastIndex(({ size, leastNs }) => size < from || !(leastNs >= floor)) + 1;
   const sizes = points.slice(begin).map(({ size }) => size);

@@ -1,4 +1,5 @@
 /** Whether all kernels are right: every case with every variant, told by family. */
+import { maxOf } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelCase } from '../validate/kernel-case.ts';
 import type { CaseResult } from '../validate/run-case.ts';
@@ -87,7 +88,10 @@ export function familyReport(family: string, results: readonly CaseResult[]): Fa
     cases: new Set(results.map(({ name }) => name)).size,
     runs: results.length,
     failed: failed.length,
-    worstShare: Math.max(0, ...results.map(({ worstShare }) => worstShare)),
+    worstShare: maxOf(
+      results.map(({ worstShare }) => worstShare),
+      0,
+    ),
     failures: failed.map(({ name, variant, message }) => ({ name, variant, message })),
   };
 }

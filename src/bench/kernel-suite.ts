@@ -112,11 +112,9 @@ export async function timeKernels(
   const jobs: Job[] = [];
   for (const kernelCase of cases) {
     const own = await jobsOf(gpu, kernelCase);
-    jobs.push(
-      ...own.filter(
-        ({ choice, variant }) => (!chosenOnly || choice !== undefined) && wants(kernelCase, variant),
-      ),
-    );
+    for (const job of own) {
+      if ((!chosenOnly || job.choice !== undefined) && wants(kernelCase, job.variant)) jobs.push(job);
+    }
   }
   const found = new Map<Job, Found>();
   const ready: Ready[] = [];

@@ -3,7 +3,7 @@
  * expert choices, generated text and loss. V vocabulary, K experts per token.
  */
 import { messageOf } from '../core/errors.ts';
-import { at, range, sum } from '../core/math.ts';
+import { at, maxOf, range, sum } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { planLayout } from '../layout/layout.ts';
 import { formatLayout, type LayoutSpec } from '../layout/spec.ts';
@@ -241,7 +241,7 @@ export function logitsError(got: ArrayLike<number>, want: ArrayLike<number>): nu
 }
 
 function logitsCheck(got: Answers, want: Answers): Finding {
-  const worst = Math.max(...want.logits.map((row, i) => logitsError(got.logits[i] ?? [], row)));
+  const worst = maxOf(want.logits.map((row, i) => logitsError(got.logits[i] ?? [], row)));
   const limit = `${LOGITS_LIMIT} relative`;
   return { what: 'logits', pass: worst <= LOGITS_LIMIT, found: worst.toExponential(1), limit };
 }

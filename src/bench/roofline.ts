@@ -2,6 +2,7 @@
  * How near a kernel is to what this adapter can do: attainable FLOP/s = min(peak, intensity x bandwidth), both
  * measured here. Nothing is faster than that, so a row above it is an error of the cost or of a measurement.
  */
+import { maxOf, minOf } from '../core/math.ts';
 import { NS_PER_S, formatNs, formatSi } from '../core/units.ts';
 import type { Cost } from '../ops/op.ts';
 import type { Ceilings, MeasuredCeiling } from './ceilings.ts';
@@ -30,12 +31,15 @@ export function peakFlopsPerSecond(ceilings: Ceilings): number | undefined {
 export function bandwidthFor(ceilings: Ceilings, bytes: number): number | undefined {
   const read = measured(ceilings).filter(({ name }) => name === 'storage read');
   const sizes = read.map(({ footprintBytes = 0 }) => footprintBytes);
-  const below = Math.max(Math.min(...sizes), ...sizes.filter((size) => size <= bytes));
+  const below = maxOf(
+    sizes.filter((size) => size <= bytes),
+    minOf(sizes),
+  );
   const able = measured(ceilings).filter(
     ({ name, footprintBytes = 0 }) =>
       (name === 'storage read' || name === 'storage copy') && footprintBytes >= below,
   );
-  return read.length === 0 ? undefined : Math.max(...able.map(({ value }) => value));
+  return read.length === 0 ? undefined : maxOf(able.map(({ value }) => value));
 }
 
 /** Undefined when a probe that it needs is missing. */

@@ -1,5 +1,5 @@
 /** The same forward pass on all ranks of a layout and on one rank, both on this one adapter. */
-import { at, range, sum } from '../core/math.ts';
+import { at, maxOf, range, sum } from '../core/math.ts';
 import { seededRandom } from '../core/random.ts';
 import { NS_PER_S } from '../core/units.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -93,7 +93,7 @@ async function compareEngines(
   const base = { sequences, tokensPerSequence, tokens: sequences * tokensPerSequence };
   say('first pass of both, compared');
   const [a, b] = [await step(one, requests), await step(many, requests)];
-  const worst = Math.max(...range(sequences).map((i) => logitsError(at(b.logits, i), at(a.logits, i))));
+  const worst = maxOf(range(sequences).map((i) => logitsError(at(b.logits, i), at(a.logits, i))));
   if (!(worst <= LOGITS_LIMIT)) return { ...base, logitsError: worst, pass: false };
 
   // A pass per phase costs a few microseconds each and gives both times from one run.
@@ -146,7 +146,7 @@ function timingOf(engine: Engine, results: readonly StepResult[]): ForwardTiming
     samplesNs: results.map(({ hostNs }) => hostNs),
     dispatches: first.dispatches,
     microBatches: first.microBatches,
-    hostSyncsPerLayer: Math.max(...results.map((r) => r.hostSyncsInLayers)) / config.numLayers,
+    hostSyncsPerLayer: maxOf(results.map((r) => r.hostSyncsInLayers)) / config.numLayers,
     profiles: results.filter(({ spans }) => spans.length > 0).map(({ spans }) => profileStages(spans)),
     liveBytes: memory.liveBytes,
     predictedBytes: memory.predictedBytes,

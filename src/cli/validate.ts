@@ -175,7 +175,7 @@ function renderResult({ adapter, families, model, quick, fuzz }: ValidateResult)
   ];
   if (model !== null) {
     lines.push('', style.bold(`${model.model} on ${model.worldSize} ranks (${model.layout}) and on one`));
-    lines.push(...renderModel(model, style));
+    for (const line of renderModel(model, style)) lines.push(line);
   }
   return lines;
 }

@@ -1,6 +1,6 @@
 /** Rank groups as the device reads them. Ranks are numbered within their stage. */
 import { invariant } from '../core/errors.ts';
-import { at } from '../core/math.ts';
+import { at, maxOf } from '../core/math.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 
@@ -49,7 +49,7 @@ export function groupTable(gpu: Gpu, label: string, groups: readonly (readonly n
   return {
     groups,
     numRanks: members.length,
-    groupSize: Math.max(...groups.map((g) => g.length)),
+    groupSize: maxOf(groups.map((g) => g.length)),
     members: membersBuffer,
     ofRank: ofRankBuffer,
     firstMember,

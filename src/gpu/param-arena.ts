@@ -77,7 +77,7 @@ export class ParamArena {
 
   /** Takes back the chunks of a list that will not be submitted. */
   release(chunks: ParamChunk[]): void {
-    this.#free.push(...chunks.splice(0));
+    for (const chunk of chunks.splice(0)) this.#free.push(chunk);
   }
 
   destroy(): void {

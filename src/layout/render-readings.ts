@@ -16,7 +16,9 @@ function readingLines(reading: Reading): string[] {
   const mark = matchesGpus === true ? `  <- ${worldSize} GPUs` : '';
   const verdict = reason === null ? mark : '  impossible';
   const lines = [`${runs ? '*' : ' '} ${id.padEnd(14)} ${formula} = ${worldSize}${verdict}`];
-  const add = (text: string): void => void lines.push(...wrap(text, '    ', '    '));
+  const add = (text: string): void => {
+    for (const line of wrap(text, '    ', '    ')) lines.push(line);
+  };
   add(reason ?? meaning);
   if (views !== null) {
     add(`attention  ${formatFactors(views.attention)}`);

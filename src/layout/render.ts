@@ -1,5 +1,5 @@
 import { invariant } from '../core/errors.ts';
-import { at } from '../core/math.ts';
+import { at, maxOf } from '../core/math.ts';
 import { formatBytes, formatSi } from '../core/units.ts';
 import type { GroupExample, LayoutExplanation, RankShare } from './explain.ts';
 import { drawReplica } from './replica-map.ts';
@@ -54,7 +54,7 @@ function sentences(explanation: LayoutExplanation): string[] {
     [`DP ${size('edp')}`, dpSentence(explanation, me)],
     [`attnDP ${size('attnDp')}`, attnDpSentence(explanation, me)],
   ];
-  const indent = Math.max(...told.map(([label]) => label.length)) + 4;
+  const indent = maxOf(told.map(([label]) => label.length)) + 4;
   return [
     ...wrap(`One rank followed along every axis: rank ${me.rank} (${place})`, '', '  '),
     ...told.flatMap(([label, text]) => wrap(text, `  ${label}`.padEnd(indent), ' '.repeat(indent))),

@@ -1,4 +1,4 @@
-import { at, range } from '../core/math.ts';
+import { at, maxOf, range } from '../core/math.ts';
 import type { LayoutExplanation } from './explain.ts';
 import { alignColumns, formatRun, TEXT_WIDTH, wrap } from './text.ts';
 
@@ -21,7 +21,7 @@ export function drawReplica(explanation: LayoutExplanation): string[] {
   const rankLabels = stages.map((shares) => shares.map((share) => String(share.rank)));
   const expertLabels = at(stages, 0).map((share) => formatRun(share.experts));
 
-  const width = Math.max(...[...rankLabels.flat(), ...expertLabels].map((label) => label.length));
+  const width = maxOf([...rankLabels.flat(), ...expertLabels].map((label) => label.length));
   const cells = (row: string[], open: string, close: string): string[] =>
     range(ep / tp).map((group) => {
       const members = row.slice(group * tp, (group + 1) * tp).map((label) => label.padStart(width));

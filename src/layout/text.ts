@@ -1,4 +1,4 @@
-import { at, range } from '../core/math.ts';
+import { at, maxOf, range } from '../core/math.ts';
 import type { Run } from './layout.ts';
 
 /** Small text helpers of the layout's explanation. */
@@ -42,6 +42,6 @@ export function formatRanks(ranks: readonly number[]): string {
 
 /** Rows of equally many cells, right-aligned, two blanks between columns and before the first. */
 export function alignColumns(rows: readonly (readonly string[])[]): string[] {
-  const widths = range(at(rows, 0).length).map((i) => Math.max(...rows.map((row) => at(row, i).length)));
+  const widths = range(at(rows, 0).length).map((i) => maxOf(rows.map((row) => at(row, i).length)));
   return rows.map((row) => row.map((cell, i) => '  ' + cell.padStart(at(widths, i))).join(''));
 }

@@ -3,7 +3,7 @@
  * weights: by a share of themselves while they are small, and never by more than there is weight. So a key that is far
  * below the highest stays without weight however large the scores are, and the bound does not grow with them.
  */
-import { at } from '../core/math.ts';
+import { at, maxOf } from '../core/math.ts';
 import { type AttentionInput, capped, forEachHead } from '../reference/attention.ts';
 import { absDot, dot } from '../reference/f64.ts';
 import { gamma } from '../tensor/compare.ts';
@@ -30,7 +30,7 @@ export function attentionError(input: AttentionInput): Float64Array {
       const ofCap = SOFTCAP * UNIT * Math.abs(score);
       if (!Number.isFinite(raw)) return ofCap;
       const moved = [raw + own, raw - own].map((off) => Math.abs(capped(off, softcap) - score));
-      return Math.max(...moved) + ofCap;
+      return maxOf(moved) + ofCap;
     };
     const values = new Float64Array(scores.length + Number(sink !== undefined));
     values.set(scores);

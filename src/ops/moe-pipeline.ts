@@ -1,4 +1,5 @@
 /** The kernels of the routed layer in their order. No result is read back between them. */
+import { maxOf, minOf } from '../core/math.ts';
 import { ConfigError } from '../core/errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
@@ -207,7 +208,10 @@ async function preparePlanned(
     modelDim,
     numExperts,
   ]);
-  const mostRows = Math.max(0, ...runs.map((rows) => rows.count));
+  const mostRows = maxOf(
+    runs.map((rows) => rows.count),
+    0,
+  );
   const most = mostRows * topK;
   const ids = space.scratch('ids', most);
   const scores = space.scratch('scores', most);
@@ -256,7 +260,7 @@ function flopsPerToken({ topK, modelDim, expertDim, gated }: MoeSize): number {
 function mostTokens(gpu: Gpu, size: MoeSize, gemms: readonly ExpertGemm[]): number {
   const { topK, numExperts, modelDim, expertDim } = size;
   const tiles = gpu.limits.maxComputeWorkgroupsPerDimension;
-  const tileRows = Math.min(...gemms.map((gemm) => gemm.tileRows));
+  const tileRows = minOf(gemms.map((gemm) => gemm.tileRows));
   const byGrid = Math.max(tiles, tileRows * (tiles - numExperts));
   const byMemory = gpu.limits.maxStorageBufferBindingSize / (4 * Math.max(modelDim, expertDim));
   const most = Math.floor(Math.min(byGrid, byMemory) / topK);

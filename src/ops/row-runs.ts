@@ -1,6 +1,6 @@
 /** Long work over rows, cut into dispatches that end soon and whose tensors can be bound. */
 import { ConfigError } from '../core/errors.ts';
-import { roundUp } from '../core/math.ts';
+import { maxOf, roundUp } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 
 /**
@@ -31,10 +31,10 @@ export function rowRuns(
   most = Infinity,
   widths: readonly number[] = [],
 ): Rows[] {
-  const widest = Math.max(1, ...widths);
+  const widest = maxOf(widths, 1);
   const bound = Math.floor(gpu.limits.maxStorageBufferBindingSize / (4 * widest));
   const limit = Math.min(most, bound);
-  const block = limit < ROW_BLOCK ? Math.max(...widths.map(alignedRows)) : ROW_BLOCK;
+  const block = limit < ROW_BLOCK ? maxOf(widths.map(alignedRows)) : ROW_BLOCK;
   if (widths.length > 0 && numRows > limit && block > limit) {
     throw new ConfigError(
       `${block} rows of ${widest} values must be bound at once, which ${gpu.facts.name} cannot: its bindings hold ` +

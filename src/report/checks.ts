@@ -1,7 +1,7 @@
 /** Tables of what was checked: kernels by family, and the model on its ranks. */
 import { failureText, type FamilyReport } from '../bench/kernel-check.ts';
 import type { ModelReport } from '../bench/model-check.ts';
-import { sum } from '../core/math.ts';
+import { maxOf, sum } from '../core/math.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';
 
@@ -43,7 +43,12 @@ function totalRow(families: readonly FamilyReport[], style: Style): string[] {
     String(of('cases')),
     String(of('runs')),
     of('failed') === 0 ? style.good('pass') : style.bad(`${of('failed')} FAILED`),
-    shareText(Math.max(0, ...families.map(({ worstShare }) => worstShare))),
+    shareText(
+      maxOf(
+        families.map(({ worstShare }) => worstShare),
+        0,
+      ),
+    ),
   ];
 }
 

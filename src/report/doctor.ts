@@ -101,24 +101,15 @@ export function summaryText({ median, low, high }: Summary): string {
 
 function verdict({ facts, gpuClock }: DoctorFindings, style: Style): string[] {
   const lines: string[] = [];
+  const say = (text: string): void => {
+    for (const line of paragraph(text, '')) lines.push(line);
+  };
   if (facts.kind === 'unknown')
-    lines.push(
-      ...paragraph(
-        `${style.warn('Unknown adapter')}: results are right, times are not judged as those of a GPU.`,
-        '',
-      ),
-    );
+    say(`${style.warn('Unknown adapter')}: results are right, times are not judged as those of a GPU.`);
   else if (facts.kind !== 'gpu' || isSoftwareName(facts.name))
-    lines.push(
-      ...paragraph(
-        `${style.warn('Software adapter')}: results are right, times say nothing about a GPU.`,
-        '',
-      ),
-    );
+    say(`${style.warn('Software adapter')}: results are right, times say nothing about a GPU.`);
   if (gpuClock === undefined)
-    lines.push(
-      ...paragraph(style.warn('Times come from the host clock and contain submission and wait.'), ''),
-    );
+    say(style.warn('Times come from the host clock and contain submission and wait.'));
   if (lines.length === 0) lines.push(style.good('Ready: kernels can be checked and timed here.'));
   return lines;
 }

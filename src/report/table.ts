@@ -1,6 +1,6 @@
 /** Tables for people: plain, as wide as the reader's screen, numbers to the right. */
 import Table from 'cli-table3';
-import { at, range, sum } from '../core/math.ts';
+import { at, maxOf, range, sum } from '../core/math.ts';
 import { cellText, WIDTH } from './style.ts';
 
 export type Align = 'left' | 'right';
@@ -36,8 +36,8 @@ export function drawTable(
   table.push(
     shown.map((i) => at(columns, i).head),
     shown.map((i) => '-'.repeat(at(widths, i))),
-    ...cells.map((row) => shown.map((i) => cut(at(row, i), at(widths, i)))),
   );
+  for (const row of cells) table.push(shown.map((i) => cut(at(row, i), at(widths, i))));
   return table
     .toString()
     .split('\n')
@@ -51,7 +51,10 @@ function fitted(
   width: number,
 ): { readonly shown: readonly number[]; readonly widths: readonly number[] } {
   const widths = columns.map(({ head }, i) =>
-    Math.max(head.length, ...rows.map((row) => visible(at(row, i)).length)),
+    maxOf(
+      rows.map((row) => visible(at(row, i)).length),
+      head.length,
+    ),
   );
   let shown = range(columns.length);
   const excess = (): number =>
@@ -71,7 +74,7 @@ function fitted(
 
 /** Names and values in two columns: the value wraps under itself. */
 export function drawFacts(facts: readonly (readonly [name: string, value: string])[]): string[] {
-  const indent = 4 + Math.max(...facts.map(([name]) => name.length));
+  const indent = 4 + maxOf(facts.map(([name]) => name.length));
   return facts.flatMap(([name, value]) =>
     wrapText(cellText(value), WIDTH - indent).map(
       (line, i) => (i === 0 ? `  ${name}` : '').padEnd(indent) + line,

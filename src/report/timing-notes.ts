@@ -1,4 +1,5 @@
 /** What a reader of the table of kernels should know of how they were timed: compiling, drift, cold inputs. */
+import { maxOf, minOf } from '../core/math.ts';
 import type { KernelTiming } from '../bench/kernel-suite.ts';
 import { OTHERS_LIMIT, STEAL_LIMIT } from '../bench/load.ts';
 import type { BenchResult } from '../bench/result.ts';
@@ -58,7 +59,7 @@ function driftNote(kernels: readonly KernelTiming[], canary: BenchResult['canary
   const limit = percent(canary.driftLimit);
   if (marked.length === 0)
     return [`Canary: no row beside a drift of more than ${limit} in half of its rounds.`];
-  const most = Math.max(...marked.map(({ worst }) => Math.abs(worst)));
+  const most = maxOf(marked.map(({ worst }) => Math.abs(worst)));
   return [
     `~ Canary: beside ${marked.length} of ${kernels.length} rows a probe that never changes took up to ${percent(most)} more or less ` +
       `time than shortly before and after, in half of the rounds or more (limit ${limit}).`,
@@ -71,7 +72,7 @@ function coldNote(kernels: readonly KernelTiming[], cold: BenchResult['cold']): 
   const copies = inputs.map((input) => input.copies);
   const short = inputs.filter(({ enough }) => !enough).length;
   return [
-    `Cold: ${Math.min(...copies)} to ${Math.max(...copies)} copies of a row's inputs and outputs take turns, five times the ` +
+    `Cold: ${minOf(copies)} to ${maxOf(copies)} copies of a row's inputs and outputs take turns, five times the ` +
       `last-level cache of ${formatBytes(cold.bytes)} (${cold.source})` +
       (short === 0 ? '.' : `; ${short} rows had less, for want of memory.`),
   ];

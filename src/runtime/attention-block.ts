@@ -1,5 +1,5 @@
 /** x -> norm -> qkv -> rope, KV append -> attention -> output projection -> reduce-scatter over TP. */
-import { at } from '../core/math.ts';
+import { at, maxOf } from '../core/math.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import { sizedFor } from './layer-kernels.ts';
 import { busyRun } from './step-plan.ts';
@@ -67,7 +67,7 @@ export function recordAttention(
     groups: c.tpGroups,
     shares: tables.shares,
     ranks: busyRun(loads.map(({ numTokens }) => numTokens)),
-    maxRows: Math.max(...loads.map((l) => l.share.count)),
+    maxRows: maxOf(loads.map((l) => l.share.count)),
     width: z.modelDim,
   });
 }

@@ -1,5 +1,5 @@
 /** Which expert-parallel groups have something to do in a micro-batch: the others record nothing. */
-import { at, sum } from '../core/math.ts';
+import { at, maxOf, sum } from '../core/math.ts';
 import type { Run } from '../layout/layout.ts';
 import { sizedFor, type SizedKernels } from './layer-kernels.ts';
 import type { StageContext, StageStep } from './stage-context.ts';
@@ -27,7 +27,7 @@ export function busyGroups({ epGroups, kernels, sizes: z }: StageContext, { load
         group,
         ranks,
         tokens,
-        maxRows: Math.max(...shares) * z.topK,
+        maxRows: maxOf(shares) * z.topK,
         sources: busyRun(shares),
         sized: sizedFor(kernels, rowsPerExpert(tokens, z.topK, z.numExperts)),
       };

@@ -4,7 +4,7 @@
  */
 import type { RowExchange } from '../collectives/transport.ts';
 import { invariant } from '../core/errors.ts';
-import { at } from '../core/math.ts';
+import { at, maxOf, minOf } from '../core/math.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import { tileCapacity } from '../kernels/route-plan.ts';
 import { busyGroups, type BusyGroup } from './busy-groups.ts';
@@ -35,7 +35,7 @@ export function recordExperts(
     groups: c.tpGroups,
     shares: step.tables.shares,
     ranks: busyRun(step.loads.map(({ numTokens }) => numTokens)),
-    maxRows: Math.max(...step.loads.map((l) => l.numTokens)),
+    maxRows: maxOf(step.loads.map((l) => l.numTokens)),
     width: c.sizes.modelDim,
   });
 }
@@ -59,7 +59,7 @@ function recordExchanged(
   commands.span(`stage ${stage}/all-to-all`);
   const { numExperts } = c.sizes;
   const receivers = busy.flatMap(({ ranks }) => [...ranks]);
-  const [first, last] = [Math.min(...receivers), Math.max(...receivers)];
+  const [first, last] = [minOf(receivers), maxOf(receivers)];
   c.transport.allGather(commands, w.symmetric('start'), w.symmetric('starts'), c.epGroups, numExperts + 1, {
     first,
     count: last - first + 1,

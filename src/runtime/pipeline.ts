@@ -4,7 +4,7 @@
  * predecessor handed over a clock before.
  */
 import { ConfigError, invariant } from '../core/errors.ts';
-import { at, range, sum } from '../core/math.ts';
+import { at, maxOf, range, sum } from '../core/math.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList, SubmittedList } from '../gpu/command-list.ts';
 import type { SpanTime } from '../gpu/span-timer.ts';
@@ -222,7 +222,7 @@ export class Pipeline {
       const group = sequence % tokens.length;
       tokens[group] = at(tokens, group) + ids.length;
     }
-    return worthwhileMicroBatches(prepared, Math.max(...tokens));
+    return worthwhileMicroBatches(prepared, maxOf(tokens));
   }
 
   #tablesOf(index: number): StepTables {

@@ -3,7 +3,7 @@
  * that kernels read. Integers only.
  */
 import { ConfigError } from '../core/errors.ts';
-import { at, balancedRun, ceilDiv, range, sum } from '../core/math.ts';
+import { at, balancedRun, ceilDiv, maxOf, range, sum } from '../core/math.ts';
 import type { Layout, Run } from '../layout/layout.ts';
 import type { RankSizes } from './sizes.ts';
 
@@ -56,7 +56,7 @@ export function planStep(
     ),
   );
   const cut = groups.map((steps) => cutGroup(steps, wanted, z.maxTokens));
-  const count = Math.max(...cut.map((parts) => parts.length));
+  const count = maxOf(cut.map((parts) => parts.length));
   return range(count).map((m) => cut.map((parts) => groupStep(parts[m] ?? [])));
 }
 
@@ -120,7 +120,10 @@ function groupStep(sequences: readonly SequenceStep[]): GroupStep {
   return {
     sequences,
     numTokens: sum(sequences.map((s) => s.ids.length)),
-    maxQueries: Math.max(0, ...sequences.map((s) => s.ids.length)),
+    maxQueries: maxOf(
+      sequences.map((s) => s.ids.length),
+      0,
+    ),
   };
 }
 

@@ -1,5 +1,5 @@
 /** The time that a variant would take at a shape that was not measured, from shapes that were. All in logarithms. */
-import { sum } from '../core/math.ts';
+import { maxOf, minOf, sum } from '../core/math.ts';
 import { summarise } from '../bench/statistics.ts';
 import type { TuningPoint } from './point.ts';
 import { sizeNames, type ShapeKey } from './shape-key.ts';
@@ -90,13 +90,13 @@ function logRatio(a: ShapeKey, b: ShapeKey, name: string): number {
 }
 
 function distance(a: ShapeKey, b: ShapeKey): number {
-  return Math.hypot(...sizeNames(a, b).map((name) => logRatio(a, b, name)));
+  return Math.sqrt(sum(sizeNames(a, b).map((name) => logRatio(a, b, name) ** 2)));
 }
 
 /** Every size lies between the least and the most that was measured. */
 function isWithin({ sizes }: ShapeKey, points: readonly TuningPoint[]): boolean {
   return Object.entries(sizes).every(([name, value]) => {
     const measured = points.map((point) => point.sizes[name] ?? NaN);
-    return Math.min(...measured) <= value && value <= Math.max(...measured);
+    return minOf(measured) <= value && value <= maxOf(measured);
   });
 }

@@ -1,4 +1,5 @@
 /** Measured choices as advice for the device: at a measured shape, between measured shapes, and nowhere else. */
+import { maxOf } from '../core/math.ts';
 import type { Tuning, TuningQuestion } from '../gpu/tuning.ts';
 import { beats, decide, percent } from './decide.ts';
 import { predict } from './interpolate.ts';
@@ -79,7 +80,7 @@ export function adviseOn(
   const [name, ns] = best;
   // Between shapes a choice must also have been proven at one of them.
   const proven = used.some((point) => isProven(point, name, defaultName));
-  const spread = Math.max(...used.map((point) => point.spread));
+  const spread = maxOf(used.map((point) => point.spread));
   const places = used.map(keyText).join('; ');
   if (name === defaultName || !proven || !(1 - ns / own > spread)) {
     return answer(how, undefined, `no certain gain, by ${places}`);

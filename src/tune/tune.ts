@@ -99,7 +99,7 @@ export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneR
         .filter(({ question }) => question.family === familyOf(subject));
       const asked = all.filter(({ question }) => !isKnown(question, known, codeOf));
       resumed += all.length - asked.length;
-      plan.push(...asked.map(({ question, index }) => planned(subject, question, index)));
+      for (const { question, index } of asked) plan.push(planned(subject, question, index));
       if (dryRun) return [];
       const found: TuningPoint[] = [];
       for (const [n, { question, index }] of asked.entries()) {
@@ -118,9 +118,8 @@ export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneR
           ...request,
           say: (text) => say(`${question.family}: ${text}`),
         });
-        wrong.push(
-          ...result.wrong.map((w) => ({ what: keyText(keyOf(question.family, question.shape)), ...w })),
-        );
+        for (const w of result.wrong)
+          wrong.push({ what: keyText(keyOf(question.family, question.shape)), ...w });
         if (result.point !== undefined) found.push(result.point);
         else unmeasured.push({ what: `${what}, ${question.family}`, reason: result.reason ?? 'no result' });
       }
@@ -134,7 +133,7 @@ export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneR
       unmeasured.push({ what, reason: messageOf(error) });
     }
     if (!texts.has(what)) waiting--;
-    points.push(...found);
+    for (const point of found) points.push(point);
     if (found.length > 0) await options.onPoints?.(found, clock);
   }
   return { clock, points, resumed, unmeasured, wrong, plan };
@@ -232,7 +231,7 @@ export async function recheckPoints(
           only: [choice],
         };
         const result = await measurePoint(gpu, request);
-        wrong.push(...result.wrong.map((w) => ({ what, ...w })));
+        for (const w of result.wrong) wrong.push({ what, ...w });
         return result.point;
       },
       (found) => verdictOn(found, choice) ?? 'kept',

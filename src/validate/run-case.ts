@@ -1,4 +1,5 @@
 /** Runs kernel cases against their reference, so that a kernel which writes nothing, or old results, cannot pass. */
+import { maxOf } from '../core/math.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { PreparedOp } from '../ops/op.ts';
@@ -91,7 +92,10 @@ function check(kernelCase: KernelCase, variant: string, got: ReadonlyMap<string,
     variant,
     pass: [...comparisons.values()].every((c) => c.pass),
     comparisons,
-    worstShare: Math.max(0, ...[...comparisons.values()].map((c) => c.worstShare)),
+    worstShare: maxOf(
+      [...comparisons.values()].map((c) => c.worstShare),
+      0,
+    ),
     message: lines.join('; '),
   };
 }

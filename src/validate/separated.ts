@@ -1,5 +1,5 @@
 /** Logits whose choice every correct f32 implementation shares, where scores and not logits are compared. */
-import { at, range } from '../core/math.ts';
+import { at, minOf, range } from '../core/math.ts';
 import { gateTopK, type GateInput } from '../reference/gate.ts';
 import { f32Tensor, type Tensor, toF64 } from '../tensor/tensor.ts';
 import type { Maker } from './maker.ts';
@@ -42,5 +42,5 @@ function closest(row: Float32Array | Float64Array, routed: Omit<GateInput, 'logi
   const gaps = range(routed.topK).map((k) =>
     at(gateTopK({ ...routed, topK: k + 1, logits_TE: Float64Array.from(row) }).gap_T, 0),
   );
-  return Math.min(...gaps);
+  return minOf(gaps);
 }

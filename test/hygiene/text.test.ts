@@ -1,6 +1,7 @@
 /** Files stay small, and say nothing about the machine that they were written on. */
 import { describe, expect, test } from 'vitest';
-import { filesBelow, isScript, textOf } from './source-files.ts';
+import ts from 'typescript';
+import { filesBelow, isScript, parse, textOf } from './source-files.ts';
 
 const MAX_LINES = 350;
 
@@ -42,4 +43,19 @@ describe('what is written', () => {
     );
     expect(hits).toEqual([]);
   });
+});
+
+test('no array is spread into the arguments of a call that takes any number: about 120,000 overflow the stack', () => {
+  const ANY_NUMBER = new Set(['max', 'min', 'hypot', 'push', 'unshift', 'fromCharCode', 'fromCodePoint']);
+  const hits: string[] = [];
+  for (const path of [...filesBelow('src'), ...filesBelow('bench')].filter(isScript)) {
+    const visit = (node: ts.Node): void => {
+      ts.forEachChild(node, visit);
+      if (!ts.isCallExpression(node) || !ts.isPropertyAccessExpression(node.expression)) return;
+      if (!ANY_NUMBER.has(node.expression.name.text) || !node.arguments.some(ts.isSpreadElement)) return;
+      hits.push(`${path}: ${node.getText().slice(0, 80)}`);
+    };
+    visit(parse(path));
+  }
+  expect(hits).toEqual([]);
 });

@@ -1,5 +1,5 @@
 /** The route plan and the receive plan against their definitions. T tokens, K choices, E experts, S sources. */
-import { at, range, roundUp, sum } from '../../core/math.ts';
+import { at, maxOf, range, roundUp, sum } from '../../core/math.ts';
 import { prepareLocalPlan } from '../../kernels/local-plan.ts';
 import {
   planScratchWords,
@@ -148,7 +148,7 @@ function plannedReceive(sizes: ReceiveSizes) {
 function receive(sizes: ReceiveSizes): Internal {
   const { experts, first, local, owners = 1, lists = 1, rowStride = 0, tileRows, counts } = sizes;
   const { receiveStart, ofLists } = plannedReceive(sizes);
-  const most = Math.max(...ofLists.map(({ rows }) => rows));
+  const most = maxOf(ofLists.map(({ rows }) => rows));
   const capacity = roundUp(tileCapacity(most, owners * local, tileRows), owners);
   const [columnGroups, downColumnGroups] = [5, 3];
   const numRanks = owners * lists;

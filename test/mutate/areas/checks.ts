@@ -262,7 +262,7 @@ export const checkFaults: readonly Mutant[] = [
         why: 'of several forms of a probe the slowest counts',
       },
       {
-        find: 'value: Math.max(...samples),',
+        find: 'value: maxOf(samples),',
         replace: 'value: Math.min(...samples),',
         why: 'a ceiling is its worst sample',
       },

@@ -22,7 +22,7 @@ export const collectiveFaults: readonly Mutant[] = [
       why: 'all shares begin with the first row',
     },
     {
-      find: 'groupSize: Math.max(...groups.map((g) => g.length)),',
+      find: 'groupSize: maxOf(groups.map((g) => g.length)),',
       replace: 'groupSize: Math.min(...groups.map((g) => g.length)),',
       why: 'the largest group is as small as the smallest',
     },

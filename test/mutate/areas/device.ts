@@ -24,7 +24,7 @@ export const deviceFaults: readonly Mutant[] = [
     { tests: ['gpu/memory-kept.test.ts', 'gpu/kernels.shared.test.ts'] },
     [
       {
-        find: 'this.#free.push(...chunks.splice(0));',
+        find: 'for (const chunk of chunks.splice(0)) this.#free.push(chunk);',
         replace: '',
         why: 'chunks of parameters are never used again',
       },

@@ -51,7 +51,7 @@ export const tuneFaults: readonly Mutant[] = [
       why: 'a predicted gain within the spread counts',
     },
     {
-      find: 'const spread = Math.max(...used.map((point) => point.spread));',
+      find: 'const spread = maxOf(used.map((point) => point.spread));',
       replace: 'const spread = Math.min(...used.map((point) => point.spread));',
       why: 'the spread of the calmest neighbour counts',
     },
