@@ -84,8 +84,11 @@ fn insert(best : ptr<function, Best>, key : i32, id : u32) {
 // What a softmax needs of the whole row: its highest logit and the sum of exponentials.
 struct Row { highest : f32, denominator : f32 }
 
+fn isNaN(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
+
+// exp of NaN may be Infinity.
 fn scoreOf(logit : f32, row : Row) -> f32 {
-  if (SIGMOID) { return 1.0 / (1.0 + exp(-logit)); }
+  if (SIGMOID) { return select(1.0 / (1.0 + exp(-logit)), logit, isNaN(logit)); }
   return exp(logit - row.highest) / row.denominator;
 }
 
