@@ -1,5 +1,6 @@
 /** The router: logits = x gate^T and the K experts of highest score, in one dispatch or in two. */
 import { invariant } from '../core/errors.ts';
+import { at } from '../core/math.ts';
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -10,11 +11,12 @@ import {
   gatingParams,
   gatingRefusal,
   prepareTopk,
+  topkVariants,
   type GatingShape,
   type GatingTensors,
 } from './gating.ts';
 import { prepareGemm, type WeightDtype } from './gemm.ts';
-import { powerOfTwo, spread } from './variants.ts';
+import { chooseVariant, powerOfTwo, preferring, spread, type Variant } from './variants.ts';
 
 const router = defineKernel({
   shader: 'gating/router-topk.wgsl',
@@ -48,9 +50,30 @@ export interface Router {
   record(commands: CommandList, numTokens: number, tensors: RouterTensors): void;
 }
 
+/** In two steps the choice is that of gate-topk, by its own variants; the shader stands for them. */
+const routerVariants: readonly Variant<RouterShape>[] = [
+  {
+    name: 'fused',
+    idea: 'a workgroup per token makes its logits and chooses: few tokens',
+    kernel: router,
+    spec: () => ({}),
+    refusal: (shape) =>
+      shape.modelDim % 4 === 0 ? gatingRefusal(shape) : `width ${shape.modelDim} is not a multiple of 4`,
+  },
+  {
+    name: 'two steps',
+    idea: 'a GEMM, which reads the gate once per tile of tokens, then the top-k',
+    kernel: at(topkVariants, 0).kernel,
+    spec: () => ({}),
+    refusal: gatingRefusal,
+  },
+];
+
+/** @throws ConfigError for sizes beyond what gating is made for. */
 export function prepareRouter(gpu: Gpu, shape: RouterShape): Promise<Router> {
-  const fused = shape.modelDim % 4 === 0 && gatingRefusal(shape) === undefined && savesMore(gpu, shape);
-  return fused ? prepareFused(gpu, shape) : prepareTwoSteps(gpu, shape);
+  const order = preferring(routerVariants, savesMore(gpu, shape) ? 'fused' : 'two steps');
+  const { name } = chooseVariant('router', order, shape, gpu);
+  return name === 'fused' ? prepareFused(gpu, shape) : prepareTwoSteps(gpu, shape);
 }
 
 /**

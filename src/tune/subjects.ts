@@ -22,6 +22,9 @@ export function defaultSubjects(gpu: Gpu): Subject[] {
     ...{ op: 'moe', dims: { T, E, D, F }, attrs: { k }, with: ['logits', 'w3'] },
     ...(w !== 'f32' && { dtypes: { w1: w, w2: w, w3: w } }),
   });
+  const router = (T: number, E: number, k: number): Subject => ({
+    ...{ op: 'moe', dims: { T, E, D: 1024, F: 32 }, attrs: { k }, with: ['gate'] },
+  });
   const topk = (T: number, E: number, k: number): Subject => ({
     op: 'gate-topk',
     dims: { T, E },
@@ -43,6 +46,7 @@ export function defaultSubjects(gpu: Gpu): Subject[] {
     ...[1, 8, 32, 128, 512].map((rows) => gemm(rows * many, 1024, 1024, 'int4')),
     ...[1, 32, 512].map((rows) => gemm(rows * many, 1024, 1024, 'int8')),
     ...[topk(4096, 16, 2), topk(4096, 64, 2), topk(4096, 64, 8), topk(4096, 256, 8)],
+    ...[router(1, 16, 2), router(16, 16, 2), router(128 * many, 16, 2), router(128 * many, 64, 8)],
     // The largest last: they take the longest to check.
     ...[gemm(512, 4096, 1024), gemm(2048, 2048, 1024)],
   ];

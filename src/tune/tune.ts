@@ -162,9 +162,12 @@ export function isKnown(
   );
 }
 
-/** An op is measured for the family of its name, though it may ask for others: a layer's gating is tuned as gating. */
-function familyOf({ op }: Subject): string {
-  return op;
+/**
+ * An op is measured for the family of its name, though it may ask for others: a layer's gating is tuned as gating. A layer
+ * that is given its router is measured for that.
+ */
+function familyOf({ op, with: given = [] }: Subject): string {
+  return op === 'moe' && given.includes('gate') ? 'router' : op;
 }
 
 function planned(subject: Subject, question: TuningQuestion, index: number): PlannedPoint {
