@@ -28,9 +28,12 @@ export interface SwigluOai {
   readonly limit?: number;
 }
 
+/** Where gpt-oss clamps gate and up. */
+export const SWIGLU_LIMIT = 7;
+
 /** The gated unit of gpt-oss: g = min(gate, limit); g sigmoid(alpha g) (clamp(up, -limit, limit) + beta). */
 export function swigluOai(gate: number, up: number, options: SwigluOai = {}): number {
-  const { alpha = 1.702, beta = 1, limit = 7 } = options;
+  const { alpha = 1.702, beta = 1, limit = SWIGLU_LIMIT } = options;
   const g = Math.min(gate, limit);
   return g * sigmoid(alpha * g) * (Math.min(Math.max(up, -limit), limit) + beta);
 }

@@ -2,7 +2,7 @@
 import { invariant } from '../core/errors.ts';
 import { at } from '../core/math.ts';
 import type { Activation } from '../model/config.ts';
-import { gated, type SwigluOai } from './activation.ts';
+import { gated, SWIGLU_LIMIT, type SwigluOai } from './activation.ts';
 import { absDot, dot, f64At } from './f64.ts';
 import { type GateInput, gateTopK, type Routing } from './gate.ts';
 
@@ -100,10 +100,17 @@ const addExpert: AddExpert = (w, e, x, xAt, score, y) => {
   }
 };
 
-/** Per hidden value |h| + slope |up| sum|w1||x| + |gate| sum|w3||x|; then through |w2|. */
+/** Whether no rounding of a sum of terms of that size brings the value back to the limit it is clamped to. */
+function isBeyond(value: number, size: number, limit: number): boolean {
+  return limit < Infinity && (value === Infinity || value - size / 64 > limit);
+}
+
+/** Per hidden value |h| + slope |up| sum|w1||x| + |gate| sum|w3||x|; then through |w2|. What is clamped moves nothing. */
 const addExpertMagnitude: AddExpert = (w, e, x, xAt, score, y) => {
   const { modelDim: width, expertDim, w1_EFD, w3_EFD, w2_EDF } = w;
-  const beta = w.activation === 'swiglu_oai' ? Math.abs(w.swiglu?.beta ?? 1) : 0;
+  const clamped = w.activation === 'swiglu_oai';
+  const beta = clamped ? Math.abs(w.swiglu?.beta ?? 1) : 0;
+  const limit = clamped ? (w.swiglu?.limit ?? SWIGLU_LIMIT) : Infinity;
   const hidden = new Float64Array(expertDim);
   for (let f = 0; f < expertDim; f++) {
     const row = (e * expertDim + f) * width;
@@ -117,11 +124,13 @@ const addExpertMagnitude: AddExpert = (w, e, x, xAt, score, y) => {
     const b3 = bias(w.b3_EF, e * expertDim + f);
     const up = dot(w3_EFD, row, x, xAt, width) + b3;
     const upSize = absDot(w3_EFD, row, x, xAt, width) + Math.abs(b3);
+    const gateMoves = isBeyond(gate, gateSize, limit) ? 0 : gateSize;
+    const upMoves = isBeyond(Math.abs(up), upSize, limit) ? 0 : upSize;
     // None of the activations is larger than its argument: |act(gate)| <= |gate|.
     hidden[f] =
       Math.abs(gated(w.activation, gate, up, w.swiglu)) +
-      MAX_SLOPE * (Math.abs(up) + beta) * gateSize +
-      Math.abs(gate) * upSize;
+      MAX_SLOPE * (Math.min(Math.abs(up), limit) + beta) * gateMoves +
+      Math.abs(Math.min(gate, limit)) * upMoves;
   }
   for (let d = 0; d < width; d++) {
     const value = absDot(w2_EDF, (e * width + d) * expertDim, hidden, 0, expertDim);
