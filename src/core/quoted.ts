@@ -1,4 +1,5 @@
 /** What a message repeats of a user's input: on one line, without control characters, and short whatever it was. */
+import { printableJson } from './printable.ts';
 
 /** Characters of a text, and elements of a list, that a message repeats. */
 const SHOWN_CHARACTERS = 60;
@@ -6,9 +7,6 @@ const SHOWN_ELEMENTS = 8;
 const SHOWN_LEVELS = 3;
 /** Characters of a list or an object, all together. */
 const SHOWN_OF_VALUE = 150;
-
-/** What a terminal takes for a command, or a reader for another text: controls, direction marks, lone surrogates. */
-const UNSAFE = /[\p{Cc}\p{Surrogate}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
 
 /**
  * Any JSON value as a message shows it: `"a\u001b[2J"`, `[1, 2, 3]`, `[[[...]]]`. A long text keeps its two ends and
@@ -55,12 +53,8 @@ function shown(value: unknown, levels: number): string {
 
 function textShown(text: string, most = SHOWN_CHARACTERS): string {
   const long = text.length > most;
-  const safe = JSON.stringify(shortened(text, most)).replace(UNSAFE, escaped);
+  const safe = printableJson(JSON.stringify(shortened(text, most)));
   return long ? `${safe} (${text.length} characters)` : safe;
-}
-
-function escaped(char: string): string {
-  return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 function elements(values: readonly unknown[], levels: number): string {
