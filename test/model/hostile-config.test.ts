@@ -8,22 +8,7 @@ import { presetNamed } from '../../src/model/presets.ts';
 import { writeSafetensors } from '../../src/model/safetensors.ts';
 import { numWeights, weightShape, weightShapes } from '../../src/model/weight-shapes.ts';
 import { f32Tensor } from '../../src/tensor/tensor.ts';
-
-const SMALL = {
-  model_type: 'mixtral',
-  vocab_size: 5,
-  hidden_size: 4,
-  intermediate_size: 3,
-  num_hidden_layers: 1,
-  num_attention_heads: 2,
-  num_key_value_heads: 1,
-  hidden_act: 'silu',
-  max_position_embeddings: 8,
-  rms_norm_eps: 1e-5,
-  rope_theta: 1e4,
-  num_experts_per_tok: 1,
-  num_local_experts: 2,
-};
+import { SMALL } from './small-config.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
