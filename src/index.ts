@@ -4,15 +4,15 @@
  */
 
 // The verbs.
-export { bench, type BenchOptions } from './cli/bench.ts';
-export { doctor, type DoctorOptions } from './cli/doctor.ts';
-export { generate, type GenerateOptions, type GenerateResult } from './cli/generate.ts';
-export { growth, type GrowthOptions, type GrowthReport } from './cli/growth.ts';
-export { layout, type LayoutOptions, type LayoutResult } from './cli/layout.ts';
-export { op, type OpOptions, type OpResult } from './cli/op.ts';
-export { tune, type TuneResult, type TuneVerbOptions } from './cli/tune.ts';
+export { bench, type BenchOptions } from './cli/verbs/bench.ts';
+export { doctor, type DoctorOptions } from './cli/verbs/doctor.ts';
+export { generate, type GenerateOptions, type GenerateResult } from './cli/verbs/generate.ts';
+export { growth, type GrowthOptions, type GrowthReport } from './cli/verbs/growth.ts';
+export { layout, type LayoutOptions, type LayoutResult } from './cli/verbs/layout.ts';
+export { op, type OpOptions, type OpResult } from './cli/verbs/op.ts';
+export { tune, type TuneResult, type TuneVerbOptions } from './cli/verbs/tune.ts';
 export { loadTuning } from './cli/tuning.ts';
-export { validate, type ValidateOptions, type ValidateResult } from './cli/validate.ts';
+export { validate, type ValidateOptions, type ValidateResult } from './cli/verbs/validate.ts';
 
 // Failures: the caller's mistake, a result that is wrong, our own fault.
 export { CheckError, ConfigError, InvariantError } from './core/errors.ts';
@@ -32,7 +32,7 @@ export {
   type QuantisedMatrix,
   type WeightDtype,
 } from './tensor/quantised.ts';
-export { readSafetensors, writeSafetensors } from './model/safetensors.ts';
+export { readSafetensors, writeSafetensors } from './model/safetensors/safetensors.ts';
 export { loadCheckpoint, type Checkpoint } from './model/checkpoint.ts';
 export { syntheticWeights } from './model/synthetic.ts';
 export { storedValues } from './model/stored-weights.ts';
@@ -56,14 +56,14 @@ export { referenceModel, type ReferenceModel } from './reference/forward.ts';
 // Checks and measurements.
 export { kernelCases, quickCases } from './validate/cases.ts';
 export { runCase, runCases, type CaseResult } from './validate/run-case.ts';
-export { checkModel, type ModelReport } from './bench/model-check.ts';
-export { chooseClock, measureKernel, type BenchClock } from './bench/measure.ts';
-export { measureClockStep } from './bench/clock.ts';
-export { measureCeilings, type Ceiling, type Ceilings } from './bench/ceilings.ts';
-export { rooflineShare, type RooflineShare } from './bench/roofline.ts';
+export { checkModel, type ModelReport } from './bench/model/check.ts';
+export { chooseClock, measureKernel, type BenchClock } from './measure/stopwatch.ts';
+export { measureClockStep } from './measure/clock.ts';
+export { measureCeilings, type Ceiling, type Ceilings } from './bench/ceilings/ceilings.ts';
+export { rooflineShare, type RooflineShare } from './bench/ceilings/roofline.ts';
 export { examineAdapter, type AdapterExamination } from './bench/examine.ts';
-export { compareForward, type ForwardComparison } from './bench/sharded.ts';
-export { summarise, type Summary } from './bench/statistics.ts';
-export type { Timing } from './bench/timing.ts';
+export { compareForward, type ForwardComparison } from './bench/model/sharded.ts';
+export { summarise, type Summary } from './measure/statistics.ts';
+export type { Timing } from './measure/timing.ts';
 export type { BenchResult } from './bench/result.ts';
 export { readResult, type StoredBenchResult } from './report/schema.ts';

@@ -4,7 +4,7 @@
  */
 import { Command } from 'commander';
 import { bench as measure, type CardOptions, type CardResult } from './measure.ts';
-import { checkResultPlace, keepResult, stampOf } from '../../src/cli/keep.ts';
+import { checkResultPlace, keepResult, stampOf } from '../../src/cli/files/keep.ts';
 import { atLeast } from '../../src/cli/options.ts';
 import { printJson, printLines } from '../../src/cli/output.ts';
 import { cliProgress } from '../../src/cli/progress.ts';

@@ -1,7 +1,7 @@
 /** The runs of the card scenario: checked against each other, then timed in turns. */
-import { summarise, type Summary } from '../../src/bench/statistics.ts';
-import { LOGITS_LIMIT, logitsError, ONE_RANK } from '../../src/bench/model-check.ts';
-import { profileStages, type PhaseShare } from '../../src/bench/stages.ts';
+import { summarise, type Summary } from '../../src/measure/statistics.ts';
+import { LOGITS_LIMIT, logitsError, ONE_RANK } from '../../src/bench/model/check.ts';
+import { profileStages, type PhaseShare } from '../../src/bench/model/stages.ts';
 import { at, maxOf, range, sum } from '../../src/core/math.ts';
 import { seededRandom } from '../../src/core/random.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
@@ -12,7 +12,7 @@ import { presetNamed } from '../../src/model/presets.ts';
 import { syntheticWeights } from '../../src/model/synthetic.ts';
 import type { AdapterFacts } from '../../src/platform/platform.ts';
 import { createEngine, type Engine, type StepOptions, type StepResult } from '../../src/runtime/engine.ts';
-import type { Request } from '../../src/runtime/step-plan.ts';
+import type { Request } from '../../src/runtime/step/plan.ts';
 import type { WeightDtype } from '../../src/tensor/quantised.ts';
 
 export interface CardOptions {

@@ -1,13 +1,13 @@
 /** All sides in one process: this project's device, TensorFlow.js beside it, and ONNX Runtime with a Dawn of its own. */
-import { summarise } from '../../src/bench/statistics.ts';
+import { summarise } from '../../src/measure/statistics.ts';
 import { formatNs } from '../../src/core/units.ts';
 import { quietly } from '../../src/cli/quiet.ts';
 import { platformHere } from '../../src/cli/session.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { showOnly } from './driver.ts';
-import { OrtRuntime } from './ort.ts';
+import { OrtRuntime } from './contestants/ort.ts';
 import type { Host } from './row.ts';
-import { openTfjs } from './tfjs.ts';
+import { openTfjs } from './contestants/tfjs.ts';
 
 export interface OpenedHost {
   readonly host: Host;

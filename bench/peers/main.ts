@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { CheckError } from '../../src/core/errors.ts';
 import { NS_PER_MS, NS_PER_S } from '../../src/core/units.ts';
-import { checkResultPlace, keepResult, stampOf } from '../../src/cli/keep.ts';
+import { checkResultPlace, keepResult, stampOf } from '../../src/cli/files/keep.ts';
 import { atLeast } from '../../src/cli/options.ts';
 import { printJson, printLines } from '../../src/cli/output.ts';
 import { commitHere, versionsHere } from '../../src/cli/package.ts';

@@ -5,8 +5,8 @@
 import { messageOf } from '../../src/core/errors.ts';
 import { at } from '../../src/core/math.ts';
 import { seededRandom, seedOf, type Random } from '../../src/core/random.ts';
-import { summarise, type Summary } from '../../src/bench/statistics.ts';
-import type { Contestant } from './contestant.ts';
+import { summarise, type Summary } from '../../src/measure/statistics.ts';
+import type { Contestant } from './contestants/contestant.ts';
 import type { Entrant, Host, PeerRow } from './row.ts';
 import { examine, type Finding, type Truth } from './truth.ts';
 

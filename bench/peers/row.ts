@@ -1,9 +1,9 @@
 /** A row: one computation of one shape, who takes part, and what the project sets itself to reach. */
 import type { Gpu } from '../../src/gpu/gpu.ts';
-import type { Contestant } from './contestant.ts';
-import { enterMoebius, type OpJob } from './moebius.ts';
-import type { OrtJob, OrtRuntime, Provider } from './ort.ts';
-import { enterTfjs, type Tf, type TfJob } from './tfjs.ts';
+import type { Contestant } from './contestants/contestant.ts';
+import { enterMoebius, type OpJob } from './contestants/moebius.ts';
+import type { OrtJob, OrtRuntime, Provider } from './contestants/ort.ts';
+import { enterTfjs, type Tf, type TfJob } from './contestants/tfjs.ts';
 import type { Truth } from './truth.ts';
 
 export interface Host {

@@ -5,7 +5,7 @@
 import { at } from '../../src/core/math.ts';
 import type { Expected } from '../../src/ops/op.ts';
 import type { Budget } from '../../src/tensor/compare.ts';
-import type { Outputs } from './contestant.ts';
+import type { Outputs } from './contestants/contestant.ts';
 
 export interface Truth {
   readonly output: string;

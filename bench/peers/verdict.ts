@@ -1,6 +1,6 @@
 /** Who is how many times as fast as whom, with an interval, and whether that is what the project aims at. */
 import { at } from '../../src/core/math.ts';
-import { summarise, type Summary } from '../../src/bench/statistics.ts';
+import { summarise, type Summary } from '../../src/measure/statistics.ts';
 import type { MatchResult, Standing } from './match.ts';
 import type { Goal } from './row.ts';
 

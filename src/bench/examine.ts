@@ -1,9 +1,9 @@
 /** What an adapter is and what its smallest steps cost, measured. */
 import type { Gpu } from '../gpu/gpu.ts';
 import type { AdapterFacts } from '../platform/platform.ts';
-import { hostClockStepNs, measureClockStep, type ClockStep } from './clock.ts';
-import { dispatchFloor, readbackLatency } from './probe.ts';
-import type { Summary } from './statistics.ts';
+import { hostClockStepNs, measureClockStep, type ClockStep } from '../measure/clock.ts';
+import { dispatchFloor, readbackLatency } from '../measure/dispatch-probe.ts';
+import type { Summary } from '../measure/statistics.ts';
 
 /** The limits that decide what fits: one binding, one workgroup, one grid. */
 export const SHOWN_LIMITS = [

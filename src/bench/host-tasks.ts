@@ -5,11 +5,11 @@ import { explainLayout } from '../layout/explain.ts';
 import { planLayout } from '../layout/layout.ts';
 import { CARD_LAYOUT } from '../layout/spec.ts';
 import { presetNamed } from '../model/presets.ts';
-import { readSafetensors } from '../model/safetensors.ts';
+import { readSafetensors } from '../model/safetensors/safetensors.ts';
 import { inputsOf } from '../ops/ops.ts';
-import { rope } from '../ops/rope.ts';
+import { rope } from '../ops/dense/rope.ts';
 import { f32Tensor } from '../tensor/tensor.ts';
-import type { Timing } from './timing.ts';
+import type { Timing } from '../measure/timing.ts';
 
 export interface HostTiming {
   readonly task: string;

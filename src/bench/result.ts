@@ -1,17 +1,17 @@
 /** What a bench run finds: plain data, the same that goes into the result file. `report/schema.ts` describes it. */
-import type { CanaryReport } from './canary.ts';
-import type { CardRate } from './card-rate.ts';
-import type { Ceilings } from './ceilings.ts';
-import type { CacheSize } from './cold.ts';
+import type { CanaryReport } from '../measure/canary.ts';
+import type { CardRate } from './model/card-rate.ts';
+import type { Ceilings } from './ceilings/ceilings.ts';
+import type { CacheSize } from '../measure/cold.ts';
 import type { AdapterExamination } from './examine.ts';
 import type { HostTiming } from './host-tasks.ts';
-import type { FamilyReport } from './kernel-check.ts';
-import type { KernelTiming, RoundsReport } from './kernel-suite.ts';
-import type { MachineLoad } from './load.ts';
-import type { BenchClock } from './measure.ts';
-import type { ModelReport } from './model-check.ts';
-import type { ForwardComparison } from './sharded.ts';
-import type { TargetComparison } from './throughput.ts';
+import type { FamilyReport } from './kernels/check.ts';
+import type { KernelTiming, RoundsReport } from './kernels/suite.ts';
+import type { MachineLoad } from '../measure/load.ts';
+import type { BenchClock } from '../measure/stopwatch.ts';
+import type { ModelReport } from './model/check.ts';
+import type { ForwardComparison } from './model/sharded.ts';
+import type { TargetComparison } from './model/throughput.ts';
 import type { Verdict } from './verdict.ts';
 
 export const RESULT_SCHEMA = 'moebius-bench';

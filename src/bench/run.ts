@@ -7,19 +7,19 @@ import { planLayout } from '../layout/layout.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { presetNamed } from '../model/presets.ts';
 import { kernelCases, quickCases } from '../validate/cases.ts';
-import { anyAboveRoof, ceilingFailures, holdToRoof } from './above-roof.ts';
-import { CARD_RATE, measureCardRate, type CardRate } from './card-rate.ts';
-import { bestOf, measureCeilings, type Ceilings } from './ceilings.ts';
-import type { CacheSize } from './cold.ts';
-import { compileTaken, compileVariants } from './compile.ts';
+import { anyAboveRoof, ceilingFailures, holdToRoof } from './ceilings/above-roof.ts';
+import { CARD_RATE, measureCardRate, type CardRate } from './model/card-rate.ts';
+import { bestOf, measureCeilings, type Ceilings } from './ceilings/ceilings.ts';
+import type { CacheSize } from '../measure/cold.ts';
+import { compileTaken, compileVariants } from './kernels/compile.ts';
 import { examineAdapter } from './examine.ts';
 import { timeHostTasks } from './host-tasks.ts';
-import { checkKernels } from './kernel-check.ts';
-import { timeKernels } from './kernel-suite.ts';
-import type { KnownAnswers } from './known-answers.ts';
-import { loadBetween } from './load.ts';
-import { chooseClock } from './measure.ts';
-import { checkModelAfter } from './model-check.ts';
+import { checkKernels } from './kernels/check.ts';
+import { timeKernels } from './kernels/suite.ts';
+import type { KnownAnswers } from './model/known-answers.ts';
+import { loadBetween } from '../measure/load.ts';
+import { chooseClock } from '../measure/stopwatch.ts';
+import { checkModelAfter } from './model/check.ts';
 import { SILENT, type Progress } from './progress.ts';
 import {
   RESULT_SCHEMA,
@@ -28,12 +28,12 @@ import {
   type BenchResult,
   type BenchTuning,
 } from './result.ts';
-import { bandwidthFor, peakFlopsPerSecond } from './roofline.ts';
-import { rowsOf, type Selection } from './select.ts';
-import { compareForward, type ForwardComparison } from './sharded.ts';
+import { bandwidthFor, peakFlopsPerSecond } from './ceilings/roofline.ts';
+import { rowsOf, type Selection } from './kernels/select.ts';
+import { compareForward, type ForwardComparison } from './model/sharded.ts';
 import { FORWARD_SHARE, KERNEL_SHARE, SIZES, type BenchSizes } from './sizes.ts';
-import { summarise } from './statistics.ts';
-import { compareWithTarget, tokensPerMs, usefulFlopsPerSecond } from './throughput.ts';
+import { summarise } from '../measure/statistics.ts';
+import { compareWithTarget, tokensPerMs, usefulFlopsPerSecond } from './model/throughput.ts';
 import { failuresOf, unmeasured, verdictOf } from './verdict.ts';
 
 export interface BenchInputs {

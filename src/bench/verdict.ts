@@ -1,15 +1,15 @@
 /** What a run amounts to: a few judgements, each with its own grounds. */
 import { formatNumber } from '../core/units.ts';
 import type { AdapterKind } from '../platform/platform.ts';
-import { ceilingFailures } from './above-roof.ts';
-import type { CardRate } from './card-rate.ts';
-import type { Ceilings } from './ceilings.ts';
-import { failureText, type FamilyReport } from './kernel-check.ts';
-import type { KernelTiming } from './kernel-suite.ts';
-import type { ModelReport } from './model-check.ts';
-import { RATIO_LIMIT, RATIO_TOKENS, type ForwardComparison } from './sharded.ts';
-import { summarise } from './statistics.ts';
-import { TARGET_TOKENS_PER_MS_PER_GPU } from './throughput.ts';
+import { ceilingFailures } from './ceilings/above-roof.ts';
+import type { CardRate } from './model/card-rate.ts';
+import type { Ceilings } from './ceilings/ceilings.ts';
+import { failureText, type FamilyReport } from './kernels/check.ts';
+import type { KernelTiming } from './kernels/suite.ts';
+import type { ModelReport } from './model/check.ts';
+import { RATIO_LIMIT, RATIO_TOKENS, type ForwardComparison } from './model/sharded.ts';
+import { summarise } from '../measure/statistics.ts';
+import { TARGET_TOKENS_PER_MS_PER_GPU } from './model/throughput.ts';
 
 export interface Judgement {
   readonly what: 'checks' | 'timings' | 'ratio' | 'target';

@@ -1,13 +1,13 @@
 /** All commands and what they have in common. */
 import { Command, Help, type Option } from 'commander';
-import { addBench } from './bench.ts';
-import { addDoctor } from './doctor.ts';
-import { addGenerate } from './generate.ts';
-import { addGrowth } from './growth.ts';
-import { addLayout } from './layout.ts';
-import { addOp } from './op.ts';
-import { addTune } from './tune.ts';
-import { addValidate } from './validate.ts';
+import { addBench } from './verbs/bench.ts';
+import { addDoctor } from './verbs/doctor.ts';
+import { addGenerate } from './verbs/generate.ts';
+import { addGrowth } from './verbs/growth.ts';
+import { addLayout } from './verbs/layout.ts';
+import { addOp } from './verbs/op.ts';
+import { addTune } from './verbs/tune.ts';
+import { addValidate } from './verbs/validate.ts';
 import { packageVersion } from './package.ts';
 
 const EXAMPLES = `

@@ -5,14 +5,14 @@ import { shortened } from '../core/quoted.ts';
 import { seedOf } from '../core/random.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { cacheFolder } from '../platform/node/cache-folder.ts';
-import { MOST_JSON_BYTES } from '../model/strict-json.ts';
+import { MOST_JSON_BYTES } from '../model/safetensors/strict-json.ts';
 import type { AdapterFacts } from '../platform/platform.ts';
 import { formatCache, readCache, type ReadCache, type TuningCache } from '../tune/cache.ts';
 import { tuningTable, type TuningTable } from '../tune/lookup.ts';
 import type { TuningPoint } from '../tune/point.ts';
 import { codesOf, mergePoints } from '../tune/tune.ts';
-import { checkOutput, makeFolder, writeWhole } from './files.ts';
-import { withLock } from './lock.ts';
+import { checkOutput, makeFolder, writeWhole } from './files/files.ts';
+import { withLock } from './files/lock.ts';
 import { platformHere } from './session.ts';
 
 /** What every command that runs kernels has. */

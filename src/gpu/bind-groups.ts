@@ -3,7 +3,7 @@ import { ConfigError } from '../core/errors.ts';
 import { at } from '../core/math.ts';
 import { formatBytes } from '../core/units.ts';
 import { type BufferView, checkView } from './buffer.ts';
-import type { CompiledKernel } from './pipeline-cache.ts';
+import type { CompiledKernel } from './shader/pipeline-cache.ts';
 
 export class BindGroupCache {
   readonly #device: GPUDevice;

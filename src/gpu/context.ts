@@ -4,7 +4,7 @@ import type { DeviceState } from './device-state.ts';
 import type { KernelDefinition } from './kernel.ts';
 import type { MemoryLedger } from './ledger.ts';
 import type { ParamArena } from './param-arena.ts';
-import type { CompiledKernel } from './pipeline-cache.ts';
+import type { CompiledKernel } from './shader/pipeline-cache.ts';
 
 /** A kernel compiled for this device: ready to be recorded. */
 export interface Kernel<D extends KernelDefinition = KernelDefinition> {

@@ -16,8 +16,8 @@ import { HostWaits } from './host-waits.ts';
 import type { KernelDefinition, SpecChange } from './kernel.ts';
 import { MemoryLedger } from './ledger.ts';
 import { ParamArena } from './param-arena.ts';
-import { PipelineCache } from './pipeline-cache.ts';
-import type { Spec } from './shader-source.ts';
+import { PipelineCache } from './shader/pipeline-cache.ts';
+import type { Spec } from './shader/specialise.ts';
 import type { Tuning } from './tuning.ts';
 
 const WANTED_FEATURES: readonly GPUFeatureName[] = ['timestamp-query', 'shader-f16', 'subgroups'];

@@ -2,8 +2,8 @@
  * A kernel is data: which shader, what is compiled in (spec), what is written per dispatch (params), which
  * buffers it reads and writes, and how many workgroups a problem needs. Names are the shader's own.
  */
-import type { Access } from './reflect.ts';
-import type { Spec } from './shader-source.ts';
+import type { Access } from './shader/reflect.ts';
+import type { Spec } from './shader/specialise.ts';
 
 export type ParamType = 'u32' | 'i32' | 'f32';
 export type Grid = readonly [x: number, y: number, z: number];

@@ -5,7 +5,7 @@
 import { ConfigError, invariant } from '../core/errors.ts';
 import { at } from '../core/math.ts';
 import type { MemoryLedger } from './ledger.ts';
-import type { CompiledKernel } from './pipeline-cache.ts';
+import type { CompiledKernel } from './shader/pipeline-cache.ts';
 import type { ParamType } from './kernel.ts';
 
 const SLOT_BYTES = 256;

@@ -7,8 +7,8 @@ import type { Dtype, Tensor } from '../tensor/tensor.ts';
 import type { MoeConfig, WeightSource } from './config.ts';
 import { parseFields } from './fields.ts';
 import { readHfConfig } from './hf-config.ts';
-import { readSafetensors } from './safetensors.ts';
-import { MOST_JSON_BYTES, parseStrictJson } from './strict-json.ts';
+import { readSafetensors } from './safetensors/safetensors.ts';
+import { MOST_JSON_BYTES, parseStrictJson } from './safetensors/strict-json.ts';
 import { readCharVocab, type CharTokenizer } from './tokenizer.ts';
 import { numWeights, weightShape, weightShapes } from './weight-shapes.ts';
 

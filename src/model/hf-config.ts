@@ -4,7 +4,7 @@ import { ConfigError } from '../core/errors.ts';
 import { quoted } from '../core/quoted.ts';
 import type { Activation, MoeConfig } from './config.ts';
 import { parseFields } from './fields.ts';
-import { parseStrictJson } from './strict-json.ts';
+import { parseStrictJson } from './safetensors/strict-json.ts';
 import { checkConfig } from './weight-shapes.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { ConfigError } from '../core/errors.ts';
 import { quoted } from '../core/quoted.ts';
 import { parseFields } from './fields.ts';
-import { parseStrictJson } from './strict-json.ts';
+import { parseStrictJson } from './safetensors/strict-json.ts';
 
 const VocabFile = v.object({
   type: v.literal('char'),

@@ -3,17 +3,17 @@ import { ConfigError } from '../core/errors.ts';
 import { quoted } from '../core/quoted.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { checkTensor, type Tensor } from '../tensor/tensor.ts';
-import { attention } from './attention.ts';
+import { attention } from './attention/attention.ts';
 import { attrsFrom } from './attrs.ts';
-import { gateTopk } from './gate-topk.ts';
-import { matmul } from './matmul.ts';
-import { moe } from './moe.ts';
+import { gateTopk } from './moe/gate-topk.ts';
+import { matmul } from './dense/matmul.ts';
+import { moe } from './moe/moe.ts';
 import { didYouMean } from '../core/near-names.ts';
 import type { AttrValue, Op, OpInputs } from './op.ts';
-import { pagedAttention } from './paged-attention.ts';
-import { rmsNorm } from './rms-norm.ts';
-import { rope } from './rope.ts';
-import { tpAttention } from './tp-attention.ts';
+import { pagedAttention } from './attention/paged-attention.ts';
+import { rmsNorm } from './dense/rms-norm.ts';
+import { rope } from './dense/rope.ts';
+import { tpAttention } from './attention/tp-attention.ts';
 
 export const ops: readonly Op[] = [
   gateTopk,

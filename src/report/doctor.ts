@@ -1,7 +1,7 @@
 /** An examination of the adapter, told to a person. */
-import type { Ceilings } from '../bench/ceilings.ts';
+import type { Ceilings } from '../bench/ceilings/ceilings.ts';
 import type { AdapterExamination } from '../bench/examine.ts';
-import type { Summary } from '../bench/statistics.ts';
+import type { Summary } from '../measure/statistics.ts';
 import { formatBytes, formatNs } from '../core/units.ts';
 import { isSoftwareName } from '../platform/choice.ts';
 import type { AdapterFacts } from '../platform/platform.ts';

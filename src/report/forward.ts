@@ -1,6 +1,6 @@
 /** The forward pass by stage and phase, sharded beside unsharded. */
-import { stageTimes, type ForwardComparison, type ForwardTiming } from '../bench/sharded.ts';
-import { summarise } from '../bench/statistics.ts';
+import { stageTimes, type ForwardComparison, type ForwardTiming } from '../bench/model/sharded.ts';
+import { summarise } from '../measure/statistics.ts';
 import { sum } from '../core/math.ts';
 import { formatBytes, formatNs, formatNumber } from '../core/units.ts';
 import { PLAIN, type Style } from './style.ts';

@@ -38,7 +38,7 @@
 import * as v from 'valibot';
 import { RESULT_SCHEMA, RESULT_VERSION, type BenchResult } from '../bench/result.ts';
 import { ConfigError } from '../core/errors.ts';
-import { parseStrictJson } from '../model/strict-json.ts';
+import { parseStrictJson } from '../model/safetensors/strict-json.ts';
 
 const Ns = v.pipe(v.number(), v.finite(), v.minValue(0));
 const Count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));

@@ -6,10 +6,10 @@ import type { WeightSource } from '../model/config.ts';
 import { PipelineEnds } from './ends.ts';
 import type { WeightDtype } from '../kernels/weights.ts';
 import { endShards, layerShards, type Shard } from './shards.ts';
-import { attentionScratchBytes } from './layer-kernels.ts';
+import { attentionScratchBytes } from './layer/kernels.ts';
 import type { RankSizes } from './sizes.ts';
-import { cacheBytes } from './stage.ts';
-import { StepTables } from './step-tables.ts';
+import { cacheBytes } from './layer/stage.ts';
+import { StepTables } from './step/tables.ts';
 import { shardBytes } from './weight-store.ts';
 import { bufferBytes, Workspace } from './workspace.ts';
 

@@ -9,14 +9,14 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList, SubmittedList } from '../gpu/command-list.ts';
 import type { SpanTime } from '../gpu/span-timer.ts';
 import type { PipelineEnds, LogitsBlock } from './ends.ts';
-import type { StepOptions, StepResult } from './step.ts';
-import { collectExperts, expertTrace, type ExpertTrace } from './expert-trace.ts';
+import type { StepOptions, StepResult } from './step/step.ts';
+import { collectExperts, expertTrace, type ExpertTrace } from './step/trace.ts';
 import { vocabularyOf } from './shards.ts';
 import { worthwhileMicroBatches } from './sizes.ts';
-import type { Stage } from './stage.ts';
-import type { StageContext, StageStep } from './stage-context.ts';
-import { logitRows, planStep, rankLoads, type Request } from './step-plan.ts';
-import { StepTables } from './step-tables.ts';
+import type { Stage } from './layer/stage.ts';
+import type { StageContext, StageStep } from './layer/context.ts';
+import { logitRows, planStep, rankLoads, type Request } from './step/plan.ts';
+import { StepTables } from './step/tables.ts';
 
 export interface MicroBatchPolicy {
   /** Micro-batches whose tables exist. */

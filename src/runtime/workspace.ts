@@ -7,7 +7,7 @@ import { invariant } from '../core/errors.ts';
 import { SymmetricArray } from '../collectives/symmetric.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { planScratchWords, tileCapacity } from '../kernels/route-plan.ts';
+import { planScratchWords, tileCapacity } from '../kernels/routing/route-plan.ts';
 import type { RankSizes } from './sizes.ts';
 
 /** Words (4 bytes) of every symmetric array, per rank. */

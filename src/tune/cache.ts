@@ -15,12 +15,12 @@
  * adapter's, of kernels for another kind, or of another version: that would be somebody's loss.
  */
 import * as v from 'valibot';
-import type { BenchClock } from '../bench/measure.ts';
+import type { BenchClock } from '../measure/stopwatch.ts';
 import { messageOf } from '../core/errors.ts';
-import { parseStrictJson } from '../model/strict-json.ts';
+import { parseStrictJson } from '../model/safetensors/strict-json.ts';
 import type { AdapterFacts, KernelKind } from '../platform/platform.ts';
 import type { TuningPoint } from './point.ts';
-import { SubjectFile } from '../validate/subject.ts';
+import { SubjectFile } from '../validate/draw/subject.ts';
 
 export const TUNING_SCHEMA = 'moebius-tuning';
 export const TUNING_VERSION = 1;

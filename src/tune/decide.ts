@@ -4,7 +4,7 @@
  * leaves out 1 and they differ by more than a step of the clock; the default is left only for what beats it by more
  * than it differs from itself.
  */
-import { summarise, type Summary } from '../bench/statistics.ts';
+import { summarise, type Summary } from '../measure/statistics.ts';
 import { at, range } from '../core/math.ts';
 import { formatNs } from '../core/units.ts';
 import type { Evidence } from './point.ts';

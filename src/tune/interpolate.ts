@@ -1,6 +1,6 @@
 /** The time that a variant would take at a shape that was not measured, from shapes that were. All in logarithms. */
 import { maxOf, minOf, sum } from '../core/math.ts';
-import { summarise } from '../bench/statistics.ts';
+import { summarise } from '../measure/statistics.ts';
 import type { TuningPoint } from './point.ts';
 import { sizeNames, type ShapeKey } from './shape-key.ts';
 

@@ -1,8 +1,8 @@
 /** One choice at one shape: every candidate is checked against float64, then all that passed are timed in turn. */
-import { sampleInTurn } from '../bench/sampling.ts';
-import { stopwatchFor, type BenchClock } from '../bench/measure.ts';
-import { timedCheck } from '../bench/timed-check.ts';
-import type { Timing } from '../bench/timing.ts';
+import { sampleInTurn } from '../measure/sampling.ts';
+import { stopwatchFor, type BenchClock } from '../measure/stopwatch.ts';
+import { timedCheck } from '../bench/kernels/timed-check.ts';
+import type { Timing } from '../measure/timing.ts';
 import { at } from '../core/math.ts';
 import { formatNs } from '../core/units.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -10,11 +10,11 @@ import type { TuningQuestion } from '../gpu/tuning.ts';
 import type { PreparedOp } from '../ops/op.ts';
 import type { KernelCase } from '../validate/kernel-case.ts';
 import { decide, spreadOf } from './decide.ts';
-import { forcing, observe, withTuning } from '../bench/observe.ts';
+import { forcing, observe, withTuning } from '../measure/observe.ts';
 import type { Evidence, TuningPoint } from './point.ts';
 import { keyOf } from './shape-key.ts';
 import { spotChecked } from '../validate/spot-check.ts';
-import type { Subject } from '../validate/subject.ts';
+import type { Subject } from '../validate/draw/subject.ts';
 
 /** What is so much slower in its check is not timed. */
 const HOPELESS = 2.5;

@@ -1,6 +1,6 @@
 /** What was measured at one shape, and what follows from it. */
 import type { ShapeKey } from './shape-key.ts';
-import type { Subject } from '../validate/subject.ts';
+import type { Subject } from '../validate/draw/subject.ts';
 
 export interface TuningPoint extends ShapeKey {
   /** What was timed: a whole op, in which only this choice differed. */

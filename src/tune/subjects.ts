@@ -3,8 +3,8 @@ import * as v from 'valibot';
 import type { Gpu } from '../gpu/gpu.ts';
 import { ConfigError } from '../core/errors.ts';
 import { parseFields } from '../model/fields.ts';
-import { parseStrictJson } from '../model/strict-json.ts';
-import { checkSubject, SubjectFile, type Subject } from '../validate/subject.ts';
+import { parseStrictJson } from '../model/safetensors/strict-json.ts';
+import { checkSubject, SubjectFile, type Subject } from '../validate/draw/subject.ts';
 
 const HEADS = { Hq: 8, Hkv: 8, Dh: 64 } as const;
 

@@ -1,5 +1,5 @@
 /** The whole tuning run: shape by shape under a time budget, and the check of what an earlier run has kept. */
-import { chooseClock, type BenchClock } from '../bench/measure.ts';
+import { chooseClock, type BenchClock } from '../measure/stopwatch.ts';
 import { SILENT, type Progress } from '../bench/progress.ts';
 import { messageOf } from '../core/errors.ts';
 import { at } from '../core/math.ts';
@@ -12,7 +12,7 @@ import { percent, ratio } from './decide.ts';
 import { measurePoint, questionsOf } from './measure-point.ts';
 import type { TuningPoint } from './point.ts';
 import { keyOf, keyText, sameShape, type ShapeKey } from './shape-key.ts';
-import { subjectCase, subjectText, type Subject } from '../validate/subject.ts';
+import { subjectCase, subjectText, type Subject } from '../validate/draw/subject.ts';
 
 export interface TuneOptions {
   readonly subjects: readonly Subject[];

@@ -2,11 +2,12 @@
  * A kernel case: seeded inputs, every variant that can compute it, the float64 truth with its budget, and its cost.
  * One object serves the check and the bench, so nothing is timed on inputs that were not checked.
  */
+import { once } from '../core/once.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { inputsOf } from '../ops/ops.ts';
 import type { AttrValue, Cost, Expected, Op, OpInputs, PreparedOp } from '../ops/op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { type Maker, maker } from './maker.ts';
+import { type Maker, maker } from './draw/maker.ts';
 
 export interface KernelCase {
   /** An op's name, or `internal` for kernels that no op exposes alone. */
@@ -46,10 +47,4 @@ export function opCases(op: Op, cases: Readonly<Record<string, OpCase>>): Kernel
       cost: () => op.cost(inputs()),
     };
   });
-}
-
-/** A value that is made at the first call and kept. */
-export function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
 }

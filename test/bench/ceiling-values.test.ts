@@ -1,7 +1,7 @@
 /** The number that a probe's time becomes: the work that its result shows, over the time, no more and no less. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { probesFor, runProbe } from '../../src/bench/ceilings.ts';
-import type { ProbeName, ProbeScale } from '../../src/bench/probes/probe.ts';
+import { probesFor, runProbe } from '../../src/bench/ceilings/ceilings.ts';
+import type { ProbeName, ProbeScale } from '../../src/measure/probes/probe.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { testPlatform } from '../setup/gpu.ts';
 

@@ -6,14 +6,14 @@ import {
   judgeGrowth,
   measureGrowth,
   type GrowthResult,
-} from '../../src/bench/growth.ts';
-import { GROWTH_SERIES, type GrowthSeries } from '../../src/bench/growth-series.ts';
-import { chooseClock, type BenchClock } from '../../src/bench/measure.ts';
-import type { Timing } from '../../src/bench/timing.ts';
-import { growth, requireGrowth } from '../../src/cli/growth.ts';
+} from '../../src/bench/model/growth.ts';
+import { GROWTH_SERIES, type GrowthSeries } from '../../src/bench/model/growth-series.ts';
+import { chooseClock, type BenchClock } from '../../src/measure/stopwatch.ts';
+import type { Timing } from '../../src/measure/timing.ts';
+import { growth, requireGrowth } from '../../src/cli/verbs/growth.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { renderGrowth } from '../../src/report/growth.ts';
-import { subjectCase } from '../../src/validate/subject.ts';
+import { subjectCase } from '../../src/validate/draw/subject.ts';
 import { testPlatform } from '../setup/platform.ts';
 
 let gpu: Gpu;

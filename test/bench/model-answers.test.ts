@@ -1,13 +1,13 @@
 /** The check of the whole model: every one of its questions can fail, and each is asked of the right pair. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readKnownAnswers } from '../../src/bench/known-answers.ts';
+import { readKnownAnswers } from '../../src/bench/model/known-answers.ts';
 import {
   checkModel,
   checkModelAfter,
   compareAnswers,
   type Answers,
   type ModelCheck,
-} from '../../src/bench/model-check.ts';
+} from '../../src/bench/model/check.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
 import { loadTinyMoe, readBytes, TINY_MOE } from '../model/tiny-moe.ts';

@@ -1,8 +1,8 @@
 /** The check of a model can fail: by each of its four questions, for each pair, just beyond each limit. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { checkModel, checkModelAfter, logitsError, type ModelReport } from '../../src/bench/model-check.ts';
-import type { KnownAnswers } from '../../src/bench/known-answers.ts';
-import { readKnownAnswers } from '../../src/bench/known-answers.ts';
+import { checkModel, checkModelAfter, logitsError, type ModelReport } from '../../src/bench/model/check.ts';
+import type { KnownAnswers } from '../../src/bench/model/known-answers.ts';
+import { readKnownAnswers } from '../../src/bench/model/known-answers.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
 import type { Checkpoint } from '../../src/model/checkpoint.ts';

@@ -1,10 +1,10 @@
 /** The roofline by hand: peak 100 GFLOP/s; 80 GB/s within 16 KiB, 20 GB/s within 4 MiB, 10 GB/s beyond. */
 import { describe, expect, test } from 'vitest';
-import { anyAboveRoof, ceilingFailures, holdToRoof } from '../../src/bench/above-roof.ts';
-import { bestOf, type Ceilings, type MeasuredCeiling } from '../../src/bench/ceilings.ts';
-import type { KernelTiming } from '../../src/bench/kernel-suite.ts';
-import type { ProbeName } from '../../src/bench/probes/probe.ts';
-import { bandwidthFor, isAboveRoof, rooflineShare } from '../../src/bench/roofline.ts';
+import { anyAboveRoof, ceilingFailures, holdToRoof } from '../../src/bench/ceilings/above-roof.ts';
+import { bestOf, type Ceilings, type MeasuredCeiling } from '../../src/bench/ceilings/ceilings.ts';
+import type { KernelTiming } from '../../src/bench/kernels/suite.ts';
+import type { ProbeName } from '../../src/measure/probes/probe.ts';
+import { bandwidthFor, isAboveRoof, rooflineShare } from '../../src/bench/ceilings/roofline.ts';
 import { renderCeilings, roofText } from '../../src/report/ceilings.ts';
 
 const KIB = 2 ** 10;

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { BenchResult } from '../../src/bench/result.ts';
 import { requirePass, runBench } from '../../src/bench/run.ts';
-import { readKnownAnswers } from '../../src/bench/known-answers.ts';
+import { readKnownAnswers } from '../../src/bench/model/known-answers.ts';
 import { openGpu } from '../../src/gpu/gpu.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
 import { renderBench } from '../../src/report/bench.ts';

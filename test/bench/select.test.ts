@@ -1,6 +1,6 @@
 /** Which rows a bench is about, by the names that a user gives. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { rowsOf, type Selection } from '../../src/bench/select.ts';
+import { rowsOf, type Selection } from '../../src/bench/kernels/select.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { testPlatform } from '../setup/platform.ts';
 

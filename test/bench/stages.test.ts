@@ -1,9 +1,9 @@
 /** Spans summed by stage and phase, and the step of a clock: pure parts of the measurement. */
 import { describe, expect, test } from 'vitest';
-import { hostClockStepNs, stepOf } from '../../src/bench/clock.ts';
-import { stageTimes } from '../../src/bench/sharded.ts';
-import { partsOf, profileStages } from '../../src/bench/stages.ts';
-import { compareWithTarget, tokensPerMs, usefulFlopsPerSecond } from '../../src/bench/throughput.ts';
+import { hostClockStepNs, stepOf } from '../../src/measure/clock.ts';
+import { stageTimes } from '../../src/bench/model/sharded.ts';
+import { partsOf, profileStages } from '../../src/bench/model/stages.ts';
+import { compareWithTarget, tokensPerMs, usefulFlopsPerSecond } from '../../src/bench/model/throughput.ts';
 import { CARD_LAYOUT } from '../../src/layout/spec.ts';
 import { flopsPerToken } from '../../src/model/cost.ts';
 import { presetNamed } from '../../src/model/presets.ts';

@@ -1,14 +1,14 @@
 /** What a run amounts to, on grounds of our own: every fault shows, and an interval decides what it can. */
 import { describe, expect, test } from 'vitest';
-import type { CardRate } from '../../src/bench/card-rate.ts';
-import { cardTokensPerMs } from '../../src/bench/card-rate.ts';
-import type { KernelTiming } from '../../src/bench/kernel-suite.ts';
+import type { CardRate } from '../../src/bench/model/card-rate.ts';
+import { cardTokensPerMs } from '../../src/bench/model/card-rate.ts';
+import type { KernelTiming } from '../../src/bench/kernels/suite.ts';
 import type { BenchResult } from '../../src/bench/result.ts';
 import { ratesOf, requirePass } from '../../src/bench/run.ts';
-import { ratioOf, type ForwardComparison, type ForwardTiming } from '../../src/bench/sharded.ts';
-import type { Timing } from '../../src/bench/timing.ts';
+import { ratioOf, type ForwardComparison, type ForwardTiming } from '../../src/bench/model/sharded.ts';
+import type { Timing } from '../../src/measure/timing.ts';
 import { failuresOf, verdictOf, type Grounds, type Judgement } from '../../src/bench/verdict.ts';
-import { hasPassed } from '../../src/cli/validate.ts';
+import { hasPassed } from '../../src/cli/verbs/validate.ts';
 import { flopsPerToken } from '../../src/model/cost.ts';
 import { presetNamed } from '../../src/model/presets.ts';
 import { renderVerdict } from '../../src/report/bench.ts';

@@ -2,8 +2,8 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { op } from '../../src/cli/op.ts';
-import { writeSafetensors } from '../../src/model/safetensors.ts';
+import { op } from '../../src/cli/verbs/op.ts';
+import { writeSafetensors } from '../../src/model/safetensors/safetensors.ts';
 import type * as Ops from '../../src/ops/ops.ts';
 import { f32Tensor } from '../../src/tensor/tensor.ts';
 import { scratchFolder } from './spawn.ts';

@@ -18,8 +18,8 @@ import {
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { checkFolder, checkOutput, writeWhole } from '../../src/cli/files.ts';
-import { keepResult } from '../../src/cli/keep.ts';
+import { checkFolder, checkOutput, writeWhole } from '../../src/cli/files/files.ts';
+import { keepResult } from '../../src/cli/files/keep.ts';
 import { canBeNobody, scratchFolder } from './spawn.ts';
 
 const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o7777;

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { generate, type GenerateOptions, type GenerateResult } from '../../src/cli/generate.ts';
+import { generate, type GenerateOptions, type GenerateResult } from '../../src/cli/verbs/generate.ts';
 import { buildProgram } from '../../src/cli/program.ts';
 import { failureOf } from '../../src/cli/run.ts';
 import { withGpu } from '../../src/cli/session.ts';

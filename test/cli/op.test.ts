@@ -2,9 +2,9 @@
 import { link, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { op, type OpOptions } from '../../src/cli/op.ts';
+import { op, type OpOptions } from '../../src/cli/verbs/op.ts';
 import { seededRandom } from '../../src/core/random.ts';
-import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
+import { readSafetensors, writeSafetensors } from '../../src/model/safetensors/safetensors.ts';
 import { parseAttrs } from '../../src/ops/attrs.ts';
 import { opByName } from '../../src/ops/ops.ts';
 import { quantisedTensors } from '../../src/ops/quantised-inputs.ts';

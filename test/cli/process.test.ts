@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
+import { readSafetensors, writeSafetensors } from '../../src/model/safetensors/safetensors.ts';
 import { f32Tensor } from '../../src/tensor/tensor.ts';
 import { canBeNobody, MOEBIUS, moebius, moebiusIn, moebiusIntoClosedPipe, scratchFolder } from './spawn.ts';
 

@@ -1,7 +1,7 @@
 /** What was thrown as an exit code and one sentence, and the small parts of the command line. */
 import { CommanderError } from 'commander';
 import { describe, expect, test } from 'vitest';
-import { resultName } from '../../src/cli/bench.ts';
+import { resultName } from '../../src/cli/verbs/bench.ts';
 import { atLeast, integer } from '../../src/cli/options.ts';
 import { commitHere, packageVersion } from '../../src/cli/package.ts';
 import { wantsColour } from '../../src/cli/output.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import type { Progress } from '../../src/bench/progress.ts';
 import { withGpu } from '../../src/cli/session.ts';
-import { seconds, tune } from '../../src/cli/tune.ts';
+import { seconds, tune } from '../../src/cli/verbs/tune.ts';
 import { attachTuning, loadTuning } from '../../src/cli/tuning.ts';
 import { defaultSubjects } from '../../src/tune/subjects.ts';
 import { scratchFolder } from './spawn.ts';

@@ -1,7 +1,7 @@
 /** Who uses what was tuned: every command unless it is told not to, and only for the adapter and driver of the file. */
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { generate } from '../../src/cli/generate.ts';
+import { generate } from '../../src/cli/verbs/generate.ts';
 import { withGpu } from '../../src/cli/session.ts';
 import { attachTuning, tuningPath, writeTuningFile } from '../../src/cli/tuning.ts';
 import type { AdapterFacts } from '../../src/platform/platform.ts';

@@ -1,10 +1,10 @@
 /** The commands as functions: what they give and what they refuse. */
 import { describe, expect, test } from 'vitest';
-import { bench } from '../../src/cli/bench.ts';
-import { doctor } from '../../src/cli/doctor.ts';
-import { generate, type GenerateOptions } from '../../src/cli/generate.ts';
-import { layout } from '../../src/cli/layout.ts';
-import { validate } from '../../src/cli/validate.ts';
+import { bench } from '../../src/cli/verbs/bench.ts';
+import { doctor } from '../../src/cli/verbs/doctor.ts';
+import { generate, type GenerateOptions } from '../../src/cli/verbs/generate.ts';
+import { layout } from '../../src/cli/verbs/layout.ts';
+import { validate } from '../../src/cli/verbs/validate.ts';
 import { storedValues } from '../../src/model/stored-weights.ts';
 import { referenceModel } from '../../src/reference/forward.ts';
 import { renderDoctor } from '../../src/report/doctor.ts';

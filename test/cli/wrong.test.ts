@@ -2,24 +2,24 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { growth } from '../../src/cli/growth.ts';
-import { op } from '../../src/cli/op.ts';
+import { growth } from '../../src/cli/verbs/growth.ts';
+import { op } from '../../src/cli/verbs/op.ts';
 import { buildProgram } from '../../src/cli/program.ts';
-import { validate } from '../../src/cli/validate.ts';
-import * as growthOf from '../../src/bench/growth.ts';
-import * as suite from '../../src/bench/kernel-check.ts';
-import * as modelCheck from '../../src/bench/model-check.ts';
-import type { GrowthResult } from '../../src/bench/growth.ts';
-import type { ModelReport } from '../../src/bench/model-check.ts';
+import { validate } from '../../src/cli/verbs/validate.ts';
+import * as growthOf from '../../src/bench/model/growth.ts';
+import * as suite from '../../src/bench/kernels/check.ts';
+import * as modelCheck from '../../src/bench/model/check.ts';
+import type { GrowthResult } from '../../src/bench/model/growth.ts';
+import type { ModelReport } from '../../src/bench/model/check.ts';
 import { CheckError } from '../../src/core/errors.ts';
-import { writeSafetensors } from '../../src/model/safetensors.ts';
+import { writeSafetensors } from '../../src/model/safetensors/safetensors.ts';
 import { opByName } from '../../src/ops/ops.ts';
 import { f32Tensor } from '../../src/tensor/tensor.ts';
 import { scratchFolder } from './spawn.ts';
 
-vi.mock('../../src/bench/growth.ts', { spy: true });
-vi.mock('../../src/bench/kernel-check.ts', { spy: true });
-vi.mock('../../src/bench/model-check.ts', { spy: true });
+vi.mock('../../src/bench/model/growth.ts', { spy: true });
+vi.mock('../../src/bench/kernels/check.ts', { spy: true });
+vi.mock('../../src/bench/model/check.ts', { spy: true });
 
 let printed = '';
 beforeEach(() => {

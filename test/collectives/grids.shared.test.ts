@@ -7,8 +7,8 @@ import type { Transport } from '../../src/collectives/transport.ts';
 import { at } from '../../src/core/math.ts';
 import type { CommandList } from '../../src/gpu/command-list.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
-import { prepareTopk } from '../../src/kernels/gating.ts';
-import { histogram, scatter } from '../../src/kernels/route-plan.ts';
+import { prepareTopk } from '../../src/kernels/routing/gating.ts';
+import { histogram, scatter } from '../../src/kernels/routing/route-plan.ts';
 import { testPlatform } from '../setup/platform.ts';
 
 const ROWS = 70_001;

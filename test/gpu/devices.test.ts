@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 import { afterEach, expect, test } from 'vitest';
 import { DeviceError } from '../../src/core/errors.ts';
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
-import { prepareAdd } from '../../src/kernels/rows.ts';
+import { prepareAdd } from '../../src/kernels/routing/rows.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
 const opened: Gpu[] = [];

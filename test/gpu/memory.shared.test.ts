@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ConfigError } from '../../src/core/errors.ts';
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
 import { MemoryLedger } from '../../src/gpu/ledger.ts';
-import { prepareAdd } from '../../src/kernels/rows.ts';
+import { prepareAdd } from '../../src/kernels/routing/rows.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
 let gpu: Gpu;

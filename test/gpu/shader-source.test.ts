@@ -1,8 +1,8 @@
 /** A shader is specialised by rewriting its own declarations, and nothing else. */
 import { expect, test } from 'vitest';
 import { ConfigError } from '../../src/core/errors.ts';
-import { reflectShader } from '../../src/gpu/reflect.ts';
-import { declaredNames, specialise } from '../../src/gpu/shader-source.ts';
+import { reflectShader } from '../../src/gpu/shader/reflect.ts';
+import { declaredNames, specialise } from '../../src/gpu/shader/specialise.ts';
 
 const SOURCE = `
 const WG : u32 = 64u;   // spec

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { MemoryLedger } from '../../src/gpu/ledger.ts';
 import { SpanTimer } from '../../src/gpu/span-timer.ts';
-import { prepareAdd } from '../../src/kernels/rows.ts';
+import { prepareAdd } from '../../src/kernels/routing/rows.ts';
 import { at, range } from '../../src/core/math.ts';
 import { testPlatform } from '../setup/gpu.ts';
 

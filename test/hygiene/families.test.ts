@@ -1,7 +1,7 @@
 /** A family of kernels has one name, wherever a user meets it. */
 import { expect, test } from 'vitest';
 import { ops } from '../../src/ops/ops.ts';
-import { TUNED_FAMILIES } from '../../src/cli/tune.ts';
+import { TUNED_FAMILIES } from '../../src/cli/verbs/tune.ts';
 import { caseFamilies } from '../../src/validate/cases.ts';
 
 test('what validate and bench call a family is an op, or internal', () => {

@@ -1,44 +1,36 @@
-/** Imports go down only. The table of layers is this one; ARCHITECTURE.md shows the same. */
+/** Imports go down only, as ARCHITECTURE.md's table of layers has it. */
 import { isBuiltin } from 'node:module';
 import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
-import { filesBelow, importsOf, isScript, parse } from './source-files.ts';
+import { filesBelow, importsOf, isScript, parse, textOf } from './source-files.ts';
 
-/** What each layer may import beside itself. `platform` is its interface; the implementations are `platform/*`. */
-const LAYERS: Readonly<Record<string, readonly string[]>> = {
-  core: [],
-  platform: ['core'],
-  'platform/node': ['core', 'platform'],
-  'platform/web': ['core', 'platform'],
-  tensor: ['core'],
-  model: ['core', 'tensor', 'platform'],
-  layout: ['core', 'model'],
-  routing: ['core', 'model', 'layout'],
-  reference: ['core', 'tensor', 'model'],
-  gpu: ['core', 'tensor', 'platform'],
-  kernels: ['core', 'tensor', 'gpu'],
-  collectives: ['core', 'layout', 'gpu', 'kernels'],
-  runtime: ['core', 'platform', 'tensor', 'model', 'layout', 'routing', 'gpu', 'kernels', 'collectives'],
-  ops: ['core', 'tensor', 'model', 'reference', 'gpu', 'kernels', 'collectives'],
-  plan: ['core', 'model', 'layout', 'routing'],
-  profile: ['core', 'gpu', 'model'],
-  validate: [
-    ...['core', 'platform', 'tensor', 'model', 'layout', 'routing', 'reference', 'gpu', 'kernels'],
-    ...['collectives', 'runtime', 'ops', 'plan', 'profile'],
-  ],
-  bench: [
-    ...['core', 'platform', 'tensor', 'model', 'layout', 'routing', 'reference', 'gpu', 'kernels'],
-    ...['collectives', 'runtime', 'ops', 'plan', 'profile', 'validate'],
-  ],
-  tune: [
-    ...['core', 'platform', 'tensor', 'model', 'layout', 'routing', 'reference', 'gpu', 'kernels'],
-    ...['collectives', 'runtime', 'ops', 'plan', 'profile', 'validate', 'bench'],
-  ],
-  report: ['core', 'platform', 'model', 'plan', 'profile', 'ops', 'validate', 'bench', 'tune'],
-};
+/** A layer of ARCHITECTURE's table: what it may import beside itself. Undefined: everything. */
+type Layers = ReadonlyMap<string, readonly string[] | undefined>;
 
-/** These put everything together. */
-const TOP = new Set(['cli', 'web', 'index']);
+/** '| `ops` | operations | all above but layout |' and so on. */
+function layersIn(markdown: string): Layers {
+  const rows = [...markdown.matchAll(/^\| `([a-z/]+)` +\|[^|]*\| ([^|]+?) +\|$/gm)];
+  const layers = new Map<string, readonly string[] | undefined>();
+  for (const [, layer = '', may = ''] of rows) {
+    const above = [...layers.keys()].filter((name) => !name.startsWith('platform/'));
+    const [, but] = /^all above(?: but (.+))?$/.exec(may) ?? [];
+    if (may === 'everything') layers.set(layer, undefined);
+    else if (may.startsWith('all above')) layers.set(layer, without(above, but?.split(', ') ?? []));
+    else layers.set(layer, may === '-' ? [] : may.split(', '));
+    const wrong = layers.get(layer)?.filter((name) => !layers.has(name)) ?? [];
+    if (wrong.length > 0) throw new Error(`${layer} may import ${wrong.join()}, which is no layer above it`);
+  }
+  return layers;
+}
+
+/** @throws Error for a name that there is not: an exception that excepts nothing. */
+function without(names: readonly string[], some: readonly string[]): string[] {
+  const unknown = some.filter((name) => !names.includes(name));
+  if (unknown.length > 0) throw new Error(`all above but ${unknown.join()}: no layer above`);
+  return names.filter((name) => !some.includes(name));
+}
+
+const LAYERS = layersIn(textOf('ARCHITECTURE.md'));
 const MAY_USE_NODE = new Set(['platform/node', 'cli']);
 const BARREL = 'src/index.ts';
 
@@ -82,11 +74,14 @@ test('the scan reads type imports, dynamic imports and re-exports', () => {
 });
 
 test('every folder of src is a layer of the table', () => {
-  const unknown = sources.filter((path) => !(layerOf(path) in LAYERS) && !TOP.has(layerOf(path)));
-  expect(unknown).toEqual([]);
+  expect(sources.filter((path) => !LAYERS.has(layerOf(path)))).toEqual([]);
+  const used = new Set(sources.map(layerOf));
+  expect([...LAYERS.keys()].filter((layer) => !used.has(layer))).toEqual([]);
 });
 
-describe.each(Object.entries(LAYERS))('%s', (layer, allowed) => {
+const bounded = [...LAYERS].flatMap(([layer, may]) => (may === undefined ? [] : [[layer, may] as const]));
+
+describe.each(bounded)('%s', (layer, allowed) => {
   test(`imports only ${['itself', ...allowed].join(', ')}`, () => {
     const wrong = [...imports]
       .filter(([path]) => layerOf(path) === layer)
@@ -122,4 +117,16 @@ test(`${BARREL} is the only file that does nothing but re-export`, () => {
     return statements.length > 0 && statements.every(isReExport);
   });
   expect(barrels.filter((path) => path !== BARREL)).toEqual([]);
+});
+
+const MOST_FILES = 15;
+
+test(`no folder has more than ${MOST_FILES} files at one level`, () => {
+  const counts = new Map<string, number>();
+  for (const path of ['src', 'shaders', 'bench', 'test'].flatMap(filesBelow)) {
+    const folder = path.slice(0, path.lastIndexOf('/'));
+    counts.set(folder, (counts.get(folder) ?? 0) + 1);
+  }
+  expect(counts.size).toBeGreaterThan(20);
+  expect([...counts].filter(([, count]) => count > MOST_FILES)).toEqual([]);
 });

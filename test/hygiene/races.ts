@@ -1,6 +1,6 @@
 /** Runs a shader on the CPU, every lane of a workgroup in step, and finds accesses that no barrier puts in order. */
 import { CallExpr, detectRaces, MemoryTracker, WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
-import { specialise, type Spec } from '../../src/gpu/shader-source.ts';
+import { specialise, type Spec } from '../../src/gpu/shader/specialise.ts';
 
 /** A dispatch small enough to interpret. */
 export interface Scene {

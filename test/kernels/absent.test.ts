@@ -1,8 +1,8 @@
 /** What takes no part is absent, whatever its numbers are: dropped choices, groups of experts that are not kept. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
-import { planScratchWords } from '../../src/kernels/route-plan.ts';
-import { prepareCombine } from '../../src/kernels/rows.ts';
+import { planScratchWords } from '../../src/kernels/routing/route-plan.ts';
+import { prepareCombine } from '../../src/kernels/routing/rows.ts';
 import { inputsOf, opByName, runOp } from '../../src/ops/ops.ts';
 import { f32Tensor } from '../../src/tensor/tensor.ts';
 import { testPlatform } from '../setup/gpu.ts';

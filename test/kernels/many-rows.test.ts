@@ -3,9 +3,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import type { GpuBuffer } from '../../src/gpu/buffer.ts';
 import type { CommandList } from '../../src/gpu/command-list.ts';
-import { prepareRmsNorm } from '../../src/kernels/rms-norm.ts';
-import { prepareRope, ropeTable } from '../../src/kernels/rope.ts';
-import { prepareCombine } from '../../src/kernels/rows.ts';
+import { prepareRmsNorm } from '../../src/kernels/dense/rms-norm.ts';
+import { prepareRope, ropeTable } from '../../src/kernels/attention/rope.ts';
+import { prepareCombine } from '../../src/kernels/routing/rows.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
 let gpu: Gpu;

@@ -5,8 +5,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
 import { ops } from '../../src/ops/ops.ts';
-import { drawCase } from '../../src/validate/draw-case.ts';
-import { fuzzOp } from '../../src/validate/fuzz.ts';
+import { drawCase } from '../../src/validate/draw/draw-case.ts';
+import { fuzzOp } from '../../src/validate/draw/fuzz.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
 const cases = Number(process.env.MOEBIUS_RUNS ?? 20);

@@ -3,7 +3,7 @@ import { AbsentFileError, ConfigError } from '../../src/core/errors.ts';
 import { loadCheckpoint, type Checkpoint } from '../../src/model/checkpoint.ts';
 import { weightNames } from '../../src/model/config.ts';
 import { presetNamed } from '../../src/model/presets.ts';
-import { writeSafetensors } from '../../src/model/safetensors.ts';
+import { writeSafetensors } from '../../src/model/safetensors/safetensors.ts';
 import { weightShapes } from '../../src/model/weight-shapes.ts';
 import { product } from '../../src/core/math.ts';
 import { f32Tensor, tensor, type Tensor } from '../../src/tensor/tensor.ts';

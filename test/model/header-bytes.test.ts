@@ -1,6 +1,6 @@
 /** A tensor has exactly the bytes of its shape: neither fewer nor more. */
 import { expect, test } from 'vitest';
-import { readSafetensors } from '../../src/model/safetensors.ts';
+import { readSafetensors } from '../../src/model/safetensors/safetensors.ts';
 
 function fileWith(shape: number[], bytes: number): Uint8Array {
   const header = JSON.stringify({ a: { dtype: 'F32', shape, data_offsets: [0, bytes] } });

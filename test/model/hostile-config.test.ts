@@ -5,7 +5,7 @@ import { ConfigError } from '../../src/core/errors.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import { readHfConfig } from '../../src/model/hf-config.ts';
 import { presetNamed } from '../../src/model/presets.ts';
-import { writeSafetensors } from '../../src/model/safetensors.ts';
+import { writeSafetensors } from '../../src/model/safetensors/safetensors.ts';
 import { numWeights, weightShape, weightShapes } from '../../src/model/weight-shapes.ts';
 import { f32Tensor } from '../../src/tensor/tensor.ts';
 import { SMALL } from './small-config.ts';

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../src/core/errors.ts';
-import { readSafetensors } from '../../src/model/safetensors.ts';
+import { readSafetensors } from '../../src/model/safetensors/safetensors.ts';
 import { tensor, type Tensor } from '../../src/tensor/tensor.ts';
 import { entry, fileOf } from './safetensors-file.ts';
 

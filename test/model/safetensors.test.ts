@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../src/core/errors.ts';
 import { at, product } from '../../src/core/math.ts';
-import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
+import { readSafetensors, writeSafetensors } from '../../src/model/safetensors/safetensors.ts';
 import { entry, fileOf } from './safetensors-file.ts';
 import { tensor, toF16Bits, type Dtype, type Tensor } from '../../src/tensor/tensor.ts';
 

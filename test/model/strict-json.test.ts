@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import fc from 'fast-check';
 import { ConfigError } from '../../src/core/errors.ts';
-import { parseStrictJson } from '../../src/model/strict-json.ts';
+import { parseStrictJson } from '../../src/model/safetensors/strict-json.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const parse = (text: string): unknown => parseStrictJson(bytes(text), 'x.json');

@@ -29,7 +29,7 @@ export function faultsIn(file: string, watch: Watch, faults: readonly Fault[]): 
   return faults.map((fault) => ({ file, ...watch, ...fault }));
 }
 
-/** 'src/bench/statistics.ts: the interval is one rank too narrow' */
+/** 'src/measure/statistics.ts: the interval is one rank too narrow' */
 export function nameOf({ file, why }: Mutant): string {
   return `${file}: ${why}`;
 }

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { range } from '../../src/core/math.ts';
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
 import { castFloat, f32Tensor, type Tensor } from '../../src/tensor/tensor.ts';
-import { maker } from '../../src/validate/maker.ts';
+import { maker } from '../../src/validate/draw/maker.ts';
 import { testPlatform } from '../setup/gpu.ts';
 import { expectAgreement, filled } from './extremes.ts';
 

@@ -2,11 +2,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { range } from '../../src/core/math.ts';
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
-import { kvHeadsOf } from '../../src/ops/kv-heads.ts';
+import { kvHeadsOf } from '../../src/ops/attention/kv-heads.ts';
 import { runOp } from '../../src/ops/ops.ts';
 import { rowRuns } from '../../src/ops/row-runs.ts';
 import { castFloat, f32Tensor, type Tensor, toF32 } from '../../src/tensor/tensor.ts';
-import { maker } from '../../src/validate/maker.ts';
+import { maker } from '../../src/validate/draw/maker.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
 let gpu: Gpu;

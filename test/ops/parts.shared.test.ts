@@ -5,8 +5,8 @@ import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
 import { runOp } from '../../src/ops/ops.ts';
 import { rowRuns } from '../../src/ops/row-runs.ts';
 import { f32Tensor, type Tensor } from '../../src/tensor/tensor.ts';
-import { drawPages } from '../../src/validate/draw-pages.ts';
-import { maker } from '../../src/validate/maker.ts';
+import { drawPages } from '../../src/validate/draw/draw-pages.ts';
+import { maker } from '../../src/validate/draw/maker.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
 let gpu: Gpu;

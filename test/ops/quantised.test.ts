@@ -5,12 +5,12 @@ import { product } from '../../src/core/math.ts';
 import { inputsOf, opByName } from '../../src/ops/ops.ts';
 import type { OpInputs } from '../../src/ops/op.ts';
 import { quantisedTensors, weightOf, weightValues } from '../../src/ops/quantised-inputs.ts';
-import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
+import { readSafetensors, writeSafetensors } from '../../src/model/safetensors/safetensors.ts';
 import { renderOp } from '../../src/report/ops.ts';
 import { quantise } from '../../src/tensor/quantise.ts';
 import { dequantise, QUANT_FORMATS } from '../../src/tensor/quantised.ts';
 import { f32Tensor, type Tensor, tensor } from '../../src/tensor/tensor.ts';
-import { maker } from '../../src/validate/maker.ts';
+import { maker } from '../../src/validate/draw/maker.ts';
 
 const f32 = (...shape: number[]): Tensor => f32Tensor(shape, new Float32Array(product(shape)).fill(0.5));
 const i8 = (...shape: number[]): Tensor => tensor('i8', shape, new Int8Array(product(shape)));

@@ -6,7 +6,7 @@ import { leavesRange, magnitudesOf } from '../../src/kernels/weights.ts';
 import { quantisedTensors } from '../../src/ops/quantised-inputs.ts';
 import { dataBytes, type QuantFormat, type QuantisedMatrix, scaleCount } from '../../src/tensor/quantised.ts';
 import { f32Tensor, type Tensor } from '../../src/tensor/tensor.ts';
-import { maker } from '../../src/validate/maker.ts';
+import { maker } from '../../src/validate/draw/maker.ts';
 import { testPlatform } from '../setup/gpu.ts';
 import { expectAgreement, filled } from './extremes.ts';
 

@@ -1,6 +1,6 @@
 /** A KV cache in f16: half the bytes, logits near those of f32, and the same on every layout. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { logitsError } from '../../src/bench/model-check.ts';
+import { logitsError } from '../../src/bench/model/check.ts';
 import { at } from '../../src/core/math.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { planLayout } from '../../src/layout/layout.ts';

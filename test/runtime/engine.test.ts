@@ -11,7 +11,7 @@ import { weightNames, type MoeConfig, type WeightSource } from '../../src/model/
 import { syntheticWeights } from '../../src/model/synthetic.ts';
 import { referenceModel } from '../../src/reference/forward.ts';
 import { createEngine, type Engine, type EngineOptions } from '../../src/runtime/engine.ts';
-import { logitsError } from '../../src/bench/model-check.ts';
+import { logitsError } from '../../src/bench/model/check.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
 let gpu: Gpu;

@@ -1,6 +1,6 @@
 /** What the engine's sizes keep to: grids of tiles, rows that can arrive, and the model's own eps. */
 import { expect, test } from 'vitest';
-import { logitsError } from '../../src/bench/model-check.ts';
+import { logitsError } from '../../src/bench/model/check.ts';
 import { at } from '../../src/core/math.ts';
 import { openGpu } from '../../src/gpu/gpu.ts';
 import { planLayout } from '../../src/layout/layout.ts';

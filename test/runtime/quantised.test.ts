@@ -1,6 +1,6 @@
 /** The trained model with matrices in few bits: any layout gives what float64 makes of the same rounded weights. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { logitsError } from '../../src/bench/model-check.ts';
+import { logitsError } from '../../src/bench/model/check.ts';
 import { ConfigError } from '../../src/core/errors.ts';
 import { at, range, sum } from '../../src/core/math.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';

@@ -4,7 +4,7 @@ import { planLayout } from '../../src/layout/layout.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
 import { presetNamed } from '../../src/model/presets.ts';
 import { defaultMicroBatches, rankSizes, worthwhileMicroBatches } from '../../src/runtime/sizes.ts';
-import { busyRun, groupTables, logitRows, planStep, rankLoads } from '../../src/runtime/step-plan.ts';
+import { busyRun, groupTables, logitRows, planStep, rankLoads } from '../../src/runtime/step/plan.ts';
 
 const layout = planLayout(parseLayout('ep=4,pp=2,tp=2,dp=1'), presetNamed('tiny-moe').config);
 const sizes = rankSizes(layout, { maxSequences: 6, maxLength: 32, maxTokens: 8 });

@@ -4,7 +4,7 @@ import { at, range, sum } from '../../src/core/math.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { planLayout } from '../../src/layout/layout.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
-import { readKnownAnswers, type KnownAnswers } from '../../src/bench/known-answers.ts';
+import { readKnownAnswers, type KnownAnswers } from '../../src/bench/model/known-answers.ts';
 import { loadCheckpoint, type Checkpoint } from '../../src/model/checkpoint.ts';
 import { crossEntropySum } from '../../src/reference/embedding.ts';
 import { referenceModel, type ForwardResult } from '../../src/reference/forward.ts';

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, symlink, utimes, writeFile } from 'node:fs/pr
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { withLock } from '../../src/cli/lock.ts';
+import { withLock } from '../../src/cli/files/lock.ts';
 import { addToTuningFile, readTuningFile, tuningPath, writeTuningFile } from '../../src/cli/tuning.ts';
 import type { AdapterFacts } from '../../src/platform/platform.ts';
 import { formatCache, type TuningCache } from '../../src/tune/cache.ts';

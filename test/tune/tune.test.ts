@@ -1,13 +1,13 @@
 /** Tuning on a real adapter, small: what is kept, what is dropped, and that a wrong kernel is never timed. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { observe } from '../../src/bench/observe.ts';
+import { observe } from '../../src/measure/observe.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
-import { matmul } from '../../src/ops/matmul.ts';
+import { matmul } from '../../src/ops/dense/matmul.ts';
 import { tuningTable } from '../../src/tune/lookup.ts';
-import { chooseClock } from '../../src/bench/measure.ts';
+import { chooseClock } from '../../src/measure/stopwatch.ts';
 import { measurePoint, questionsOf } from '../../src/tune/measure-point.ts';
 import { readSubjects } from '../../src/tune/subjects.ts';
-import { subjectCase, type Subject } from '../../src/validate/subject.ts';
+import { subjectCase, type Subject } from '../../src/validate/draw/subject.ts';
 import { codesOf, mergePoints, recheckPoints, tuneKernels, verdictOn } from '../../src/tune/tune.ts';
 import { runCase } from '../../src/validate/run-case.ts';
 import { spotChecked } from '../../src/validate/spot-check.ts';

@@ -5,11 +5,11 @@ import type { Op, PreparedOp } from '../../src/ops/op.ts';
 import { opByName } from '../../src/ops/ops.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { casesOf } from '../../src/validate/cases.ts';
-import { fuzzOp } from '../../src/validate/fuzz.ts';
+import { fuzzOp } from '../../src/validate/draw/fuzz.ts';
 import type { KernelCase } from '../../src/validate/kernel-case.ts';
 import { runCase, runCases } from '../../src/validate/run-case.ts';
 import { spotChecked } from '../../src/validate/spot-check.ts';
-import { subjectCase } from '../../src/validate/subject.ts';
+import { subjectCase } from '../../src/validate/draw/subject.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
 let gpu: Gpu;

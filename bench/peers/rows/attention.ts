@@ -3,7 +3,7 @@ import { range } from '../../../src/core/math.ts';
 import { inputsOf, opByName } from '../../../src/ops/ops.ts';
 import { castFloat, f32Tensor, type Tensor } from '../../../src/tensor/tensor.ts';
 import { evenTensor, once } from '../inputs.ts';
-import type { OrtInput, OrtJob } from '../ort.ts';
+import type { OrtInput, OrtJob } from '../contestants/ort.ts';
 import { moebius, ort, type PeerRow, type Setup } from '../row.ts';
 import { wholeTruth, type Truth } from '../truth.ts';
 

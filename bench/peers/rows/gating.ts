@@ -2,7 +2,7 @@
 import { f32Tensor } from '../../../src/tensor/tensor.ts';
 import { inputsOf, opByName } from '../../../src/ops/ops.ts';
 import { evenNumbers } from '../inputs.ts';
-import type { OrtJob } from '../ort.ts';
+import type { OrtJob } from '../contestants/ort.ts';
 import { moebius, ort, tfjs, type PeerRow, type Setup } from '../row.ts';
 import { wholeTruth } from '../truth.ts';
 

@@ -3,8 +3,8 @@ import { opByName, inputsOf } from '../../../src/ops/ops.ts';
 import { castFloat, f32Tensor, type Tensor } from '../../../src/tensor/tensor.ts';
 import { at } from '../../../src/core/math.ts';
 import { evenTensor, once, transposed } from '../inputs.ts';
-import { BLOCK, dequantised, int4Inputs, int4Weights, type Int4Weights } from '../int4.ts';
-import type { OrtJob } from '../ort.ts';
+import { BLOCK, dequantised, int4Inputs, int4Weights, type Int4Weights } from '../contestants/int4.ts';
+import type { OrtJob } from '../contestants/ort.ts';
 import { moebius, ort, tfjs, type Entrant, type PeerRow, type Setup } from '../row.ts';
 import { sampledRows, type Truth } from '../truth.ts';
 

@@ -8,8 +8,15 @@ import { f32Tensor, type Tensor, toF64 } from '../../../src/tensor/tensor.ts';
 import { gateTopK } from '../../../src/reference/gate.ts';
 import { matmul } from '../../../src/reference/matmul.ts';
 import { evenTensor, once, transposed } from '../inputs.ts';
-import { BLOCK, dequantised, int4Inputs, int4Weights, interleavedRows, type Int4Weights } from '../int4.ts';
-import type { OrtJob } from '../ort.ts';
+import {
+  BLOCK,
+  dequantised,
+  int4Inputs,
+  int4Weights,
+  interleavedRows,
+  type Int4Weights,
+} from '../contestants/int4.ts';
+import type { OrtJob } from '../contestants/ort.ts';
 import { moebius, ort, type Entrant, type PeerRow, type Setup } from '../row.ts';
 import { sampledRows, type Truth } from '../truth.ts';
 

@@ -1,7 +1,7 @@
 /** What runs between products: RMSNorm with the residual connection, and rotary positions. */
 import { inputsOf, opByName } from '../../../src/ops/ops.ts';
 import { evenTensor } from '../inputs.ts';
-import type { OrtJob } from '../ort.ts';
+import type { OrtJob } from '../contestants/ort.ts';
 import { moebius, ort, type PeerRow, type Setup } from '../row.ts';
 import { wholeTruth } from '../truth.ts';
 

@@ -1,9 +1,9 @@
 /** Cases of `attention` and `tp-attention`. */
-import { attention } from '../../ops/attention.ts';
-import { tpAttention } from '../../ops/tp-attention.ts';
+import { attention } from '../../ops/attention/attention.ts';
+import { tpAttention } from '../../ops/attention/tp-attention.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { opCases } from '../kernel-case.ts';
-import type { Maker } from '../maker.ts';
+import type { Maker } from '../draw/maker.ts';
 
 interface Sizes {
   readonly batch?: number;

@@ -1,13 +1,13 @@
 /** Cases of `matmul`, `rms-norm` and `rope`. */
-import { matmul } from '../../ops/matmul.ts';
-import { rmsNorm } from '../../ops/rms-norm.ts';
-import { rope } from '../../ops/rope.ts';
+import { matmul } from '../../ops/dense/matmul.ts';
+import { rmsNorm } from '../../ops/dense/rms-norm.ts';
+import { rope } from '../../ops/dense/rope.ts';
 import { quantisedTensors } from '../../ops/quantised-inputs.ts';
 import { quantise } from '../../tensor/quantise.ts';
 import { QUANT_FORMATS, type QuantFormat } from '../../tensor/quantised.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type OpCase, opCases } from '../kernel-case.ts';
-import type { Maker } from '../maker.ts';
+import type { Maker } from '../draw/maker.ts';
 
 const product = (make: Maker, m: number, n: number, k: number): { a: Tensor; b: Tensor } => ({
   a: make.normal([m, k]),

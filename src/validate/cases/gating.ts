@@ -1,10 +1,10 @@
 /** Cases of `gate-topk`: logits [tokens, experts]. */
 import type { GroupLimit, ScoreFunction } from '../../core/gating.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { gateTopk } from '../../ops/gate-topk.ts';
+import { gateTopk } from '../../ops/moe/gate-topk.ts';
 import { opCases, type OpCase } from '../kernel-case.ts';
-import type { Maker } from '../maker.ts';
-import { separatedLogits } from '../separated.ts';
+import type { Maker } from '../draw/maker.ts';
+import { separatedLogits } from '../draw/separated.ts';
 
 /** Plain choices at the edges of sizes and of the registers that hold the best. */
 const sized = (tokens: number, experts: number, k: number): Record<string, OpCase> => ({

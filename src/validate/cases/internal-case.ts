@@ -2,7 +2,7 @@
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Workspace } from '../../ops/workspace.ts';
 import type { Budget } from '../../tensor/compare.ts';
-import type { Maker } from '../maker.ts';
+import type { Maker } from '../draw/maker.ts';
 
 export interface InternalExpected {
   readonly values: ArrayLike<number>;

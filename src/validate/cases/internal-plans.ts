@@ -1,14 +1,14 @@
 /** The route plan and the receive plan against their definitions. T tokens, K choices, E experts, S sources. */
 import { at, maxOf, range, roundUp, sum } from '../../core/math.ts';
-import { prepareLocalPlan } from '../../kernels/local-plan.ts';
+import { prepareLocalPlan } from '../../kernels/routing/local-plan.ts';
 import {
   planScratchWords,
   prepareReceivePlan,
   prepareRoutePlan,
   tileCapacity,
-} from '../../kernels/route-plan.ts';
+} from '../../kernels/routing/route-plan.ts';
 import type { Workspace } from '../../ops/workspace.ts';
-import type { Maker } from '../maker.ts';
+import type { Maker } from '../draw/maker.ts';
 import type { Internal, InternalCase } from './internal-case.ts';
 
 const NO_SLOT = 0xffffffff;

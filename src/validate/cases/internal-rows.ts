@@ -1,13 +1,13 @@
 /** Gather, combine, add, the append to the KV cache and the fused router, on numbers that f32 holds exactly. */
 import { at, range } from '../../core/math.ts';
-import { prepareRouter } from '../../kernels/router.ts';
-import { prepareRopeAppend } from '../../kernels/rope.ts';
-import { prepareAdd, prepareCombine, prepareGatherRows } from '../../kernels/rows.ts';
+import { prepareRouter } from '../../kernels/routing/router.ts';
+import { prepareRopeAppend } from '../../kernels/attention/rope.ts';
+import { prepareAdd, prepareCombine, prepareGatherRows } from '../../kernels/routing/rows.ts';
 import { budgetOf, scoreRoundings } from '../../ops/budgets.ts';
 import { gateTopK } from '../../reference/gate.ts';
 import { matmul } from '../../reference/matmul.ts';
 import { toF32, toF64 } from '../../tensor/tensor.ts';
-import type { Maker } from '../maker.ts';
+import type { Maker } from '../draw/maker.ts';
 import type { Internal, InternalCase } from './internal-case.ts';
 
 const NO_SLOT = 0xffffffff;

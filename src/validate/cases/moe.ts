@@ -1,11 +1,11 @@
 /** Cases of `moe`. */
-import { moe } from '../../ops/moe.ts';
+import { moe } from '../../ops/moe/moe.ts';
 import { quantisedTensors } from '../../ops/quantised-inputs.ts';
 import { quantise } from '../../tensor/quantise.ts';
 import { QUANT_FORMATS, type QuantFormat } from '../../tensor/quantised.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type OpCase, opCases } from '../kernel-case.ts';
-import type { Maker } from '../maker.ts';
+import type { Maker } from '../draw/maker.ts';
 
 interface Sizes {
   readonly tokens: number;

@@ -1,9 +1,9 @@
 /** Cases of `paged-attention`. */
-import { pagedAttention } from '../../ops/paged-attention.ts';
+import { pagedAttention } from '../../ops/attention/paged-attention.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { opCases } from '../kernel-case.ts';
-import type { Maker } from '../maker.ts';
-import { drawPages } from '../draw-pages.ts';
+import type { Maker } from '../draw/maker.ts';
+import { drawPages } from '../draw/draw-pages.ts';
 
 interface Sizes {
   readonly batch?: number;

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import { BLOCK, dequantised, int4Inputs, int4Weights, interleavedRows } from '../../../bench/peers/int4.ts';
+import {
+  BLOCK,
+  dequantised,
+  int4Inputs,
+  int4Weights,
+  interleavedRows,
+} from '../../../bench/peers/contestants/int4.ts';
 import { inputsOf, opByName } from '../../../src/ops/ops.ts';
 import { castFloat, f32Tensor, toF32 } from '../../../src/tensor/tensor.ts';
 

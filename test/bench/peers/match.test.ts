@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Contestant } from '../../../bench/peers/contestant.ts';
+import type { Contestant } from '../../../bench/peers/contestants/contestant.ts';
 import { playRow, shuffled, type MatchResult } from '../../../bench/peers/match.ts';
 import type { Entrant, Host, PeerRow } from '../../../bench/peers/row.ts';
 import { rowLines, summaryLines } from '../../../bench/peers/table.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { onnxModel, readOnnxModel, type OnnxNode } from '../../../bench/peers/onnx-model.ts';
+import { onnxModel, readOnnxModel, type OnnxNode } from '../../../bench/peers/contestants/onnx-model.ts';
 
 const value = (name: string) => ({ name, type: 'float32', shape: [2, 3] }) as const;
 const modelOf = (node: OnnxNode) =>

@@ -3,11 +3,11 @@ import { faultsIn, type Fault, type Mutant } from '../mutant.ts';
 import { AS_ON_A_GPU } from './kinds.ts';
 
 const attention = (only: string) => ({
-  tests: ['kernels/attention.shared.test.ts'],
+  tests: ['kernels/attention/attention.shared.test.ts'],
   only: `^attention (${only})$`,
 });
 const paged = {
-  tests: ['kernels/paged-attention.shared.test.ts'],
+  tests: ['kernels/attention/paged-attention.shared.test.ts'],
   only: '^paged-attention (decode|many|prompts|window)',
 };
 const PREFILL = 'primes|grouped queries|sliding window|soft cap|sinks|sinks, window and soft cap|not causal';

@@ -2,7 +2,7 @@
 import { faultsIn, type Mutant } from '../mutant.ts';
 
 export const benchFaults: readonly Mutant[] = [
-  ...faultsIn('src/bench/statistics.ts', { tests: ['bench/statistics.test.ts'] }, [
+  ...faultsIn('src/measure/statistics.ts', { tests: ['measure/statistics.test.ts'] }, [
     {
       find: 'median: medianSorted(sorted),',
       replace: 'median: at(sorted, sorted.length >> 1),',
@@ -25,9 +25,9 @@ export const benchFaults: readonly Mutant[] = [
     },
   ]),
   ...faultsIn(
-    'src/bench/sampling.ts',
+    'src/measure/sampling.ts',
     {
-      tests: ['bench/sampling.test.ts', 'bench/canary-cold.test.ts'],
+      tests: ['measure/sampling.test.ts', 'measure/canary-cold.test.ts'],
       only: '^(?!.*(canary reads|cold|copies|compiling|tuned|single name))',
     },
     [
@@ -58,7 +58,7 @@ export const benchFaults: readonly Mutant[] = [
       },
     ],
   ),
-  ...faultsIn('src/bench/clock.ts', { tests: ['bench/stages.test.ts'] }, [
+  ...faultsIn('src/measure/clock.ts', { tests: ['bench/stages.test.ts'] }, [
     {
       find: 'if (smallest === undefined || difference < smallest) smallest = difference;',
       replace: 'if (smallest === undefined || difference > smallest) smallest = difference;',
@@ -70,7 +70,7 @@ export const benchFaults: readonly Mutant[] = [
       why: 'the step of the clock is the last difference',
     },
   ]),
-  ...faultsIn('src/bench/roofline.ts', { tests: ['bench/roofline.test.ts'] }, [
+  ...faultsIn('src/bench/ceilings/roofline.ts', { tests: ['bench/roofline.test.ts'] }, [
     {
       find: 'return { share: attainableNs / ns,',
       replace: 'return { share: ns / attainableNs,',
@@ -87,7 +87,7 @@ export const benchFaults: readonly Mutant[] = [
       why: 'the peak is its first sample, not its best',
     },
   ]),
-  ...faultsIn('src/bench/throughput.ts', { tests: ['bench/stages.test.ts'] }, [
+  ...faultsIn('src/bench/model/throughput.ts', { tests: ['bench/stages.test.ts'] }, [
     {
       find: '.total) / (ns / 1e9);',
       replace: '.total) / (ns / 1e12);',

@@ -6,7 +6,7 @@ const checks = { tests: ['validate/checks.test.ts'] };
 const wrong = { tests: ['cli/wrong.test.ts'] };
 
 export const checkFaults: readonly Mutant[] = [
-  ...faultsIn('src/bench/model-check.ts', model, [
+  ...faultsIn('src/bench/model/check.ts', model, [
     { find: 'pass: worst <= LOGITS_LIMIT,', replace: 'pass: true,', why: 'logits never fail' },
     {
       find: 'const LOSS_LIMIT = 1e-3;',
@@ -101,7 +101,7 @@ export const checkFaults: readonly Mutant[] = [
       why: 'spot checks pick the first rows, whatever they ask for',
     },
   ]),
-  ...faultsIn('src/validate/fuzz.ts', checks, [
+  ...faultsIn('src/validate/draw/fuzz.ts', checks, [
     {
       find: 'if (!result.pass) failures.push(failureOf(gpu, seed + i, result));',
       replace: 'if (!result.pass && i === 0) failures.push(failureOf(gpu, seed + i, result));',
@@ -119,14 +119,14 @@ export const checkFaults: readonly Mutant[] = [
     },
     { find: 'runs += results.length;', replace: 'runs += 1;', why: 'variants are not counted as runs' },
   ]),
-  ...faultsIn('src/cli/op.ts', wrong, [
+  ...faultsIn('src/cli/verbs/op.ts', wrong, [
     {
       find: 'if (!result.pass)\n      throw new CheckError',
       replace: 'if (Number.isNaN(result.got))\n      throw new CheckError',
       why: 'op --check writes a wrong result',
     },
   ]),
-  ...faultsIn('src/cli/validate.ts', wrong, [
+  ...faultsIn('src/cli/verbs/validate.ts', wrong, [
     {
       find: '&& (model === null || model.pass)',
       replace: '',
@@ -153,7 +153,7 @@ export const checkFaults: readonly Mutant[] = [
       why: 'failures of random cases are not counted',
     },
   ]),
-  ...faultsIn('src/cli/growth.ts', wrong, [
+  ...faultsIn('src/cli/verbs/growth.ts', wrong, [
     {
       find: "verdict !== 'as expected' && verdict !== 'unfit'",
       replace: "verdict === 'failed'",
@@ -197,14 +197,18 @@ export const checkFaults: readonly Mutant[] = [
       why: 'wrong use is called our own fault',
     },
   ]),
-  ...faultsIn('src/cli/files.ts', { tests: ['cli/op.test.ts'], only: '(own input|writeWhole|not there)' }, [
-    {
-      find: 'one.ino === other.ino && one.dev === other.dev && one.ino !== 0',
-      replace: 'false',
-      why: 'a hard link to the input may be overwritten',
-    },
-  ]),
-  ...faultsIn('src/cli/draft.ts', { tests: ['cli/files.test.ts'], only: 'cannot be replaced' }, [
+  ...faultsIn(
+    'src/cli/files/files.ts',
+    { tests: ['cli/op.test.ts'], only: '(own input|writeWhole|not there)' },
+    [
+      {
+        find: 'one.ino === other.ino && one.dev === other.dev && one.ino !== 0',
+        replace: 'false',
+        why: 'a hard link to the input may be overwritten',
+      },
+    ],
+  ),
+  ...faultsIn('src/cli/files/draft.ts', { tests: ['cli/files.test.ts'], only: 'cannot be replaced' }, [
     {
       find: 'await rm(draft, { force: true }).catch(() => undefined);',
       replace: '',
@@ -224,7 +228,7 @@ export const checkFaults: readonly Mutant[] = [
       why: 'no number at all is 0',
     },
   ]),
-  ...faultsIn('src/bench/measure.ts', { tests: ['bench/windows.test.ts'] }, [
+  ...faultsIn('src/measure/stopwatch.ts', { tests: ['measure/windows.test.ts'] }, [
     { find: 'total += ns;', replace: 'total = ns;', why: 'only the last span of a window counts' },
     {
       find: 'if (ns === undefined) return undefined;',
@@ -243,8 +247,8 @@ export const checkFaults: readonly Mutant[] = [
     },
   ]),
   ...faultsIn(
-    'src/bench/ceilings.ts',
-    { tests: ['bench/ceiling-values.test.ts', 'bench/roofline.test.ts', 'bench/probes.shared.test.ts'] },
+    'src/bench/ceilings/ceilings.ts',
+    { tests: ['bench/ceiling-values.test.ts', 'bench/roofline.test.ts', 'measure/probes.shared.test.ts'] },
     [
       {
         find: '(work * NS_PER_S) / ns',
@@ -269,7 +273,7 @@ export const checkFaults: readonly Mutant[] = [
     ],
   ),
   ...faultsIn(
-    'src/bench/probes/arithmetic.ts',
+    'src/measure/probes/arithmetic.ts',
     { tests: ['bench/ceiling-values.test.ts'], only: 'multiply-add' },
     [
       {
@@ -279,7 +283,7 @@ export const checkFaults: readonly Mutant[] = [
       },
     ],
   ),
-  ...faultsIn('src/bench/probes/memory.ts', { tests: ['bench/ceiling-values.test.ts'], only: 'storage' }, [
+  ...faultsIn('src/measure/probes/memory.ts', { tests: ['bench/ceiling-values.test.ts'], only: 'storage' }, [
     { find: 'work: footprintBytes,', replace: 'work: 2 * footprintBytes,', why: 'copies count twice' },
     {
       find: 'work: numLanes * perLane,',
@@ -287,7 +291,7 @@ export const checkFaults: readonly Mutant[] = [
       why: 'loads of one lane stand for those of all',
     },
   ]),
-  ...faultsIn('src/bench/above-roof.ts', { tests: ['bench/roofline.test.ts'] }, [
+  ...faultsIn('src/bench/ceilings/above-roof.ts', { tests: ['bench/roofline.test.ts'] }, [
     {
       find: "timing: { state: 'failed', reason },",
       replace: 'timing: kernel.timing,',
@@ -301,8 +305,8 @@ export const checkFaults: readonly Mutant[] = [
     },
   ]),
   ...faultsIn(
-    'src/bench/growth.ts',
-    { tests: ['bench/growth.test.ts', 'bench/fit.test.ts'], only: '(power law|sizes of a fit|nine sizes)' },
+    'src/bench/model/growth.ts',
+    { tests: ['bench/growth.test.ts', 'measure/fit.test.ts'], only: '(power law|sizes of a fit|nine sizes)' },
     [
       {
         find: 'Math.log(size), Math.log(at(times, i))',

@@ -4,7 +4,7 @@ import { faultsIn, type Mutant } from '../mutant.ts';
 const costs = { tests: ['ops/costs.test.ts'] };
 
 export const costFaults: readonly Mutant[] = [
-  ...faultsIn('src/ops/matmul.ts', costs, [
+  ...faultsIn('src/ops/dense/matmul.ts', costs, [
     {
       find: 'flops: 2 * numRows * numCols * depth,',
       replace: 'flops: numRows * numCols * depth,',
@@ -16,7 +16,7 @@ export const costFaults: readonly Mutant[] = [
       why: 'what a product writes costs nothing',
     },
   ]),
-  ...faultsIn('src/ops/moe.ts', costs, [
+  ...faultsIn('src/ops/moe/moe.ts', costs, [
     {
       find: '(gated ? 3 : 2);',
       replace: '3;',
@@ -34,7 +34,7 @@ export const costFaults: readonly Mutant[] = [
     },
     { find: '? 2 * numTokens * numExperts * modelDim : 0;', replace: '? 0 : 0;', why: 'the router is free' },
   ]),
-  ...faultsIn('src/ops/rms-norm.ts', costs, [
+  ...faultsIn('src/ops/dense/rms-norm.ts', costs, [
     {
       find: '(residual ? 2 : 1) * BYTES_OF',
       replace: '1 * BYTES_OF',
@@ -42,7 +42,7 @@ export const costFaults: readonly Mutant[] = [
     },
     { find: '(residual ? 5 : 4)', replace: '4', why: 'adding the residual is no FLOP' },
   ]),
-  ...faultsIn('src/ops/rope.ts', costs, [
+  ...faultsIn('src/ops/dense/rope.ts', costs, [
     {
       find: 'flops: 3 * count',
       replace: 'flops: 6 * count',

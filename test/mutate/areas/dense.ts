@@ -2,11 +2,17 @@
 import { faultsIn, type Mutant } from '../mutant.ts';
 import { AS_ON_A_GPU } from './kinds.ts';
 
-const norm = (only: string) => ({ tests: ['kernels/rms-norm.shared.test.ts'], only: `^rms-norm ${only}` });
-const rope = (only: string) => ({ tests: ['kernels/rope.shared.test.ts'], only: `^rope ${only}` });
-const matmul = (only: string) => ({ tests: ['kernels/matmul.shared.test.ts'], only: `^matmul ${only}` });
+const norm = (only: string) => ({
+  tests: ['kernels/dense/rms-norm.shared.test.ts'],
+  only: `^rms-norm ${only}`,
+});
+const rope = (only: string) => ({ tests: ['kernels/attention/rope.shared.test.ts'], only: `^rope ${only}` });
+const matmul = (only: string) => ({
+  tests: ['kernels/dense/matmul.shared.test.ts'],
+  only: `^matmul ${only}`,
+});
 const internal = (only: string) => ({
-  tests: ['kernels/internal.shared.test.ts'],
+  tests: ['kernels/routing/internal.shared.test.ts'],
   only: `^internal ${only}`,
 });
 
@@ -85,9 +91,9 @@ export const denseFaults: readonly Mutant[] = [
     },
   ]),
   ...faultsIn(
-    'src/kernels/rms-norm.ts',
+    'src/kernels/dense/rms-norm.ts',
     {
-      tests: ['kernels/rms-norm.shared.test.ts', 'runtime/engine.test.ts'],
+      tests: ['kernels/dense/rms-norm.shared.test.ts', 'runtime/engine.test.ts'],
       only: '(^rms-norm eps|odd shapes ep=1,pp=1)',
     },
     [
@@ -98,7 +104,7 @@ export const denseFaults: readonly Mutant[] = [
       },
     ],
   ),
-  ...faultsIn('src/kernels/rms-norm.ts', norm('(primes|width)'), [
+  ...faultsIn('src/kernels/dense/rms-norm.ts', norm('(primes|width)'), [
     {
       find: 'spread(ceilDiv(p.numRows, 4))',
       replace: 'spread(Math.floor(p.numRows / 4))',
@@ -134,7 +140,7 @@ export const denseFaults: readonly Mutant[] = [
       why: 'the last four pairs do not turn',
     },
   ]),
-  ...faultsIn('src/kernels/rope.ts', { tests: ['kernels/grids.test.ts'] }, [
+  ...faultsIn('src/kernels/attention/rope.ts', { tests: ['kernels/grids.test.ts'] }, [
     {
       find: 'spread(ceilDiv((p.numRows * p.headDim) / 8, s.WG))',
       replace: '[ceilDiv((p.numRows * p.headDim) / 8, s.WG), 1, 1]',
@@ -146,7 +152,7 @@ export const denseFaults: readonly Mutant[] = [
       why: 'the append to the cache has one dimension of the grid only',
     },
   ]),
-  ...faultsIn('src/kernels/rope.ts', rope('far offset'), [
+  ...faultsIn('src/kernels/attention/rope.ts', rope('far offset'), [
     {
       find: '(firstPosition + p) * frequency',
       replace: 'p * frequency',
@@ -206,7 +212,7 @@ export const denseFaults: readonly Mutant[] = [
   ...faultsIn(
     'shaders/gemm/tiled.wgsl',
     {
-      tests: ['kernels/matmul.shared.test.ts', 'kernels/absent.test.ts'],
+      tests: ['kernels/dense/matmul.shared.test.ts', 'kernels/absent.test.ts'],
       only: '(^matmul (primes|one row|multiples of the tiles)$|infinite row)',
     },
     [
@@ -254,7 +260,7 @@ export const denseFaults: readonly Mutant[] = [
       why: 'the last element is not added',
     },
   ]),
-  ...faultsIn('src/kernels/weights.ts', { tests: ['kernels/weights.shared.test.ts'] }, [
+  ...faultsIn('src/kernels/weights.ts', { tests: ['kernels/dense/weights.shared.test.ts'] }, [
     {
       find: 'scalesAt: roundUp(bytes, VIEW_ALIGNMENT),',
       replace: 'scalesAt: roundUp(bytes, 4),',

@@ -2,8 +2,8 @@
 import { faultsIn, type Fault, type Mutant } from '../mutant.ts';
 import { AS_ON_A_GPU } from './kinds.ts';
 
-const moe = (only: string) => ({ tests: ['kernels/moe.shared.test.ts'], only: `^moe (${only})$` });
-const direct = { tests: ['kernels/direct-experts.shared.test.ts', 'kernels/absent.test.ts'] };
+const moe = (only: string) => ({ tests: ['kernels/experts/moe.shared.test.ts'], only: `^moe (${only})$` });
+const direct = { tests: ['kernels/experts/direct-experts.shared.test.ts', 'kernels/absent.test.ts'] };
 const FORMATS = '(int8|int4|mxfp4) weights|f16 weights';
 const EPILOGUES = 'primes|silu, gated|gelu, not gated|relu, gated|swiglu_oai, clamped|all biases';
 const ONE_TOKEN = 'one token|gate instead of logits, one token|(int8|int4|mxfp4) weights, one token';

@@ -3,11 +3,11 @@ import { faultsIn, type Mutant } from '../mutant.ts';
 import { AS_ON_A_GPU } from './kinds.ts';
 
 const internal = (only: string) => ({
-  tests: ['kernels/internal.shared.test.ts'],
+  tests: ['kernels/routing/internal.shared.test.ts'],
   only: `^internal ${only}`,
 });
 const gating = (only: string) => ({
-  tests: ['kernels/gate-topk.shared.test.ts'],
+  tests: ['kernels/routing/gate-topk.shared.test.ts'],
   only: `^gate-topk ${only}`,
 });
 
@@ -36,7 +36,7 @@ export const gatingFaults: readonly Mutant[] = [
   ...faultsIn(
     'shaders/gating/topk-workgroup.wgsl',
     {
-      tests: ['kernels/gate-topk.shared.test.ts', 'kernels/absent.test.ts'],
+      tests: ['kernels/routing/gate-topk.shared.test.ts', 'kernels/absent.test.ts'],
       only: '(^gate-topk (primes|many ties|equal logits|masked|E = 256|DeepSeek)|equal groups)',
     },
     [

@@ -4,7 +4,7 @@ import { faultsIn, type Mutant } from '../mutant.ts';
 const tensors = { tests: ['model/safetensors.test.ts', 'model/header-bytes.test.ts'] };
 
 export const modelFaults: readonly Mutant[] = [
-  ...faultsIn('src/model/safetensors-header.ts', tensors, [
+  ...faultsIn('src/model/safetensors/header.ts', tensors, [
     {
       find: 'if (headerBytes > bytes.length - 8) {',
       replace: 'if (headerBytes > bytes.length) {',
@@ -41,7 +41,7 @@ export const modelFaults: readonly Mutant[] = [
       why: 'sizes may overflow',
     },
   ]),
-  ...faultsIn('src/model/safetensors.ts', tensors, [
+  ...faultsIn('src/model/safetensors/safetensors.ts', tensors, [
     { find: 'half * 2 ** 16', replace: 'half * 2 ** 15', why: 'bf16 is read as half of its bits' },
     {
       find: 'if (BigInt.asIntN(32, value) !== value) {',
@@ -55,7 +55,7 @@ export const modelFaults: readonly Mutant[] = [
     },
   ]),
   ...faultsIn(
-    'src/model/strict-json.ts',
+    'src/model/safetensors/strict-json.ts',
     { tests: ['model/strict-json.test.ts', 'model/safetensors.test.ts'] },
     [
       {
@@ -66,7 +66,7 @@ export const modelFaults: readonly Mutant[] = [
     ],
   ),
   ...faultsIn(
-    'src/model/scan-json.ts',
+    'src/model/safetensors/scan-json.ts',
     { tests: ['model/strict-json.test.ts', 'model/safetensors.test.ts'] },
     [
       {

@@ -3,7 +3,7 @@ import { faultsIn, type Fault, type Mutant } from '../mutant.ts';
 import { AS_ON_A_GPU } from './kinds.ts';
 
 const internal = (only: string) => ({
-  tests: ['kernels/internal.shared.test.ts'],
+  tests: ['kernels/routing/internal.shared.test.ts'],
   only: `^internal ${only}`,
 });
 /** Only a GPU runs subgroups of a workgroup out of order: on a CPU this barrier is missed by none but the race detector. */
@@ -190,7 +190,7 @@ export const routingFaults: readonly Mutant[] = [
   ...faultsIn(
     'shaders/routing/combine.wgsl',
     {
-      tests: ['kernels/internal.shared.test.ts', 'kernels/absent.test.ts'],
+      tests: ['kernels/routing/internal.shared.test.ts', 'kernels/absent.test.ts'],
       only: '(^internal combine|without a slot)',
     },
     [
@@ -206,7 +206,7 @@ export const routingFaults: readonly Mutant[] = [
       },
     ],
   ),
-  ...faultsIn('src/kernels/rows.ts', { tests: ['kernels/grids.test.ts'] }, [
+  ...faultsIn('src/kernels/routing/rows.ts', { tests: ['kernels/grids.test.ts'] }, [
     {
       find: 'grid: (_s, p) => spread(p.numTokens),',
       replace: 'grid: (_s, p) => [p.numTokens, 1, 1],',
@@ -232,9 +232,9 @@ export const routingFaults: readonly Mutant[] = [
     { find: '[index & 1u]; }', replace: '[1u - (index & 1u)]; }', why: 'halves change places' },
   ]),
   ...faultsIn(
-    'src/kernels/route-plan.ts',
+    'src/kernels/routing/route-plan.ts',
     {
-      tests: ['kernels/grids.test.ts', 'kernels/internal.shared.test.ts'],
+      tests: ['kernels/grids.test.ts', 'kernels/routing/internal.shared.test.ts'],
       only: '(tile|capacity|^internal (local|receive) plan)',
     },
     [
@@ -245,7 +245,7 @@ export const routingFaults: readonly Mutant[] = [
       },
     ],
   ),
-  ...faultsIn('src/kernels/route-plan.ts', { tests: ['kernels/absent.test.ts'], only: 'scratch' }, [
+  ...faultsIn('src/kernels/routing/route-plan.ts', { tests: ['kernels/absent.test.ts'], only: 'scratch' }, [
     {
       find: 'return Math.max(1, ceilDiv(numChoices, BLOCK)) * numExperts;',
       replace: 'return ceilDiv(numChoices, BLOCK) * numExperts - 1;',

@@ -54,7 +54,7 @@ export const runtimeFaults: readonly Mutant[] = [
       why: 'the first tokens are drawn too often',
     },
   ]),
-  ...faultsIn('src/runtime/step-plan.ts', plan, [
+  ...faultsIn('src/runtime/step/plan.ts', plan, [
     {
       find: 'if (tokens + step.ids.length > maxTokens) {',
       replace: 'if (tokens > maxTokens) {',
@@ -86,7 +86,7 @@ export const runtimeFaults: readonly Mutant[] = [
       why: 'the last busy rank is left out',
     },
   ]),
-  ...faultsIn('src/runtime/step-plan.ts', { tests: ['runtime/engine.test.ts'], only: 'refuses' }, [
+  ...faultsIn('src/runtime/step/plan.ts', { tests: ['runtime/engine.test.ts'], only: 'refuses' }, [
     {
       find: 'id >= z.vocabSize);',
       replace: 'id > z.vocabSize);',
@@ -130,7 +130,7 @@ export const runtimeFaults: readonly Mutant[] = [
       why: 'every group has a cache for all sequences',
     },
   ]),
-  ...faultsIn('src/runtime/layer-kernels.ts', { tests: ['runtime/limits.test.ts'] }, [
+  ...faultsIn('src/runtime/layer/kernels.ts', { tests: ['runtime/limits.test.ts'] }, [
     { find: 'eps: model.rmsEps }', replace: 'eps: 0 }', why: 'the norms of layers run with an eps of 0' },
   ]),
   ...faultsIn('src/runtime/ends.ts', { tests: ['runtime/limits.test.ts'] }, [
@@ -169,7 +169,7 @@ export const runtimeFaults: readonly Mutant[] = [
     },
   ]),
   ...faultsIn(
-    'src/runtime/local-experts.ts',
+    'src/runtime/layer/local-experts.ts',
     { tests: ['runtime/engine.test.ts'], only: '(odd shapes ep=1|one rank takes)' },
     [
       {
@@ -180,8 +180,11 @@ export const runtimeFaults: readonly Mutant[] = [
     ],
   ),
   ...faultsIn(
-    'src/ops/pages.ts',
-    { tests: ['ops/paged-attention.shared.test.ts', 'ops/pages.test.ts'], only: '(refuses|page)' },
+    'src/ops/attention/pages.ts',
+    {
+      tests: ['ops/attention/paged-attention.shared.test.ts', 'ops/attention/pages.test.ts'],
+      only: '(refuses|page)',
+    },
     [
       { find: 'number < numPages', replace: 'number <= numPages', why: 'page N of N is accepted' },
       {

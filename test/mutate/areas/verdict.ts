@@ -46,7 +46,7 @@ export const verdictFaults: readonly Mutant[] = [
       why: 'an adapter that says nothing is told to be software',
     },
   ]),
-  ...faultsIn('src/bench/sharded.ts', verdict, [
+  ...faultsIn('src/bench/model/sharded.ts', verdict, [
     {
       find: 'ns / at(unsharded, round)',
       replace: 'at(unsharded, round) / ns',
@@ -78,10 +78,10 @@ export const verdictFaults: readonly Mutant[] = [
     },
     { find: 'if (failures.length > 0) {', replace: 'if (failures.length > 1) {', why: 'one failure is none' },
   ]),
-  ...faultsIn('src/cli/bench.ts', { tests: ['cli/bench-fails.test.ts'] }, [
+  ...faultsIn('src/cli/verbs/bench.ts', { tests: ['cli/bench-fails.test.ts'] }, [
     { find: '      requirePass(result);\n', replace: '', why: 'the bench exits with 0 whatever it found' },
   ]),
-  ...faultsIn('src/cli/generate.ts', { tests: ['cli/tuning-off.test.ts'] }, [
+  ...faultsIn('src/cli/verbs/generate.ts', { tests: ['cli/tuning-off.test.ts'] }, [
     {
       find: 'attachTuning(gpu, options)',
       replace: 'attachTuning(gpu)',

@@ -1,0 +1,148 @@
+/** `moebius bench`: check everything, time what is right, and leave one result file. */
+import type { Command } from 'commander';
+import { readKnownAnswers } from '../../bench/model/known-answers.ts';
+import type { BenchResult } from '../../bench/result.ts';
+import { requirePass, runBench } from '../../bench/run.ts';
+import { lastLevelCache } from '../../measure/cold.ts';
+import type { Progress } from '../../bench/progress.ts';
+import { requireFamily } from '../../bench/kernels/select.ts';
+import { ConfigError } from '../../core/errors.ts';
+import { formatNs } from '../../core/units.ts';
+import { planLayout } from '../../layout/layout.ts';
+import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
+import { renderBench } from '../../report/bench.ts';
+import { formatResult } from '../../report/schema.ts';
+import { caseFamilies } from '../../validate/cases.ts';
+import { checkResultPlace, keepResult, RESULTS, stampOf } from '../files/keep.ts';
+import { loadModel, TINY_MOE } from '../model.ts';
+import { collect, moreThan, type GlobalOptions } from '../options.ts';
+import { printJson, printLines, stdoutStyle } from '../output.ts';
+import { commitHere, versionsHere } from '../package.ts';
+import { cliProgress } from '../progress.ts';
+import { platformHere, withGpu } from '../session.ts';
+import { attachTuning, TUNING_FILE } from '../tuning.ts';
+
+/** Time to measure for. */
+const SECONDS = { quick: 20, full: 90 } as const;
+
+export interface BenchOptions {
+  readonly adapter?: string;
+  readonly quick?: boolean;
+  /** The reference deployment's when absent. */
+  readonly layout?: string;
+  /** Time to measure for; compiling and checks come on top. */
+  readonly seconds?: number;
+  /** Only kernels of these families, without the model. */
+  readonly family?: readonly string[];
+  /** Only these kernels, without the model: a variant ('tiled', 'matmul/tiled') or a part of a row's name. */
+  readonly kernel?: readonly string[];
+  /** False ignores what was tuned. */
+  readonly tuning?: boolean;
+  /** What was tuned; see `TuningOptions`. */
+  readonly tuningFile?: string;
+  /** Inputs in so many copies that none is in a cache when its turn comes. */
+  readonly cold?: boolean;
+  readonly progress?: Progress;
+}
+
+/** The result passes or not: see its `pass`. @throws ConfigError when the bench cannot be run. */
+export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
+  const { adapter = 'auto', quick = false, progress, family = [], kernel = [] } = options;
+  const { seconds = quick ? SECONDS.quick : SECONDS.full } = options;
+  if (!(Number.isFinite(seconds) && seconds > 0)) {
+    throw new ConfigError(`seconds (${seconds}) must be a number of more than 0.`);
+  }
+  const families = family.flatMap((names) => names.split(',').map((name) => name.trim()));
+  families.forEach(requireFamily);
+  const layout = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
+  const model = await loadModel(TINY_MOE);
+  planLayout(layout, model.config);
+  const readFile = (path: string): Promise<Uint8Array> => platformHere().readFile(path);
+  const answers = await readKnownAnswers(TINY_MOE, readFile);
+  const checkpoint = await readFile(`${TINY_MOE}/model.safetensors`);
+  return withGpu(adapter, async (gpu) => {
+    const tuning = await attachTuning(gpu, options);
+    return runBench(gpu, {
+      tuning,
+      ...{ model, answers, checkpoint, layout, quick },
+      ...{ seconds, only: { families, kernels: kernel } },
+      withModel: families.length === 0 && kernel.length === 0,
+      versions: versionsHere(),
+      commit: commitHere() ?? null,
+      ...(options.cold && { cold: await lastLevelCache(gpu) }),
+      ...(progress !== undefined && { progress }),
+    });
+  });
+}
+
+/** 20250131-174500-llvmpipe.json */
+export function resultName({ date, adapter }: BenchResult): string {
+  const name = (adapter.facts.name.toLowerCase().match(/[a-z0-9]+/g) ?? ['adapter']).slice(0, 3).join('-');
+  return `${stampOf(date)}-${name}.json`;
+}
+
+interface CommandOptions extends GlobalOptions {
+  readonly quick?: boolean;
+  readonly layout: string;
+  readonly out?: string;
+  readonly seconds?: number;
+  readonly family: readonly string[];
+  readonly kernel: readonly string[];
+  readonly tuning: boolean;
+  readonly cold?: boolean;
+}
+
+export function addBench(program: Command): Command {
+  return program
+    .command('bench')
+    .summary('check, then time kernels, stages and the whole pass')
+    .description(
+      'Checks every kernel and the model on all ranks of a layout, times what is right, sets the rates beside the ' +
+        'target, and writes one JSON result file.',
+    )
+    .option('--quick', 'what is taken by default, at fewer sizes: a minute or so')
+    .option('--layout <axes>', 'ep, pp, tp and dp', formatLayout(CARD_LAYOUT))
+    .option('--out <file>', `where the result goes (default: ${RESULTS}/<time>-<adapter>.json)`)
+    .option(
+      '--seconds <n>',
+      `time to measure for, on top of checks; defaults may take three times as long (default: ${SECONDS.full}, quick ${SECONDS.quick})`,
+      moreThan(0),
+    )
+    .option(
+      '--family <name>',
+      `only these families, without the model: ${caseFamilies.join(', ')}; a list, or repeated`,
+      collect,
+      [],
+    )
+    .option(
+      '--kernel <name>',
+      "only these kernels, without the model: a variant as tiled or matmul/tiled, or a part of a row's name; a list, or repeated",
+      collect,
+      [],
+    )
+    .option('--cold', 'time kernels on inputs that no cache holds: enough copies in turn')
+    .option(...TUNING_FILE)
+    .option('--no-tuning', "the families' own choice of variants, whatever was tuned")
+    .addHelpText(
+      'after',
+      `
+Examples:
+  moebius bench --quick
+  moebius bench --adapter swiftshader --out swiftshader.json
+  moebius bench --family matmul,moe
+  moebius bench --kernel decode --kernel matmul/tiled
+  moebius bench --layout ep=8,pp=2,tp=2 --json`,
+    )
+    .action(async (_options: object, command: Command) => {
+      const given = command.optsWithGlobals<CommandOptions>();
+      await checkResultPlace(given.out);
+      const result = await bench({ ...given, progress: cliProgress(given.json === true) });
+      await keepResult(given.out, resultName(result), formatResult(result), async (place) => {
+        if (given.json) return printJson(result);
+        const where = place === undefined ? '' : ` All samples are in ${place}.`;
+        const end = `Took ${formatNs(result.wallNs)}.${where}`;
+        await printLines([...renderBench(result, stdoutStyle()), '', end]);
+      });
+      requirePass(result);
+    });
+}

@@ -1,0 +1,59 @@
+/** `moebius doctor`: which adapter, how it was found, what it can do, what its smallest steps cost and what it reaches at most. */
+import type { Command } from 'commander';
+import { measureCeilings } from '../../bench/ceilings/ceilings.ts';
+import { examineAdapter } from '../../bench/examine.ts';
+import { chooseClock } from '../../measure/stopwatch.ts';
+import { swiftshaderObstacle } from '../../platform/node/swiftshader.ts';
+import { renderDoctor, type DoctorFindings } from '../../report/doctor.ts';
+import type { GlobalOptions } from '../options.ts';
+import { printJson, printLines, stdoutStyle } from '../output.ts';
+import { versionsHere } from '../package.ts';
+import { withGpu } from '../session.ts';
+import { attachTuning, TUNING_FILE } from '../tuning.ts';
+
+/** Host time to aim at for the probes; a slow adapter takes longer for the few samples that each needs. */
+const CEILING_NS = 1.5e9;
+
+export interface DoctorOptions {
+  /** `auto`, or part of an adapter's name. */
+  readonly adapter?: string;
+  /** False ignores what was tuned. */
+  readonly tuning?: boolean;
+  /** What was tuned; see `TuningOptions`. */
+  readonly tuningFile?: string;
+}
+
+/** @throws ConfigError when no adapter fits. */
+export function doctor(options: DoctorOptions = {}): Promise<DoctorFindings> {
+  return withGpu(options.adapter ?? 'auto', async (gpu) => ({
+    ...(await examineAdapter(gpu)),
+    ceilings: await measureCeilings(gpu, { clock: await chooseClock(gpu), budgetNs: CEILING_NS }),
+    versions: versionsHere(),
+    embeddedObstacle: swiftshaderObstacle() ?? null,
+    tuning: await attachTuning(gpu, options),
+  }));
+}
+
+export function addDoctor(program: Command): Command {
+  return program
+    .command('doctor')
+    .summary('show the adapter, its limits and its clocks')
+    .description(
+      'Shows which adapter is used and why, its limits and features, and measures its clocks, latencies and ceilings.',
+    )
+    .option(...TUNING_FILE)
+    .option('--no-tuning', 'do not look for what was tuned')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  moebius doctor
+  moebius doctor --adapter swiftshader
+  moebius doctor --json`,
+    )
+    .action(async (_options: object, command: Command) => {
+      const given = command.optsWithGlobals<GlobalOptions & { readonly tuning: boolean }>();
+      const found = await doctor(given);
+      await (given.json ? printJson(found) : printLines(renderDoctor(found, stdoutStyle())));
+    });
+}

@@ -1,0 +1,194 @@
+/** `moebius validate`: is every kernel right on this adapter, and the model on all ranks of a layout? */
+import type { Command } from 'commander';
+import { checkKernels, failureText, type FamilyReport } from '../../bench/kernels/check.ts';
+import { readKnownAnswers } from '../../bench/model/known-answers.ts';
+import { checkModelAfter, type ModelReport } from '../../bench/model/check.ts';
+import { SILENT, type Progress } from '../../bench/progress.ts';
+import { CheckError } from '../../core/errors.ts';
+import { planLayout } from '../../layout/layout.ts';
+import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
+import { opByName, ops } from '../../ops/ops.ts';
+import type { AdapterFacts } from '../../platform/platform.ts';
+import { renderFamilies, renderModel } from '../../report/checks.ts';
+import { caseFamilies, casesOf, kernelCases } from '../../validate/cases.ts';
+import { fuzzOp, type FuzzReport } from '../../validate/draw/fuzz.ts';
+import { loadModel, TINY_MOE } from '../model.ts';
+import { familyNamed } from '../families.ts';
+import { integer, MOST_SEED, refuseIdle, requireInteger, type GlobalOptions } from '../options.ts';
+import { printJson, printLines, stdoutStyle } from '../output.ts';
+import { cliProgress } from '../progress.ts';
+import { platformHere, withGpu } from '../session.ts';
+
+export interface ValidateOptions {
+  readonly adapter?: string;
+  readonly quick?: boolean;
+  /** Only the kernels of one family, without the model. */
+  readonly family?: string;
+  readonly layout?: string;
+  /** So many random cases of every op, or of `family`, instead of the fixed cases and the model. */
+  readonly fuzz?: number;
+  /** Of the first random case; the others follow it. */
+  readonly seed?: number;
+  readonly progress?: Progress;
+}
+
+export interface ValidateResult {
+  readonly pass: boolean;
+  readonly adapter: AdapterFacts;
+  readonly quick: boolean;
+  readonly families: readonly FamilyReport[];
+  /** Null when only one family, or random cases, were asked for. */
+  readonly model: ModelReport | null;
+  /** One report per op; absent unless random cases were asked for. */
+  readonly fuzz?: readonly FuzzReport[];
+}
+
+/** Random cases of one op: more would take weeks. */
+const MOST_CASES = 1_000_000;
+
+const SIZES = {
+  quick: { prompts: 1, tokens: 20, windows: 1 },
+  full: { prompts: 2, tokens: 100, windows: 8 },
+} as const;
+
+/** The result passes or not: see its `pass`. @throws ConfigError for an unknown family, layout or adapter. */
+export async function validate(options: ValidateOptions = {}): Promise<ValidateResult> {
+  const { adapter = 'auto', quick = false, progress = SILENT } = options;
+  const family = options.family === undefined ? undefined : familyNamed(options.family, caseFamilies);
+  if (options.fuzz !== undefined)
+    return fuzz(adapter, options.fuzz, { ...options, ...(family !== undefined && { family }) });
+  const spec = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
+  const all = family === undefined ? kernelCases : casesOf(family);
+  const cases = quick ? all.filter((c) => c.quick) : all;
+  const model = await loadModel(TINY_MOE);
+  planLayout(spec, model.config);
+  return withGpu(adapter, async (gpu) => {
+    const { families } = await progress.step(
+      `Check kernels against float64 on ${gpu.facts.name}`,
+      (say) => checkKernels(gpu, cases, { say }),
+      (checked) => (checked.families.every(({ failed }) => failed === 0) ? 'all pass' : 'FAILED'),
+    );
+    const kernelsPass = families.every(({ failed }) => failed === 0);
+    let report: ModelReport | null = null;
+    if (family === undefined) {
+      const answers = await readKnownAnswers(TINY_MOE, (path) => platformHere().readFile(path));
+      const sizes = quick ? SIZES.quick : SIZES.full;
+      report = await progress.step(
+        `Check ${model.config.name} on the ranks of ${formatLayout(spec)}`,
+        (say) => checkModelAfter(kernelsPass, gpu, model, { layout: spec, answers, ...sizes, say }),
+        ({ pass, checks }) => (pass ? `${checks.length} checks pass` : 'FAILED'),
+      );
+    }
+    return { pass: hasPassed(families, report), adapter: gpu.facts, quick, families, model: report };
+  });
+}
+
+/** @param model null when it was not asked for. */
+export function hasPassed(
+  families: readonly Pick<FamilyReport, 'failed'>[],
+  model: Pick<ModelReport, 'pass'> | null,
+): boolean {
+  return families.every(({ failed }) => failed === 0) && (model === null || model.pass);
+}
+
+/** Random cases only: they say what the fixed ones cannot. */
+async function fuzz(adapter: string, cases: number, options: ValidateOptions): Promise<ValidateResult> {
+  const { family, seed = 1, progress = SILENT } = options;
+  requireInteger('fuzz', cases, 1, MOST_CASES);
+  requireInteger('seed', seed, 0, MOST_SEED);
+  const drawn = family === undefined ? ops : [opByName(family)];
+  return withGpu(adapter, async (gpu) => {
+    const reports: FuzzReport[] = [];
+    for (const op of drawn) {
+      const report = await progress.step(
+        `${op.name}: ${cases} random cases from seed ${seed} on ${gpu.facts.name}`,
+        (say) => fuzzOp(gpu, op, { cases, seed, say }),
+        ({ runs, failures }) =>
+          failures.length === 0 ? `${runs} runs, all pass` : `${failures.length} FAILED`,
+      );
+      reports.push(report);
+    }
+    const pass = reports.every(({ failures }) => failures.length === 0);
+    return {
+      ...{ pass, adapter: gpu.facts, quick: false, model: null, fuzz: reports },
+      families: reports.map(({ family: name, cases: count, runs, failures, worstShare }) => ({
+        ...{ family: name, cases: count, runs, failed: failures.length, worstShare, failures },
+      })),
+    };
+  });
+}
+
+interface CommandOptions extends GlobalOptions {
+  readonly quick?: boolean;
+  readonly family?: string;
+  readonly layout: string;
+  readonly fuzz?: number;
+  readonly seed: number;
+}
+
+export function addValidate(program: Command): Command {
+  return program
+    .command('validate')
+    .summary('check every kernel and the model on all ranks')
+    .description(
+      'Checks every variant of every kernel against float64, then the bundled model on all ranks of a layout ' +
+        'against one rank and known answers.',
+    )
+    .option('--quick', 'a subset, within seconds')
+    .option('--family <name>', `only these kernels: ${caseFamilies.join(', ')}`)
+    .option('--layout <axes>', 'ep, pp, tp and dp', formatLayout(CARD_LAYOUT))
+    .option('--fuzz <n>', 'instead: n random cases of each op, or of one family', integer(1, MOST_CASES))
+    .option('--seed <n>', 'of the first random case', integer(0, MOST_SEED), 1)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  moebius validate --quick
+  moebius validate --family moe --adapter swiftshader
+  moebius validate --fuzz 500 --seed 7
+  moebius validate --layout ep=4,pp=2,tp=2 --json`,
+    )
+    .action(async (_options: object, command: Command) => {
+      const given = command.optsWithGlobals<CommandOptions>();
+      const { fuzz: cases, family } = given;
+      refuseIdle(command, [
+        [cases !== undefined, ['quick', 'layout'], '--fuzz runs random cases only'],
+        [cases === undefined, ['seed'], 'only random cases have a seed (--fuzz)'],
+        [family !== undefined, ['layout'], 'with --family the model is not run'],
+      ]);
+      const result = await validate({ ...given, progress: cliProgress(given.json === true) });
+      await (given.json ? printJson(result) : printLines(renderResult(result)));
+      if (!result.pass) throw new CheckError(summaryOf(result));
+    });
+}
+
+function renderResult({ adapter, families, model, quick, fuzz }: ValidateResult): string[] {
+  const style = stdoutStyle();
+  const lines = [
+    style.bold(
+      `${fuzz ? 'Random cases' : 'Kernels'} against float64 on ${adapter.name}${quick ? ' (quick subset)' : ''}`,
+    ),
+    ...renderFamilies(families, style),
+    ...(fuzz ?? [])
+      .flatMap(({ failures }) => failures.map(({ command }) => `  repeat: ${command}`))
+      .slice(0, 8),
+  ];
+  if (model !== null) {
+    lines.push('', style.bold(`${model.model} on ${model.worldSize} ranks (${model.layout}) and on one`));
+    for (const line of renderModel(model, style)) lines.push(line);
+  }
+  return lines;
+}
+
+function summaryOf({ families, model, fuzz }: ValidateResult): string {
+  const first = fuzz?.flatMap((report) => report.failures)[0];
+  const failures = [
+    ...families.flatMap(({ family, failures: runs }) => runs.map((run) => failureText(family, run))),
+    ...(model?.error === undefined ? [] : [`${model.model}: ${model.error}`]),
+    ...(model?.checks ?? [])
+      .filter((c) => !c.pass)
+      .map((c) => `${c.what}, ${c.who} - ${c.against}: ${c.found}`),
+  ];
+  const count = failures.length === 1 ? '1 check failed' : `${failures.length} checks failed; the first`;
+  return `${count}: ${failures[0] ?? 'unknown'}${first === undefined ? '' : `. Repeat: ${first.command}`}`;
+}

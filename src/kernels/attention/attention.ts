@@ -1,0 +1,128 @@
+/**
+ * Attention of a ragged batch against a KV cache: o = softmax(scale q k^T) v, grouped-query when Hkv < H.
+ * Queries are the last qLen of kvLen positions of their sequence.
+ */
+import { invariant } from '../../core/errors.ts';
+import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { CommandList } from '../../gpu/command-list.ts';
+import type { Gpu } from '../../gpu/gpu.ts';
+import { gridPieces } from './grid.ts';
+import { merge, MERGE_BLOCK, partsOf } from './merge.ts';
+import { type AttentionShape, attentionVariants, isSplit } from './variants.ts';
+import { chooseVariant, preferring } from '../variants.ts';
+
+type Source = GpuBuffer | BufferView;
+
+export interface Attention {
+  readonly variant: string;
+  /** Words of scratch that `numRows` rows of q need; 0 when the variant needs none. */
+  scratchWords(numRows: number): number;
+  /**
+   * `sequences`: 4 u32 each: first row of q, qLen, kvLen, cache slot; with pages followed by the page numbers of slot 0,
+   * then slot 1, ..., cacheLength / pageSize of each. `maxQueries` is the longest qLen. Counts beyond what a dispatch takes
+   * are recorded in several.
+   */
+  record(
+    commands: CommandList,
+    p: { numSequences: number; maxQueries: number },
+    t: {
+      q: Source;
+      k: Source;
+      v: Source;
+      sequences: Source;
+      o: Source;
+      sinks?: Source;
+      scratch?: Source | undefined;
+    },
+  ): void;
+}
+
+/**
+ * On CPU adapters a load costs tens of multiply-adds and a barrier more; a GPU starts with workgroup tiles. Its keys
+ * are cut into parts where sequences and heads are too few to keep it busy.
+ */
+function bestFirst(gpu: Gpu, shape: AttentionShape): typeof attentionVariants {
+  const few = shape.queries <= 4;
+  const onGpu = gpu.kernelsFor === 'gpu';
+  if (!few) return onGpu ? attentionVariants : preferring(attentionVariants, 'subgroup');
+  const whole = preferring(attentionVariants, 'decode');
+  const order = onGpu ? whole : preferring(whole, 'decode-subgroup');
+  const { numSequences = 1, queries, numHeads } = shape;
+  const busy = !onGpu || numSequences * queries * numHeads >= BUSY_WORKGROUPS;
+  return busy || keysSeen(shape) < LEAST_SPLIT_KEYS ? order : preferring(order, 'split');
+}
+
+/**
+ * Workgroups that keep a GPU's cores busy, a guess. With 2 cores parts did not pay (minima of 7 runs): 1 head, 8,192 keys,
+ * llvmpipe 0.85 -> 1.05 ms; 1 head, 2,048 keys, SwiftShader 1.9 -> 2.2 ms (2026-11-24).
+ */
+const BUSY_WORKGROUPS = 256;
+/** With fewer keys the second dispatch costs more than it brings. */
+const LEAST_SPLIT_KEYS = 512;
+
+function keysSeen({ cacheLength, window = 0 }: AttentionShape): number {
+  return window > 0 ? Math.min(window, cacheLength) : cacheLength;
+}
+
+function chosenVariant(gpu: Gpu, shape: AttentionShape, requested?: string) {
+  return chooseVariant('attention', bestFirst(gpu, shape), shape, gpu, requested);
+}
+
+/** Words that `prepareAttention` will ask for, without preparing. */
+export function attentionScratchWords(gpu: Gpu, shape: AttentionShape, numRows: number): number {
+  return wordsOf(chosenVariant(gpu, shape).name, shape, numRows);
+}
+
+function wordsOf(variant: string, shape: AttentionShape, numRows: number): number {
+  if (!isSplit(variant)) return 0;
+  return numRows * shape.numHeads * partsOf(keysSeen(shape)).numParts * (shape.headDim + 4);
+}
+
+/** @throws ConfigError when the requested variant does not exist or cannot run. */
+export async function prepareAttention(
+  gpu: Gpu,
+  shape: AttentionShape,
+  requested?: string,
+): Promise<Attention> {
+  const variant = chosenVariant(gpu, shape, requested);
+  const split = isSplit(variant.name);
+  const { numHeads, numKvHeads, headDim, cacheLength, scale, window = 0, softcap = 0, pageSize = 0 } = shape;
+  const [kernel, joining] = await Promise.all([
+    gpu.kernel(variant.kernel, variant.spec(shape, gpu)),
+    split ? gpu.kernel(merge, { HEAD_VECS: headDim / 4, SINKS: shape.sinks ?? false }) : undefined,
+  ]);
+  const fixed = { numHeads, numKvHeads, headDim, cacheLength, scale, window, softcap, pageSize };
+  const parts = split ? partsOf(keysSeen(shape)) : { numParts: 1, keysPerPart: 0 };
+  const causal = Number(shape.causal);
+  const block = variant.block(shape, parts.numParts);
+  const most = gpu.limits.maxComputeWorkgroupsPerDimension;
+  return {
+    variant: variant.name,
+    scratchWords: (numRows) => wordsOf(variant.name, shape, numRows),
+    record: (commands, p, { q, k, v, sequences, o, sinks, scratch }) => {
+      invariant(
+        (sinks !== undefined) === (shape.sinks ?? false),
+        () => 'sinks are given exactly when the kernel was prepared for them',
+      );
+      invariant(!split || scratch !== undefined, () => `attention ${variant.name} was given no scratch`);
+      const target = split && scratch !== undefined ? scratch : o;
+      for (const { first, grid } of gridPieces(block, { ...p, numHeads }, most)) {
+        commands.dispatch(
+          kernel,
+          { ...fixed, ...parts, ...p, ...first, causal },
+          { q_THD: q, k_RHD: k, v_RHD: v, sequences, o_THD: target, sinks_H: sinks ?? q },
+          grid,
+        );
+      }
+      if (joining === undefined) return;
+      for (const { first, grid } of gridPieces(MERGE_BLOCK, { ...p, numHeads }, most)) {
+        commands.dispatch(
+          joining,
+          { ...parts, ...p, ...first, numHeads, causal, window },
+          { parts_THPD: target, sequences, o_THD: o, sinks_H: sinks ?? sequences },
+          grid,
+        );
+      }
+    },
+  };
+}

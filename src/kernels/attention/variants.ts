@@ -1,0 +1,226 @@
+/**
+ * The kernels of attention: prefill and decode, for GPUs and CPU adapters. Any of them takes a window, a soft cap,
+ * sinks, grouped queries, a cache in f32 or f16, and pages.
+ */
+import { ceilDiv } from '../../core/math.ts';
+import type { Gpu } from '../../gpu/gpu.ts';
+import { defineKernel } from '../../gpu/kernel.ts';
+import { type QueryBlock, wholeGrid } from './grid.ts';
+import type { Variant } from '../variants.ts';
+
+export interface AttentionShape {
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  readonly causal: boolean;
+  readonly scale: number;
+  /** Rows of one sequence in the cache. */
+  readonly cacheLength: number;
+  /** Queries per sequence to expect: one asks for the decode variant. */
+  readonly queries: number;
+  /** Sequences at once to expect; one by default. */
+  readonly numSequences?: number;
+  /** Keys that a query sees at most, its own position included (causal only); all by default. */
+  readonly window?: number;
+  /** Scores become softcap * tanh(score / softcap); they stay by default. */
+  readonly softcap?: number;
+  /** A logit per head that joins the denominator and weighs no value. */
+  readonly sinks?: boolean;
+  /** How k and v are stored, f16 packed two to a word; f32 by default. */
+  readonly kvDtype?: 'f32' | 'f16';
+  /** Keys of a page where a table names each sequence's pages; without, its rows follow one another. */
+  readonly pageSize?: number;
+}
+
+const params = {
+  numHeads: 'u32',
+  numKvHeads: 'u32',
+  headDim: 'u32',
+  cacheLength: 'u32',
+  maxQueries: 'u32',
+  numSequences: 'u32',
+  causal: 'u32',
+  scale: 'f32',
+  window: 'u32',
+  softcap: 'f32',
+  pageSize: 'u32',
+} as const;
+const first = { firstQuery: 'u32', firstHead: 'u32', firstSequence: 'u32' } as const;
+const wholeParams = { ...params, ...first } as const;
+const splitParams = { ...params, numParts: 'u32', keysPerPart: 'u32', ...first } as const;
+const buffers = {
+  q_THD: 'read',
+  k_RHD: 'read',
+  v_RHD: 'read',
+  sequences: 'read',
+  o_THD: 'write',
+  sinks_H: 'read',
+} as const;
+
+const STORAGE = { PAGED: false, KV_F16: false, Kv: 'vec4<u32>', LAST: 3 };
+
+const plain = defineKernel({
+  shader: 'attention/plain.wgsl',
+  spec: { WG: 32, HEAD_DIM: 64, PAGED: false, KV_F16: false, SINKS: false, SOFTCAP: false },
+  params: wholeParams,
+  buffers,
+  grid: (s, p) => wholeGrid({ queries: s.WG, workgroups: 1 }, p),
+});
+
+const flash = defineKernel({
+  shader: 'attention/flash.wgsl',
+  spec: { WG: 32, TILE: 16, HEAD_VECS: 16, ...STORAGE, SINKS: false, SOFTCAP: false, UNROLL: true },
+  params: wholeParams,
+  buffers,
+  grid: (s, p) => wholeGrid({ queries: s.WG, workgroups: 1 }, p),
+});
+
+const decode = defineKernel({
+  shader: 'attention/decode.wgsl',
+  spec: { WG: 64, CHUNK: 64, HEAD_VECS: 16, SPLIT: false, ...STORAGE, SINKS: false, SOFTCAP: false },
+  params: splitParams,
+  buffers,
+  grid: (_s, p) => wholeGrid({ queries: 1, workgroups: p.numParts }, p),
+});
+
+const SUBGROUP_ROWS = 16;
+
+/** Columns come in slabs of 64; a slab scores its keys anew. */
+const slabs = (headVecs: number): number => ceilDiv(headVecs, 16);
+
+const subgroup = defineKernel({
+  shader: 'attention/subgroup.wgsl',
+  spec: { HEAD_VECS: 16, ...STORAGE, SINKS: false, SOFTCAP: false },
+  params: wholeParams,
+  buffers,
+  grid: (s, p) => wholeGrid({ queries: SUBGROUP_ROWS, workgroups: slabs(s.HEAD_VECS) }, p),
+  features: ['subgroups'],
+});
+
+const decodeSubgroup = defineKernel({
+  shader: 'attention/decode-subgroup.wgsl',
+  spec: { HEAD_VECS: 16, SPLIT: false, ...STORAGE, SINKS: false, SOFTCAP: false },
+  params: splitParams,
+  buffers,
+  grid: (s, p) => wholeGrid({ queries: 1, workgroups: slabs(s.HEAD_VECS) * p.numParts }, p),
+  features: ['subgroups'],
+});
+
+/** Registers of a thread and workgroup storage set this bound; models in use have 64, 128 or 256. */
+const MOST_HEAD_DIM = 256;
+
+/** What a model's kind of attention compiles in, and how its cache is stored. */
+const kind = ({ sinks = false, softcap = 0, kvDtype = 'f32', pageSize = 0 }: AttentionShape) => ({
+  SINKS: sinks,
+  SOFTCAP: softcap > 0,
+  PAGED: pageSize > 0,
+  KV_F16: kvDtype === 'f16',
+});
+const headVecs = (shape: AttentionShape) => ({
+  ...kind(shape),
+  HEAD_VECS: shape.headDim / 4,
+  ...(shape.kvDtype === 'f16' && { Kv: 'vec2<u32>', LAST: 1 }),
+});
+/** A part leaves the sink to the merge. */
+const parts = (shape: AttentionShape) => ({ ...headVecs(shape), SPLIT: true, SINKS: false });
+const inFours = (shape: AttentionShape): string | undefined =>
+  tooWide(shape) ??
+  (shape.headDim % 4 === 0 ? undefined : `head size ${shape.headDim} is not a multiple of 4`);
+const tooWide = ({ headDim }: AttentionShape): string | undefined =>
+  headDim <= MOST_HEAD_DIM ? undefined : `head size ${headDim} exceeds ${MOST_HEAD_DIM}`;
+
+/** Parts are kept in memory until they are merged, for every query. */
+const MOST_SPLIT_QUERIES = 16;
+const fewQueries = (shape: AttentionShape): string | undefined =>
+  inFours(shape) ??
+  (shape.queries <= MOST_SPLIT_QUERIES
+    ? undefined
+    : `${shape.queries} queries exceed the ${MOST_SPLIT_QUERIES} it keeps parts for`);
+const eightLanes = (gpu: Gpu): string | undefined => {
+  if (!gpu.has('subgroups')) return 'the adapter has no subgroups';
+  const { subgroupMinSize = 0 } = gpu.device.adapterInfo;
+  return subgroupMinSize >= 8 ? undefined : `subgroups may have ${subgroupMinSize} lanes; 8 are needed`;
+};
+
+export interface AttentionVariant extends Variant<
+  AttentionShape,
+  typeof plain | typeof flash | typeof decode | typeof subgroup | typeof decodeSubgroup
+> {
+  /** How its grid covers queries, with the keys in so many parts. */
+  readonly block: (shape: AttentionShape, numParts: number) => QueryBlock;
+}
+
+const byQuery = (_shape: AttentionShape, numParts: number): QueryBlock => ({
+  queries: 1,
+  workgroups: numParts,
+});
+const bySlab = (shape: AttentionShape, numParts: number): QueryBlock => ({
+  queries: 1,
+  workgroups: slabs(shape.headDim / 4) * numParts,
+});
+
+export const attentionVariants: readonly AttentionVariant[] = [
+  {
+    name: 'flash',
+    idea: 'tiles of keys in workgroup storage, online softmax',
+    kernel: flash,
+    block: () => ({ queries: flash.spec.WG, workgroups: 1 }),
+    // How long a head the adapter's compiler unrolls within a second.
+    spec: (shape, gpu) => ({
+      ...headVecs(shape),
+      UNROLL: gpu.kernelsFor === 'gpu' || shape.headDim <= 32,
+      TILE: Math.min(32, Math.max(4, Math.floor(1024 / shape.headDim))),
+    }),
+    refusal: inFours,
+  },
+  {
+    name: 'decode',
+    idea: 'a workgroup per query, lanes over keys, online softmax',
+    kernel: decode,
+    block: byQuery,
+    spec: (shape, gpu) => ({ ...headVecs(shape), WG: gpu.rowLanes }),
+    refusal: inFours,
+  },
+  {
+    name: 'subgroup',
+    idea: '16 rows per subgroup of 8 lanes: a load of k or v serves them all, q and weights are shuffled',
+    kernel: subgroup,
+    block: ({ headDim }) => ({ queries: SUBGROUP_ROWS, workgroups: slabs(headDim / 4) }),
+    spec: headVecs,
+    refusal: (shape, gpu) => inFours(shape) ?? eightLanes(gpu),
+  },
+  {
+    name: 'decode-subgroup',
+    idea: 'a subgroup of 8 lanes per query, lanes over keys and then columns, no barrier',
+    kernel: decodeSubgroup,
+    block: bySlab,
+    spec: headVecs,
+    refusal: (shape, gpu) => inFours(shape) ?? eightLanes(gpu),
+  },
+  {
+    name: 'split',
+    idea: 'decode with the keys cut into parts, a workgroup for each, and a merge: for few sequences and heads',
+    kernel: decode,
+    block: byQuery,
+    spec: (shape, gpu) => ({ ...parts(shape), WG: gpu.rowLanes }),
+    refusal: fewQueries,
+  },
+  {
+    name: 'split-subgroup',
+    idea: 'decode-subgroup with the keys cut into parts, and a merge',
+    kernel: decodeSubgroup,
+    block: bySlab,
+    spec: parts,
+    refusal: (shape, gpu) => fewQueries(shape) ?? eightLanes(gpu),
+  },
+  {
+    name: 'plain',
+    idea: 'a thread per query, two passes over the keys',
+    kernel: plain,
+    block: () => ({ queries: plain.spec.WG, workgroups: 1 }),
+    spec: (shape) => ({ ...kind(shape), HEAD_DIM: shape.headDim }),
+    refusal: tooWide,
+  },
+];
+
+export const isSplit = (name: string): boolean => name.startsWith('split');

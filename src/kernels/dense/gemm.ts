@@ -1,0 +1,202 @@
+/** Dense GEMM against weights as they are stored: c[M,N] = a[M,K] b[N,K]^T. a and c in f32, b in any format. */
+import type { CommandList } from '../../gpu/command-list.ts';
+import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { Gpu } from '../../gpu/gpu.ts';
+import { defineKernel } from '../../gpu/kernel.ts';
+import { ceilDiv } from '../../core/math.ts';
+import { broadcastRefusal, broadcastSpec } from '../subgroups.ts';
+import { chooseVariant, preferring, type Variant } from '../variants.ts';
+import {
+  blockGroups,
+  chunkGroups,
+  FORMAT_CODE,
+  packType,
+  requireIndexable,
+  scaleStart,
+  type WeightDtype,
+  wholeChunks,
+} from '../weights.ts';
+
+export type { WeightDtype };
+
+export interface GemmShape {
+  /** Rows of a; 0 when they are not known yet. */
+  readonly numRows: number;
+  readonly numCols: number;
+  readonly depth: number;
+  readonly weightDtype: WeightDtype;
+  /** Numbers at the ends of f32: scales take part half at a time (see `leavesRange`). */
+  readonly wide?: boolean | undefined;
+}
+
+/** y of a grid: the specification's least limit. */
+const MOST_GRID_ROWS = 65535;
+
+const params = {
+  numRows: 'u32',
+  numCols: 'u32',
+  depth: 'u32',
+  scaleStart: 'u32',
+  blockGroups: 'u32',
+} as const;
+const buffers = { a_MK: 'read', b_NK: 'read', c_MN: 'write' } as const;
+
+const plain = defineKernel({
+  shader: 'gemm/plain.wgsl',
+  spec: { WG_M: 8, WG_N: 8, FORMAT: 0, WIDE: false },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG_N), ceilDiv(p.numRows, s.WG_M), 1],
+});
+
+const tiled = defineKernel({
+  shader: 'gemm/tiled.wgsl',
+  spec: { THREADS_M: 8, THREADS_N: 8, REG_M: 4, REG_N: 4, TILE_K: 16, FORMAT: 0, WIDE: false },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * s.REG_N), ceilDiv(p.numRows, s.THREADS_M * s.REG_M), 1],
+});
+
+const subgroup = defineKernel({
+  shader: 'gemm/subgroup.wgsl',
+  spec: { WG: 32, LANES: 8, ROWS: 32, STEP: 1, FORMAT: 0, WIDE: false, Pack: 'vec4<u32>' },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), ceilDiv(p.numRows, s.ROWS), 1],
+  features: ['subgroups'],
+});
+
+const row = defineKernel({
+  shader: 'gemm/row.wgsl',
+  spec: { WG: 32, FORMAT: 0, WIDE: false, GROUPS: 1 },
+  params,
+  buffers,
+  grid: (_s, p) => [ceilDiv(p.numCols, 8), p.numRows, 1],
+});
+
+const vector = defineKernel({
+  shader: 'gemm/vector.wgsl',
+  spec: { WG: 32, LANES: 8, FORMAT: 0, WIDE: false, GROUPS: 1, LOADS: 4 },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numRows, 1],
+  features: ['subgroups'],
+});
+
+type GemmVariant = Variant<
+  GemmShape,
+  typeof plain | typeof tiled | typeof subgroup | typeof vector | typeof row
+>;
+
+const formatSpec = ({ weightDtype, wide = false }: GemmShape): { FORMAT: number; WIDE: boolean } => ({
+  FORMAT: FORMAT_CODE[weightDtype],
+  WIDE: wide,
+});
+
+const wholeFours = ({ depth }: GemmShape): string | undefined =>
+  depth % 4 === 0 ? undefined : `K = ${depth} is not a multiple of 4`;
+
+const rowRefusal = ({ depth, weightDtype, numRows }: GemmShape): string | undefined =>
+  wholeChunks(weightDtype, depth) ??
+  (numRows <= MOST_GRID_ROWS ? undefined : `${numRows} rows exceed a grid's ${MOST_GRID_ROWS}`);
+
+const broadcast = (name: string, rows: number): GemmVariant => ({
+  name,
+  idea: `rows of a broadcast within a subgroup, ${rows} x 4 per lane`,
+  kernel: subgroup,
+  spec: (shape, gpu) => ({
+    ...formatSpec(shape),
+    ...broadcastSpec(gpu),
+    Pack: packType(shape.weightDtype),
+    ROWS: rows,
+    STEP: rows === 8 && chunkGroups(shape.weightDtype) === 8 ? 2 : 1,
+  }),
+  refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
+});
+
+export const gemmVariants: readonly GemmVariant[] = [
+  broadcast('subgroup', 32),
+  broadcast('subgroup-16', 16),
+  broadcast('subgroup-8', 8),
+  {
+    name: 'vector',
+    idea: 'lanes along k in a subgroup, a in registers: one or two rows',
+    kernel: vector,
+    spec: (shape, gpu) => ({
+      ...formatSpec(shape),
+      ...broadcastSpec(gpu),
+      GROUPS: chunkGroups(shape.weightDtype),
+      LOADS: shape.weightDtype === 'int8' ? 2 : 4,
+    }),
+    refusal: (shape, gpu) => rowRefusal(shape) ?? broadcastRefusal(gpu),
+  },
+  {
+    name: 'row',
+    idea: 'lanes share 8 outputs along k: few rows',
+    kernel: row,
+    spec: (shape, gpu) => ({
+      ...formatSpec(shape),
+      GROUPS: chunkGroups(shape.weightDtype),
+      WG: gpu.rowLanes,
+    }),
+    refusal: rowRefusal,
+  },
+  {
+    name: 'tiled',
+    idea: 'workgroup-memory tiles, any K',
+    kernel: tiled,
+    spec: formatSpec,
+    refusal: () => undefined,
+  },
+  {
+    name: 'plain',
+    idea: 'a thread per output, scalar loads',
+    kernel: plain,
+    spec: formatSpec,
+    refusal: () => undefined,
+  },
+];
+
+export interface Gemm {
+  readonly variant: string;
+  /** `b` is a whole weight as `uploadWeight` lays it down, scales included. */
+  record(
+    commands: CommandList,
+    numRows: number,
+    tensors: {
+      readonly a: GpuBuffer | BufferView;
+      readonly b: GpuBuffer | BufferView;
+      readonly c: GpuBuffer | BufferView;
+    },
+  ): void;
+}
+
+/** @throws ConfigError when the requested variant does not exist or cannot run, or b has 2^32 values. */
+export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string): Promise<Gemm> {
+  requireIndexable('The matrix b', [shape.numCols, shape.depth]);
+  const variant = chooseVariant('matmul', preferred(gpu, shape), shape, gpu, requested);
+  const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
+  const { numCols, depth, weightDtype } = shape;
+  const fixed = {
+    numCols,
+    depth,
+    scaleStart: scaleStart(weightDtype, [numCols, depth]),
+    blockGroups: blockGroups(weightDtype, depth),
+  };
+  return {
+    variant: variant.name,
+    record: (commands, numRows, { a, b, c }) => {
+      commands.dispatch(kernel, { numRows, ...fixed }, { a_MK: a, b_NK: b, c_MN: c });
+    },
+  };
+}
+
+/**
+ * Best first. On a GPU, operands shared through workgroup storage win; on a CPU adapter a barrier costs more than a
+ * load, and a broadcast less. With few rows, a tile computes rows that are not there.
+ */
+function preferred(gpu: Gpu, { numRows }: GemmShape): typeof gemmVariants {
+  if (gpu.kernelsFor === 'gpu') return preferring(gemmVariants, numRows <= 2 ? 'row' : 'tiled');
+  if (numRows <= 2) return preferring(gemmVariants, 'vector');
+  return preferring(gemmVariants, numRows <= 8 ? 'subgroup-8' : numRows <= 16 ? 'subgroup-16' : 'subgroup');
+}

@@ -1,0 +1,76 @@
+/** RMSNorm with an optional residual that is added first: y = weight * s / sqrt(mean(s^2) + eps), s = x + residual. */
+import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { CommandList } from '../../gpu/command-list.ts';
+import type { Gpu } from '../../gpu/gpu.ts';
+import { defineKernel } from '../../gpu/kernel.ts';
+import { ceilDiv } from '../../core/math.ts';
+import { chooseVariant, preferring, spread, type Variant } from '../variants.ts';
+
+type Source = GpuBuffer | BufferView;
+
+const rmsNorm = defineKernel({
+  shader: 'norm/rms-norm.wgsl',
+  spec: { WG: 64, RESIDUAL: false },
+  params: { numRows: 'u32', width: 'u32', residualRow: 'u32', eps: 'f32' },
+  buffers: { x_TD: 'read', residual_TD: 'read', weight_D: 'read', y_TD: 'write', sum_TD: 'write' },
+  grid: (_s, p) => spread(p.numRows),
+});
+
+const rows = defineKernel({
+  shader: 'norm/rms-norm-rows.wgsl',
+  spec: { WG: 8, RESIDUAL: false },
+  params: { numRows: 'u32', width: 'u32', residualRow: 'u32', eps: 'f32' },
+  buffers: { x_TD: 'read', residual_TD: 'read', weight_D: 'read', y_TD: 'write', sum_TD: 'write' },
+  grid: (_s, p) => spread(ceilDiv(p.numRows, 4)),
+});
+
+export interface RmsNormShape {
+  readonly width: number;
+  readonly eps: number;
+  readonly residual: boolean;
+}
+
+export const rmsNormVariants: readonly Variant<RmsNormShape, typeof rmsNorm | typeof rows>[] = [
+  {
+    name: 'default',
+    idea: 'a workgroup per row, a tree of partial sums',
+    kernel: rmsNorm,
+    spec: ({ residual }, gpu) => ({ RESIDUAL: residual, WG: gpu.rowLanes }),
+    refusal: () => undefined,
+  },
+  {
+    name: 'rows',
+    idea: 'a workgroup per 4 rows, vec4 loads, each weight read once for them',
+    kernel: rows,
+    spec: ({ residual }, gpu) => ({ RESIDUAL: residual, WG: gpu.rowLanes }),
+    refusal: ({ width }) => (width % 4 === 0 ? undefined : `the width ${width} is not a multiple of 4`),
+  },
+];
+
+export interface RmsNorm {
+  readonly variant: string;
+  /** `sum` receives x + residual; without a residual it is any other buffer and stays as it is. */
+  record(
+    commands: CommandList,
+    p: { numRows: number; residualRow?: number },
+    t: { x: Source; residual?: Source; weight: Source; y: Source; sum: Source },
+  ): void;
+}
+
+/** @throws ConfigError when the requested variant does not exist or cannot run. */
+export async function prepareRmsNorm(gpu: Gpu, shape: RmsNormShape, requested?: string): Promise<RmsNorm> {
+  // A CPU adapter pays for loads; a GPU wants a workgroup per row to be busy with few rows.
+  const order = gpu.kernelsFor === 'gpu' ? rmsNormVariants : preferring(rmsNormVariants, 'rows');
+  const variant = chooseVariant('rms-norm', order, shape, gpu, requested);
+  const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
+  return {
+    variant: variant.name,
+    record: (commands, { numRows, residualRow = 0 }, { x, residual, weight, y, sum }) => {
+      commands.dispatch(
+        kernel,
+        { numRows, width: shape.width, residualRow, eps: shape.eps },
+        { x_TD: x, residual_TD: residual ?? x, weight_D: weight, y_TD: y, sum_TD: sum },
+      );
+    },
+  };
+}

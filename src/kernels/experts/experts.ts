@@ -1,0 +1,301 @@
+/**
+ * Grouped GEMM over all local experts in one dispatch, from a tile list that the GPU has built, with the
+ * expert's epilogue: y = act(w1 x + b1) * (w3 x + b3). The down projection is the same without gate or activation.
+ */
+import type { Activation } from '../../core/activation.ts';
+import { ceilDiv } from '../../core/math.ts';
+import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { CommandList } from '../../gpu/command-list.ts';
+import type { Gpu } from '../../gpu/gpu.ts';
+import { defineKernel } from '../../gpu/kernel.ts';
+import { broadcastRefusal, broadcastSpec } from '../subgroups.ts';
+import { chooseVariant, preferring, type Variant } from '../variants.ts';
+import {
+  blockGroups,
+  chunkGroups,
+  FORMAT_CODE,
+  isQuantised,
+  packType,
+  requireIndexable,
+  scaleStart,
+  type WeightDtype,
+  wholeChunks,
+} from '../weights.ts';
+
+export interface ExpertShape {
+  readonly numExperts: number;
+  /** Columns of the input rows. */
+  readonly depth: number;
+  /** Columns of the output rows. */
+  readonly numCols: number;
+  readonly weightDtype: WeightDtype;
+  readonly gated: boolean;
+  readonly biased: boolean;
+  readonly activation: Activation;
+  /** Rows to expect of one expert: few rows want small tiles. */
+  readonly rowsPerExpert: number;
+  /** Row r of the tiles is row `rowSource[r]` of x, so that nothing needs to be permuted before. False by default. */
+  readonly gather?: boolean;
+  /** Numbers at the ends of f32: scales take part half at a time (see `leavesRange`). */
+  readonly wide?: boolean | undefined;
+  /** Constants of `swiglu_oai` (gpt-oss: 1.702, 1, 7); unused otherwise. */
+  readonly clamp?: { readonly alpha: number; readonly beta: number; readonly limit: number };
+}
+
+const params = {
+  depth: 'u32',
+  numCols: 'u32',
+  scaleStart: 'u32',
+  blockGroups: 'u32',
+  topK: 'u32',
+  numTiles: 'u32',
+  alpha: 'f32',
+  beta: 'f32',
+  limit: 'f32',
+} as const;
+const buffers = {
+  x_RK: 'read',
+  rowSource: 'read',
+  w1_ENK: 'read',
+  w3_ENK: 'read',
+  bias_E2N: 'read',
+  tiles: 'read',
+  y_RN: 'write',
+} as const;
+const epilogue = { FORMAT: 0, WIDE: false, GATED: true, BIASED: false, GATHER: false, ACT: 1 };
+
+/** y of the grid is the number of tiles, which only the GPU knows: it is dispatched indirectly. */
+const plain = defineKernel({
+  shader: 'experts/plain.wgsl',
+  spec: { WG_N: 64, ...epilogue },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG_N), 0, 1],
+});
+
+const tiled = defineKernel({
+  shader: 'experts/tiled.wgsl',
+  spec: { THREADS_M: 8, THREADS_N: 8, REG_M: 2, REG_N: 4, TILE_K: 16, ...epilogue },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * s.REG_N), 0, 1],
+});
+
+const subgroup = defineKernel({
+  shader: 'experts/subgroup.wgsl',
+  spec: { WG: 32, LANES: 8, ROWS: 32, STEP: 1, Pack: 'vec4<u32>', ...epilogue },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG * (s.GATED ? 2 : 4)), 0, 1],
+  features: ['subgroups'],
+});
+
+const few = defineKernel({
+  shader: 'experts/few.wgsl',
+  spec: { WG: 32, LANES: 8, LOADS: 2, GROUPS: 1, ...epilogue },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), 0, 1],
+  features: ['subgroups'],
+});
+
+export const vectorKernel = defineKernel({
+  shader: 'experts/vector.wgsl',
+  spec: { WG: 32, LANES: 8, DIRECT: false, GROUPS: 1, ...epilogue },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numTiles, 1],
+  features: ['subgroups'],
+});
+
+export const rowKernel = defineKernel({
+  shader: 'experts/row.wgsl',
+  spec: { WG: 32, DIRECT: false, COLUMNS: 4, GROUPS: 1, ...epilogue },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.COLUMNS), p.numTiles, 1],
+});
+
+const ACTIVATION_CODE: Record<Activation, number> = { identity: 0, silu: 1, gelu: 2, relu: 3, swiglu_oai: 4 };
+
+const epilogueSpec = (shape: ExpertShape): typeof epilogue => ({
+  FORMAT: FORMAT_CODE[shape.weightDtype],
+  WIDE: shape.wide ?? false,
+  GATED: shape.gated,
+  BIASED: shape.biased,
+  GATHER: shape.gather === true,
+  ACT: ACTIVATION_CODE[shape.activation],
+});
+
+export const rowSpec = (
+  shape: ExpertShape,
+  gpu: Gpu,
+): typeof epilogue & { readonly GROUPS: number; readonly COLUMNS: number; readonly WG: number } => ({
+  ...epilogueSpec(shape),
+  GROUPS: chunkGroups(shape.weightDtype),
+  COLUMNS: shape.gated ? 4 : 8,
+  WG: gpu.rowLanes,
+});
+
+export const vectorSpec = (
+  shape: ExpertShape,
+  gpu: Gpu,
+): typeof epilogue & { readonly GROUPS: number; readonly LANES: number; readonly WG: number } => ({
+  ...epilogueSpec(shape),
+  ...broadcastSpec(gpu),
+  GROUPS: chunkGroups(shape.weightDtype),
+});
+
+/** What every dispatch of a prepared expert is given. */
+export function expertParams(shape: ExpertShape): { readonly [K in keyof typeof params]: number } {
+  const { numExperts, depth, numCols, weightDtype } = shape;
+  const { alpha, beta, limit } = shape.clamp ?? { alpha: 0, beta: 0, limit: 0 };
+  return {
+    ...{ depth, numCols, alpha, beta, limit, topK: 1, numTiles: 0 },
+    scaleStart: scaleStart(weightDtype, [numExperts, numCols, depth]),
+    blockGroups: blockGroups(weightDtype, depth),
+  };
+}
+
+interface ExpertVariant extends Variant<
+  ExpertShape,
+  typeof plain | typeof tiled | typeof subgroup | typeof few | typeof vectorKernel | typeof rowKernel
+> {
+  /** Most rows of one tile. */
+  readonly tileRows: number;
+}
+
+const wholeFours = ({ depth }: ExpertShape): string | undefined =>
+  depth % 4 === 0 ? undefined : `the input width ${depth} is not a multiple of 4`;
+
+const alongLanes = ({ weightDtype, depth }: ExpertShape, gpu: Gpu): string | undefined =>
+  wholeChunks(weightDtype, depth) ?? broadcastRefusal(gpu);
+
+const broadcast = (name: string, rows: number): ExpertVariant => ({
+  name,
+  idea: `rows broadcast within a subgroup, ${rows} x 4 per lane`,
+  kernel: subgroup,
+  spec: (shape, gpu) => ({
+    ...epilogueSpec(shape),
+    ...broadcastSpec(gpu),
+    Pack: packType(shape.weightDtype),
+    ROWS: rows,
+    STEP: rows === 8 && chunkGroups(shape.weightDtype) === 8 ? 2 : 1,
+  }),
+  refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
+  tileRows: rows,
+});
+
+export const expertVariants: readonly ExpertVariant[] = [
+  broadcast('subgroup', 32),
+  broadcast('subgroup-16', 16),
+  broadcast('subgroup-8', 8),
+  {
+    name: 'few',
+    idea: 'lanes along k in a subgroup, 4 rows in registers: few rows per expert',
+    kernel: few,
+    spec: (shape, gpu) => ({
+      ...vectorSpec(shape, gpu),
+      LOADS: chunkGroups(shape.weightDtype) === 8 ? 1 : 2,
+    }),
+    refusal: alongLanes,
+    tileRows: 4,
+  },
+  {
+    name: 'vector',
+    idea: 'lanes along k in a subgroup, a row in registers: one row per expert',
+    kernel: vectorKernel,
+    spec: vectorSpec,
+    refusal: alongLanes,
+    tileRows: 1,
+  },
+  {
+    name: 'row',
+    idea: 'lanes share 8 columns along k: few rows per expert',
+    kernel: rowKernel,
+    spec: (shape, gpu) => rowSpec(shape, gpu),
+    refusal: ({ weightDtype, depth }) => wholeChunks(weightDtype, depth),
+    tileRows: 2,
+  },
+  {
+    name: 'tiled',
+    idea: 'workgroup-memory tiles, any width',
+    kernel: tiled,
+    spec: epilogueSpec,
+    refusal: () => undefined,
+    tileRows: 16,
+  },
+  {
+    name: 'plain',
+    idea: 'a thread per column, scalar loads',
+    kernel: plain,
+    spec: epilogueSpec,
+    refusal: () => undefined,
+    tileRows: 8,
+  },
+];
+
+export interface ExpertGemm {
+  readonly variant: string;
+  readonly tileRows: number;
+  /** x of the indirect grid. */
+  readonly columnGroups: number;
+  record(
+    commands: CommandList,
+    tensors: {
+      readonly x: GpuBuffer | BufferView;
+      /** u32, the row of x for each row of the tiles; of a shape that gathers. */
+      readonly rowSource?: GpuBuffer | BufferView | undefined;
+      /** Whole weights as `uploadWeight` lays them down. */
+      readonly w1: GpuBuffer | BufferView;
+      readonly w3?: GpuBuffer | BufferView | undefined;
+      readonly bias?: GpuBuffer | BufferView | undefined;
+      readonly tiles: GpuBuffer | BufferView;
+      readonly y: GpuBuffer | BufferView;
+    },
+    grid: GpuBuffer | BufferView,
+  ): void;
+}
+
+/** @throws ConfigError when the requested variant does not exist or cannot run, or a stack has 2^32 values. */
+export async function prepareExpertGemm(
+  gpu: Gpu,
+  shape: ExpertShape,
+  requested?: string,
+): Promise<ExpertGemm> {
+  requireIndexable('The stack of experts', [shape.numExperts, shape.numCols, shape.depth]);
+  const order = preferring(expertVariants, preferred(gpu, shape));
+  const variant = chooseVariant('moe', order, shape, gpu, requested);
+  const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
+  const values = expertParams(shape);
+  const columnGroups = kernel.definition.grid(kernel.spec as never, values)[0];
+  return {
+    variant: variant.name,
+    tileRows: variant.tileRows,
+    columnGroups,
+    record: (commands, t, grid) => {
+      const tensors = {
+        x_RK: t.x,
+        rowSource: t.rowSource ?? t.tiles,
+        w1_ENK: t.w1,
+        w3_ENK: t.w3 ?? t.w1,
+        bias_E2N: t.bias ?? t.x,
+        tiles: t.tiles,
+        y_RN: t.y,
+      };
+      commands.dispatchIndirect(kernel, values, tensors, grid);
+    },
+  };
+}
+
+/**
+ * A tile larger than an expert's rows computes rows that are not there. On CPU adapters one row or a few pay for loads
+ * of weights only; the largest tile pays where every expert fills some, and never where weights are unpacked.
+ */
+function preferred(gpu: Gpu, { rowsPerExpert, weightDtype }: ExpertShape): string {
+  if (gpu.kernelsFor === 'gpu') return rowsPerExpert <= 2 ? 'row' : 'tiled';
+  if (rowsPerExpert <= 1) return 'vector';
+  if (rowsPerExpert <= 4) return 'few';
+  if (rowsPerExpert < 8) return 'subgroup-8';
+  return rowsPerExpert < 48 || isQuantised(weightDtype) ? 'subgroup-16' : 'subgroup';
+}

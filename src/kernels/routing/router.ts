@@ -1,0 +1,128 @@
+/** The router: logits = x gate^T and the K experts of highest score, in one dispatch or in two. */
+import { invariant } from '../../core/errors.ts';
+import { at } from '../../core/math.ts';
+import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { CommandList } from '../../gpu/command-list.ts';
+import type { Gpu } from '../../gpu/gpu.ts';
+import { defineKernel } from '../../gpu/kernel.ts';
+import {
+  GATING_PARAMS,
+  gatingMode,
+  gatingParams,
+  gatingRefusal,
+  prepareTopk,
+  topkVariants,
+  type GatingShape,
+  type GatingTensors,
+} from './gating.ts';
+import { prepareGemm, type WeightDtype } from '../dense/gemm.ts';
+import { chooseVariant, powerOfTwo, preferring, spread, type Variant } from '../variants.ts';
+
+const router = defineKernel({
+  shader: 'gating/router-topk.wgsl',
+  spec: {
+    ...{ WG: 64, PARTS: 16, MAX_EXPERTS: 256, W_F16: false },
+    ...{ SIGMOID: false, BIASED: false, GROUPED: false, TOP2: true },
+  },
+  params: { ...GATING_PARAMS, modelDim: 'u32' },
+  buffers: { x_TD: 'read', gate_ED: 'read', bias_E: 'read', ids_TK: 'write', scores_TK: 'write' },
+  grid: (_s, p) => spread(p.numTokens),
+});
+
+export interface RouterShape extends GatingShape {
+  readonly modelDim: number;
+  readonly weightDtype: WeightDtype;
+  /** Tokens to expect. */
+  readonly numTokens: number;
+}
+
+export interface RouterTensors extends GatingTensors {
+  /** [T, D] */
+  readonly x: GpuBuffer | BufferView;
+  /** [E, D] */
+  readonly gate: GpuBuffer | BufferView;
+  /** [T, E], scratch: the fused router keeps its logits to itself. */
+  readonly logits: GpuBuffer | BufferView;
+}
+
+export interface Router {
+  readonly variant: 'fused' | 'two steps';
+  record(commands: CommandList, numTokens: number, tensors: RouterTensors): void;
+}
+
+/** In two steps the choice is that of gate-topk, by its own variants; the shader stands for them. */
+const routerVariants: readonly Variant<RouterShape>[] = [
+  {
+    name: 'fused',
+    idea: 'a workgroup per token makes its logits and chooses: few tokens',
+    kernel: router,
+    spec: () => ({}),
+    refusal: (shape) =>
+      shape.modelDim % 4 === 0 ? gatingRefusal(shape) : `width ${shape.modelDim} is not a multiple of 4`,
+  },
+  {
+    name: 'two steps',
+    idea: 'a GEMM, which reads the gate once per tile of tokens, then the top-k',
+    kernel: at(topkVariants, 0).kernel,
+    spec: () => ({}),
+    refusal: gatingRefusal,
+  },
+];
+
+/** @throws ConfigError for sizes beyond what gating is made for. */
+export function prepareRouter(gpu: Gpu, shape: RouterShape): Promise<Router> {
+  const order = preferring(routerVariants, savesMore(gpu, shape) ? 'fused' : 'two steps');
+  const { name } = chooseVariant('router', order, shape, gpu);
+  return name === 'fused' ? prepareFused(gpu, shape) : prepareTwoSteps(gpu, shape);
+}
+
+/**
+ * Whether the dispatch that fusing saves is worth more than what it costs: a token's workgroup reads the whole gate,
+ * where a GEMM reads it once per tile of tokens and spreads the experts over workgroups.
+ */
+function savesMore(gpu: Gpu, { numTokens, numExperts, modelDim }: RouterShape): boolean {
+  if (gpu.kernelsFor === 'gpu') return numTokens <= 16 && numExperts * modelDim <= 1 << 19;
+  return numTokens * numExperts * modelDim <= 1 << 16;
+}
+
+async function prepareFused(gpu: Gpu, shape: RouterShape): Promise<Router> {
+  const { numExperts, modelDim, weightDtype } = shape;
+  const onGpu = gpu.kernelsFor === 'gpu';
+  const kernel = await gpu.kernel(router, {
+    ...gatingMode(shape),
+    MAX_EXPERTS: powerOfTwo(numExperts, 64),
+    W_F16: weightDtype === 'f16',
+    // One subgroup on a CPU adapter, where x is then one address for all lanes; whole lines of the gate on a GPU.
+    WG: onGpu ? 256 : gpu.rowLanes,
+    PARTS: onGpu ? 16 : 1,
+  });
+  return {
+    variant: 'fused',
+    record: (commands, numTokens, { x, gate, bias, ids, scores }) => {
+      invariant(
+        (bias !== undefined) === (shape.biased === true),
+        () => 'router: a bias and no use for it, or none',
+      );
+      commands.dispatch(
+        kernel,
+        { ...gatingParams(shape, numTokens), modelDim },
+        { x_TD: x, gate_ED: gate, bias_E: bias ?? x, ids_TK: ids, scores_TK: scores },
+      );
+    },
+  };
+}
+
+async function prepareTwoSteps(gpu: Gpu, shape: RouterShape): Promise<Router> {
+  const { numTokens: numRows, numExperts: numCols, modelDim: depth, weightDtype } = shape;
+  const [gemm, topk] = await Promise.all([
+    prepareGemm(gpu, { numRows, numCols, depth, weightDtype }),
+    prepareTopk(gpu, shape),
+  ]);
+  return {
+    variant: 'two steps',
+    record: (commands, numTokens, { x, gate, logits, bias, ids, scores }) => {
+      gemm.record(commands, numTokens, { a: x, b: gate, c: logits });
+      topk.record(commands, numTokens, { logits, bias, ids, scores });
+    },
+  };
+}

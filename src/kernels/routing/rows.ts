@@ -1,0 +1,102 @@
+/** Moving and joining rows: gather (permutation, embedding, last tokens), combine, elementwise add. */
+import { ceilDiv } from '../../core/math.ts';
+import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { CommandList } from '../../gpu/command-list.ts';
+import type { Gpu } from '../../gpu/gpu.ts';
+import { defineKernel } from '../../gpu/kernel.ts';
+import type { WeightDtype } from '../dense/gemm.ts';
+import { spread } from '../variants.ts';
+
+type Source = GpuBuffer | BufferView;
+
+/** Bits of a quiet NaN: what a gather from outside its source writes, so that no check can pass over it. */
+const NAN_BITS = 0x7fc00000;
+
+const gather = defineKernel({
+  shader: 'routing/gather-rows.wgsl',
+  spec: { WG: 64, X_F16: false },
+  params: { numRows: 'u32', width: 'u32', numSource: 'u32', nanBits: 'u32' },
+  buffers: { x_SD: 'read', index_R: 'read', y_RD: 'write' },
+  grid: (_s, p) => spread(p.numRows),
+});
+
+const combine = defineKernel({
+  shader: 'routing/combine.wgsl',
+  spec: { WG: 64, RESIDUAL: false },
+  params: { numTokens: 'u32', width: 'u32', topK: 'u32' },
+  buffers: { expertOut_RD: 'read', slot_TK: 'read', scores_TK: 'read', residual_TD: 'read', y_TD: 'write' },
+  grid: (_s, p) => spread(p.numTokens),
+});
+
+const add = defineKernel({
+  shader: 'elementwise/add.wgsl',
+  spec: { WG: 64 },
+  params: { count: 'u32' },
+  buffers: { a: 'read', b: 'read', y: 'write' },
+  grid: (s, p) => spread(ceilDiv(p.count, s.WG)),
+});
+
+export interface GatherRows {
+  /** y[r] = x[index[r]] for `numRows` rows out of `numSource`. */
+  record(
+    commands: CommandList,
+    p: { numRows: number; numSource: number },
+    t: { x: Source; index: Source; y: Source },
+  ): void;
+}
+
+export async function prepareGatherRows(
+  gpu: Gpu,
+  shape: { width: number; dtype: WeightDtype },
+): Promise<GatherRows> {
+  const kernel = await gpu.kernel(gather, { X_F16: shape.dtype === 'f16' });
+  return {
+    record: (commands, p, { x, index, y }) => {
+      commands.dispatch(
+        kernel,
+        { ...p, width: shape.width, nanBits: NAN_BITS },
+        { x_SD: x, index_R: index, y_RD: y },
+      );
+    },
+  };
+}
+
+export interface Combine {
+  /** y[t] = residual[t] + sum over k of scores[t,k] * expertOut[slot[t,k]]. */
+  record(
+    commands: CommandList,
+    numTokens: number,
+    t: { expertOut: Source; slot: Source; scores: Source; residual?: Source; y: Source },
+  ): void;
+}
+
+export async function prepareCombine(
+  gpu: Gpu,
+  shape: { width: number; topK: number; residual: boolean },
+): Promise<Combine> {
+  const kernel = await gpu.kernel(combine, { RESIDUAL: shape.residual });
+  return {
+    record: (commands, numTokens, { expertOut, slot, scores, residual, y }) => {
+      commands.dispatch(
+        kernel,
+        { numTokens, width: shape.width, topK: shape.topK },
+        {
+          expertOut_RD: expertOut,
+          slot_TK: slot,
+          scores_TK: scores,
+          residual_TD: residual ?? expertOut,
+          y_TD: y,
+        },
+      );
+    },
+  };
+}
+
+export interface Add {
+  record(commands: CommandList, count: number, t: { a: Source; b: Source; y: Source }): void;
+}
+
+export async function prepareAdd(gpu: Gpu): Promise<Add> {
+  const kernel = await gpu.kernel(add);
+  return { record: (commands, count, t) => commands.dispatch(kernel, { count }, t) };
+}

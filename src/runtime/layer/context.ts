@@ -1,0 +1,49 @@
+/** What the stages of one engine share, and what one micro-batch brings. */
+import type { GroupTable } from '../../collectives/groups.ts';
+import type { Transport } from '../../collectives/transport.ts';
+import type { GpuBuffer } from '../../gpu/buffer.ts';
+import type { Gpu } from '../../gpu/gpu.ts';
+import type { Layout } from '../../layout/layout.ts';
+import type { LayerKernels } from './kernels.ts';
+import type { LayerShards } from '../shards.ts';
+import type { RankSizes } from '../sizes.ts';
+import type { MicroBatch, RankLoad } from '../step/plan.ts';
+import type { StepTables } from '../step/tables.ts';
+import type { WeightStore } from '../weight-store.ts';
+
+export interface StageContext {
+  readonly gpu: Gpu;
+  readonly layout: Layout;
+  readonly sizes: RankSizes;
+  readonly kernels: LayerKernels;
+  readonly transport: Transport;
+  readonly weights: WeightStore;
+  /** cos and sin of every position, see `ropeTable`. */
+  readonly ropeTable: GpuBuffer;
+  /** Where attention keeps the parts of the keys, when its variant cuts them. */
+  readonly attentionScratch?: GpuBuffer | undefined;
+  /** TP and EP groups of a stage, ranks numbered within it. */
+  readonly tpGroups: GroupTable;
+  readonly epGroups: GroupTable;
+}
+
+/** One layer on the ranks of its stage. */
+export interface StageLayer {
+  readonly index: number;
+  /** The first of its stage. */
+  readonly first: boolean;
+  /** Per rank. */
+  readonly weights: readonly { readonly [K in keyof LayerShards]: GpuBuffer }[];
+  /** Per rank: [slots, length, KVl, Dh] each. */
+  readonly cache: readonly { readonly k: GpuBuffer; readonly v: GpuBuffer }[];
+}
+
+/** One micro-batch as the stages see it. */
+export interface StageStep {
+  readonly batch: MicroBatch;
+  /** Per rank of a stage. */
+  readonly loads: readonly RankLoad[];
+  readonly tables: StepTables;
+  /** Called after a layer's routing with a rank's expert ids, u32 [share, K]. */
+  readonly onIds?: ((layer: number, rank: number, ids: GpuBuffer) => void) | undefined;
+}

@@ -1,0 +1,84 @@
+/**
+ * One pipeline stage: its ranks' weights, KV caches and arrays, and the recording of a micro-batch through its layers.
+ * Attention runs on the TP groups, the experts on the EP groups of the same ranks.
+ */
+import { range } from '../../core/math.ts';
+import type { CommandList } from '../../gpu/command-list.ts';
+import type { GpuBuffer } from '../../gpu/buffer.ts';
+import type { WeightDtype } from '../../kernels/weights.ts';
+import type { WeightSource } from '../../model/config.ts';
+import { BYTES_OF } from '../../tensor/tensor.ts';
+import { recordAttention } from './attention-block.ts';
+import { recordExperts } from './expert-block.ts';
+import { layerShards, type LayerShards, type Shard } from '../shards.ts';
+import type { RankSizes } from '../sizes.ts';
+import type { StageContext, StageLayer, StageStep } from './context.ts';
+import { bufferBytes, Workspace } from '../workspace.ts';
+
+export class Stage {
+  readonly index: number;
+  readonly workspace: Workspace;
+  readonly #context: StageContext;
+  readonly #layers: readonly StageLayer[];
+
+  /** Uploads the stage's weights; shards that ranks have in common are uploaded once. */
+  constructor(context: StageContext, index: number, source: WeightSource, dtype: WeightDtype) {
+    const { gpu, layout, sizes: z } = context;
+    this.#context = context;
+    this.index = index;
+    const { first, count } = layout.layersOf(index);
+    // Weights first: they may be refused, and belong to the store.
+    const weights = range(count).map((i) =>
+      range(z.numRanks).map((rank) => this.#weights(source, dtype, first + i, rank)),
+    );
+    this.workspace = new Workspace(gpu, index, z, layout.spec);
+    this.#layers = weights.map((ofRanks, i) => ({
+      index: first + i,
+      first: i === 0,
+      weights: ofRanks,
+      cache: range(z.numRanks).map((rank) => ({
+        k: gpu.buffer(`kv-cache/l${first + i}/r${rank}/k`, cacheBytes(z)),
+        v: gpu.buffer(`kv-cache/l${first + i}/r${rank}/v`, cacheBytes(z)),
+      })),
+    }));
+  }
+
+  /** Takes the residual stream in the workspace's `x` through all layers of the stage. */
+  record(commands: CommandList, step: StageStep): void {
+    for (const layer of this.#layers) {
+      recordAttention(commands, this.#context, this.workspace, layer, step, this.index);
+      recordExperts(commands, this.#context, this.workspace, layer, step, this.index);
+    }
+  }
+
+  destroy(): void {
+    this.workspace.destroy();
+    for (const { cache } of this.#layers) {
+      for (const { k, v } of cache) {
+        k.destroy();
+        v.destroy();
+      }
+    }
+  }
+
+  #weights(
+    source: WeightSource,
+    dtype: WeightDtype,
+    layer: number,
+    rank: number,
+  ): { [K in keyof LayerShards]: GpuBuffer } {
+    const { layout, sizes, weights } = this.#context;
+    const shards = layerShards(source, layout, dtype, layer, {
+      tp: rank % layout.spec.tp,
+      ep: rank % layout.spec.ep,
+      owners: sizes.owners,
+    });
+    const entries = Object.entries<Shard>({ ...shards }).map(([name, shard]) => [name, weights.get(shard)]);
+    return Object.fromEntries(entries) as { [K in keyof LayerShards]: GpuBuffer };
+  }
+}
+
+/** Bytes of one rank's K (or V) cache of one layer: [slots, length, KVl, Dh]. */
+export function cacheBytes(z: RankSizes): number {
+  return bufferBytes(BYTES_OF[z.cacheDtype] * z.cacheSlots * z.maxLength * z.numKvHeads * z.headDim);
+}

@@ -1,0 +1,26 @@
+/** What one forward step is asked for, and what it gives. */
+import type { TimingDetail } from '../../gpu/command-list.ts';
+import type { SpanTime } from '../../gpu/span-timer.ts';
+
+export interface StepOptions {
+  /** Logits of each request's last new token, or of all. */
+  readonly logits?: 'last' | 'all';
+  /** Read the chosen experts back at the end of the step. */
+  readonly experts?: boolean;
+  readonly timing?: TimingDetail;
+}
+
+export interface StepResult {
+  /** Per request [rows, V]. */
+  readonly logits: readonly Float32Array[];
+  /** Per request and layer [tokens, K], by descending score; only when asked for. */
+  readonly experts?: readonly (readonly Uint32Array[])[];
+  readonly microBatches: number;
+  readonly dispatches: number;
+  /** How often the host waited between the first dispatch and the last: 0 on one device. */
+  readonly hostSyncsInLayers: number;
+  /** GPU time of the passes: 'stage 0/attention', or 'stage 0/attention|gemm/register.wgsl'. */
+  readonly spans: readonly SpanTime[];
+  /** Host time from planning the step to having the logits, ns. */
+  readonly hostNs: number;
+}

@@ -1,0 +1,37 @@
+/** Seeded tensors for cases. Hard on purpose: plain normal numbers hide errors that outliers and ties show. */
+import { product } from '../../core/math.ts';
+import { type Random, seededRandom, seedOf } from '../../core/random.ts';
+import { castFloat, f32Tensor, type Tensor } from '../../tensor/tensor.ts';
+
+export interface Maker {
+  readonly random: Random;
+  /** Normal numbers of the given deviation. */
+  normal(shape: readonly number[], deviation?: number): Tensor;
+  /** Normal, and one in 32 twenty times as large. */
+  outliers(shape: readonly number[], deviation?: number): Tensor;
+  /** Weights [..., inputs] whose products with unit rows stay of unit size. */
+  weight(shape: readonly number[]): Tensor;
+  half(t: Tensor): Tensor;
+  /** Whole numbers in [-most, most]: sums of their products are exact in f32. */
+  whole(shape: readonly number[], most: number): Tensor;
+  filled(shape: readonly number[], value: (index: number) => number): Tensor;
+}
+
+export function maker(name: string): Maker {
+  const random = seededRandom(seedOf(name));
+  const filled = (shape: readonly number[], value: (index: number) => number): Tensor =>
+    f32Tensor(
+      shape,
+      Float32Array.from({ length: product(shape) }, (_, i) => value(i)),
+    );
+  return {
+    random,
+    filled,
+    normal: (shape, deviation = 1) => f32Tensor(shape, random.normals(product(shape), deviation)),
+    outliers: (shape, deviation = 1) =>
+      filled(shape, () => random.normal(deviation) * (random.integer(32) === 0 ? 20 : 1)),
+    weight: (shape) => f32Tensor(shape, random.normals(product(shape), 1 / Math.sqrt(shape.at(-1) ?? 1))),
+    half: (t) => castFloat(t, 'f16'),
+    whole: (shape, most) => filled(shape, () => random.integer(2 * most + 1) - most),
+  };
+}

@@ -1,0 +1,3 @@
+import { testFamily } from '../support.ts';
+
+testFamily('tp-attention');

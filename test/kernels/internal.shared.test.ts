@@ -1,3 +1,0 @@
-import { testFamily } from './support.ts';
-
-testFamily('internal');
