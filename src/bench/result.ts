@@ -19,7 +19,7 @@ export const RESULT_SCHEMA = 'moebius-bench';
 export const RESULT_VERSION = 2;
 
 /** Where a number comes from. */
-export type Source = 'measured' | 'modelled' | 'assumed';
+export type Provenance = 'measured' | 'modelled' | 'assumed';
 
 export interface BenchResult {
   readonly schema: typeof RESULT_SCHEMA;
@@ -71,9 +71,9 @@ export interface BenchResult {
   readonly verdict: Verdict;
   /** Host time of the whole run, ns. */
   readonly wallNs: number;
-  /** Source of the numbers of each part. */
+  /** Provenance of the numbers of each part. */
   readonly sources: Readonly<
-    Record<'ceilings' | 'kernels' | 'forward' | 'rates' | 'target' | 'card' | 'host', Source>
+    Record<'ceilings' | 'kernels' | 'forward' | 'rates' | 'target' | 'card' | 'host', Provenance>
   >;
 }
 

@@ -46,7 +46,10 @@ export interface BufferView {
   readonly byteLength: number;
 }
 
-export function viewOf(source: GpuBuffer | BufferView): BufferView {
+/** What a kernel can be given: a whole buffer, or a part of one. */
+export type Bindable = GpuBuffer | BufferView;
+
+export function viewOf(source: Bindable): BufferView {
   return source instanceof GpuBuffer ? source.view() : source;
 }
 

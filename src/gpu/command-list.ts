@@ -4,7 +4,7 @@
  */
 import { ConfigError, invariant } from '../core/errors.ts';
 import { at, product } from '../core/math.ts';
-import { type BufferView, checkView, type GpuBuffer, viewOf } from './buffer.ts';
+import { type Bindable, type BufferView, checkView, viewOf } from './buffer.ts';
 import type { DeviceContext, Kernel } from './context.ts';
 import type { Grid, KernelDefinition } from './kernel.ts';
 import type { ParamArena, ParamChunk } from './param-arena.ts';
@@ -14,7 +14,7 @@ import { SpanTimer, type SpanTime } from './span-timer.ts';
 export type TimingDetail = 'none' | 'span' | 'dispatch';
 
 export type Buffers<D extends KernelDefinition> = {
-  readonly [K in keyof D['buffers']]: GpuBuffer | BufferView;
+  readonly [K in keyof D['buffers']]: Bindable;
 };
 export type Params<D extends KernelDefinition> = { readonly [K in keyof D['params']]: number };
 
@@ -93,7 +93,7 @@ export class CommandList {
     kernel: Kernel<D>,
     params: Params<D>,
     buffers: Buffers<D>,
-    args: GpuBuffer | BufferView,
+    args: Bindable,
   ): void {
     const view = viewOf(args);
     checkView(view, INDIRECT_BYTES, `${kernel.compiled.name}: grid`);
@@ -108,7 +108,7 @@ export class CommandList {
   }
 
   /** Copies `bytes`, by default as many as both have. @throws ConfigError when one of them has fewer. */
-  copy(source: GpuBuffer | BufferView, target: GpuBuffer | BufferView, bytes?: number): void {
+  copy(source: Bindable, target: Bindable, bytes?: number): void {
     const from = viewOf(source);
     const to = viewOf(target);
     const size = bytes ?? Math.min(from.byteLength, to.byteLength);
@@ -126,7 +126,7 @@ export class CommandList {
     );
   }
 
-  clear(target: GpuBuffer | BufferView): void {
+  clear(target: Bindable): void {
     const view = viewOf(target);
     checkView(view, 0, `${this.label}: clear`);
     this.#mustBeOpen();
@@ -181,7 +181,7 @@ export class CommandList {
   ): GPUComputePassEncoder {
     this.#mustBeOpen();
     const { compiled } = kernel;
-    const bound: Readonly<Record<string, GpuBuffer | BufferView>> = buffers;
+    const bound: Readonly<Record<string, Bindable>> = buffers;
     const views: BufferView[] = [];
     for (const { name } of compiled.shader.storage) {
       const buffer = bound[name];

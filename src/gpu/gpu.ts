@@ -8,7 +8,7 @@ import { formatBytes } from '../core/units.ts';
 import type { AdapterFacts, KernelKind, OpenAdapter, Platform } from '../platform/platform.ts';
 import { BYTES_OF, bytesOf, type Dtype, type Tensor, type TensorData, tensor } from '../tensor/tensor.ts';
 import { BindGroupCache } from './bind-groups.ts';
-import { type BufferView, checkView, GpuBuffer, viewOf } from './buffer.ts';
+import { type Bindable, type BufferView, GpuBuffer, checkView, viewOf } from './buffer.ts';
 import { CommandList, type TimingDetail } from './command-list.ts';
 import type { DeviceContext, Kernel } from './context.ts';
 import { DeviceState } from './device-state.ts';
@@ -168,7 +168,7 @@ export class Gpu implements DeviceContext {
    * Queues a write; it happens before everything that is submitted later. The data is copied now.
    * @throws ConfigError when the data is longer than the target, or its array was transferred away.
    */
-  write(target: GpuBuffer | BufferView, data: TensorData): void {
+  write(target: Bindable, data: TensorData): void {
     const view = viewOf(target);
     const bytes = bytesOf(data, view.buffer.label);
     checkView(view, bytes.byteLength, `Writing ${view.buffer.label}`);
@@ -216,11 +216,7 @@ export class Gpu implements DeviceContext {
    * @throws ConfigError when the source has fewer.
    * @throws DeviceError for anything the device reported since the last call.
    */
-  async read(
-    source: GpuBuffer | BufferView,
-    shape: readonly number[],
-    dtype: Dtype = 'f32',
-  ): Promise<Tensor> {
+  async read(source: Bindable, shape: readonly number[], dtype: Dtype = 'f32'): Promise<Tensor> {
     this.state.check();
     const view = viewOf(source);
     const count = shape.reduce((a, b) => a * b, 1);

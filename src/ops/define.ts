@@ -5,7 +5,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { castFloat, f32Tensor, type Tensor } from '../tensor/tensor.ts';
 import type { Cost, Expected, Op, OpFacts, OpInputs, PreparedOp } from './op.ts';
 import { bindDims, dimNames, sizeOf, type Dims } from './shapes.ts';
-import { outputDtype } from './workspace.ts';
+import { outputDtype } from './op-buffers.ts';
 
 /** What the file of an op provides. `Size` holds its sizes and settings, read once from the inputs. */
 export interface OpDefinition<Size> extends OpFacts {

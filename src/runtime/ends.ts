@@ -15,7 +15,7 @@ import type { RankSizes } from './sizes.ts';
 import { logitRows } from './step/plan.ts';
 import type { StageStep } from './layer/context.ts';
 import type { WeightStore } from './weight-store.ts';
-import { bufferBytes, type Workspace } from './workspace.ts';
+import { bufferBytes, type StageWorkspace } from './stage-workspace.ts';
 
 /** Where one rank's logits lie in the step's read-back buffer. */
 export interface LogitsBlock {
@@ -113,7 +113,7 @@ export class PipelineEnds {
   }
 
   /** Token ids -> x of the first stage, on every member of a TP group. */
-  recordEmbedding(commands: CommandList, first: Workspace, { loads, tables }: StageStep): void {
+  recordEmbedding(commands: CommandList, first: StageWorkspace, { loads, tables }: StageStep): void {
     commands.span('stage 0/embedding');
     loads.forEach(({ group, numTokens }, rank) => {
       this.#embed.record(
@@ -127,7 +127,7 @@ export class PipelineEnds {
   /** x of the last stage -> logits of the wanted rows, every TP member its part of the vocabulary. */
   recordLogits(
     commands: CommandList,
-    last: Workspace,
+    last: StageWorkspace,
     stage: number,
     step: StageStep,
     which: 'last' | 'all',

@@ -11,7 +11,7 @@ import type { RankSizes } from './sizes.ts';
 import { cacheBytes } from './layer/stage.ts';
 import { StepTables } from './step/tables.ts';
 import { shardBytes } from './weight-store.ts';
-import { bufferBytes, Workspace } from './workspace.ts';
+import { bufferBytes, StageWorkspace } from './stage-workspace.ts';
 
 /** Bytes of weights (each distinct shard once), KV caches, workspaces and tables of all ranks on this device. */
 export function predictMemory(
@@ -41,7 +41,7 @@ export function predictMemory(
   return (
     weightBytes +
     kvBytes +
-    pp * Workspace.predictBytes(gpu, z, layout.spec) +
+    pp * StageWorkspace.predictBytes(gpu, z, layout.spec) +
     PipelineEnds.predictBytes(layout, z) +
     microBatches * StepTables.predictBytes(gpu, z) +
     ropeBytes +

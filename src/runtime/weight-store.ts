@@ -3,7 +3,7 @@ import { invariant } from '../core/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { requireIndexable, uploadWeight, weightBytes, weightDtypeOf } from '../kernels/weights.ts';
-import { bufferBytes } from './workspace.ts';
+import { bufferBytes } from './stage-workspace.ts';
 import type { Shard } from './shards.ts';
 
 export class WeightStore {

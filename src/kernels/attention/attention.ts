@@ -3,15 +3,13 @@
  * Queries are the last qLen of kvLen positions of their sequence.
  */
 import { invariant } from '../../core/errors.ts';
-import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { gridPieces } from './grid.ts';
 import { merge, MERGE_BLOCK, partsOf } from './merge.ts';
 import { type AttentionShape, attentionVariants, isSplit } from './variants.ts';
 import { chooseVariant, preferring } from '../variants.ts';
-
-type Source = GpuBuffer | BufferView;
 
 export interface Attention {
   readonly variant: string;
@@ -26,13 +24,13 @@ export interface Attention {
     commands: CommandList,
     p: { numSequences: number; maxQueries: number },
     t: {
-      q: Source;
-      k: Source;
-      v: Source;
-      sequences: Source;
-      o: Source;
-      sinks?: Source;
-      scratch?: Source | undefined;
+      q: Bindable;
+      k: Bindable;
+      v: Bindable;
+      sequences: Bindable;
+      o: Bindable;
+      sinks?: Bindable;
+      scratch?: Bindable | undefined;
     },
   ): void;
 }

@@ -1,13 +1,11 @@
 /** Rotary embedding (Su et al., arXiv 2104.09864), alone or fused with the append to the KV cache. */
 import { invariant } from '../../core/errors.ts';
 import { ceilDiv } from '../../core/math.ts';
-import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import { chooseVariant, preferring, spread, type Variant } from '../variants.ts';
-
-type Source = GpuBuffer | BufferView;
 
 const rope = defineKernel({
   shader: 'attention/rope.wgsl',
@@ -98,7 +96,7 @@ export interface Rope {
   record(
     commands: CommandList,
     p: { numRows: number; numHeads: number; xStride: number; xStart: number },
-    t: { x: Source; table: Source; position: Source; y: Source },
+    t: { x: Bindable; table: Bindable; position: Bindable; y: Bindable },
   ): void;
 }
 
@@ -125,7 +123,7 @@ export interface RopeAppend {
   record(
     commands: CommandList,
     numRows: number,
-    t: { qkv: Source; table: Source; place: Source; q: Source; kCache: Source; vCache: Source },
+    t: { qkv: Bindable; table: Bindable; place: Bindable; q: Bindable; kCache: Bindable; vCache: Bindable },
   ): void;
 }
 

@@ -1,6 +1,6 @@
 /** Dense GEMM against weights as they are stored: c[M,N] = a[M,K] b[N,K]^T. a and c in f32, b in any format. */
 import type { CommandList } from '../../gpu/command-list.ts';
-import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { Bindable } from '../../gpu/buffer.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import { ceilDiv } from '../../core/math.ts';
@@ -164,9 +164,9 @@ export interface Gemm {
     commands: CommandList,
     numRows: number,
     tensors: {
-      readonly a: GpuBuffer | BufferView;
-      readonly b: GpuBuffer | BufferView;
-      readonly c: GpuBuffer | BufferView;
+      readonly a: Bindable;
+      readonly b: Bindable;
+      readonly c: Bindable;
     },
   ): void;
 }

@@ -1,12 +1,10 @@
 /** RMSNorm with an optional residual that is added first: y = weight * s / sqrt(mean(s^2) + eps), s = x + residual. */
-import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import { ceilDiv } from '../../core/math.ts';
 import { chooseVariant, preferring, spread, type Variant } from '../variants.ts';
-
-type Source = GpuBuffer | BufferView;
 
 const rmsNorm = defineKernel({
   shader: 'norm/rms-norm.wgsl',
@@ -53,7 +51,7 @@ export interface RmsNorm {
   record(
     commands: CommandList,
     p: { numRows: number; residualRow?: number },
-    t: { x: Source; residual?: Source; weight: Source; y: Source; sum: Source },
+    t: { x: Bindable; residual?: Bindable; weight: Bindable; y: Bindable; sum: Bindable },
   ): void;
 }
 

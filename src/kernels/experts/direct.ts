@@ -3,7 +3,7 @@
  * the choices of a token at once. Two dispatches instead of plan, both projections and combine.
  */
 import { ceilDiv } from '../../core/math.ts';
-import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Kernel } from '../../gpu/context.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
@@ -11,8 +11,6 @@ import { defineKernel } from '../../gpu/kernel.ts';
 import { expertParams, type ExpertShape, rowKernel, rowSpec, vectorKernel, vectorSpec } from './experts.ts';
 import { broadcastRefusal, broadcastSpec } from '../subgroups.ts';
 import { chunkGroups, FORMAT_CODE, requireIndexable, scaleStart, wholeChunks } from '../weights.ts';
-
-type Source = GpuBuffer | BufferView;
 
 const downParams = {
   depth: 'u32',
@@ -57,12 +55,12 @@ export interface DirectShape {
 }
 
 /** Choices up to which each reading its own weights costs less than a plan. */
-const FEW_CHOICES = 16;
+const DIRECT_CHOICES = 16;
 
 /** Why these experts need a plan; undefined when every choice can go its own way. */
 export function directRefusal({ up, down, topK }: DirectShape, numTokens: number): string | undefined {
-  if (numTokens * topK > FEW_CHOICES) {
-    return `${numTokens} tokens with ${topK} experts each are more than ${FEW_CHOICES} choices`;
+  if (numTokens * topK > DIRECT_CHOICES) {
+    return `${numTokens} tokens with ${topK} experts each are more than ${DIRECT_CHOICES} choices`;
   }
   return wholeChunks(up.weightDtype, up.depth) ?? wholeChunks(down.weightDtype, down.depth);
 }
@@ -78,20 +76,20 @@ export function directPays(shape: DirectShape, numTokens: number): boolean {
 
 export interface DirectTensors {
   /** [T, D] */
-  readonly x: Source;
+  readonly x: Bindable;
   /** u32 [T, K], f32 [T, K] */
-  readonly ids: Source;
-  readonly scores: Source;
-  readonly w1: Source;
-  readonly w3?: Source | undefined;
-  readonly w2: Source;
-  readonly upBias?: Source | undefined;
-  readonly downBias?: Source | undefined;
-  readonly residual?: Source | undefined;
+  readonly ids: Bindable;
+  readonly scores: Bindable;
+  readonly w1: Bindable;
+  readonly w3?: Bindable | undefined;
+  readonly w2: Bindable;
+  readonly upBias?: Bindable | undefined;
+  readonly downBias?: Bindable | undefined;
+  readonly residual?: Bindable | undefined;
   /** [T K, F], scratch */
-  readonly hidden: Source;
+  readonly hidden: Bindable;
   /** [T, D] */
-  readonly y: Source;
+  readonly y: Bindable;
 }
 
 export interface DirectExperts {

@@ -4,7 +4,7 @@
  */
 import type { Activation } from '../../core/activation.ts';
 import { ceilDiv } from '../../core/math.ts';
-import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
@@ -243,17 +243,17 @@ export interface ExpertGemm {
   record(
     commands: CommandList,
     tensors: {
-      readonly x: GpuBuffer | BufferView;
+      readonly x: Bindable;
       /** u32, the row of x for each row of the tiles; of a shape that gathers. */
-      readonly rowSource?: GpuBuffer | BufferView | undefined;
+      readonly rowSource?: Bindable | undefined;
       /** Whole weights as `uploadWeight` lays them down. */
-      readonly w1: GpuBuffer | BufferView;
-      readonly w3?: GpuBuffer | BufferView | undefined;
-      readonly bias?: GpuBuffer | BufferView | undefined;
-      readonly tiles: GpuBuffer | BufferView;
-      readonly y: GpuBuffer | BufferView;
+      readonly w1: Bindable;
+      readonly w3?: Bindable | undefined;
+      readonly bias?: Bindable | undefined;
+      readonly tiles: Bindable;
+      readonly y: Bindable;
     },
-    grid: GpuBuffer | BufferView,
+    grid: Bindable,
   ): void;
 }
 

@@ -2,7 +2,7 @@
 import { invariant } from '../../core/errors.ts';
 import type { GroupLimit, ScoreFunction } from '../../core/gating.ts';
 import { ceilDiv } from '../../core/math.ts';
-import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
@@ -120,12 +120,12 @@ export const topkVariants: readonly Variant<GatingShape, typeof thread | typeof 
 
 export interface GatingTensors {
   /** [T, E] */
-  readonly logits: GpuBuffer | BufferView;
+  readonly logits: Bindable;
   /** [E], when the shape is biased. */
-  readonly bias?: GpuBuffer | BufferView | undefined;
+  readonly bias?: Bindable | undefined;
   /** [T, K] */
-  readonly ids: GpuBuffer | BufferView;
-  readonly scores: GpuBuffer | BufferView;
+  readonly ids: Bindable;
+  readonly scores: Bindable;
 }
 
 export interface Gating {

@@ -3,13 +3,13 @@
  * and the tile list of the grouped GEMM in one dispatch, or in three for many choices.
  */
 import { ceilDiv } from '../../core/math.ts';
-import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import {
   BLOCK,
-  FEW_CHOICES,
+  ONE_DISPATCH_CHOICES,
   histogram,
   planSpec,
   scatter,
@@ -46,9 +46,9 @@ const scanTiles = defineKernel({
 /** As for the plan of one source, and what the receive plan would write. */
 export interface LocalPlanTensors extends RoutePlanTensors {
   /** 4 u32 per tile: expert, first row, end row, 0 */
-  readonly tiles: GpuBuffer | BufferView;
+  readonly tiles: Bindable;
   /** 8 u32: indirect grid of the up projection, rows, indirect grid of the down projection (at byte 16), rows. */
-  readonly grid: GpuBuffer | BufferView;
+  readonly grid: Bindable;
 }
 
 export interface LocalPlan {
@@ -74,7 +74,7 @@ export async function prepareLocalPlan(
       const cut = { tileRows, tileCapacity, columnGroups, downColumnGroups };
       const places = { ids_TK: t.ids, slot_TK: t.slot, rowToken_R: t.rowToken };
       const tiles = { start_E: t.start, tiles: t.tiles, grid: t.grid };
-      if (numChoices === 0 || (allowSmall && numChoices <= FEW_CHOICES)) {
+      if (numChoices === 0 || (allowSmall && numChoices <= ONE_DISPATCH_CHOICES)) {
         commands.dispatch(smallKernel, { numChoices, numExperts, topK, ...cut }, { ...places, ...tiles });
         return;
       }

@@ -3,7 +3,7 @@
  * scatter), and on the owner's side the places of received rows and the tile list of the grouped GEMM.
  */
 import { ceilDiv } from '../../core/math.ts';
-import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
@@ -12,7 +12,7 @@ import { powerOfTwo, spread } from '../variants.ts';
 /** Choices per block of the three-dispatch plan. */
 export const BLOCK = 1024;
 /** Up to here one workgroup plans alone. */
-export const FEW_CHOICES = 1024;
+export const ONE_DISPATCH_CHOICES = 1024;
 
 export const histogram = defineKernel({
   shader: 'routing/histogram.wgsl',
@@ -91,15 +91,15 @@ export function planSpec(
 
 export interface RoutePlanTensors {
   /** u32 [T, K] */
-  readonly ids: GpuBuffer | BufferView;
+  readonly ids: Bindable;
   /** u32 [E + 1]: first row of each expert, then the number of rows. */
-  readonly start: GpuBuffer | BufferView;
+  readonly start: Bindable;
   /** u32 [T, K]: row of each choice. */
-  readonly slot: GpuBuffer | BufferView;
+  readonly slot: Bindable;
   /** u32 [T K]: token of each row. */
-  readonly rowToken: GpuBuffer | BufferView;
+  readonly rowToken: Bindable;
   /** u32 [planScratchWords] */
-  readonly scratch: GpuBuffer | BufferView;
+  readonly scratch: Bindable;
 }
 
 export interface RoutePlan {
@@ -122,7 +122,7 @@ export async function prepareRoutePlan(
   return {
     record: (commands, numTokens, { ids, start, slot, rowToken, scratch }) => {
       const numChoices = numTokens * topK;
-      if (numChoices === 0 || (allowSmall && numChoices <= FEW_CHOICES)) {
+      if (numChoices === 0 || (allowSmall && numChoices <= ONE_DISPATCH_CHOICES)) {
         commands.dispatch(
           smallKernel,
           { numChoices, numExperts, topK },
@@ -144,13 +144,13 @@ export async function prepareRoutePlan(
 
 export interface ReceivePlanTensors {
   /** u32 [S, E + 1]: the sources' starts. */
-  readonly starts: GpuBuffer | BufferView;
+  readonly starts: Bindable;
   /** u32 [local E, S] */
-  readonly receiveStart: GpuBuffer | BufferView;
+  readonly receiveStart: Bindable;
   /** 4 u32 per tile */
-  readonly tiles: GpuBuffer | BufferView;
+  readonly tiles: Bindable;
   /** 8 u32: indirect grid of the up projection, rows, indirect grid of the down projection (at byte 16), rows. */
-  readonly grid: GpuBuffer | BufferView;
+  readonly grid: Bindable;
 }
 
 /** How the grouped GEMM cuts rows into tiles, and how wide its two grids are. */
@@ -164,7 +164,7 @@ export interface Tiling {
 
 /** The ranks that plan in one dispatch. The tensors are then those of all ranks, a part per rank. */
 export interface ReceiveGroup {
-  readonly members: GpuBuffer | BufferView;
+  readonly members: Bindable;
   /** Its place in `members`; each member owns the local experts after those of the one before. */
   readonly firstMember: number;
   /** How many lists of `numOwners` members each; a list lies in the parts of its members, which must be neighbours. */

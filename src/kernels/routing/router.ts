@@ -1,7 +1,7 @@
 /** The router: logits = x gate^T and the K experts of highest score, in one dispatch or in two. */
 import { invariant } from '../../core/errors.ts';
 import { at } from '../../core/math.ts';
-import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
@@ -38,11 +38,11 @@ export interface RouterShape extends GatingShape {
 
 export interface RouterTensors extends GatingTensors {
   /** [T, D] */
-  readonly x: GpuBuffer | BufferView;
+  readonly x: Bindable;
   /** [E, D] */
-  readonly gate: GpuBuffer | BufferView;
+  readonly gate: Bindable;
   /** [T, E], scratch: the fused router keeps its logits to itself. */
-  readonly logits: GpuBuffer | BufferView;
+  readonly logits: Bindable;
 }
 
 export interface Router {

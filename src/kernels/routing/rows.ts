@@ -1,13 +1,11 @@
 /** Moving and joining rows: gather (permutation, embedding, last tokens), combine, elementwise add. */
 import { ceilDiv } from '../../core/math.ts';
-import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import type { WeightDtype } from '../dense/gemm.ts';
 import { spread } from '../variants.ts';
-
-type Source = GpuBuffer | BufferView;
 
 /** Bits of a quiet NaN: what a gather from outside its source writes, so that no check can pass over it. */
 const NAN_BITS = 0x7fc00000;
@@ -41,7 +39,7 @@ export interface GatherRows {
   record(
     commands: CommandList,
     p: { numRows: number; numSource: number },
-    t: { x: Source; index: Source; y: Source },
+    t: { x: Bindable; index: Bindable; y: Bindable },
   ): void;
 }
 
@@ -66,7 +64,7 @@ export interface Combine {
   record(
     commands: CommandList,
     numTokens: number,
-    t: { expertOut: Source; slot: Source; scores: Source; residual?: Source; y: Source },
+    t: { expertOut: Bindable; slot: Bindable; scores: Bindable; residual?: Bindable; y: Bindable },
   ): void;
 }
 
@@ -93,7 +91,7 @@ export async function prepareCombine(
 }
 
 export interface Add {
-  record(commands: CommandList, count: number, t: { a: Source; b: Source; y: Source }): void;
+  record(commands: CommandList, count: number, t: { a: Bindable; b: Bindable; y: Bindable }): void;
 }
 
 export async function prepareAdd(gpu: Gpu): Promise<Add> {

@@ -14,7 +14,7 @@ import { roundedTo } from '../budgets.ts';
 import { defineOp } from '../define.ts';
 import type { OpInputs, PreparedOp } from '../op.ts';
 import { requirePositive, sizeOf } from '../shapes.ts';
-import { bytesOfInputs, outputDtype, tensorOf, type Workspace, withWorkspace } from '../workspace.ts';
+import { bytesOfInputs, outputDtype, tensorOf, type OpBuffers, withBuffers } from '../op-buffers.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
 
@@ -98,7 +98,7 @@ export function prepareQueries(
   names: { readonly k: string; readonly v: string },
   variant: string | undefined,
 ): Promise<PreparedOp> {
-  return withWorkspace(gpu, async (space) => {
+  return withBuffers(gpu, async (space) => {
     const kernel = await prepareAttention(gpu, kernelShape(size), variant);
     const words = sequenceWords(size, kernel.scratchWords(size.numQueries));
     const bindable = sequencesPerBinding(gpu, size.batch, words);
@@ -181,7 +181,7 @@ export function kernelShape(size: AttentionSize): AttentionShape {
 }
 
 /** What the chosen variant keeps between its dispatches, if anything. */
-export function scratchOf(space: Workspace, kernel: Attention, numRows: number): GpuBuffer | undefined {
+export function scratchOf(space: OpBuffers, kernel: Attention, numRows: number): GpuBuffer | undefined {
   const words = kernel.scratchWords(numRows);
   return words === 0 ? undefined : space.scratch('attention parts', words);
 }

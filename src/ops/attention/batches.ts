@@ -1,14 +1,14 @@
 /** Queries in dispatches that end soon, and whose tensors can be bound: sequences by sequences where they cannot at once. */
 import { ConfigError } from '../../core/errors.ts';
 import { ceilDiv, range, roundUp } from '../../core/math.ts';
-import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { Bindable, GpuBuffer } from '../../gpu/buffer.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { AttentionSize } from './size.ts';
 import { type Rows, rowRuns } from '../row-runs.ts';
-import type { Workspace } from '../workspace.ts';
+import type { OpBuffers } from '../op-buffers.ts';
 
 export interface QueryBatch {
-  readonly sequences: GpuBuffer | BufferView;
+  readonly sequences: Bindable;
   readonly numSequences: number;
   readonly maxQueries: number;
   /** Sequences that q, k, v and o are bound for; undefined: all. */
@@ -40,7 +40,7 @@ export function sequenceWords(size: AttentionSize, scratch: number): SequenceWor
  * ends with its last query.
  * @throws ConfigError when even the fewest sequences whose parts are aligned cannot be bound.
  */
-export function queryBatches(space: Workspace, size: AttentionSize, words: SequenceWords): QueryBatch[] {
+export function queryBatches(space: OpBuffers, size: AttentionSize, words: SequenceWords): QueryBatch[] {
   const { batch, numQueries, numKeys, numHeads, headDim, causal, pages } = size;
   const most = space.gpu.limits.maxComputeWorkgroupsPerDimension;
   const flopsPerQuery = 4 * numHeads * headDim * numKeys;
@@ -93,7 +93,7 @@ function alignedSequences(words: number): number {
 }
 
 /** The sequences of a batch in a buffer with so many words of each. */
-export function boundPart(buffer: GpuBuffer, { bound }: QueryBatch, words: number): GpuBuffer | BufferView {
+export function boundPart(buffer: GpuBuffer, { bound }: QueryBatch, words: number): Bindable {
   if (bound === undefined || words === 0) return buffer;
   return buffer.view(4 * bound.first * words, roundUp(4 * bound.count * words, 4));
 }

@@ -16,7 +16,7 @@ import { defineOp } from '../define.ts';
 import type { OpInputs } from '../op.ts';
 import { type Pages, pagesOf } from './pages.ts';
 import { requirePositive, sizeOf } from '../shapes.ts';
-import { outputDtype, tensorOf } from '../workspace.ts';
+import { outputDtype, tensorOf } from '../op-buffers.ts';
 
 const OP = 'paged-attention';
 const FLOATS = ['f32', 'f16'] as const;

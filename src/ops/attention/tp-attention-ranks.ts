@@ -3,7 +3,7 @@ import { oneDeviceTransport } from '../../collectives/one-device.ts';
 import type { SymmetricArray } from '../../collectives/symmetric.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { at, range } from '../../core/math.ts';
-import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { Bindable, GpuBuffer } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { prepareAttention } from '../../kernels/attention/attention.ts';
@@ -16,9 +16,7 @@ import { checkColumns } from '../dense/matmul.ts';
 import type { OpInputs, PreparedOp } from '../op.ts';
 import { kvHeadsOf } from './kv-heads.ts';
 import { rowRuns } from '../row-runs.ts';
-import { outputDtype, rowView, tensorOf, type Workspace, weightDtype, withWorkspace } from '../workspace.ts';
-
-type Source = GpuBuffer | BufferView;
+import { outputDtype, rowView, tensorOf, type OpBuffers, weightDtype, withBuffers } from '../op-buffers.ts';
 
 /** Elements of one workgroup of the all-reduce. */
 const ALL_REDUCE_GROUP = 64;
@@ -41,7 +39,7 @@ export function prepareBlock(
   size: BlockSize,
   variant?: string,
 ): Promise<PreparedOp> {
-  return withWorkspace(gpu, async (space) => {
+  return withBuffers(gpu, async (space) => {
     const { batch, length, modelDim, headDim, tp } = size;
     const numRows = batch * length;
     checkColumns('tp-attention', gpu, Math.max(modelDim, size.numHeads * headDim));
@@ -69,7 +67,7 @@ interface Shared {
   readonly x: GpuBuffer;
   readonly turn: Turn | undefined;
   readonly variant: string | undefined;
-  readonly y: GpuBuffer | BufferView;
+  readonly y: Bindable;
 }
 
 interface Rank {
@@ -80,7 +78,7 @@ interface Rank {
 type Turn = (commands: CommandList, x: GpuBuffer, numHeads: number, y: GpuBuffer) => void;
 
 /** Rotary positions of all heads of a buffer; undefined without. */
-async function prepareTurn(space: Workspace, size: BlockSize): Promise<Turn | undefined> {
+async function prepareTurn(space: OpBuffers, size: BlockSize): Promise<Turn | undefined> {
   const { batch, length, headDim, theta } = size;
   if (theta === 0) return undefined;
   const rope = await prepareRope(space.gpu, { headDim, interleaved: false });
@@ -96,7 +94,7 @@ async function prepareTurn(space: Workspace, size: BlockSize): Promise<Turn | un
 }
 
 async function prepareRank(
-  space: Workspace,
+  space: OpBuffers,
   inputs: OpInputs,
   size: BlockSize,
   rank: number,
@@ -111,7 +109,7 @@ async function prepareRank(
   const name = (part: string): string => `rank ${rank} ${part}`;
   const into = (part: string, heads: number): GpuBuffer =>
     space.scratch(name(part), numRows * heads * headDim);
-  const project = (part: string, w: Tensor, x: GpuBuffer, y: Source): Promise<(c: CommandList) => void> =>
+  const project = (part: string, w: Tensor, x: GpuBuffer, y: Bindable): Promise<(c: CommandList) => void> =>
     prepareProjection(space, name(part), w, { x, y, numRows });
 
   const ownHeads = range(numHeads).map((i) => firstHead + i);
@@ -157,10 +155,10 @@ async function prepareRank(
 
 /** y = x w^T over all rows, in dispatches that end soon. */
 async function prepareProjection(
-  space: Workspace,
+  space: OpBuffers,
   name: string,
   w: Tensor,
-  t: { readonly x: GpuBuffer; readonly y: Source; readonly numRows: number },
+  t: { readonly x: GpuBuffer; readonly y: Bindable; readonly numRows: number },
 ): Promise<(commands: CommandList) => void> {
   const { x, y, numRows } = t;
   const [numCols = 0, depth = 0] = w.shape;
@@ -177,7 +175,7 @@ async function prepareProjection(
 
 /** Sums the ranks' parts into a part of each; y is the first rank's. */
 async function prepareSum(
-  space: Workspace,
+  space: OpBuffers,
   partial: SymmetricArray,
   y: GpuBuffer,
   count: number,

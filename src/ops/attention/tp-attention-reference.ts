@@ -8,7 +8,7 @@ import { toF64 } from '../../tensor/tensor.ts';
 import { budgetOf, DIVISION, EXACT, exponential } from '../budgets.ts';
 import type { Expected, OpInputs } from '../op.ts';
 import type { BlockSize } from './tp-attention-ranks.ts';
-import { outputDtype, tensorOf } from '../workspace.ts';
+import { outputDtype, tensorOf } from '../op-buffers.ts';
 
 /** A rounding of the table, a product and a sum. */
 const ROTATION = 3;

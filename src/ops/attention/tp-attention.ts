@@ -14,7 +14,7 @@ import { checkEven } from '../dense/rope.ts';
 import { requirePositive, sizeOf } from '../shapes.ts';
 import { type BlockSize, prepareBlock } from './tp-attention-ranks.ts';
 import { referenceBlock } from './tp-attention-reference.ts';
-import { bytesOfInputs, outputDtype } from '../workspace.ts';
+import { bytesOfInputs, outputDtype } from '../op-buffers.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
 

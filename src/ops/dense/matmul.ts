@@ -10,7 +10,7 @@ import { defineOp } from '../define.ts';
 import { scaleRoundings, weightOf, weightValues } from '../quantised-inputs.ts';
 import { requirePositive, sizeOf } from '../shapes.ts';
 import { rowRuns } from '../row-runs.ts';
-import { bytesOfInputs, outputDtype, rowView, tensorOf, withWorkspace } from '../workspace.ts';
+import { bytesOfInputs, outputDtype, rowView, tensorOf, withBuffers } from '../op-buffers.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
 
@@ -31,7 +31,7 @@ export const matmul = defineOp({
   },
   able: (gpu, shape) => gemmVariants.filter((v) => v.refusal(shape, gpu) === undefined).map((v) => v.name),
   prepare: (gpu, inputs, shape, variant) =>
-    withWorkspace(gpu, async (space) => {
+    withBuffers(gpu, async (space) => {
       const { numRows, numCols, depth } = shape;
       checkColumns('matmul', gpu, numCols);
       const wide = leavesRange(weightOf(inputs, 'b'), magnitudesOf(toF32(tensorOf(inputs, 'a'))));

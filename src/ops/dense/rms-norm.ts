@@ -8,7 +8,7 @@ import { defineOp } from '../define.ts';
 import type { Expected } from '../op.ts';
 import { requirePositive, sizeOf } from '../shapes.ts';
 import { rowRuns } from '../row-runs.ts';
-import { bytesOfInputs, outputDtype, rowView, tensorOf, withWorkspace } from '../workspace.ts';
+import { bytesOfInputs, outputDtype, rowView, tensorOf, withBuffers } from '../op-buffers.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
 
@@ -42,7 +42,7 @@ export const rmsNorm = defineOp({
   },
   able: (gpu, size) => rmsNormVariants.filter((v) => v.refusal(size, gpu) === undefined).map((v) => v.name),
   prepare: (gpu, inputs, size, variant) =>
-    withWorkspace(gpu, async (space) => {
+    withBuffers(gpu, async (space) => {
       const { numRows, width } = size;
       const kernel = await prepareRmsNorm(gpu, size, variant);
       const x = space.activation('x', tensorOf(inputs, 'x'), 'parts');

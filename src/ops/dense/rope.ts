@@ -8,7 +8,7 @@ import { budgetOf } from '../budgets.ts';
 import { defineOp } from '../define.ts';
 import { requirePositive, sizeOf } from '../shapes.ts';
 import { rowRuns } from '../row-runs.ts';
-import { bytesOfInputs, outputDtype, rowView, tensorOf, withWorkspace } from '../workspace.ts';
+import { bytesOfInputs, outputDtype, rowView, tensorOf, withBuffers } from '../op-buffers.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
 
@@ -61,7 +61,7 @@ export const rope = defineOp({
   },
   able: (gpu, size) => ropeVariants.filter((v) => v.refusal(size, gpu) === undefined).map((v) => v.name),
   prepare: (gpu, inputs, size, variant) =>
-    withWorkspace(gpu, async (space) => {
+    withBuffers(gpu, async (space) => {
       const { batch, length, numHeads, headDim, theta, offset } = size;
       const width = numHeads * headDim;
       const kernel = await prepareRope(gpu, size, variant);

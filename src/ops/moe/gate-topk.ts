@@ -19,14 +19,7 @@ import { standingChoice } from './gate-choice.ts';
 import type { AttrRule, OpInputs, TensorRule } from '../op.ts';
 import { requirePositive, sizeOf, type Dims } from '../shapes.ts';
 import { rowRuns } from '../row-runs.ts';
-import {
-  bytesOfInputs,
-  outputDtype,
-  rowView,
-  tensorOf,
-  withWorkspace,
-  type Workspace,
-} from '../workspace.ts';
+import { bytesOfInputs, outputDtype, rowView, tensorOf, withBuffers, type OpBuffers } from '../op-buffers.ts';
 
 export const ROUTING_ATTRS = {
   k: { name: 'k', kind: 'integer', min: 1, max: MOST_CHOICES, about: 'experts per token' },
@@ -111,7 +104,7 @@ export const gateTopk = defineOp({
   }),
   able: (gpu, size) => topkVariants.filter((v) => v.refusal(size, gpu) === undefined).map((v) => v.name),
   prepare: (gpu, inputs, size, variant) =>
-    withWorkspace(gpu, async (space) => {
+    withBuffers(gpu, async (space) => {
       const { numTokens, numExperts, topK } = size;
       const gating = await prepareTopk(gpu, size, variant);
       const logits = space.activation('logits', tensorOf(inputs, 'logits'), 'parts');
@@ -153,7 +146,7 @@ export const gateTopk = defineOp({
 const gatingFlops = (size: GatingShape): number => size.numExperts * (size.topK + 2);
 
 /** The bias on the device, if it can change a choice. */
-export function biasOf(space: Workspace, inputs: OpInputs, { biased }: GatingShape): GpuBuffer | undefined {
+export function biasOf(space: OpBuffers, inputs: OpInputs, { biased }: GatingShape): GpuBuffer | undefined {
   const bias = inputs.tensors.get('bias');
   return bias && biased ? space.activation('bias', bias) : undefined;
 }

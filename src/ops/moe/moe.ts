@@ -20,7 +20,7 @@ import { scoreMoves } from './score-moves.ts';
 import type { OpInputs } from '../op.ts';
 import { scaleRoundings, weightValues } from '../quantised-inputs.ts';
 import { requirePositive, sizeOf } from '../shapes.ts';
-import { bytesOfInputs, outputDtype, tensorOf } from '../workspace.ts';
+import { bytesOfInputs, outputDtype, tensorOf } from '../op-buffers.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
 

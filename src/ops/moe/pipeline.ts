@@ -24,7 +24,7 @@ import { checkColumns } from '../dense/matmul.ts';
 import { leaveRange, type MoeDtypes, moeDtypes, moeWeights } from './weights.ts';
 import type { OpInputs, PreparedOp } from '../op.ts';
 import { type Rows, rowRuns } from '../row-runs.ts';
-import { type Workspace, outputDtype, rowView, tensorOf, withWorkspace } from '../workspace.ts';
+import { type OpBuffers, outputDtype, rowView, tensorOf, withBuffers } from '../op-buffers.ts';
 
 export interface MoeSize extends GatingShape {
   readonly numTokens: number;
@@ -78,7 +78,7 @@ export function directShape(size: MoeSize, up: ExpertShape, down: ExpertShape): 
 }
 
 export function prepareMoe(gpu: Gpu, inputs: OpInputs, size: MoeSize, variant?: string): Promise<PreparedOp> {
-  return withWorkspace(gpu, async (space) => {
+  return withBuffers(gpu, async (space) => {
     checkColumns('moe', gpu, Math.max(size.modelDim, size.expertDim));
     const weights = uploadWeights(space, inputs, size);
     const wide = leaveRange(inputs, size);
@@ -109,7 +109,7 @@ export function prepareMoe(gpu: Gpu, inputs: OpInputs, size: MoeSize, variant?: 
 }
 
 interface Layer {
-  readonly space: Workspace;
+  readonly space: OpBuffers;
   readonly inputs: OpInputs;
   readonly size: MoeSize;
   readonly weights: DeviceWeights;
@@ -120,7 +120,7 @@ interface Layer {
 
 interface Routing {
   /** Reads `logits`, or `x` and `gate`. */
-  bind(space: Workspace, x: GpuBuffer, mostTokens: number): RecordRouting;
+  bind(space: OpBuffers, x: GpuBuffer, mostTokens: number): RecordRouting;
 }
 
 type RecordRouting = (
@@ -278,7 +278,7 @@ interface DeviceWeights extends MoeDtypes {
   readonly downBias: GpuBuffer | undefined;
 }
 
-function uploadWeights(space: Workspace, inputs: OpInputs, size: MoeSize): DeviceWeights {
+function uploadWeights(space: OpBuffers, inputs: OpInputs, size: MoeSize): DeviceWeights {
   const { w1, w2, w3 } = moeWeights(inputs);
   const b2 = inputs.tensors.get('b2');
   const bias = joinedBias(size, inputs.tensors.get('b1'), inputs.tensors.get('b3'));

@@ -12,7 +12,7 @@ import { scalesInF32 } from '../../tensor/quantised.ts';
 import { castFloat, toF32 } from '../../tensor/tensor.ts';
 import type { OpInputs } from '../op.ts';
 import { weightOf } from '../quantised-inputs.ts';
-import { tensorOf } from '../workspace.ts';
+import { tensorOf } from '../op-buffers.ts';
 
 export interface MoeDtypes {
   /** Of w1 and w3, which one dispatch reads. */

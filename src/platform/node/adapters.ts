@@ -13,7 +13,7 @@ import { restWhilePolling } from './polling.ts';
 import { loadSwiftshader, SWIFTSHADER_NAME, swiftshaderObstacle } from './swiftshader.ts';
 
 type CreateGpu = (flags: string[]) => GPU;
-type Source = 'system' | 'embedded';
+type DriverSource = 'system' | 'embedded';
 
 /** Timestamps step by 65,536 ns without it. */
 const FLAGS = ['disable-dawn-features=timestamp_quantization'];
@@ -35,7 +35,7 @@ function pointDriversAt(files: readonly (string | undefined)[]): void {
 }
 
 /** Makes `source` the one whose drivers the next instance sees. */
-async function select(source: Source): Promise<void> {
+async function select(source: DriverSource): Promise<void> {
   if (source === 'system') return pointDriversAt(callersDrivers);
   const driverFile = await loadSwiftshader();
   pointDriversAt(DRIVER_VARIABLES.map(() => driverFile));
@@ -68,7 +68,7 @@ async function list(create: CreateGpu): Promise<string[]> {
   }
 }
 
-function kindOf(info: GPUAdapterInfo, name: string, source: Source): AdapterKind {
+function kindOf(info: GPUAdapterInfo, name: string, source: DriverSource): AdapterKind {
   if (source === 'embedded') return 'embedded-software';
   const { vendor, architecture, device, description } = info;
   if (info.isFallbackAdapter || isSoftwareName(`${name} ${description}`)) return 'software';
@@ -78,7 +78,7 @@ function kindOf(info: GPUAdapterInfo, name: string, source: Source): AdapterKind
 async function open(
   create: CreateGpu,
   name: string,
-  source: Source,
+  source: DriverSource,
   search: string[],
 ): Promise<OpenAdapter | undefined> {
   const gpu = create([...FLAGS, `adapter=${name}`]);

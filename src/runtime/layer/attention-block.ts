@@ -4,7 +4,7 @@ import type { CommandList } from '../../gpu/command-list.ts';
 import { sizedFor } from './kernels.ts';
 import { busyRun } from '../step/plan.ts';
 import type { StageContext, StageLayer, StageStep } from './context.ts';
-import type { Workspace } from '../workspace.ts';
+import type { StageWorkspace } from '../stage-workspace.ts';
 
 /**
  * Reads `x` on every member of a TP group; leaves each member's share of the attention output in `attended`
@@ -13,7 +13,7 @@ import type { Workspace } from '../workspace.ts';
 export function recordAttention(
   commands: CommandList,
   c: StageContext,
-  w: Workspace,
+  w: StageWorkspace,
   layer: StageLayer,
   step: StageStep,
   stage: number,

@@ -12,13 +12,13 @@ import { type ExchangeKernels, sizedFor } from './kernels.ts';
 import { recordLocalExperts } from './local-experts.ts';
 import type { StageContext, StageLayer, StageStep } from './context.ts';
 import { busyRun } from '../step/plan.ts';
-import type { Workspace } from '../workspace.ts';
+import type { StageWorkspace } from '../stage-workspace.ts';
 
 /** Reads `x` and the attention output; leaves the layer's output in `x` on every member of each TP group. */
 export function recordExperts(
   commands: CommandList,
   c: StageContext,
-  w: Workspace,
+  w: StageWorkspace,
   layer: StageLayer,
   step: StageStep,
   stage: number,
@@ -45,7 +45,7 @@ function recordExchanged(
   commands: CommandList,
   c: StageContext,
   kernels: ExchangeKernels,
-  w: Workspace,
+  w: StageWorkspace,
   layer: StageLayer,
   step: StageStep,
   busy: readonly BusyGroup[],
@@ -84,7 +84,7 @@ function recordExchanged(
 function recordRouters(
   commands: CommandList,
   { kernels }: StageContext,
-  w: Workspace,
+  w: StageWorkspace,
   layer: StageLayer,
   step: StageStep,
   ranks: readonly number[],
@@ -122,7 +122,7 @@ function recordSends(
   commands: CommandList,
   { sizes: z }: StageContext,
   { plan, permute }: ExchangeKernels,
-  w: Workspace,
+  w: StageWorkspace,
   step: StageStep,
   ranks: readonly number[],
 ): void {
@@ -149,7 +149,7 @@ function recordDispatch(
   commands: CommandList,
   c: StageContext,
   { receivePlan }: ExchangeKernels,
-  w: Workspace,
+  w: StageWorkspace,
   group: BusyGroup,
 ): void {
   const { up, down, tileRows } = group.sized;
@@ -202,7 +202,7 @@ function mostTiles(
 function recordGemms(
   commands: CommandList,
   { sizes: { owners } }: StageContext,
-  w: Workspace,
+  w: StageWorkspace,
   layer: StageLayer,
   { ranks, sized: { up, down } }: BusyGroup,
 ): void {
@@ -227,7 +227,7 @@ function recordGemms(
 function recordCombine(
   commands: CommandList,
   { kernels }: StageContext,
-  w: Workspace,
+  w: StageWorkspace,
   step: StageStep,
   { ranks }: BusyGroup,
 ): void {
@@ -245,7 +245,7 @@ function recordCombine(
 
 function exchangeOf(
   { epGroups, sizes: z }: StageContext,
-  w: Workspace,
+  w: StageWorkspace,
   { group, maxRows, sources }: BusyGroup,
 ): RowExchange {
   return {

@@ -8,14 +8,14 @@ import { tileCapacity } from '../../kernels/routing/route-plan.ts';
 import type { BusyGroup } from './busy-groups.ts';
 import type { LocalKernels } from './kernels.ts';
 import type { StageContext, StageLayer, StageStep } from './context.ts';
-import type { Workspace } from '../workspace.ts';
+import type { StageWorkspace } from '../stage-workspace.ts';
 
 /** Reads each rank's routed rows, ids and scores; leaves the layer's output where combine would. */
 export function recordLocalExperts(
   commands: CommandList,
   c: StageContext,
   local: LocalKernels,
-  w: Workspace,
+  w: StageWorkspace,
   layer: StageLayer,
   step: StageStep,
   busy: readonly BusyGroup[],

@@ -13,11 +13,11 @@ import { recordExperts } from './expert-block.ts';
 import { layerShards, type LayerShards, type Shard } from '../shards.ts';
 import type { RankSizes } from '../sizes.ts';
 import type { StageContext, StageLayer, StageStep } from './context.ts';
-import { bufferBytes, Workspace } from '../workspace.ts';
+import { bufferBytes, StageWorkspace } from '../stage-workspace.ts';
 
 export class Stage {
   readonly index: number;
-  readonly workspace: Workspace;
+  readonly workspace: StageWorkspace;
   readonly #context: StageContext;
   readonly #layers: readonly StageLayer[];
 
@@ -31,7 +31,7 @@ export class Stage {
     const weights = range(count).map((i) =>
       range(z.numRanks).map((rank) => this.#weights(source, dtype, first + i, rank)),
     );
-    this.workspace = new Workspace(gpu, index, z, layout.spec);
+    this.workspace = new StageWorkspace(gpu, index, z, layout.spec);
     this.#layers = weights.map((ofRanks, i) => ({
       index: first + i,
       first: i === 0,

@@ -1,6 +1,6 @@
 /** What a case of a kernel that no op exposes is made of. */
 import type { CommandList } from '../../gpu/command-list.ts';
-import type { Workspace } from '../../ops/workspace.ts';
+import type { OpBuffers } from '../../ops/op-buffers.ts';
 import type { Budget } from '../../tensor/compare.ts';
 import type { Maker } from '../draw/maker.ts';
 
@@ -15,7 +15,7 @@ export interface InternalExpected {
 export interface Internal {
   readonly expected: Readonly<Record<string, InternalExpected>>;
   /** Uploads and compiles; outputs are the workspace's, by the names of `expected`. */
-  prepare(space: Workspace): Promise<(commands: CommandList) => void>;
+  prepare(space: OpBuffers): Promise<(commands: CommandList) => void>;
   /** Bytes that must move at least. */
   readonly bytes: number;
 }

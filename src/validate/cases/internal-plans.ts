@@ -7,7 +7,7 @@ import {
   prepareRoutePlan,
   tileCapacity,
 } from '../../kernels/routing/route-plan.ts';
-import type { Workspace } from '../../ops/workspace.ts';
+import type { OpBuffers } from '../../ops/op-buffers.ts';
 import type { Maker } from '../draw/maker.ts';
 import type { Internal, InternalCase } from './internal-case.ts';
 
@@ -90,7 +90,7 @@ function local(make: Maker, sizes: RouteSizes & { readonly tileRows: number }): 
 }
 
 function planTensors(
-  space: Workspace,
+  space: OpBuffers,
   { tokens, topK, experts }: RouteSizes,
   ids: Uint32Array,
   rows: number,

@@ -2,7 +2,7 @@
 import type { Gpu } from '../../gpu/gpu.ts';
 import { EXACT } from '../../ops/budgets.ts';
 import type { Cost, Expected } from '../../ops/op.ts';
-import { withWorkspace } from '../../ops/workspace.ts';
+import { withBuffers } from '../../ops/op-buffers.ts';
 import { once } from '../../core/once.ts';
 import type { KernelCase } from '../kernel-case.ts';
 import { maker } from '../draw/maker.ts';
@@ -18,7 +18,7 @@ function internalCase(name: string, build: InternalCase): KernelCase {
     quick: true,
     variants: () => ['default'],
     prepare: (gpu: Gpu) =>
-      withWorkspace(gpu, async (space) => space.prepared('default', await made().prepare(space))),
+      withBuffers(gpu, async (space) => space.prepared('default', await made().prepare(space))),
     reference: once(() => expectedOf(made())),
     cost: (): Cost => ({ flops: 0, bytes: made().bytes }),
   };

@@ -9,7 +9,7 @@ import { scaleStart, uploadWeight, weightBytes } from '../../../src/kernels/weig
 import { quantise } from '../../../src/tensor/quantise.ts';
 import { QUANT_FORMATS, scalesInF32 } from '../../../src/tensor/quantised.ts';
 import { maker } from '../../../src/validate/draw/maker.ts';
-import { Workspace } from '../../../src/ops/workspace.ts';
+import { OpBuffers } from '../../../src/ops/op-buffers.ts';
 import { WeightStore } from '../../../src/runtime/weight-store.ts';
 import { testPlatform } from '../../setup/gpu.ts';
 
@@ -86,7 +86,7 @@ describe('2^32 values in a matrix or stack, which shaders cannot number', () => 
         return prepareDirectExperts(gpu, { up: few, down: experts(4, format), topK: 1, residual: false });
       },
       () => uploadWeight(gpu, 'w', matrix),
-      () => new Workspace(gpu).matrix('w', matrix),
+      () => new OpBuffers(gpu).matrix('w', matrix),
       () => new WeightStore(gpu).get({ key: 'w', dtype: format, shape, make }),
     ];
     for (const attempt of refused) {

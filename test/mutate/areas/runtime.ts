@@ -204,7 +204,7 @@ export const runtimeFaults: readonly Mutant[] = [
       },
     ],
   ),
-  ...faultsIn('src/ops/workspace.ts', { tests: ['ops/ops.shared.test.ts'] }, [
+  ...faultsIn('src/ops/op-buffers.ts', { tests: ['ops/ops.shared.test.ts'] }, [
     {
       find: 'byteOffset + 4 * rows.first * width',
       replace: 'byteOffset + 0 * rows.first * width',

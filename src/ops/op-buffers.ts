@@ -4,7 +4,7 @@ import { product } from '../core/math.ts';
 import { formatBytes } from '../core/units.ts';
 import { groupTable, type GroupTable } from '../collectives/groups.ts';
 import { SymmetricArray } from '../collectives/symmetric.ts';
-import { type BufferView, type GpuBuffer, viewOf } from '../gpu/buffer.ts';
+import { type Bindable, type BufferView, type GpuBuffer, viewOf } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Bound, Gpu } from '../gpu/gpu.ts';
 import {
@@ -26,7 +26,7 @@ interface Output {
   readonly dtype: Dtype;
 }
 
-export class Workspace {
+export class OpBuffers {
   readonly gpu: Gpu;
   readonly #owned: GpuBuffer[] = [];
   readonly #written: GpuBuffer[] = [];
@@ -129,11 +129,11 @@ export class Workspace {
 }
 
 /** Builds a prepared op; its buffers are freed when building fails. */
-export async function withWorkspace(
+export async function withBuffers(
   gpu: Gpu,
-  build: (space: Workspace) => Promise<PreparedOp>,
+  build: (space: OpBuffers) => Promise<PreparedOp>,
 ): Promise<PreparedOp> {
-  const space = new Workspace(gpu);
+  const space = new OpBuffers(gpu);
   try {
     return await build(space);
   } catch (error) {
@@ -162,7 +162,7 @@ export function outputDtype(inputs: OpInputs): 'f32' | 'f16' {
 }
 
 /** Rows `rows` of a buffer, or a part of one, whose rows have `width` words. */
-export function rowView(source: GpuBuffer | BufferView, rows: Rows, width: number): BufferView {
+export function rowView(source: Bindable, rows: Rows, width: number): BufferView {
   const { buffer, byteOffset } = viewOf(source);
   return buffer.view(byteOffset + 4 * rows.first * width, 4 * rows.count * width);
 }

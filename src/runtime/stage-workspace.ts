@@ -86,7 +86,7 @@ function neededSymmetric(tp: number, ep: number): SymmetricName[] {
   return all;
 }
 
-export class Workspace {
+export class StageWorkspace {
   readonly #symmetric: ReadonlyMap<SymmetricName, SymmetricArray>;
   readonly #ranks: readonly Record<PrivateName, GpuBuffer>[];
   readonly #hidden: readonly GpuBuffer[];
