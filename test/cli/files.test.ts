@@ -88,7 +88,7 @@ describe('writeWhole', () => {
     expect(await readdir(folder)).toEqual(['a']);
   });
 
-  test('leaves no draft when the target cannot be replaced', async () => {
+  test('refuses a folder, and leaves no draft', async () => {
     const folder = await scratchFolder();
     await mkdir(join(folder, 'a', 'b'), { recursive: true });
     await expect(writeWhole(join(folder, 'a'), 'one')).rejects.toThrow(/cannot write/);

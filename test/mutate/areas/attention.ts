@@ -11,7 +11,8 @@ const paged = {
   only: '^paged-attention (decode|many|prompts|window)',
 };
 const PREFILL = 'primes|grouped queries|sliding window|soft cap|sinks|sinks, window and soft cap|not causal';
-const DECODE = 'decode with a cache|window while decoding|sinks and soft cap while decoding|grouped queries';
+const DECODE =
+  'a few queries, many keys, a window|decode with a cache|window while decoding|sinks and soft cap while decoding|grouped queries';
 const SPLIT = 'many keys while decoding|a few queries, many keys, a window|parts that only some queries see';
 
 const causal = (find: string): Fault => ({
@@ -48,7 +49,7 @@ export const attentionFaults: readonly Mutant[] = [
     },
     { find: '* params.scale;', replace: ';', why: 'scores are not scaled' },
   ]),
-  ...faultsIn('shaders/attention/plain.wgsl', attention('a last value that is infinite|sinks of -Inf'), [
+  ...faultsIn('shaders/attention/plain.wgsl', { tests: ['ops/attention/attention-special.shared.test.ts'] }, [
     {
       find: 'select(select(exp(below), 1.0, sink == highest), below, isNan(below))',
       replace: 'select(exp(below), 0.0, isNan(below))',

@@ -208,11 +208,11 @@ export const checkFaults: readonly Mutant[] = [
       },
     ],
   ),
-  ...faultsIn('src/cli/files/draft.ts', { tests: ['cli/files.test.ts'], only: 'cannot be replaced' }, [
+  ...faultsIn('src/cli/files/draft.ts', { tests: ['cli/files.test.ts'], only: 'all names of a file' }, [
     {
       find: 'await rm(draft, { force: true }).catch(() => undefined);',
       replace: '',
-      why: 'a draft stays when its target cannot be replaced',
+      why: 'a draft stays when its target is written in place',
     },
   ]),
   ...faultsIn('src/cli/options.ts', { tests: ['cli/run.test.ts'], only: 'numbers' }, [

@@ -5,7 +5,8 @@ import { AS_ON_A_GPU } from './kinds.ts';
 const moe = (only: string) => ({ tests: ['kernels/experts/moe.shared.test.ts'], only: `^moe (${only})$` });
 const direct = { tests: ['kernels/experts/direct-experts.shared.test.ts', 'kernels/absent.test.ts'] };
 const FORMATS = '(int8|int4|mxfp4) weights|f16 weights';
-const EPILOGUES = 'primes|silu, gated|gelu, not gated|relu, gated|swiglu_oai, clamped|all biases';
+const EPILOGUES =
+  'primes|silu, gated|gelu, not gated|relu, gated|swiglu_oai, clamped|all biases|mxfp4 weights as in gpt-oss, clamped';
 const ONE_TOKEN = 'one token|gate instead of logits, one token|(int8|int4|mxfp4) weights, one token';
 
 const upBias: Fault = {
@@ -47,12 +48,19 @@ export const expertFaults: readonly Mutant[] = [
       replace: 'row(sums.low[2], subgroupShuffle(low, 1u), w4)',
       why: 'the third row is the second',
     },
-    {
-      find: 'let high = min(first + 4u + lane % LANES, end - 1u);',
-      replace: 'let high = min(first + lane % LANES, end - 1u);',
-      why: 'with four lanes rows 4 to 7 are rows 0 to 3',
-    },
   ]),
+  // SwiftShader's subgroups have four lanes.
+  ...faultsIn(
+    'shaders/experts/subgroup.wgsl',
+    { ...moe('primes|1,000 tokens'), env: { MOEBIUS_ADAPTER: 'swiftshader' } },
+    [
+      {
+        find: 'let high = min(first + 4u + lane % LANES, end - 1u);',
+        replace: 'let high = min(first + lane % LANES, end - 1u);',
+        why: 'with four lanes rows 4 to 7 are rows 0 to 3',
+      },
+    ],
+  ),
   ...faultsIn('shaders/experts/subgroup.wgsl', moe(`${FORMATS}|(int8|int4|mxfp4) weights, wide`), [
     e2m1,
     {
