@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // Starts the command line from its TypeScript source.
 import './typescript.js';
 

@@ -1,13 +1,5 @@
 /** All commands and what they have in common. */
 import { Command, Help, type Option } from 'commander';
-import { addBench } from './verbs/bench.ts';
-import { addDoctor } from './verbs/doctor.ts';
-import { addGenerate } from './verbs/generate.ts';
-import { addGrowth } from './verbs/growth.ts';
-import { addLayout } from './verbs/layout.ts';
-import { addOp } from './verbs/op.ts';
-import { addTune } from './verbs/tune.ts';
-import { addValidate } from './verbs/validate.ts';
 import { packageVersion } from './package.ts';
 
 const EXAMPLES = `
@@ -29,6 +21,77 @@ function optionDescription(this: Help, option: Option): string {
   return isEmpty ? option.description : Help.prototype.optionDescription.call(this, option);
 }
 
+/** Adds a verb's options and its action. */
+type Describe = (command: Command) => Command;
+
+interface Verb {
+  /** The name, and what the list of commands shows after it. */
+  readonly usage: string;
+  readonly summary: string;
+  /** Imported when it is asked for: all verbs together take longer to load than the help takes to print. */
+  readonly load: () => Promise<Describe>;
+}
+
+const VERBS: readonly Verb[] = [
+  {
+    usage: 'doctor [options]',
+    summary: 'show the adapter, its limits and its clocks',
+    load: async () => (await import('./verbs/doctor.ts')).describeDoctor,
+  },
+  {
+    usage: 'layout [options] [axes...]',
+    summary: 'explain a layout: views, groups, ownership, weights',
+    load: async () => (await import('./verbs/layout.ts')).describeLayout,
+  },
+  {
+    usage: 'generate [options]',
+    summary: 'continue a prompt on all ranks of a layout',
+    load: async () => (await import('./verbs/generate.ts')).describeGenerate,
+  },
+  {
+    usage: 'validate [options]',
+    summary: 'check every kernel and the model on all ranks',
+    load: async () => (await import('./verbs/validate.ts')).describeValidate,
+  },
+  {
+    usage: 'tune [options]',
+    summary: 'measure which variant of each kernel is the fastest here',
+    load: async () => (await import('./verbs/tune.ts')).describeTune,
+  },
+  {
+    usage: 'op [options] [name]',
+    summary: 'run one op on tensors of your own',
+    load: async () => (await import('./verbs/op.ts')).describeOp,
+  },
+  {
+    usage: 'bench [options]',
+    summary: 'check, then time kernels, stages and the whole pass',
+    load: async () => (await import('./verbs/bench.ts')).describeBench,
+  },
+  {
+    usage: 'growth [options]',
+    summary: 'does time grow with size as it should?',
+    load: async () => (await import('./verbs/growth.ts')).describeGrowth,
+  },
+];
+
+const nameOf = ({ usage }: Verb): string => usage.split(' ', 1).join('');
+
+/** What the list shows of a command that is not loaded. */
+function subcommandTerm(command: Command): string {
+  return VERBS.find((verb) => nameOf(verb) === command.name())?.usage ?? command.name();
+}
+
+async function complete(command: Command): Promise<void> {
+  const describe = await VERBS.find((verb) => nameOf(verb) === command.name())?.load();
+  describe?.(command);
+  command.options.find((option) => option.attributeName() === 'tuningFile')?.conflicts('tuning');
+  // The help of `op <name>` is about that op, so it shows it by itself.
+  if (command.name() === 'op')
+    command.helpOption(false).option('-h, --help', 'show this help, or that of an op');
+}
+
+/** To be parsed with `parseAsync`: the command that is asked for is loaded on the way. */
 export function buildProgram(): Command {
   const program = new Command('moebius')
     .description('Checks and times mixture-of-experts kernels on WebGPU, and lays a model over many GPUs.')
@@ -39,15 +102,9 @@ export function buildProgram(): Command {
     .option('--json', 'one JSON object on stdout instead of text')
     .addHelpText('after', EXAMPLES)
     .exitOverride()
-    .configureHelp({ showGlobalOptions: true, helpWidth: 80, optionDescription })
-    .configureOutput({ writeErr: () => undefined });
-  for (const add of [addDoctor, addLayout, addGenerate, addValidate, addTune, addOp, addBench, addGrowth]) {
-    const command = add(program).copyInheritedSettings(program);
-    command.options.find((option) => option.attributeName() === 'tuningFile')?.conflicts('tuning');
-    // The help of `op <name>` is about that op, so it shows it by itself.
-    if (command.name() === 'op')
-      command.helpOption(false).option('-h, --help', 'show this help, or that of an op');
-    else command.helpOption('-h, --help', 'show this help');
-  }
+    .configureHelp({ showGlobalOptions: true, helpWidth: 80, optionDescription, subcommandTerm })
+    .configureOutput({ writeErr: () => undefined })
+    .hook('preSubcommand', (_program, command) => complete(command));
+  for (const verb of VERBS) program.command(nameOf(verb)).summary(verb.summary);
   return program;
 }

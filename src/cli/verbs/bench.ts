@@ -92,10 +92,8 @@ interface CommandOptions extends GlobalOptions {
   readonly cold?: boolean;
 }
 
-export function addBench(program: Command): Command {
-  return program
-    .command('bench')
-    .summary('check, then time kernels, stages and the whole pass')
+export function describeBench(command: Command): Command {
+  return command
     .description(
       'Checks every kernel and the model on all ranks of a layout, times what is right, sets the rates beside the ' +
         'target, and writes one JSON result file.',

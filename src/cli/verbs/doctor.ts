@@ -34,10 +34,8 @@ export function doctor(options: DoctorOptions = {}): Promise<DoctorFindings> {
   }));
 }
 
-export function addDoctor(program: Command): Command {
-  return program
-    .command('doctor')
-    .summary('show the adapter, its limits and its clocks')
+export function describeDoctor(command: Command): Command {
+  return command
     .description(
       'Shows which adapter is used and why, its limits and features, and measures its clocks, latencies and ceilings.',
     )

@@ -155,10 +155,8 @@ interface CommandOptions extends GlobalOptions {
   readonly tuning: boolean;
 }
 
-export function addGenerate(program: Command): Command {
-  return program
-    .command('generate')
-    .summary('continue a prompt on all ranks of a layout')
+export function describeGenerate(command: Command): Command {
+  return command
     .description(
       'Continues a prompt with a model that runs on every rank of a layout, simulated on one adapter.',
     )

@@ -77,10 +77,8 @@ interface CommandOptions extends GlobalOptions {
   readonly tuning: boolean;
 }
 
-export function addGrowth(program: Command): Command {
-  return program
-    .command('growth')
-    .summary('does time grow with size as it should?')
+export function describeGrowth(command: Command): Command {
+  return command
     .description(
       'Times kernels over tokens (1 to 4,096), experts (1 to 256) and sequence lengths (128 to 8,192), fits exponents, ' +
         'and sets them beside what they should be.',

@@ -67,10 +67,8 @@ interface CommandOptions extends GlobalOptions {
   readonly readings?: boolean;
 }
 
-export function addLayout(program: Command): Command {
-  return program
-    .command('layout')
-    .summary('explain a layout: views, groups, ownership, weights')
+export function describeLayout(command: Command): Command {
+  return command
     .description('Explains a layout: its two views, its groups, and what every rank holds. Needs no GPU.')
     .argument('[axes...]', 'ep=16,pp=4,tp=2,dp=2 or separate words; the reference layout when absent')
     .option('--preset <name>', 'model preset, or the path of a config.json', 'card')

@@ -142,10 +142,8 @@ interface CommandOptions extends GlobalOptions {
   readonly help?: boolean;
 }
 
-export function addOp(program: Command): Command {
-  return program
-    .command('op')
-    .summary('run one op on tensors of your own')
+export function describeOp(command: Command): Command {
+  return command
     .description('Runs one op on the tensors of a safetensors file and writes its outputs to another.')
     .argument('[name]', 'of the op; "moebius op --list" shows all')
     .option('--in <file>', 'safetensors file with the inputs')

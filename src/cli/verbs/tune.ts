@@ -169,10 +169,8 @@ export function seconds(text: string): number {
   return value;
 }
 
-export function addTune(program: Command): Command {
-  return program
-    .command('tune')
-    .summary('measure which variant of each kernel is the fastest here')
+export function describeTune(command: Command): Command {
+  return command
     .description(
       'Checks and times the variants of each kernel family at many shapes, and keeps what beats the default for ' +
         'certain. bench, op, generate and doctor use it from then on.',

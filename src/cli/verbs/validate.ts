@@ -126,10 +126,8 @@ interface CommandOptions extends GlobalOptions {
   readonly seed: number;
 }
 
-export function addValidate(program: Command): Command {
-  return program
-    .command('validate')
-    .summary('check every kernel and the model on all ranks')
+export function describeValidate(command: Command): Command {
+  return command
     .description(
       'Checks every variant of every kernel against float64, then the bundled model on all ranks of a layout ' +
         'against one rank and known answers.',
