@@ -14,56 +14,7 @@ export { tune, type TuneResult, type TuneVerbOptions } from './cli/verbs/tune.ts
 export { loadTuning } from './cli/tuning.ts';
 export { validate, type ValidateOptions, type ValidateResult } from './cli/verbs/validate.ts';
 
-// Failures: the caller's mistake, a result that is wrong, our own fault.
-export { CheckError, ConfigError, InvariantError } from './core/errors.ts';
-
-// The adapter and the device.
+// The machine: adapters through Dawn's bindings, files, clocks.
 export { nodePlatform } from './platform/node/node.ts';
-export type { AdapterFacts, Platform } from './platform/platform.ts';
-export { Gpu, openGpu } from './gpu/gpu.ts';
 
-// Tensors, models, layouts.
-export { castFloat, f32Tensor, tensor, toF32, toF64, type Dtype, type Tensor } from './tensor/tensor.ts';
-export { quantise } from './tensor/quantise.ts';
-export {
-  dequantise,
-  type HostWeight,
-  type QuantFormat,
-  type QuantisedMatrix,
-  type WeightDtype,
-} from './tensor/quantised.ts';
-export { readSafetensors, writeSafetensors } from './model/safetensors/safetensors.ts';
-export { loadCheckpoint, type Checkpoint } from './model/checkpoint.ts';
-export { syntheticWeights } from './model/synthetic.ts';
-export { storedValues } from './model/stored-weights.ts';
-export { presetNamed, presets } from './model/presets.ts';
-export type { MoeConfig, WeightSource } from './model/config.ts';
-export { flopsPerToken, kvBytesPerToken, parameters, weightBytes } from './model/cost.ts';
-export { targetNeeds, type TargetLayout, type TargetNeeds } from './model/target.ts';
-export { CARD_LAYOUT, formatLayout, parseLayout, type LayoutSpec } from './layout/spec.ts';
-export { planLayout, type Layout } from './layout/layout.ts';
-export { explainLayout, type LayoutExplanation } from './layout/explain.ts';
-export { renderExplanation } from './layout/render.ts';
-
-// Ops, and the engine that runs a model on all ranks.
-export { opByName, ops, runOp } from './ops/ops.ts';
-export { quantisedTensors } from './ops/quantised-inputs.ts';
-export type { Op, OpInputs, PreparedOp } from './ops/op.ts';
-export { createEngine, type Engine, type EngineOptions } from './runtime/engine.ts';
-export { generate as continuePrompt, type Generation } from './runtime/generate.ts';
-export { referenceModel, type ReferenceModel } from './reference/forward.ts';
-
-// Checks and measurements.
-export { kernelCases, quickCases } from './validate/cases.ts';
-export { runCase, runCases, type CaseResult } from './validate/run-case.ts';
-export { checkModel, type ModelReport } from './bench/model/check.ts';
-export { chooseClock, measureKernel, type BenchClock } from './measure/stopwatch.ts';
-export { measureClockStep } from './measure/clock.ts';
-export { measureCeilings, type Ceiling, type Ceilings } from './bench/ceilings/ceilings.ts';
-export { rooflineShare, type RooflineShare } from './bench/ceilings/roofline.ts';
-export { examineAdapter, type AdapterExamination } from './bench/examine.ts';
-export { compareForward, type ForwardComparison } from './bench/model/sharded.ts';
-export { summarise, type Summary } from './measure/statistics.ts';
-export type { Timing } from './measure/timing.ts';
-export type { BenchResult } from './bench/result.ts';
-export { readResult, type StoredBenchResult } from './report/schema.ts';
+export * from './portable.ts';

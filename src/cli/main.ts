@@ -1,4 +1,4 @@
-/** The command line's entry: `moebius.js` loads it. */
+/** The command line's entry: `bin/moebius.js` loads it. */
 import { run } from './run.ts';
 
 await run(process.argv.slice(2));

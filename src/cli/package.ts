@@ -1,6 +1,6 @@
 /** Facts about this package: its version, what it runs on, and the commit where it is a checkout. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -47,8 +47,9 @@ export function versionsHere(): Record<string, string> {
   return versions;
 }
 
-/** The commit of this checkout, '+changes' when files differ from it; undefined outside of git. */
+/** The commit of this checkout, '+changes' when files differ from it; undefined outside of git, also in a package in another's checkout. */
 export function commitHere(): string | undefined {
+  if (!existsSync(join(PACKAGE_ROOT, '.git'))) return undefined;
   const git = (...args: string[]): string =>
     execFileSync('git', ['-C', PACKAGE_ROOT, ...args], {
       encoding: 'utf8',

@@ -1,6 +1,7 @@
 // Lets Node load TypeScript: tsx strips the types on the way. It keeps the results in the folder for temporary files
 // and ends with a stack where that cannot be written, so the folder is tried first.
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
+import { register as registerHook } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -15,3 +16,4 @@ try {
 }
 const { register } = await import('tsx/esm/api');
 register();
+registerHook('./source-condition.js', import.meta.url);

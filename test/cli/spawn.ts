@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 
-export const MOEBIUS = fileURLToPath(new URL('../../src/cli/moebius.js', import.meta.url));
+export const MOEBIUS = fileURLToPath(new URL('../../bin/moebius.js', import.meta.url));
 
 export interface Outcome {
   readonly code: number | null;

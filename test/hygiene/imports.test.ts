@@ -32,13 +32,14 @@ function without(names: readonly string[], some: readonly string[]): string[] {
 
 const LAYERS = layersIn(textOf('ARCHITECTURE.md'));
 const MAY_USE_NODE = new Set(['platform/node', 'cli']);
-const BARREL = 'src/index.ts';
+/** What the package exports. */
+const BARRELS = ['src/index.ts', 'src/kernels.ts', 'src/portable.ts', 'src/web.ts'];
 
-/** src/platform/node/node.ts -> platform/node, src/core/math.ts -> core, src/index.ts -> index. */
+/** src/platform/node/node.ts -> platform/node, src/core/math.ts -> core, src/web.ts -> index. */
 function layerOf(path: string): string {
   const [, folder = '', inner = ''] = path.split('/');
   if (folder === 'platform' && (inner === 'node' || inner === 'web')) return `platform/${inner}`;
-  return folder.replace(/\.ts$/, '');
+  return inner === '' ? 'index' : folder;
 }
 
 const sources = filesBelow('src').filter(isScript);
@@ -111,12 +112,22 @@ test('nothing imports itself by way of others', () => {
   expect(findCycle()).toEqual([]);
 });
 
-test(`${BARREL} is the only file that does nothing but re-export`, () => {
+test.each(['src/web.ts', 'src/kernels.ts'])('%s needs no module of Node', (entry) => {
+  const reached = new Set([entry]);
+  for (const path of reached) for (const imported of imports.get(path) ?? []) reached.add(imported);
+  expect(reached.size).toBeGreaterThan(30);
+  const wrong = [...reached].filter(
+    (name) => isBuiltin(name) || (name.startsWith('src/') && MAY_USE_NODE.has(layerOf(name))),
+  );
+  expect(wrong).toEqual([]);
+});
+
+test(`${BARRELS.join(', ')} are the only files that do nothing but re-export`, () => {
   const barrels = sources.filter((path) => {
     const { statements } = parse(path);
     return statements.length > 0 && statements.every(isReExport);
   });
-  expect(barrels.filter((path) => path !== BARREL)).toEqual([]);
+  expect(barrels).toEqual(BARRELS);
 });
 
 const MOST_FILES = 15;

@@ -9,6 +9,8 @@ const NOT_OURS = new Set([
   'node_modules',
   '.git',
   'coverage',
+  'dist',
+  'api-docs',
   'results',
   '.vitest-attachments',
   '__pycache__',

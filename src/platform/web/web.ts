@@ -1,20 +1,14 @@
-/** The platform in a page: the browser's adapter, shaders that the bundler put into the page, files by `fetch`. */
+/** The platform in a page: the browser's adapter, shaders that came with the page, files by `fetch`. */
 import { AbsentFileError, ConfigError, messageOf } from '../../core/errors.ts';
 import { NS_PER_MS } from '../../core/units.ts';
 import { isSoftwareName, matches, saysNothing } from '../choice.ts';
 import type { AdapterChoice, AdapterFacts, AdapterKind, OpenAdapter, Platform } from '../platform.ts';
+import { shaders } from './shaders.ts';
 
 export interface WebOptions {
   /** Where relative paths count from; by default the page's own address. */
   readonly baseUrl?: string | URL;
 }
-
-const PREFIX = '../../../shaders/';
-const shaders = new Map(
-  Object.entries(
-    import.meta.glob<string>('../../../shaders/**/*.wgsl', { query: '?raw', import: 'default', eager: true }),
-  ).map(([path, source]) => [path.slice(PREFIX.length), source]),
-);
 
 /** A page cannot list adapters: these are the requests that may give different ones. */
 const REQUESTS: readonly GPURequestAdapterOptions[] = [
