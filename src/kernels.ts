@@ -29,6 +29,11 @@ export {
   type Variant,
 } from './kernels/variants.ts';
 
+// Variants of one's own.
+export { defineVariant, type OwnVariant } from './kernels/registered/own-variant.ts';
+export { registerVariant } from './kernels/registered/register.ts';
+export type { FamilyParams, FamilyShapes, VariantFamily } from './kernels/registered/interfaces.ts';
+
 // The families.
 export { gemmVariants, prepareGemm, type Gemm, type GemmShape } from './kernels/dense/gemm.ts';
 export {

@@ -52,6 +52,10 @@ export type { Request } from './runtime/step/plan.ts';
 export { generate as continuePrompt, type Generation } from './runtime/generate.ts';
 export { referenceModel, type ReferenceModel } from './reference/forward.ts';
 
+// Kernels of one's own beside those of a family; `moebius/kernels` has what they are made of.
+export { defineVariant, type OwnVariant } from './kernels/registered/own-variant.ts';
+export { registerVariant } from './kernels/registered/register.ts';
+
 // Checks and measurements.
 export { kernelCases, quickCases } from './validate/cases.ts';
 export { runCase, runCases, type CaseResult } from './validate/run-case.ts';

@@ -13,8 +13,10 @@ export interface KernelDefinition<
   P extends Readonly<Record<string, ParamType>> = Readonly<Record<string, ParamType>>,
   B extends Readonly<Record<string, Access>> = Readonly<Record<string, Access>>,
 > {
-  /** Path below `shaders/`. */
+  /** Path below `shaders/`; of a kernel with a text of its own what messages call it. */
   readonly shader: string;
+  /** The shader's text, where it is none of `shaders/`. */
+  readonly text?: string;
   /** Compiled in, with defaults; a dispatch may override them by name. */
   readonly spec: S;
   /** Fields of the shader's `Params` struct, in its order. */

@@ -8,7 +8,12 @@ export interface TuningCandidate {
   readonly name: string;
   /** Path of its shader: advice about a kernel holds for the text that was measured. */
   readonly shader: string;
+  /** Its text, where it is none of ours. */
+  readonly text?: string;
 }
+
+/** Fingerprint of a shader's text as it is now: that of a path below `shaders/`, or of `text`. */
+export type CodeOf = (shader: string, text?: string) => string;
 
 export interface TuningQuestion {
   /** Name of the family: 'matmul'. */

@@ -1,5 +1,6 @@
 /** One registry of variants per kernel family: who can run, who is chosen, and why not. */
 import { ConfigError } from '../core/errors.ts';
+import { quoted } from '../core/quoted.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition, SpecChange } from '../gpu/kernel.ts';
 
@@ -14,8 +15,42 @@ export interface Variant<Shape, D extends KernelDefinition = KernelDefinition> {
   readonly refusal: (shape: Shape, gpu: Gpu) => string | undefined;
 }
 
+/** What users have added to the families of a device, in their order. */
+const registered = new WeakMap<Gpu, Map<string, Variant<never>[]>>();
+
+/** A user's variants of a family on this device: taken when named or advised, never by default. */
+export function registeredVariants<V extends Variant<never>>(gpu: Gpu, family: string): readonly V[] {
+  // Whoever registers makes them for the family.
+  return (registered.get(gpu)?.get(family) ?? []) as unknown as readonly V[];
+}
+
+export function addVariant(gpu: Gpu, family: string, variant: Variant<never>): void {
+  const families = registered.get(gpu) ?? new Map<string, Variant<never>[]>();
+  registered.set(gpu, families.set(family, [...(families.get(family) ?? []), variant]));
+}
+
+export function removeVariant(gpu: Gpu, family: string, name: string): void {
+  const families = registered.get(gpu);
+  families?.set(
+    family,
+    (families.get(family) ?? []).filter((variant) => variant.name !== name),
+  );
+}
+
+/** Names of those that can run a shape: the family's own in their order, then the user's. */
+export function ableVariants<Shape>(
+  family: string,
+  variants: readonly Variant<Shape>[],
+  shape: Shape,
+  gpu: Gpu,
+): string[] {
+  const all = [...variants, ...registeredVariants<Variant<Shape>>(gpu, family)];
+  return all.filter((variant) => variant.refusal(shape, gpu) === undefined).map(({ name }) => name);
+}
+
 /**
- * The named variant; else what the device's tuning advises; else the first that can run: variants are listed best first.
+ * The named variant; else what the device's tuning advises; else the first that can run: variants are listed best first. One that a user has
+ * registered is only taken when named or advised.
  * @throws ConfigError for an unknown name, or a variant that cannot run here (never swapped silently).
  */
 export function chooseVariant<Shape, V extends Variant<Shape>>(
@@ -25,16 +60,18 @@ export function chooseVariant<Shape, V extends Variant<Shape>>(
   gpu: Gpu,
   requested?: string,
 ): V {
+  const added = registeredVariants<V>(gpu, family);
   if (requested !== undefined) {
-    const named = variants.find((v) => v.name === requested);
+    const all = [...variants, ...added];
+    const named = all.find((v) => v.name === requested);
     if (named === undefined) {
       throw new ConfigError(
-        `${family} has no variant "${requested}". It has: ${variants.map((v) => v.name).join(', ')}.`,
+        `${family} has no variant ${quoted(requested)}. It has: ${all.map((v) => v.name).join(', ')}.`,
       );
     }
     const refusal = named.refusal(shape, gpu);
     if (refusal !== undefined) {
-      const able = variants.filter((v) => v.refusal(shape, gpu) === undefined).map((v) => v.name);
+      const able = ableVariants(family, variants, shape, gpu);
       throw new ConfigError(
         `${family} variant "${requested}" cannot run here: ${refusal}. Able: ${able.join(', ') || 'none'}.`,
       );
@@ -49,15 +86,23 @@ export function chooseVariant<Shape, V extends Variant<Shape>>(
     else refused.push({ name: variant.name, reason: refusal });
   }
   const [first] = able;
+  for (const variant of added) {
+    const refusal = variant.refusal(shape, gpu);
+    if (refusal === undefined) able.push(variant);
+    else refused.push({ name: variant.name, reason: refusal });
+  }
   if (first !== undefined) {
     if (gpu.tuning === undefined || able.length === 1) return first;
-    const candidates = able.map(({ name, kernel }) => ({ name, shader: kernel.shader }));
+    const candidates = able.map(({ name, kernel: { shader, text } }) => ({
+      ...{ name, shader },
+      ...(text !== undefined && { text }),
+    }));
     const advised = gpu.tuning.choose({ family, shape: shape as object, able: candidates, refused });
     return able.find(({ name }) => name === advised) ?? first;
   }
-  throw new ConfigError(
-    `No variant of ${family} can run here. ${refused.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}.`,
-  );
+  const reasons = refused.map(({ name, reason }) => `${name}: ${reason}`).join('; ');
+  const named = able.length === 0 ? '' : ` Only when named: ${able.map(({ name }) => name).join(', ')}.`;
+  throw new ConfigError(`No variant of ${family} can run here. ${reasons}.${named}`);
 }
 
 /** The variants with the named one first, the others in their order. */

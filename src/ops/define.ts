@@ -2,6 +2,7 @@
 import { ConfigError } from '../core/errors.ts';
 import { quoted } from '../core/quoted.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { registeredVariants } from '../kernels/variants.ts';
 import { castFloat, f32Tensor, type Tensor } from '../tensor/tensor.ts';
 import type { Cost, Expected, Op, OpFacts, OpInputs, PreparedOp } from './op.ts';
 import { bindDims, dimNames, sizeOf, type Dims } from './shapes.ts';
@@ -18,7 +19,7 @@ export interface OpDefinition<Size> extends OpFacts {
 }
 
 export function defineOp<Size>(definition: OpDefinition<Size>): Op {
-  const { name, about, inputs, outputs, attrs, variants } = definition;
+  const { name, about, inputs, outputs, attrs, registry, variants } = definition;
   const sized = (given: OpInputs): { dims: Dims; size: Size } => {
     const dims = bindDims(definition, given.tensors);
     return { dims, size: definition.size(given, dims) };
@@ -29,13 +30,14 @@ export function defineOp<Size>(definition: OpDefinition<Size>): Op {
     inputs,
     outputs,
     attrs,
+    registry,
     variants,
     check: (given) => void sized(given),
     able: (gpu, given) => definition.able(gpu, sized(given).size),
     prepare: async (gpu, given, variant) => {
       const { dims, size } = sized(given);
       if (!hasNoOutput(definition, dims)) return definition.prepare(gpu, given, size, variant);
-      const chosen = ableVariant(definition, definition.able(gpu, size), variant);
+      const chosen = ableVariant(gpu, definition, definition.able(gpu, size), variant);
       return preparedNothing(chosen, emptyOutputs(definition, given, dims));
     },
     reference: (given, got) => {
@@ -62,13 +64,14 @@ function hasNoOutput({ outputs }: OpFacts, dims: Dims): boolean {
 
 /** @throws ConfigError for a name that is unknown or cannot run. */
 function ableVariant(
-  { name, variants }: OpFacts,
+  gpu: Gpu,
+  { name, registry, variants }: OpFacts,
   able: readonly string[],
   wanted: string | undefined,
 ): string {
   const chosen = wanted ?? able[0];
   if (chosen !== undefined && able.includes(chosen)) return chosen;
-  const names = variants.map((variant) => variant.name);
+  const names = [...variants, ...registeredVariants(gpu, registry)].map((variant) => variant.name);
   if (wanted !== undefined && !names.includes(wanted)) {
     throw new ConfigError(`${name} has no variant ${quoted(wanted)}. It has: ${names.join(', ')}.`);
   }

@@ -5,6 +5,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { VariantFamily } from '../kernels/registered/interfaces.ts';
 import type { Budget } from '../tensor/compare.ts';
 import type { Dtype, Tensor } from '../tensor/tensor.ts';
 
@@ -77,6 +78,8 @@ export interface OpFacts {
   readonly inputs: readonly TensorRule[];
   readonly outputs: readonly TensorRule[];
   readonly attrs: readonly AttrRule[];
+  /** The family of kernels that its variants are of: what a user registers for it joins them on that device. */
+  readonly registry: VariantFamily;
   readonly variants: readonly OpVariant[];
 }
 

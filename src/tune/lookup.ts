@@ -1,6 +1,6 @@
 /** Measured choices as advice for the device: at a measured shape, between measured shapes, and nowhere else. */
 import { maxOf } from '../core/math.ts';
-import type { Tuning, TuningQuestion } from '../gpu/tuning.ts';
+import type { CodeOf, Tuning, TuningQuestion } from '../gpu/tuning.ts';
 import { beats, decide, percent } from './decide.ts';
 import { predict } from './interpolate.ts';
 import type { Evidence, TuningPoint } from './point.ts';
@@ -25,7 +25,7 @@ export interface TuningTable extends Tuning {
 }
 
 /** @param codeOf fingerprint of a shader's text as it is now. */
-export function tuningTable(points: readonly TuningPoint[], codeOf: (shader: string) => string): TuningTable {
+export function tuningTable(points: readonly TuningPoint[], codeOf: CodeOf): TuningTable {
   const known = new Map<string, Advice>();
   return {
     points,
@@ -51,10 +51,10 @@ export function adviseOn(
   { able }: TuningQuestion,
   key: ShapeKey,
   points: readonly TuningPoint[],
-  codeOf: (shader: string) => string,
+  codeOf: CodeOf,
 ): Advice {
   const defaultName = able[0]?.name ?? '';
-  const codes = new Map(able.map(({ name, shader }) => [name, codeOf(shader)]));
+  const codes = new Map(able.map(({ name, shader, text }) => [name, codeOf(shader, text)]));
   // Times of another text of the shader, or of what cannot run here, are no evidence.
   const usable = points
     .filter((point) => sameKind(point, key))

@@ -6,7 +6,7 @@ import type { Timing } from '../measure/timing.ts';
 import { at } from '../core/math.ts';
 import { formatNs } from '../core/units.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import type { TuningQuestion } from '../gpu/tuning.ts';
+import type { CodeOf, TuningQuestion } from '../gpu/tuning.ts';
 import type { PreparedOp } from '../ops/op.ts';
 import type { KernelCase } from '../validate/kernel-case.ts';
 import { decide, spreadOf } from './decide.ts';
@@ -29,7 +29,7 @@ export interface PointRequest {
   readonly clock: BenchClock;
   readonly budgetNs: number;
   readonly project: string;
-  readonly codeOf: (shader: string) => string;
+  readonly codeOf: CodeOf;
   /** Only these, beside the default; all when absent. */
   readonly only?: readonly string[];
   readonly say?: (text: string) => void;
@@ -65,7 +65,7 @@ export async function measurePoint(gpu: Gpu, request: PointRequest): Promise<Poi
   const passed: Checked[] = [];
   const wrong: { variant: string; message: string }[] = [];
   const left = question.refused.map(({ name, reason }) => ({ variant: name, reason }));
-  for (const { name, shader } of candidates) {
+  for (const { name, shader, text } of candidates) {
     say(`check ${name}`);
     const forced: KernelCase = {
       ...spot,
@@ -84,7 +84,7 @@ export async function measurePoint(gpu: Gpu, request: PointRequest): Promise<Poi
         variant: name,
         reason: `in its check it took ${formatNs(hostNs)}, the default ${formatNs(base)}`,
       });
-    } else passed.push({ name, code: request.codeOf(shader), hostNs });
+    } else passed.push({ name, code: request.codeOf(shader, text), hostNs });
   }
   say(`time ${passed.map(({ name }) => name).join(', ')}`);
   const prepared: PreparedOp[] = [];

@@ -5,7 +5,7 @@ import { messageOf } from '../core/errors.ts';
 import { at } from '../core/math.ts';
 import { seedOf } from '../core/random.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import type { TuningQuestion } from '../gpu/tuning.ts';
+import type { CodeOf, TuningQuestion } from '../gpu/tuning.ts';
 import type { Platform } from '../platform/platform.ts';
 import { TUNING_SCHEMA, TUNING_VERSION, type TuningCache } from './cache.ts';
 import { percent, ratio } from './decide.ts';
@@ -53,14 +53,13 @@ export interface PlannedPoint extends ShapeKey {
 }
 
 /** Fingerprints of shaders as they are now. */
-export function codesOf(platform: Platform): (shader: string) => string {
+export function codesOf(platform: Platform): CodeOf {
+  const codeOf = (text: string): string => seedOf(text).toString(16).padStart(8, '0');
   const known = new Map<string, string>();
-  return (shader) => {
-    let code = known.get(shader);
-    if (code === undefined) {
-      code = seedOf(platform.shaderSource(shader)).toString(16).padStart(8, '0');
-      known.set(shader, code);
-    }
+  return (shader, text) => {
+    if (text !== undefined) return codeOf(text);
+    const code = known.get(shader) ?? codeOf(platform.shaderSource(shader));
+    known.set(shader, code);
     return code;
   };
 }
@@ -146,18 +145,18 @@ export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneR
 export function isKnown(
   { family, shape, able }: TuningQuestion,
   known: readonly TuningPoint[],
-  codeOf: (shader: string) => string,
+  codeOf: CodeOf,
 ): boolean {
   const key = keyOf(family, shape);
   return known.some(
     (point) =>
       sameShape(point, key) &&
       point.default === able[0]?.name &&
-      able.every(({ name, shader }) => {
+      able.every(({ name, shader, text }) => {
         const evidence = point.evidence.find(({ variant }) => variant === name);
         return evidence === undefined
           ? point.left.some(({ variant }) => variant === name)
-          : evidence.code === codeOf(shader);
+          : evidence.code === codeOf(shader, text);
       }),
   );
 }

@@ -52,10 +52,12 @@ export class PipelineCache {
    * @throws DeviceError when the device is lost or closed.
    */
   get(kernel: KernelDefinition, spec: Spec): Promise<CompiledKernel> {
-    const key = `${kernel.shader} ${JSON.stringify(Object.entries(spec).sort(([a], [b]) => (a < b ? -1 : 1)))}`;
+    const label = `${kernel.shader} ${JSON.stringify(Object.entries(spec).sort(([a], [b]) => (a < b ? -1 : 1)))}`;
+    // Two texts may go by one name.
+    const key = kernel.text === undefined ? label : `${label}\n${kernel.text}`;
     let entry = this.#compiled.get(key);
     if (entry === undefined) {
-      entry = this.#compile(kernel, spec, key);
+      entry = this.#compile(kernel, spec, label);
       this.#compiled.set(key, entry);
       entry.catch(() => this.#compiled.delete(key));
     }
@@ -75,21 +77,17 @@ export class PipelineCache {
     }
   }
 
-  async #compile(kernel: KernelDefinition, spec: Spec, key: string): Promise<CompiledKernel> {
+  async #compile(kernel: KernelDefinition, spec: Spec, label: string): Promise<CompiledKernel> {
     const missing = (kernel.features ?? []).filter((f) => !this.#device.features.has(f));
     if (missing.length > 0) {
       throw new ConfigError(
         `${kernel.shader} needs the feature ${missing.join(', ')}, which this adapter does not offer. Choose another variant.`,
       );
     }
-    const text = specialise(this.#source(kernel.shader), spec, kernel.shader);
-    const shader = reflectShader(text, kernel.shader);
-    matchDefinition(kernel, shader);
+    const text = specialise(kernel.text ?? this.#source(kernel.shader), spec, kernel.shader);
     const began = this.#now();
-    const layoutKey = shader.storage.map((s) => (s.readOnly ? 'r' : 'w')).join('');
-    const storageLayout = this.#storageLayout(layoutKey);
     this.#device.pushErrorScope('validation');
-    const module = this.#device.createShaderModule({ label: key, code: text });
+    const module = this.#device.createShaderModule({ label, code: text });
     const popped = this.#device.popErrorScope();
     const compiling = `Compiling ${kernel.shader}`;
     const [info, failure] = await this.#state.wait(
@@ -100,11 +98,16 @@ export class PipelineCache {
     if (errors.length > 0 || failure !== null) {
       throw new ConfigError(compileReport(kernel.shader, text, errors, failure?.message));
     }
+    // After the compiler, whose messages give the place.
+    const shader = reflectShader(text, kernel.shader);
+    if (kernel.text === undefined) matchDefinition(kernel, shader);
+    const layoutKey = shader.storage.map((s) => (s.readOnly ? 'r' : 'w')).join('');
+    const storageLayout = this.#storageLayout(layoutKey);
     const layout = this.#device.createPipelineLayout({
       bindGroupLayouts: [storageLayout, this.paramsLayout],
     });
     const compute = { module, entryPoint: shader.entryPoint };
-    const made = this.#device.createComputePipelineAsync({ label: key, layout, compute }).catch((error) => {
+    const made = this.#device.createComputePipelineAsync({ label, layout, compute }).catch((error) => {
       throw new ConfigError(
         `${kernel.shader} with ${JSON.stringify(spec)} is refused by this adapter: ${String(error)}`,
       );
@@ -131,7 +134,7 @@ export class PipelineCache {
   }
 }
 
-/** The definition and the shader name the same buffers and parameters, with the same access and types. */
+/** Of a kernel of ours: the definition and the shader name the same buffers and parameters, with the same access and types. */
 function matchDefinition(kernel: KernelDefinition, shader: ShaderInterface): void {
   const declared = Object.entries(kernel.buffers).map(
     ([name, access]) => `${name}:${access === 'read' ? 'r' : 'w'}`,

@@ -23,17 +23,29 @@ export interface ShaderInterface {
   readonly entryPoint: string;
 }
 
+/** The parsed text, or what is wrong with it. */
+function parsed(source: string): unknown {
+  try {
+    return new WgslReflect(source);
+  } catch (error) {
+    return error;
+  }
+}
+
+/** Whether a text is WGSL as far as its grammar goes. */
+export function isWgsl(source: string): boolean {
+  return parsed(source) instanceof WgslReflect;
+}
+
 /**
  * Reads the interface that every Moebius shader has: storage at group 0, one optional uniform struct at
  * group 1 binding 0, one compute entry point.
  * @throws ConfigError when the shader has another one.
  */
 export function reflectShader(source: string, path: string): ShaderInterface {
-  let reflected: WgslReflect;
-  try {
-    reflected = new WgslReflect(source);
-  } catch (error) {
-    throw new ConfigError(`${path} cannot be parsed: ${String(error)}`);
+  const reflected = parsed(source);
+  if (!(reflected instanceof WgslReflect)) {
+    throw new ConfigError(`${path} cannot be parsed: ${String(reflected)}`);
   }
   const entry = reflected.entry.compute[0];
   if (entry === undefined || reflected.entry.compute.length !== 1) {

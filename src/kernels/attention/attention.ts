@@ -8,7 +8,7 @@ import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { gridPieces } from './grid.ts';
 import { merge, MERGE_BLOCK, partsOf } from './merge.ts';
-import { type AttentionShape, attentionVariants, isSplit } from './variants.ts';
+import { type AttentionShape, attentionVariants } from './variants.ts';
 import { chooseVariant, preferring } from '../variants.ts';
 
 export interface Attention {
@@ -68,11 +68,11 @@ function chosenVariant(gpu: Gpu, shape: AttentionShape, requested?: string) {
 
 /** Words that `prepareAttention` will ask for, without preparing. */
 export function attentionScratchWords(gpu: Gpu, shape: AttentionShape, numRows: number): number {
-  return wordsOf(chosenVariant(gpu, shape).name, shape, numRows);
+  return wordsOf(chosenVariant(gpu, shape).split, shape, numRows);
 }
 
-function wordsOf(variant: string, shape: AttentionShape, numRows: number): number {
-  if (!isSplit(variant)) return 0;
+function wordsOf(split: boolean | undefined, shape: AttentionShape, numRows: number): number {
+  if (!split) return 0;
   return numRows * shape.numHeads * partsOf(keysSeen(shape)).numParts * (shape.headDim + 4);
 }
 
@@ -83,7 +83,7 @@ export async function prepareAttention(
   requested?: string,
 ): Promise<Attention> {
   const variant = chosenVariant(gpu, shape, requested);
-  const split = isSplit(variant.name);
+  const { split = false } = variant;
   const { numHeads, numKvHeads, headDim, cacheLength, scale, window = 0, softcap = 0, pageSize = 0 } = shape;
   const [kernel, joining] = await Promise.all([
     gpu.kernel(variant.kernel, variant.spec(shape, gpu)),
@@ -96,7 +96,7 @@ export async function prepareAttention(
   const most = gpu.limits.maxComputeWorkgroupsPerDimension;
   return {
     variant: variant.name,
-    scratchWords: (numRows) => wordsOf(variant.name, shape, numRows),
+    scratchWords: (numRows) => wordsOf(split, shape, numRows),
     record: (commands, p, { q, k, v, sequences, o, sinks, scratch }) => {
       invariant(
         (sinks !== undefined) === (shape.sinks ?? false),

@@ -7,19 +7,29 @@ import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import { chooseVariant, preferring, spread, type Variant } from '../variants.ts';
 
+const params = {
+  numRows: 'u32',
+  numHeads: 'u32',
+  headDim: 'u32',
+  xStride: 'u32',
+  xStart: 'u32',
+} as const;
+const buffers = { x_TC: 'read', table_PI: 'read', position_T: 'read', y_THD: 'write' } as const;
+export const ROPE_INTERFACE = { params, buffers };
+
 const rope = defineKernel({
   shader: 'attention/rope.wgsl',
   spec: { WG: 64, INTERLEAVED: false },
-  params: { numRows: 'u32', numHeads: 'u32', headDim: 'u32', xStride: 'u32', xStart: 'u32' },
-  buffers: { x_TC: 'read', table_PI: 'read', position_T: 'read', y_THD: 'write' },
+  params,
+  buffers,
   grid: (s, p) => spread(ceilDiv((p.numRows * p.numHeads * p.headDim) / 2, s.WG)),
 });
 
 const ropeRows = defineKernel({
   shader: 'attention/rope-rows.wgsl',
   spec: { WG: 8, INTERLEAVED: false },
-  params: { numRows: 'u32', numHeads: 'u32', headDim: 'u32', xStride: 'u32', xStart: 'u32' },
-  buffers: { x_TC: 'read', table_PI: 'read', position_T: 'read', y_THD: 'write' },
+  params,
+  buffers,
   grid: (s, p) => spread(ceilDiv((p.numRows * p.headDim) / 8, s.WG)),
 });
 

@@ -57,6 +57,9 @@ const buffers = {
   sinks_H: 'read',
 } as const;
 
+/** Of a whole attention: a part's is this and where it begins. */
+export const ATTENTION_INTERFACE = { params: wholeParams, buffers };
+
 const STORAGE = { PAGED: false, KV_F16: false, Kv: 'vec4<u32>', LAST: 3 };
 
 const plain = defineKernel({
@@ -148,6 +151,8 @@ export interface AttentionVariant extends Variant<
 > {
   /** How its grid covers queries, with the keys in so many parts. */
   readonly block: (shape: AttentionShape, numParts: number) => QueryBlock;
+  /** Its keys are cut into parts, which a second kernel merges. */
+  readonly split?: boolean;
 }
 
 const byQuery = (_shape: AttentionShape, numParts: number): QueryBlock => ({
@@ -199,6 +204,7 @@ export const attentionVariants: readonly AttentionVariant[] = [
   },
   {
     name: 'split',
+    split: true,
     idea: 'decode with the keys cut into parts, a workgroup for each, and a merge: for few sequences and heads',
     kernel: decode,
     block: byQuery,
@@ -207,6 +213,7 @@ export const attentionVariants: readonly AttentionVariant[] = [
   },
   {
     name: 'split-subgroup',
+    split: true,
     idea: 'decode-subgroup with the keys cut into parts, and a merge',
     kernel: decodeSubgroup,
     block: bySlab,
@@ -222,5 +229,3 @@ export const attentionVariants: readonly AttentionVariant[] = [
     refusal: tooWide,
   },
 ];
-
-export const isSplit = (name: string): boolean => name.startsWith('split');

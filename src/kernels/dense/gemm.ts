@@ -40,6 +40,7 @@ const params = {
   blockGroups: 'u32',
 } as const;
 const buffers = { a_MK: 'read', b_NK: 'read', c_MN: 'write' } as const;
+export const GEMM_INTERFACE = { params, buffers };
 
 const plain = defineKernel({
   shader: 'gemm/plain.wgsl',

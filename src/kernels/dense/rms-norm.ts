@@ -6,19 +6,29 @@ import { defineKernel } from '../../gpu/kernel.ts';
 import { ceilDiv } from '../../core/math.ts';
 import { chooseVariant, preferring, spread, type Variant } from '../variants.ts';
 
+const params = { numRows: 'u32', width: 'u32', residualRow: 'u32', eps: 'f32' } as const;
+const buffers = {
+  x_TD: 'read',
+  residual_TD: 'read',
+  weight_D: 'read',
+  y_TD: 'write',
+  sum_TD: 'write',
+} as const;
+export const RMS_NORM_INTERFACE = { params, buffers };
+
 const rmsNorm = defineKernel({
   shader: 'norm/rms-norm.wgsl',
   spec: { WG: 64, RESIDUAL: false },
-  params: { numRows: 'u32', width: 'u32', residualRow: 'u32', eps: 'f32' },
-  buffers: { x_TD: 'read', residual_TD: 'read', weight_D: 'read', y_TD: 'write', sum_TD: 'write' },
+  params,
+  buffers,
   grid: (_s, p) => spread(p.numRows),
 });
 
 const rows = defineKernel({
   shader: 'norm/rms-norm-rows.wgsl',
   spec: { WG: 8, RESIDUAL: false },
-  params: { numRows: 'u32', width: 'u32', residualRow: 'u32', eps: 'f32' },
-  buffers: { x_TD: 'read', residual_TD: 'read', weight_D: 'read', y_TD: 'write', sum_TD: 'write' },
+  params,
+  buffers,
   grid: (_s, p) => spread(ceilDiv(p.numRows, 4)),
 });
 

@@ -62,6 +62,7 @@ const buffers = {
   tiles: 'read',
   y_RN: 'write',
 } as const;
+export const EXPERT_INTERFACE = { params, buffers };
 const epilogue = { FORMAT: 0, WIDE: false, GATED: true, BIASED: false, GATHER: false, ACT: 1 };
 
 /** y of the grid is the number of tiles, which only the GPU knows: it is dispatched indirectly. */

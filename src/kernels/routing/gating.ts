@@ -33,6 +33,7 @@ export const GATING_PARAMS = {
   scale: 'f32',
 } as const;
 const buffers = { logits_TE: 'read', bias_E: 'read', ids_TK: 'write', scores_TK: 'write' } as const;
+export const GATING_INTERFACE = { params: GATING_PARAMS, buffers };
 const mode = { SIGMOID: false, BIASED: false, GROUPED: false, TOP2: true };
 
 const thread = defineKernel({

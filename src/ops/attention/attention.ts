@@ -3,6 +3,7 @@ import type { GpuBuffer } from '../../gpu/buffer.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { type Attention, prepareAttention } from '../../kernels/attention/attention.ts';
 import { attentionVariants, type AttentionShape } from '../../kernels/attention/variants.ts';
+import { ableVariants } from '../../kernels/variants.ts';
 import { attention as referenceAttention } from '../../reference/attention.ts';
 import { BYTES_OF, type Tensor, toF64 } from '../../tensor/tensor.ts';
 import type { AttentionSize } from './size.ts';
@@ -51,6 +52,7 @@ export const attention = defineOp({
     },
     SOFTCAP_RULE,
   ],
+  registry: 'attention',
   variants: attentionVariants,
   size: (inputs, dims): AttentionSize => {
     requirePositive('attention', dims, ['Hq', 'Hkv', 'Dh']);
@@ -73,8 +75,7 @@ export const attention = defineOp({
     checkPositions(size);
     return size;
   },
-  able: (gpu, size) =>
-    attentionVariants.filter((v) => v.refusal(kernelShape(size), gpu) === undefined).map((v) => v.name),
+  able: (gpu, size) => ableVariants('attention', attentionVariants, kernelShape(size), gpu),
   prepare: (gpu, inputs, size, variant) => prepareQueries(gpu, inputs, size, { k: 'k', v: 'v' }, variant),
   reference: (inputs, size) => {
     const given = inputs.tensors.get('sinks');

@@ -4,6 +4,7 @@
  */
 import { at } from '../../core/math.ts';
 import { attentionVariants } from '../../kernels/attention/variants.ts';
+import { ableVariants } from '../../kernels/variants.ts';
 import { attention as referenceAttention } from '../../reference/attention.ts';
 import { BYTES_OF, toF64 } from '../../tensor/tensor.ts';
 import { attention, cacheDtype, kernelShape, pairs, prepareQueries } from './attention.ts';
@@ -39,6 +40,7 @@ export const pagedAttention = defineOp({
   ],
   outputs: [{ name: 'o', dims: '[B, Sq, Hq, Dh]', dtypes: FLOATS, about: 'weighted values' }],
   attrs: attention.attrs.filter(({ name }) => name !== 'causal'),
+  registry: 'attention',
   variants: attentionVariants,
   size: (inputs, dims): PagedSize => {
     requirePositive(OP, dims, ['Hq', 'Hkv', 'Dh', 'R']);
@@ -70,8 +72,7 @@ export const pagedAttention = defineOp({
     checkGroups(OP, size);
     return size;
   },
-  able: (gpu, size) =>
-    attentionVariants.filter((v) => v.refusal(kernelShape(size), gpu) === undefined).map((v) => v.name),
+  able: (gpu, size) => ableVariants('attention', attentionVariants, kernelShape(size), gpu),
   prepare: (gpu, inputs, size, variant) =>
     prepareQueries(gpu, inputs, size, { k: 'k_pages', v: 'v_pages' }, variant),
   reference: (inputs, size) => {

@@ -5,6 +5,7 @@
 import { ConfigError } from '../../core/errors.ts';
 import { nearestDivisor } from '../../core/math.ts';
 import { attentionVariants } from '../../kernels/attention/variants.ts';
+import { ableVariants } from '../../kernels/variants.ts';
 import { BYTES_OF } from '../../tensor/tensor.ts';
 import { kernelShape } from './attention.ts';
 import { checkGroups } from './rules.ts';
@@ -49,6 +50,7 @@ export const tpAttention = defineOp({
       about: 'base of the rotary frequencies, halves paired; 0 for none',
     },
   ],
+  registry: 'attention',
   variants: attentionVariants,
   size: (inputs, dims): BlockSize => {
     requirePositive('tp-attention', dims, ['D', 'Q', 'KV']);
@@ -67,10 +69,7 @@ export const tpAttention = defineOp({
     checkHeads(size, sizeOf(dims, 'Q'), sizeOf(dims, 'KV'));
     return size;
   },
-  able: (gpu, size) =>
-    attentionVariants
-      .filter((v) => v.refusal(kernelShape(attentionSize(size)), gpu) === undefined)
-      .map((v) => v.name),
+  able: (gpu, size) => ableVariants('attention', attentionVariants, kernelShape(attentionSize(size)), gpu),
   prepare: prepareBlock,
   reference: referenceBlock,
   cost: (inputs, size) => {

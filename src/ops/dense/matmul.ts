@@ -2,6 +2,7 @@
 import { ConfigError } from '../../core/errors.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { gemmVariants, prepareGemm, type GemmShape } from '../../kernels/dense/gemm.ts';
+import { ableVariants } from '../../kernels/variants.ts';
 import { matmul as referenceMatmul, matmulMagnitude } from '../../reference/matmul.ts';
 import { leavesRange, magnitudesOf, weightDtypeOf } from '../../kernels/weights.ts';
 import { BYTES_OF, toF32, toF64 } from '../../tensor/tensor.ts';
@@ -23,13 +24,14 @@ export const matmul = defineOp({
   ],
   outputs: [{ name: 'c', dims: '[M, N]', dtypes: FLOATS, about: 'the product' }],
   attrs: [],
+  registry: 'matmul',
   variants: gemmVariants,
   size: (inputs, dims): GemmShape => {
     requirePositive('matmul', dims, ['N', 'K']);
     const [numRows, numCols, depth] = [sizeOf(dims, 'M'), sizeOf(dims, 'N'), sizeOf(dims, 'K')];
     return { numRows, numCols, depth, weightDtype: weightDtypeOf(weightOf(inputs, 'b')) };
   },
-  able: (gpu, shape) => gemmVariants.filter((v) => v.refusal(shape, gpu) === undefined).map((v) => v.name),
+  able: (gpu, shape) => ableVariants('matmul', gemmVariants, shape, gpu),
   prepare: (gpu, inputs, shape, variant) =>
     withBuffers(gpu, async (space) => {
       const { numRows, numCols, depth } = shape;

@@ -1,5 +1,6 @@
 /** Root-mean-square normalisation of rows, with the residual connection in front. T rows, D width. */
 import { prepareRmsNorm, rmsNormVariants } from '../../kernels/dense/rms-norm.ts';
+import { ableVariants } from '../../kernels/variants.ts';
 import { rmsNorm as referenceRmsNorm } from '../../reference/norm.ts';
 import { BYTES_OF, toF64 } from '../../tensor/tensor.ts';
 import { numberAttr } from '../attrs.ts';
@@ -34,13 +35,14 @@ export const rmsNorm = defineOp({
   attrs: [
     { name: 'eps', kind: 'number', default: 1e-5, min: 0, max: 1e30, about: 'added to the mean of squares' },
   ],
+  registry: 'rms-norm',
   variants: rmsNormVariants,
   size: (inputs, dims): Size => {
     requirePositive('rms-norm', dims, ['D']);
     const [numRows, width] = [sizeOf(dims, 'T'), sizeOf(dims, 'D')];
     return { numRows, width, eps: numberAttr(inputs, 'eps'), residual: inputs.tensors.has('residual') };
   },
-  able: (gpu, size) => rmsNormVariants.filter((v) => v.refusal(size, gpu) === undefined).map((v) => v.name),
+  able: (gpu, size) => ableVariants('rms-norm', rmsNormVariants, size, gpu),
   prepare: (gpu, inputs, size, variant) =>
     withBuffers(gpu, async (space) => {
       const { numRows, width } = size;

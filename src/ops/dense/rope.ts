@@ -1,6 +1,7 @@
 /** Rotary positions. B sequences, S positions, H heads of Dh. */
 import { ConfigError } from '../../core/errors.ts';
 import { prepareRope, ropeTable, ropeVariants } from '../../kernels/attention/rope.ts';
+import { ableVariants } from '../../kernels/variants.ts';
 import { rope as referenceRope } from '../../reference/rope.ts';
 import { BYTES_OF, toF64 } from '../../tensor/tensor.ts';
 import { flagAttr, numberAttr } from '../attrs.ts';
@@ -44,6 +45,7 @@ export const rope = defineOp({
       about: '0 pairs i with i + Dh/2, as Hugging Face does; 1 pairs 2i with 2i + 1',
     },
   ],
+  registry: 'rope',
   variants: ropeVariants,
   size: (inputs, dims): Size => {
     requirePositive('rope', dims, ['H', 'Dh']);
@@ -59,7 +61,7 @@ export const rope = defineOp({
       interleaved: flagAttr(inputs, 'interleaved'),
     };
   },
-  able: (gpu, size) => ropeVariants.filter((v) => v.refusal(size, gpu) === undefined).map((v) => v.name),
+  able: (gpu, size) => ableVariants('rope', ropeVariants, size, gpu),
   prepare: (gpu, inputs, size, variant) =>
     withBuffers(gpu, async (space) => {
       const { batch, length, numHeads, headDim, theta, offset } = size;

@@ -10,6 +10,7 @@ import {
   topkVariants,
   type GatingShape,
 } from '../../kernels/routing/gating.ts';
+import { ableVariants } from '../../kernels/variants.ts';
 import type { GpuBuffer } from '../../gpu/buffer.ts';
 import { BYTES_OF, type Tensor, toF32, toF64 } from '../../tensor/tensor.ts';
 import { choiceAttr, flagAttr, numberAttr } from '../attrs.ts';
@@ -97,12 +98,13 @@ export const gateTopk = defineOp({
     ROUTING_ATTRS.groupScore,
     ROUTING_ATTRS.scale,
   ],
+  registry: 'gate-topk',
   variants: topkVariants,
   size: (inputs, dims): Size => ({
     ...routingOf('gate-topk', inputs, dims),
     numTokens: sizeOf(dims, 'T'),
   }),
-  able: (gpu, size) => topkVariants.filter((v) => v.refusal(size, gpu) === undefined).map((v) => v.name),
+  able: (gpu, size) => ableVariants('gate-topk', topkVariants, size, gpu),
   prepare: (gpu, inputs, size, variant) =>
     withBuffers(gpu, async (space) => {
       const { numTokens, numExperts, topK } = size;

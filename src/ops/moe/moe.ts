@@ -4,6 +4,7 @@ import { at, maxOf } from '../../core/math.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { directRefusal } from '../../kernels/experts/direct.ts';
 import { expertVariants } from '../../kernels/experts/experts.ts';
+import { ableVariants } from '../../kernels/variants.ts';
 import type { Activation } from '../../model/config.ts';
 import { gateTopK } from '../../reference/gate.ts';
 import { matmul, matmulMagnitude } from '../../reference/matmul.ts';
@@ -74,6 +75,7 @@ export const moe = defineOp({
     { name: 'beta', kind: 'number', default: 1, about: 'swiglu_oai: added to the clamped up value' },
     { name: 'limit', kind: 'number', default: 7, min: 0, about: 'swiglu_oai: bound of gate and up' },
   ],
+  registry: 'moe',
   variants: [
     ...expertVariants,
     { name: DIRECT, idea: 'no plan: a row per choice, joined by the down projection' },
@@ -111,7 +113,7 @@ export const moe = defineOp({
       },
     };
   },
-  able: (gpu, size) => ableVariants(gpu, size),
+  able: ableHere,
   prepare: (gpu, inputs, size, variant) => prepareMoe(gpu, inputs, size, variant),
   reference: (inputs, size) => {
     const input = referenceInput(inputs, size);
@@ -147,11 +149,12 @@ export const moe = defineOp({
 });
 
 /** A variant runs the layer when it runs both its products. */
-function ableVariants(gpu: Gpu, size: TypedSize): string[] {
+function ableHere(gpu: Gpu, size: TypedSize): string[] {
   const shapes = expertShapes(size, size.upDtype, size.downDtype, false, false);
-  const planned = expertVariants.filter((v) => shapes.every((shape) => v.refusal(shape, gpu) === undefined));
+  const [up, down] = shapes.map((shape) => ableVariants('moe', expertVariants, shape, gpu));
+  const planned = (up ?? []).filter((name) => down?.includes(name));
   const direct = directRefusal(directShape(size, ...shapes), size.numTokens) === undefined ? [DIRECT] : [];
-  return [...planned.map((v) => v.name), ...direct];
+  return [...planned, ...direct];
 }
 
 /** Weights of experts that no token chose are never read: their bytes do not count. */
