@@ -68,12 +68,15 @@ export {
   type ExpertGemm,
   type ExpertShape,
 } from './kernels/experts/experts.ts';
+export { prepareDirectExperts, type DirectExperts, type DirectTensors } from './kernels/experts/direct.ts';
 export {
-  prepareDirectExperts,
-  type DirectExperts,
-  type DirectShape,
-  type DirectTensors,
-} from './kernels/experts/direct.ts';
+  prepareProducts,
+  type ExpertProducts,
+  type ExpertWeights,
+  type ProductTensors,
+  type RoutedShape,
+} from './kernels/experts/products.ts';
+export type { Tiling } from './kernels/routing/tiling.ts';
 
 // Weights on the device.
 export { uploadWeight, weightDtypeOf, type HostWeight, type WeightDtype } from './kernels/weights.ts';

@@ -1,11 +1,11 @@
 /**
- * Collectives between the ranks of a stage, and hand-over between stages. Every verb records; nothing waits.
- * The first implementation plays all ranks on one device; others move the same arrays between processes.
+ * Collectives between the ranks of a stage, and hand-over between stages. A verb gives a segment of the step: recorded
+ * where all ranks are on one device, to be awaited where the same arrays move between processes.
  */
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
-import type { CommandList } from '../gpu/command-list.ts';
 import type { Run } from '../layout/layout.ts';
 import type { GroupTable } from './groups.ts';
+import type { Segment } from './segments.ts';
 import type { SymmetricArray } from './symmetric.ts';
 
 export interface RowShares {
@@ -37,41 +37,29 @@ export interface RowExchange {
   readonly receiveStart: SymmetricArray;
 }
 
-export interface Transport {
+/** One rank's rows for its successor in the next stage. */
+export interface HandOver {
+  readonly from: BufferView;
+  readonly to: BufferView;
+  readonly bytes: number;
+}
+
+export interface Transport<S extends Segment = Segment> {
   readonly name: string;
   /** y[r] = the rows of r's share, summed over the members of its group in their order. */
-  reduceScatterRows(commands: CommandList, x: SymmetricArray, y: SymmetricArray, p: RowShares): void;
+  reduceScatterRows(x: SymmetricArray, y: SymmetricArray, p: RowShares): S;
   /** y[r] = all rows of r's group, each from the member that holds it. */
-  allGatherRows(commands: CommandList, x: SymmetricArray, y: SymmetricArray, p: RowShares): void;
+  allGatherRows(x: SymmetricArray, y: SymmetricArray, p: RowShares): S;
   /** y[r] = the sum of the first `count` f32 of all members of r's group, in their order. */
-  allReduce(
-    commands: CommandList,
-    x: SymmetricArray,
-    y: SymmetricArray,
-    groups: GroupTable,
-    count: number,
-  ): void;
+  allReduce(x: SymmetricArray, y: SymmetricArray, groups: GroupTable, count: number): S;
   /** y[r] = [members, count]: the first `count` words of every member of r's group, for all ranks or a run of them. */
-  allGather(
-    commands: CommandList,
-    x: SymmetricArray,
-    y: SymmetricArray,
-    groups: GroupTable,
-    count: number,
-    ranks?: Run,
-  ): void;
+  allGather(x: SymmetricArray, y: SymmetricArray, groups: GroupTable, count: number, ranks?: Run): S;
   /** y[r][j] = x[member j][own index of r], blocks of `count` words. */
-  allToAll(
-    commands: CommandList,
-    x: SymmetricArray,
-    y: SymmetricArray,
-    groups: GroupTable,
-    count: number,
-  ): void;
+  allToAll(x: SymmetricArray, y: SymmetricArray, groups: GroupTable, count: number): S;
   /** Rows of `send` to the owners of their experts. */
-  dispatchRows(commands: CommandList, send: SymmetricArray, receive: SymmetricArray, p: RowExchange): void;
+  dispatchRows(send: SymmetricArray, receive: SymmetricArray, p: RowExchange): S;
   /** Rows back from the owners, to where they came from. */
-  returnRows(commands: CommandList, receive: SymmetricArray, send: SymmetricArray, p: RowExchange): void;
-  /** One rank's rows to its successor in the next stage. */
-  sendReceive(commands: CommandList, from: BufferView, to: BufferView, bytes: number): void;
+  returnRows(receive: SymmetricArray, send: SymmetricArray, p: RowExchange): S;
+  /** The rows of every rank of a stage to the next stage. */
+  sendReceive(moves: readonly HandOver[]): S;
 }

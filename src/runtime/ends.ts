@@ -114,7 +114,6 @@ export class PipelineEnds {
 
   /** Token ids -> x of the first stage, on every member of a TP group. */
   recordEmbedding(commands: CommandList, first: StageWorkspace, { loads, tables }: StageStep): void {
-    commands.span('stage 0/embedding');
     loads.forEach(({ group, numTokens }, rank) => {
       this.#embed.record(
         commands,
@@ -125,14 +124,7 @@ export class PipelineEnds {
   }
 
   /** x of the last stage -> logits of the wanted rows, every TP member its part of the vocabulary. */
-  recordLogits(
-    commands: CommandList,
-    last: StageWorkspace,
-    stage: number,
-    step: StageStep,
-    which: 'last' | 'all',
-  ): void {
-    commands.span(`stage ${stage}/logits`);
+  recordLogits(commands: CommandList, last: StageWorkspace, step: StageStep, which: 'last' | 'all'): void {
     step.loads.forEach(({ group, tp, numTokens }, rank) => {
       const numRows = logitRows(at(step.batch, group), which).length;
       if (numRows === 0) return;

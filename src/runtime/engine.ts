@@ -116,12 +116,13 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
     for (const thing of owned.splice(0).reverse()) thing.destroy();
   };
   try {
+    const transport = options.transport ?? (await oneDeviceTransport(gpu));
     const context: StageContext = {
       gpu,
       layout,
       sizes,
-      kernels: await prepareLayer(gpu, layout, sizes, weightDtype),
-      transport: options.transport ?? (await oneDeviceTransport(gpu)),
+      kernels: await prepareLayer(gpu, layout, sizes, weightDtype, transport),
+      transport,
       weights: store,
       ropeTable: own(gpu.upload('tables/rope', ropeTable(maxLength, sizes.headDim, layout.model.ropeTheta))),
       attentionScratch:
@@ -150,8 +151,9 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       lengthOf: (sequence) => pipeline.lengthOf(sequence),
       ...stepsInTurn(pipeline),
       destroy: () => {
-        pipeline.close();
-        release();
+        const pending = pipeline.close();
+        if (pending === undefined) release();
+        else void pending.then(release, release);
       },
     };
   } catch (error) {

@@ -3,10 +3,11 @@
  * GPUs; on one device the stages of a clock run one after the other, the last first, so that each reads what its
  * predecessor handed over a clock before.
  */
+import { inTurn, local, runSegments, type Segment, within } from '../collectives/segments.ts';
 import { ConfigError, invariant } from '../core/errors.ts';
 import { at, maxOf, range, sum } from '../core/math.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import type { CommandList, SubmittedList } from '../gpu/command-list.ts';
+import type { SubmittedList } from '../gpu/command-list.ts';
 import type { SpanTime } from '../gpu/span-timer.ts';
 import type { PipelineEnds, LogitsBlock } from './ends.ts';
 import type { StepOptions, StepResult } from './step/step.ts';
@@ -32,6 +33,7 @@ export class Pipeline {
   readonly #microBatches: MicroBatchPolicy;
   readonly #tables: StepTables[];
   readonly #lengths = new Map<number, number>();
+  #pending: Promise<void> | undefined;
   #closed = false;
 
   constructor(
@@ -56,9 +58,10 @@ export class Pipeline {
     this.#lengths.clear();
   }
 
-  /** Later steps are refused. */
-  close(): void {
+  /** Later steps are refused. @returns what the step under way still waits for before all of it is submitted. */
+  close(): Promise<void> | undefined {
     this.#closed = true;
+    return this.#pending;
   }
 
   #checkOpen(): void {
@@ -83,7 +86,13 @@ export class Pipeline {
     const lists: SubmittedList[] = [];
     try {
       const syncsBefore = gpu.hostSyncs;
-      const dispatches = this.#run(lists, steps, blocks, which, readBack, trace, timing);
+      let dispatches = 0;
+      const onSubmit = (list: SubmittedList, count: number): void => {
+        lists.push(list);
+        dispatches += count;
+      };
+      this.#pending = this.#run(onSubmit, steps, blocks, which, readBack, trace, timing);
+      if (this.#pending !== undefined) await this.#pending;
       const hostSyncsInLayers = gpu.hostSyncs - syncsBefore;
       const words = await gpu.read(readBack, [readBack.byteLength / 4]);
       const hostNs = gpu.platform.now() - began;
@@ -103,6 +112,7 @@ export class Pipeline {
         this.#lengths.set(sequence, this.lengthOf(sequence) + ids.length);
       return chosen === undefined ? result : { ...result, experts: chosen };
     } finally {
+      this.#pending = undefined;
       for (const list of lists) list.discard();
       readBack.destroy();
       trace?.destroy();
@@ -113,60 +123,62 @@ export class Pipeline {
     for (const tables of this.#tables) tables.destroy();
   }
 
-  /** Fills `lists` with what was submitted. @returns how many dispatches it has. */
+  /** Clock by clock; a clock is one submit where nothing is to be awaited. */
   #run(
-    lists: SubmittedList[],
+    onSubmit: (list: SubmittedList, dispatches: number) => void,
     steps: readonly StageStep[],
     blocks: readonly (readonly LogitsBlock[])[],
     which: 'last' | 'all',
     readBack: GpuBuffer,
     trace: ExpertTrace | undefined,
     timing: NonNullable<StepOptions['timing']>,
-  ): number {
-    let dispatches = 0;
-    for (const clock of range(steps.length + this.#stages.length - 1)) {
-      const commands = this.#c.gpu.commands(`clock ${clock}`, timing);
-      try {
-        for (const stage of [...this.#stages].reverse()) {
-          const m = clock - stage.index;
-          const step = steps[m];
-          if (step === undefined) continue;
-          const onIds =
-            trace &&
-            ((layer: number, rank: number, ids: GpuBuffer) => trace.record(commands, m, layer, rank, ids));
-          this.#recordStage(commands, stage, { ...step, onIds }, which);
-          if (stage.index === this.#stages.length - 1)
-            this.#ends.recordCopy(commands, at(blocks, m), readBack);
-        }
-        lists.push(commands.submit());
-      } catch (error) {
-        commands.discard();
-        throw error;
-      }
-      dispatches += commands.dispatches;
-    }
-    return dispatches;
+  ): Promise<void> | undefined {
+    return inTurn(range(steps.length + this.#stages.length - 1), (clock) => {
+      const segments = [...this.#stages].reverse().flatMap((stage) => {
+        const m = clock - stage.index;
+        const step = steps[m];
+        if (step === undefined) return [];
+        const onIds: StageStep['onIds'] =
+          trace && ((commands, layer, rank, ids) => trace.record(commands, m, layer, rank, ids));
+        const toBlocks = { blocks: at(blocks, m), readBack };
+        return this.#stageSegments(stage, { ...step, onIds }, which, toBlocks);
+      });
+      return runSegments(segments, () => this.#c.gpu.commands(`clock ${clock}`, timing), onSubmit);
+    });
   }
 
-  #recordStage(commands: CommandList, stage: Stage, step: StageStep, which: 'last' | 'all'): void {
-    if (stage.index === 0) this.#ends.recordEmbedding(commands, stage.workspace, step);
-    stage.record(commands, step);
-    const next = this.#stages[stage.index + 1];
-    if (next === undefined) {
-      this.#ends.recordLogits(commands, stage.workspace, stage.index, step, which);
-      return;
-    }
-    commands.span(`stage ${stage.index}/send`);
+  #stageSegments(
+    stage: Stage,
+    step: StageStep,
+    which: 'last' | 'all',
+    { blocks, readBack }: { blocks: readonly LogitsBlock[]; readBack: GpuBuffer },
+  ): Segment[] {
+    const { workspace, index } = stage;
+    const next = this.#stages[index + 1];
+    const segments = [
+      ...(index === 0
+        ? [local('embedding', (commands) => this.#ends.recordEmbedding(commands, workspace, step))]
+        : []),
+      ...stage.segments(step),
+      next === undefined
+        ? local('logits', (commands) => {
+            this.#ends.recordLogits(commands, workspace, step, which);
+            this.#ends.recordCopy(commands, blocks, readBack);
+          })
+        : within('send', this.#handOver(stage, next, step)),
+    ];
+    return segments.map((segment) => within(`stage ${index}/${segment.span}`, segment));
+  }
+
+  #handOver(from: Stage, to: Stage, { loads }: StageStep): Segment {
     const width = this.#c.sizes.modelDim;
-    step.loads.forEach(({ numTokens }, rank) => {
-      const x = stage.workspace.symmetric('x').part(rank);
-      this.#c.transport.sendReceive(
-        commands,
-        x,
-        next.workspace.symmetric('x').part(rank),
-        4 * numTokens * width,
-      );
-    });
+    return this.#c.transport.sendReceive(
+      loads.map(({ numTokens }, rank) => ({
+        from: from.workspace.symmetric('x').part(rank),
+        to: to.workspace.symmetric('x').part(rank),
+        bytes: 4 * numTokens * width,
+      })),
+    );
   }
 
   /** Each micro-batch's blocks, one micro-batch after the other in the read-back buffer. */

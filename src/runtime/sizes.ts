@@ -3,7 +3,7 @@ import { ConfigError } from '../core/errors.ts';
 import { ceilDiv, divisorsOf, roundUp } from '../core/math.ts';
 import { isIndexable, requireIndexable, weightBytes, type WeightDtype } from '../kernels/weights.ts';
 import type { Layout } from '../layout/layout.ts';
-import { tileCapacity } from '../kernels/routing/route-plan.ts';
+import { tileCapacity } from '../core/plan-sizes.ts';
 
 export interface EngineLimits {
   /** Sequences that are alive at once. */

@@ -7,7 +7,7 @@ import { invariant } from '../core/errors.ts';
 import { SymmetricArray } from '../collectives/symmetric.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { planScratchWords, tileCapacity } from '../kernels/routing/route-plan.ts';
+import { GRID_WORDS, planScratchWords, TILE_WORDS, tileCapacity } from '../core/plan-sizes.ts';
 import type { RankSizes } from './sizes.ts';
 
 /** Words (4 bytes) of every symmetric array, per rank. */
@@ -21,8 +21,8 @@ function symmetricWords(z: RankSizes, ep: number): Record<SymmetricName, number>
     start: z.numExperts + 1,
     starts: ep * (z.numExperts + 1),
     receiveStart: z.localExperts * ep,
-    tiles: 4 * tileCapacity(z.receiveRows, z.localExperts, 1),
-    grid: 8,
+    tiles: TILE_WORDS * tileCapacity(z.receiveRows, z.localExperts, 1),
+    grid: GRID_WORDS,
     send: z.sendRows * D,
     receive: z.receiveRows * D,
     expertOut: z.receiveRows * D,

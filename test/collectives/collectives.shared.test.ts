@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { groupTable, groupWords, shareWords, type GroupTable } from '../../src/collectives/groups.ts';
 import { oneDeviceTransport } from '../../src/collectives/one-device.ts';
 import { SymmetricArray } from '../../src/collectives/symmetric.ts';
+import type { Recorded } from '../../src/collectives/segments.ts';
 import type { Transport } from '../../src/collectives/transport.ts';
 import { at, balancedRun, range } from '../../src/core/math.ts';
 import type { CommandList } from '../../src/gpu/command-list.ts';
@@ -13,7 +14,7 @@ import { arrivalsAt, planDispatch } from '../../src/layout/dispatch-plan.ts';
 import { testPlatform } from '../setup/platform.ts';
 
 let gpu: Gpu;
-let transport: Transport;
+let transport: Transport<Recorded>;
 const owned: { destroy(): void }[] = [];
 
 beforeAll(async () => {
@@ -80,16 +81,17 @@ describe('one device', () => {
       [0, 0],
     ]);
     run((c) =>
-      transport.allReduce(
-        c,
-        x,
-        y,
-        groups([
-          [0, 2],
-          [1, 3],
-        ]),
-        2,
-      ),
+      transport
+        .allReduce(
+          x,
+          y,
+          groups([
+            [0, 2],
+            [1, 3],
+          ]),
+          2,
+        )
+        .record(c),
     );
     expect(await read(y, 2)).toEqual([
       [101, 202],
@@ -110,7 +112,7 @@ describe('one device', () => {
       [0, 0, 0, 0],
       [7, 7, 7, 7],
     ]);
-    run((c) => transport.allGather(c, x, y, groups([[1, 0], [2]]), 2));
+    run((c) => transport.allGather(x, y, groups([[1, 0], [2]]), 2).record(c));
     expect(await read(y, 4)).toEqual([
       [3, 4, 1, 2],
       [3, 4, 1, 2],
@@ -129,7 +131,7 @@ describe('one device', () => {
       [0, 0, 0],
       [0, 0, 0],
     ]);
-    run((c) => transport.allToAll(c, x, y, groups([[0, 1, 2]]), 1));
+    run((c) => transport.allToAll(x, y, groups([[0, 1, 2]]), 1).record(c));
     expect(await read(y, 3)).toEqual([
       [1, 4, 7],
       [2, 5, 8],
@@ -164,8 +166,8 @@ describe('one device', () => {
     ];
     const shares = own(gpu.upload('test', shareWords(table.groups, rows)));
     run((c) => {
-      transport.reduceScatterRows(c, x, half, { groups: table, shares, maxRows: 2, width: 2 });
-      transport.allGatherRows(c, half, whole, { groups: table, shares, maxRows: 3, width: 2 });
+      transport.reduceScatterRows(x, half, { groups: table, shares, maxRows: 2, width: 2 }).record(c);
+      transport.allGatherRows(half, whole, { groups: table, shares, maxRows: 3, width: 2 }).record(c);
     });
     expect(await read(half, 4)).toEqual([
       [11, 11, 22, 22],
@@ -182,7 +184,7 @@ describe('one device', () => {
   test('send/receive copies rows to the successor', async () => {
     const x = symmetric([[1, 2, 3]]);
     const y = symmetric([[0, 0, 9]]);
-    run((c) => transport.sendReceive(c, x.part(0), y.part(0), 8));
+    run((c) => transport.sendReceive([{ from: x.part(0), to: y.part(0), bytes: 8 }]).record(c));
     expect(await read(y, 3)).toEqual([[1, 2, 9]]);
   });
 });
@@ -233,7 +235,7 @@ async function expectExchange(
         scratch,
       });
     });
-    transport.allGather(commands, start, starts, table, numExperts + 1);
+    transport.allGather(start, starts, table, numExperts + 1).record(commands);
     range(ep).forEach((rank) => {
       receivePlan.record(
         commands,
@@ -262,8 +264,8 @@ async function expectExchange(
       start,
       receiveStart,
     };
-    transport.dispatchRows(commands, send, receive, exchange);
-    transport.returnRows(commands, receive, returned, exchange);
+    transport.dispatchRows(send, receive, exchange).record(commands);
+    transport.returnRows(receive, returned, exchange).record(commands);
   });
   const got = await read(receive, total * width);
   plan.receives.forEach(({ blocks, numRows }, rank) => {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { groupTable, shareWords } from '../../src/collectives/groups.ts';
 import { oneDeviceTransport } from '../../src/collectives/one-device.ts';
 import { SymmetricArray } from '../../src/collectives/symmetric.ts';
+import type { Recorded } from '../../src/collectives/segments.ts';
 import type { Transport } from '../../src/collectives/transport.ts';
 import { at } from '../../src/core/math.ts';
 import type { CommandList } from '../../src/gpu/command-list.ts';
@@ -14,7 +15,7 @@ import { testPlatform } from '../setup/platform.ts';
 const ROWS = 70_001;
 
 let gpu: Gpu;
-let transport: Transport;
+let transport: Transport<Recorded>;
 beforeAll(async () => {
   gpu = await openGpu(testPlatform());
   transport = await oneDeviceTransport(gpu);
@@ -60,10 +61,10 @@ test('rows: reduce-scatter and all-gather', async () => {
   );
   const x = pair(ROWS + 3, (rank, i) => (rank === 0 ? i : 1));
   const [kept, all] = [pair(ROWS), pair(ROWS + 3)];
-  run((c) => transport.reduceScatterRows(c, x, kept, { groups, shares, maxRows: ROWS, width: 1 }));
+  run((c) => transport.reduceScatterRows(x, kept, { groups, shares, maxRows: ROWS, width: 1 }).record(c));
   expect(await wrong(kept, 0, ROWS, (i) => i + 1)).toEqual([]);
   expect(await wrong(kept, 1, 3, (i) => ROWS + i + 1)).toEqual([]);
-  run((c) => transport.allGatherRows(c, kept, all, { groups, shares, maxRows: ROWS + 3, width: 1 }));
+  run((c) => transport.allGatherRows(kept, all, { groups, shares, maxRows: ROWS + 3, width: 1 }).record(c));
   expect(await wrong(all, 1, ROWS + 3, (i) => i + 1)).toEqual([]);
   for (const thing of [groups, shares, x, kept, all]) thing.destroy();
 });
@@ -80,10 +81,10 @@ test('rows: the exchange there and back', async () => {
     ...{ groups, group: 0, maxRows: ROWS, width: 1, numExperts: 2, localExperts: 1 },
     ...{ start, receiveStart: places },
   };
-  run((c) => transport.dispatchRows(c, send, receive, exchange));
+  run((c) => transport.dispatchRows(send, receive, exchange).record(c));
   expect(await wrong(receive, 0, 2, (i) => i + 1)).toEqual([]);
   expect(await wrong(receive, 1, ROWS - 2, (i) => i + 3)).toEqual([]);
-  run((c) => transport.returnRows(c, receive, back, exchange));
+  run((c) => transport.returnRows(receive, back, exchange).record(c));
   expect(await wrong(back, 0, ROWS, (i) => i + 1)).toEqual([]);
   for (const thing of [groups, send, receive, back, start, places]) thing.destroy();
 });
@@ -93,16 +94,16 @@ test('words: all-reduce, all-gather, all-to-all', async () => {
   const words = 65_536 * 64 + 5;
   const x = pair(words, (rank, i) => (i % 1001) + rank);
   const y = pair(words);
-  run((c) => transport.allReduce(c, x, y, groups, words));
+  run((c) => transport.allReduce(x, y, groups, words).record(c));
   expect(await wrong(y, 1, words, (i) => 2 * (i % 1001) + 1)).toEqual([]);
   y.destroy();
   const both = pair(2 * words);
-  run((c) => transport.allGather(c, x, both, groups, words));
+  run((c) => transport.allGather(x, both, groups, words).record(c));
   expect(await wrong(both, 0, 2 * words, (i) => (i < words ? i % 1001 : ((i - words) % 1001) + 1))).toEqual(
     [],
   );
   const swapped = pair(2 * words);
-  run((c) => transport.allToAll(c, both, swapped, groups, words));
+  run((c) => transport.allToAll(both, swapped, groups, words).record(c));
   expect(await wrong(swapped, 1, 2 * words, (i) => ((i % words) % 1001) + 1)).toEqual([]);
   for (const thing of [groups, x, both, swapped]) thing.destroy();
 });

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { groupTable, shareWords, type GroupTable } from '../../src/collectives/groups.ts';
 import { oneDeviceTransport } from '../../src/collectives/one-device.ts';
 import { SymmetricArray } from '../../src/collectives/symmetric.ts';
+import type { Recorded } from '../../src/collectives/segments.ts';
 import type { Transport } from '../../src/collectives/transport.ts';
 import { range } from '../../src/core/math.ts';
 import type { CommandList } from '../../src/gpu/command-list.ts';
@@ -10,7 +11,7 @@ import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
 let gpu: Gpu;
-let transport: Transport;
+let transport: Transport<Recorded>;
 const owned: { destroy(): void }[] = [];
 beforeAll(async () => {
   gpu = await openGpu(testPlatform());
@@ -65,7 +66,7 @@ test('all-gather for ranks 1 and 2 only', async () => {
     [0, 1],
     [3, 2],
   ]);
-  const got = await after(y, 2, (c) => transport.allGather(c, x, y, table, 1, { first: 1, count: 2 }));
+  const got = await after(y, 2, (c) => transport.allGather(x, y, table, 1, { first: 1, count: 2 }).record(c));
   expect(got).toEqual([
     [9, 9],
     [1, 2],
@@ -79,7 +80,7 @@ test('groups of unequal size: the larger has all its blocks, the smaller no more
   expect(table).toMatchObject({ groupSize: 3, numRanks: 4, firstMember: [0, 1] });
   const x = parts([[1], [2], [3], [4]]);
   const y = parts(range(4).map(() => [9, 9, 9]));
-  expect(await after(y, 3, (c) => transport.allGather(c, x, y, table, 1))).toEqual([
+  expect(await after(y, 3, (c) => transport.allGather(x, y, table, 1).record(c))).toEqual([
     [1, 2, 4],
     [1, 2, 4],
     [3, 9, 9],
@@ -92,7 +93,7 @@ test('groups of unequal size: the larger has all its blocks, the smaller no more
     [40, 41, 42],
   ]);
   const turned = parts(range(4).map(() => [9, 9, 9]));
-  expect(await after(turned, 3, (c) => transport.allToAll(c, blocks, turned, table, 1))).toEqual([
+  expect(await after(turned, 3, (c) => transport.allToAll(blocks, turned, table, 1).record(c))).toEqual([
     [10, 20, 40],
     [11, 21, 41],
     [30, 9, 9],
@@ -117,11 +118,11 @@ test('shares of rows: a run of ranks, a group whose members are not in the order
   const x = parts([[5, 5, 5], [5, 5, 5], [1, 2, 3], [10, 20, 30]]); // prettier-ignore
   const half = parts(range(4).map(() => [9, 9, 9, 9]));
   expect(
-    await after(half, 4, (c) => transport.reduceScatterRows(c, x, half, { ...p, maxRows: 3 })),
+    await after(half, 4, (c) => transport.reduceScatterRows(x, half, { ...p, maxRows: 3 }).record(c)),
   ).toEqual([[9, 9, 9, 9], [9, 9, 9, 9], [11, 22, 9, 9], [33, 9, 9, 9]]); // prettier-ignore
   const whole = parts(range(4).map(() => [7, 7, 7, 7]));
   expect(
-    await after(whole, 4, (c) => transport.allGatherRows(c, half, whole, { ...p, maxRows: 4 })),
+    await after(whole, 4, (c) => transport.allGatherRows(half, whole, { ...p, maxRows: 4 }).record(c)),
   ).toEqual([[7, 7, 7, 7], [7, 7, 7, 7], [11, 22, 33, 7], [11, 22, 33, 7]]); // prettier-ignore
 });
 
@@ -140,11 +141,11 @@ test('rows of experts: the second of two groups, and of its members only the las
   };
   const send = parts([[1, 2], [3, 4], [5, 6], [7, 8]]); // prettier-ignore
   const receive = parts(range(4).map(() => [9, 9]));
-  expect(await after(receive, 2, (c) => transport.dispatchRows(c, send, receive, exchange))).toEqual(
+  expect(await after(receive, 2, (c) => transport.dispatchRows(send, receive, exchange).record(c))).toEqual(
     [[9, 9], [9, 9], [9, 6], [9, 5]], // prettier-ignore
   );
   const back = parts(range(4).map(() => [0, 0]));
-  expect(await after(back, 2, (c) => transport.returnRows(c, receive, back, exchange))).toEqual(
+  expect(await after(back, 2, (c) => transport.returnRows(receive, back, exchange).record(c))).toEqual(
     [[0, 0], [0, 0], [5, 6], [0, 0]], // prettier-ignore
   );
 });

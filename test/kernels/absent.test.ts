@@ -1,7 +1,7 @@
 /** What takes no part is absent, whatever its numbers are: dropped choices, groups of experts that are not kept. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
-import { planScratchWords } from '../../src/kernels/routing/route-plan.ts';
+import { planScratchWords } from '../../src/core/plan-sizes.ts';
 import { prepareCombine } from '../../src/kernels/routing/rows.ts';
 import { inputsOf, opByName, runOp } from '../../src/ops/ops.ts';
 import { f32Tensor } from '../../src/tensor/tensor.ts';

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { CommandList } from '../../src/gpu/command-list.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import type { Grid, KernelDefinition } from '../../src/gpu/kernel.ts';
-import { tileCapacity } from '../../src/kernels/routing/route-plan.ts';
+import { tileCapacity } from '../../src/core/plan-sizes.ts';
 import { prepareRmsNorm } from '../../src/kernels/dense/rms-norm.ts';
 import { prepareRope, prepareRopeAppend } from '../../src/kernels/attention/rope.ts';
 import { prepareTopk } from '../../src/kernels/routing/gating.ts';

@@ -1,6 +1,7 @@
 /** An engine that is asked for much at once: every step is right or refused, and waits in its layers are counted. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { oneDeviceTransport } from '../../src/collectives/one-device.ts';
+import type { Recorded } from '../../src/collectives/segments.ts';
 import type { Transport } from '../../src/collectives/transport.ts';
 import { ConfigError, DeviceError } from '../../src/core/errors.ts';
 import { at, range } from '../../src/core/math.ts';
@@ -135,10 +136,12 @@ describe('waits in the layers', () => {
       get: (target, name) => {
         const own: unknown = Reflect.get(target, name);
         if (name !== 'sendReceive') return typeof own === 'function' ? (own.bind(target) as unknown) : own;
-        return (...args: Parameters<Transport['sendReceive']>) => {
-          something();
-          target.sendReceive(...args);
-        };
+        return (...args: Parameters<Transport['sendReceive']>): Recorded => ({
+          record: (commands) => {
+            something();
+            target.sendReceive(...args).record(commands);
+          },
+        });
       },
     });
     return engineOn('ep=2,pp=2,tp=1,dp=1', { transport });

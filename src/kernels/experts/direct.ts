@@ -8,9 +8,10 @@ import type { CommandList } from '../../gpu/command-list.ts';
 import type { Kernel } from '../../gpu/context.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
-import { expertParams, type ExpertShape, rowKernel, rowSpec, vectorKernel, vectorSpec } from './experts.ts';
+import { expertParams, rowKernel, rowSpec, vectorKernel, vectorSpec } from './experts.ts';
+import { expertShapes, type ExpertWeights, type RoutedShape } from './products.ts';
 import { broadcastRefusal, broadcastSpec } from '../subgroups.ts';
-import { chunkGroups, FORMAT_CODE, requireIndexable, scaleStart, wholeChunks } from '../weights.ts';
+import { chunkGroups, FORMAT_CODE, requireIndexable, scaleStart } from '../weights.ts';
 
 const downParams = {
   depth: 'u32',
@@ -30,7 +31,7 @@ const downBuffers = {
 } as const;
 const downSpec = { WG: 32, FORMAT: 0, WIDE: false, GROUPS: 1, BIASED: false, RESIDUAL: false };
 
-const downRow = defineKernel({
+export const downRow = defineKernel({
   shader: 'experts/down-combine.wgsl',
   spec: downSpec,
   params: downParams,
@@ -47,44 +48,13 @@ const downVector = defineKernel({
   features: ['subgroups'],
 });
 
-export interface DirectShape {
-  readonly up: ExpertShape;
-  readonly down: ExpertShape;
-  readonly topK: number;
-  readonly residual: boolean;
-}
-
-/** Choices up to which each reading its own weights costs less than a plan. */
-const DIRECT_CHOICES = 16;
-
-/** Why these experts need a plan; undefined when every choice can go its own way. */
-export function directRefusal({ up, down, topK }: DirectShape, numTokens: number): string | undefined {
-  if (numTokens * topK > DIRECT_CHOICES) {
-    return `${numTokens} tokens with ${topK} experts each are more than ${DIRECT_CHOICES} choices`;
-  }
-  return wholeChunks(up.weightDtype, up.depth) ?? wholeChunks(down.weightDtype, down.depth);
-}
-
-/** Rows of an expert beyond which a tile, which reads its weights once, costs less than a row each with its own reading. */
-const FEW_ROWS = 2;
-
-/** Whether so few tokens should go without a plan: they can, and hardly share experts. */
-export function directPays(shape: DirectShape, numTokens: number): boolean {
-  const rowsPerExpert = (numTokens * shape.topK) / shape.up.numExperts;
-  return rowsPerExpert <= FEW_ROWS && directRefusal(shape, numTokens) === undefined;
-}
-
 export interface DirectTensors {
   /** [T, D] */
   readonly x: Bindable;
   /** u32 [T, K], f32 [T, K] */
   readonly ids: Bindable;
   readonly scores: Bindable;
-  readonly w1: Bindable;
-  readonly w3?: Bindable | undefined;
-  readonly w2: Bindable;
-  readonly upBias?: Bindable | undefined;
-  readonly downBias?: Bindable | undefined;
+  readonly weights: ExpertWeights;
   readonly residual?: Bindable | undefined;
   /** [T K, F], scratch */
   readonly hidden: Bindable;
@@ -101,12 +71,12 @@ export interface DirectExperts {
  * more than a row, the lanes of a subgroup do and sum by shuffles.
  * @throws ConfigError for a stack of 2^32 values.
  */
-export async function prepareDirectExperts(gpu: Gpu, shape: DirectShape): Promise<DirectExperts> {
-  const { down, topK, residual } = shape;
-  for (const { numExperts, numCols, depth } of [shape.up, down]) {
+export async function prepareDirectExperts(gpu: Gpu, shape: RoutedShape): Promise<DirectExperts> {
+  const { topK, residual } = shape;
+  const { up, down } = expertShapes(shape, 1, false);
+  for (const { numExperts, numCols, depth } of [up, down]) {
     requireIndexable('The stack of experts', [numExperts, numCols, depth]);
   }
-  const up = { ...shape.up, gather: false };
   const inLanes = gpu.kernelsFor !== 'gpu' && broadcastRefusal(gpu) === undefined;
   const upKernel: Kernel<typeof vectorKernel | typeof rowKernel> = inLanes
     ? await gpu.kernel(vectorKernel, { ...vectorSpec(up, gpu), DIRECT: true })
@@ -125,16 +95,16 @@ export async function prepareDirectExperts(gpu: Gpu, shape: DirectShape): Promis
   const start = scaleStart(weightDtype, [numExperts, numCols, depth]);
   const upParams = { ...expertParams(up), topK };
   return {
-    record: (commands, numTokens, t) => {
+    record: (commands, numTokens, { weights: { w1, w2, w3, upBias, downBias }, ...t }) => {
       commands.dispatch(
         upKernel,
         { ...upParams, numTiles: numTokens * topK },
         {
           x_RK: t.x,
           rowSource: t.ids,
-          w1_ENK: t.w1,
-          w3_ENK: t.w3 ?? t.w1,
-          bias_E2N: t.upBias ?? t.x,
+          w1_ENK: w1,
+          w3_ENK: w3 ?? w1,
+          bias_E2N: upBias ?? t.x,
           tiles: t.ids,
           y_RN: t.hidden,
         },
@@ -146,8 +116,8 @@ export async function prepareDirectExperts(gpu: Gpu, shape: DirectShape): Promis
           h_RK: t.hidden,
           ids_TK: t.ids,
           scores_TK: t.scores,
-          w2_ENK: t.w2,
-          bias_EN: t.downBias ?? t.x,
+          w2_ENK: w2,
+          bias_EN: downBias ?? t.x,
           residual_TN: t.residual ?? t.x,
           y_TN: t.y,
         },

@@ -3,19 +3,13 @@
  * and the tile list of the grouped GEMM in one dispatch, or in three for many choices.
  */
 import { ceilDiv } from '../../core/math.ts';
+import { PLAN_BLOCK } from '../../core/plan-sizes.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
-import {
-  BLOCK,
-  ONE_DISPATCH_CHOICES,
-  histogram,
-  planSpec,
-  scatter,
-  type RoutePlanTensors,
-  type Tiling,
-} from './route-plan.ts';
+import { ONE_DISPATCH_CHOICES, histogram, planSpec, scatter, type RoutePlanTensors } from './route-plan.ts';
+import type { Tiling } from './tiling.ts';
 
 const tiling = {
   tileRows: 'u32',
@@ -24,7 +18,7 @@ const tiling = {
   downColumnGroups: 'u32',
 } as const;
 
-const planLocal = defineKernel({
+export const planLocal = defineKernel({
   shader: 'routing/plan-local.wgsl',
   spec: { WG: 64, MAX_EXPERTS: 256 },
   params: { numChoices: 'u32', numExperts: 'u32', topK: 'u32', ...tiling },
@@ -47,7 +41,7 @@ const scanTiles = defineKernel({
 export interface LocalPlanTensors extends RoutePlanTensors {
   /** 4 u32 per tile: expert, first row, end row, 0 */
   readonly tiles: Bindable;
-  /** 8 u32: indirect grid of the up projection, rows, indirect grid of the down projection (at byte 16), rows. */
+  /** 8 u32, see `gridsOf`. */
   readonly grid: Bindable;
 }
 
@@ -78,7 +72,7 @@ export async function prepareLocalPlan(
         commands.dispatch(smallKernel, { numChoices, numExperts, topK, ...cut }, { ...places, ...tiles });
         return;
       }
-      const numBlocks = ceilDiv(numChoices, BLOCK);
+      const numBlocks = ceilDiv(numChoices, PLAN_BLOCK);
       commands.dispatch(countKernel, { numChoices, numExperts }, { ids_TK: t.ids, blockCount_BE: t.scratch });
       commands.dispatch(
         scanKernel,

@@ -3,14 +3,14 @@
  * scatter), and on the owner's side the places of received rows and the tile list of the grouped GEMM.
  */
 import { ceilDiv } from '../../core/math.ts';
+import { PLAN_BLOCK as BLOCK } from '../../core/plan-sizes.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import { powerOfTwo, spread } from '../variants.ts';
+import type { Tiling } from './tiling.ts';
 
-/** Choices per block of the three-dispatch plan. */
-export const BLOCK = 1024;
 /** Up to here one workgroup plans alone. */
 export const ONE_DISPATCH_CHOICES = 1024;
 
@@ -70,16 +70,6 @@ const receivePlan = defineKernel({
   buffers: { members: 'read', start_SE: 'read', receiveStart_ES: 'write', tiles: 'write', grid: 'write' },
   grid: (_s, p) => [p.numLists, 1, 1],
 });
-
-/** Words of scratch that `RoutePlan.record` needs for `numChoices`. */
-export function planScratchWords(numChoices: number, numExperts: number): number {
-  return Math.max(1, ceilDiv(numChoices, BLOCK)) * numExperts;
-}
-
-/** Entries of a tile list for at most `rows` rows: every expert may end in a tile that is not full, but none is empty. */
-export function tileCapacity(rows: number, localExperts: number, tileRows: number): number {
-  return Math.min(rows, Math.floor(rows / tileRows) + localExperts);
-}
 
 /** A CPU adapter wants one subgroup per workgroup, for cheap barriers and short runs of choices to compare. */
 export function planSpec(
@@ -149,17 +139,8 @@ export interface ReceivePlanTensors {
   readonly receiveStart: Bindable;
   /** 4 u32 per tile */
   readonly tiles: Bindable;
-  /** 8 u32: indirect grid of the up projection, rows, indirect grid of the down projection (at byte 16), rows. */
+  /** 8 u32, see `gridsOf`. */
   readonly grid: Bindable;
-}
-
-/** How the grouped GEMM cuts rows into tiles, and how wide its two grids are. */
-export interface Tiling {
-  readonly tileRows: number;
-  /** Entries of the tile list. */
-  readonly tileCapacity: number;
-  readonly columnGroups: number;
-  readonly downColumnGroups: number;
 }
 
 /** The ranks that plan in one dispatch. The tensors are then those of all ranks, a part per rank. */

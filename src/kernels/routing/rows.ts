@@ -64,7 +64,13 @@ export interface Combine {
   record(
     commands: CommandList,
     numTokens: number,
-    t: { expertOut: Bindable; slot: Bindable; scores: Bindable; residual?: Bindable; y: Bindable },
+    t: {
+      expertOut: Bindable;
+      slot: Bindable;
+      scores: Bindable;
+      residual?: Bindable | undefined;
+      y: Bindable;
+    },
   ): void;
 }
 

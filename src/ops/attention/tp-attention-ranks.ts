@@ -193,7 +193,7 @@ async function prepareSum(
   const groups = space.groups('tp', [range(tp)]);
   const total = space.symmetric('sum', tp, count);
   return (commands) => {
-    transport.allReduce(commands, partial, total, groups, count);
+    transport.allReduce(partial, total, groups, count).record(commands);
     commands.copy(total.part(0), y, 4 * count);
   };
 }

@@ -1,20 +1,17 @@
 /** The routed layer: top-k, permutation, experts, combine. T tokens, D width, E experts, F expert width, K chosen. */
 import { ConfigError } from '../../core/errors.ts';
 import { at, maxOf } from '../../core/math.ts';
-import type { Gpu } from '../../gpu/gpu.ts';
-import { directRefusal } from '../../kernels/experts/direct.ts';
-import { expertVariants } from '../../kernels/experts/experts.ts';
-import { ableVariants } from '../../kernels/variants.ts';
 import type { Activation } from '../../model/config.ts';
 import { gateTopK } from '../../reference/gate.ts';
 import { matmul, matmulMagnitude } from '../../reference/matmul.ts';
 import { moe as referenceMoe, moeMagnitude, type MoeInput } from '../../reference/moe.ts';
+import { ableLocal, localVariants } from '../../routed/local.ts';
 import { gamma } from '../../tensor/compare.ts';
 import { BYTES_OF, toF64 } from '../../tensor/tensor.ts';
 import { choiceAttr, numberAttr } from '../attrs.ts';
 import { DIVISION, exponential, GELU, roundedTo, scoreRoundings } from '../budgets.ts';
 import { BIAS_INPUT, biasValues, ROUTING_ATTRS, routingOf } from './gate-topk.ts';
-import { DIRECT, directShape, expertShapes, type MoeSize, prepareMoe } from './pipeline.ts';
+import { type MoeSize, prepareMoe, routedShape } from './pipeline.ts';
 import { type MoeDtypes, moeDtypes } from './weights.ts';
 import { defineOp } from '../define.ts';
 import { scoreMoves } from './score-moves.ts';
@@ -76,10 +73,7 @@ export const moe = defineOp({
     { name: 'limit', kind: 'number', default: 7, min: 0, about: 'swiglu_oai: bound of gate and up' },
   ],
   registry: 'moe',
-  variants: [
-    ...expertVariants,
-    { name: DIRECT, idea: 'no plan: a row per choice, joined by the down projection' },
-  ],
+  variants: localVariants,
   size: (inputs, dims): TypedSize => {
     requirePositive('moe', dims, ['D', 'E', 'F']);
     if (inputs.tensors.has('logits') === inputs.tensors.has('gate')) {
@@ -113,7 +107,7 @@ export const moe = defineOp({
       },
     };
   },
-  able: ableHere,
+  able: (gpu, size) => ableLocal(gpu, routedShape(size), size.numTokens),
   prepare: (gpu, inputs, size, variant) => prepareMoe(gpu, inputs, size, variant),
   reference: (inputs, size) => {
     const input = referenceInput(inputs, size);
@@ -147,15 +141,6 @@ export const moe = defineOp({
     };
   },
 });
-
-/** A variant runs the layer when it runs both its products. */
-function ableHere(gpu: Gpu, size: TypedSize): string[] {
-  const shapes = expertShapes(size, size.upDtype, size.downDtype, false, false);
-  const [up, down] = shapes.map((shape) => ableVariants('moe', expertVariants, shape, gpu));
-  const planned = (up ?? []).filter((name) => down?.includes(name));
-  const direct = directRefusal(directShape(size, ...shapes), size.numTokens) === undefined ? [DIRECT] : [];
-  return [...planned, ...direct];
-}
 
 /** Weights of experts that no token chose are never read: their bytes do not count. */
 function bytesOfUsed(inputs: OpInputs, size: MoeSize): number {

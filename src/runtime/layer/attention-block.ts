@@ -1,7 +1,8 @@
 /** x -> norm -> qkv -> rope, KV append -> attention -> output projection -> reduce-scatter over TP. */
+import { local, type Segment, within } from '../../collectives/segments.ts';
 import { at, maxOf } from '../../core/math.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
-import { sizedFor } from './kernels.ts';
+import { sizedFor } from '../../kernels/sized.ts';
 import { busyRun } from '../step/plan.ts';
 import type { StageContext, StageLayer, StageStep } from './context.ts';
 import type { StageWorkspace } from '../stage-workspace.ts';
@@ -10,24 +11,39 @@ import type { StageWorkspace } from '../stage-workspace.ts';
  * Reads `x` on every member of a TP group; leaves each member's share of the attention output in `attended`
  * (in `partial` when the group has one member).
  */
-export function recordAttention(
-  commands: CommandList,
+export function attentionSegments(
   c: StageContext,
   w: StageWorkspace,
   layer: StageLayer,
   step: StageStep,
-  stage: number,
+): Segment[] {
+  const attend = local('attention', (commands) => recordAttention(commands, c, w, layer, step));
+  if (c.layout.spec.tp === 1) return [attend];
+  const { loads, tables } = step;
+  const scatter = c.transport.reduceScatterRows(w.symmetric('partial'), w.symmetric('attended'), {
+    groups: c.tpGroups,
+    shares: tables.shares,
+    ranks: busyRun(loads.map(({ numTokens }) => numTokens)),
+    maxRows: maxOf(loads.map((l) => l.share.count)),
+    width: c.sizes.modelDim,
+  });
+  return [attend, within('reduce-scatter', scatter)];
+}
+
+function recordAttention(
+  commands: CommandList,
+  { kernels, ropeTable: table, attentionScratch: scratch }: StageContext,
+  w: StageWorkspace,
+  layer: StageLayer,
+  { batch, loads, tables }: StageStep,
 ): void {
-  const { kernels, transport, sizes: z } = c;
-  const { batch, loads, tables } = step;
-  commands.span(`stage ${stage}/attention`);
   loads.forEach(({ group, numTokens }, rank) => {
     if (numTokens === 0) return;
     const weights = at(layer.weights, rank);
     const cache = at(layer.cache, rank);
     const own = w.rank(rank);
     const { maxQueries, sequences } = at(batch, group);
-    const { qkv, out } = sizedFor(kernels, numTokens);
+    const { qkv, out } = sizedFor(kernels.dense, numTokens);
     const attention = maxQueries <= 1 ? kernels.decode : kernels.prefill;
     kernels.norm.record(
       commands,
@@ -37,7 +53,7 @@ export function recordAttention(
     qkv.record(commands, numTokens, { a: own.normed, b: weights.qkv, c: own.qkv });
     kernels.ropeAppend.record(commands, numTokens, {
       qkv: own.qkv,
-      table: c.ropeTable,
+      table,
       place: tables.place.part(group),
       q: own.q,
       kCache: cache.k,
@@ -52,7 +68,7 @@ export function recordAttention(
         v: cache.v,
         sequences: tables.sequences.part(group),
         o: own.heads,
-        scratch: c.attentionScratch,
+        scratch,
       },
     );
     out.record(commands, numTokens, {
@@ -60,14 +76,5 @@ export function recordAttention(
       b: weights.out,
       c: w.symmetric('partial').part(rank),
     });
-  });
-  if (c.layout.spec.tp === 1) return;
-  commands.span(`stage ${stage}/reduce-scatter`);
-  transport.reduceScatterRows(commands, w.symmetric('partial'), w.symmetric('attended'), {
-    groups: c.tpGroups,
-    shares: tables.shares,
-    ranks: busyRun(loads.map(({ numTokens }) => numTokens)),
-    maxRows: maxOf(loads.map((l) => l.share.count)),
-    width: z.modelDim,
   });
 }

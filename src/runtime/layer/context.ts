@@ -2,6 +2,7 @@
 import type { GroupTable } from '../../collectives/groups.ts';
 import type { Transport } from '../../collectives/transport.ts';
 import type { GpuBuffer } from '../../gpu/buffer.ts';
+import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { Layout } from '../../layout/layout.ts';
 import type { LayerKernels } from './kernels.ts';
@@ -45,5 +46,5 @@ export interface StageStep {
   readonly loads: readonly RankLoad[];
   readonly tables: StepTables;
   /** Called after a layer's routing with a rank's expert ids, u32 [share, K]. */
-  readonly onIds?: ((layer: number, rank: number, ids: GpuBuffer) => void) | undefined;
+  readonly onIds?: ((commands: CommandList, layer: number, rank: number, ids: GpuBuffer) => void) | undefined;
 }

@@ -1,83 +1,35 @@
 /**
- * residual -> norm -> router, top-k -> plan, permute -> all-to-all -> experts -> all-to-all -> combine -> all-gather.
- * The sizes of the all-to-all are known to the GPU only: nothing is read back.
+ * residual -> norm -> router, top-k -> routed experts -> all-gather.
+ * What is sent between ranks has a size that the GPU knows only: nothing is read back.
  */
-import type { RowExchange } from '../../collectives/transport.ts';
-import { invariant } from '../../core/errors.ts';
-import { at, maxOf, minOf } from '../../core/math.ts';
+import { local, type Segment, within } from '../../collectives/segments.ts';
+import { at, maxOf } from '../../core/math.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
-import { tileCapacity } from '../../kernels/routing/route-plan.ts';
-import { busyGroups, type BusyGroup } from './busy-groups.ts';
-import { type ExchangeKernels, sizedFor } from './kernels.ts';
-import { recordLocalExperts } from './local-experts.ts';
+import { sizedFor } from '../../kernels/sized.ts';
+import type { ExchangeGroup, ExchangeWork } from '../../routed/exchanged.ts';
+import type { LocalRows } from '../../routed/local.ts';
+import { type ChoicePlaces, type RoutedRows, routedSegments } from '../../routed/routed-experts.ts';
+import { busyGroups } from './busy-groups.ts';
 import type { StageContext, StageLayer, StageStep } from './context.ts';
 import { busyRun } from '../step/plan.ts';
 import type { StageWorkspace } from '../stage-workspace.ts';
 
 /** Reads `x` and the attention output; leaves the layer's output in `x` on every member of each TP group. */
-export function recordExperts(
-  commands: CommandList,
+export function expertSegments(
   c: StageContext,
   w: StageWorkspace,
   layer: StageLayer,
   step: StageStep,
-  stage: number,
-): void {
+): Segment[] {
   const busy = busyGroups(c, step);
-  commands.span(`stage ${stage}/route`);
-  for (const { ranks } of busy) recordRouters(commands, c, w, layer, step, ranks);
-  const { local, exchange } = c.kernels;
-  if (local !== undefined) recordLocalExperts(commands, c, local, w, layer, step, busy, stage);
-  if (exchange !== undefined) recordExchanged(commands, c, exchange, w, layer, step, busy, stage);
-  if (c.layout.spec.tp === 1) return;
-  commands.span(`stage ${stage}/all-gather`);
-  c.transport.allGatherRows(commands, w.symmetric('mixed'), w.symmetric('x'), {
-    groups: c.tpGroups,
-    shares: step.tables.shares,
-    ranks: busyRun(step.loads.map(({ numTokens }) => numTokens)),
-    maxRows: maxOf(step.loads.map((l) => l.numTokens)),
-    width: c.sizes.modelDim,
-  });
-}
-
-/** Plan, permutation, all-to-all, experts, all-to-all back, combine. */
-function recordExchanged(
-  commands: CommandList,
-  c: StageContext,
-  kernels: ExchangeKernels,
-  w: StageWorkspace,
-  layer: StageLayer,
-  step: StageStep,
-  busy: readonly BusyGroup[],
-  stage: number,
-): void {
-  // A rank without tokens starts every expert at row 0; its peers read that, and layers do not change it.
-  if (layer.first && step.loads.some(({ share }) => share.count === 0)) {
-    commands.clear(w.symmetric('start').buffer);
-  }
-  for (const { ranks } of busy) recordSends(commands, c, kernels, w, step, ranks);
-  commands.span(`stage ${stage}/all-to-all`);
-  const { numExperts } = c.sizes;
-  const receivers = busy.flatMap(({ ranks }) => [...ranks]);
-  const [first, last] = [minOf(receivers), maxOf(receivers)];
-  c.transport.allGather(commands, w.symmetric('start'), w.symmetric('starts'), c.epGroups, numExperts + 1, {
-    first,
-    count: last - first + 1,
-  });
-  for (const group of busy) recordDispatch(commands, c, kernels, w, group);
-  commands.span(`stage ${stage}/experts`);
-  for (const group of busy) recordGemms(commands, c, w, layer, group);
-  commands.span(`stage ${stage}/all-to-all`);
-  for (const group of busy) {
-    c.transport.returnRows(
-      commands,
-      w.symmetric('expertOut'),
-      w.symmetric('returned'),
-      exchangeOf(c, w, group),
-    );
-  }
-  commands.span(`stage ${stage}/combine`);
-  for (const group of busy) recordCombine(commands, c, w, step, group);
+  const { experts } = c.kernels;
+  return [
+    local('route', (commands) => recordRouters(commands, c, w, layer, step, busy)),
+    ...('local' in experts
+      ? routedSegments(experts.local, localRows(w, layer, step, busy))
+      : routedSegments(experts.exchanged, exchangeWork(c, w, layer, step, busy))),
+    ...gatherShares(c, w, step),
+  ];
 }
 
 /** Residual, norm and the choice of experts of every rank that has tokens. */
@@ -87,9 +39,9 @@ function recordRouters(
   w: StageWorkspace,
   layer: StageLayer,
   step: StageStep,
-  ranks: readonly number[],
+  busy: readonly ExchangeGroup[],
 ): void {
-  for (const rank of ranks) {
+  for (const rank of busy.flatMap(({ ranks }) => ranks)) {
     const { share } = at(step.loads, rank);
     if (share.count === 0) continue;
     const own = w.rank(rank);
@@ -105,7 +57,7 @@ function recordRouters(
         sum: own.sum,
       },
     );
-    const { router } = sizedFor(kernels, share.count);
+    const { router } = sizedFor(kernels.dense, share.count);
     router.record(commands, share.count, {
       x: own.routed,
       gate: weights.gate,
@@ -113,150 +65,79 @@ function recordRouters(
       ids: own.ids,
       scores: own.scores,
     });
-    step.onIds?.(layer.index, rank, own.ids);
+    step.onIds?.(commands, layer.index, rank, own.ids);
   }
 }
 
-/** Rows in the order of their experts, ready to be sent. */
-function recordSends(
-  commands: CommandList,
-  { sizes: z }: StageContext,
-  { plan, permute }: ExchangeKernels,
-  w: StageWorkspace,
-  step: StageStep,
-  ranks: readonly number[],
-): void {
-  for (const rank of ranks) {
-    const { share } = at(step.loads, rank);
-    if (share.count === 0) continue;
-    const own = w.rank(rank);
-    plan.record(commands, share.count, {
-      ids: own.ids,
-      start: w.symmetric('start').part(rank),
-      slot: own.slot,
-      rowToken: own.rowToken,
-      scratch: own.planScratch,
-    });
-    permute.record(
-      commands,
-      { numRows: share.count * z.topK, numSource: share.count },
-      { x: own.routed, index: own.rowToken, y: w.symmetric('send').part(rank) },
-    );
-  }
-}
-
-function recordDispatch(
-  commands: CommandList,
-  c: StageContext,
-  { receivePlan }: ExchangeKernels,
-  w: StageWorkspace,
-  group: BusyGroup,
-): void {
-  const { up, down, tileRows } = group.sized;
-  const { owners } = c.sizes;
-  const arrays = {
-    starts: w.symmetric('starts'),
-    receiveStart: w.symmetric('receiveStart'),
-    tiles: w.symmetric('tiles'),
-    grid: w.symmetric('grid'),
+function routedRows(w: StageWorkspace, { loads }: StageStep, rank: number): RoutedRows & ChoicePlaces {
+  const { ids, scores, slot, rowToken, planScratch, routed, sum } = w.rank(rank);
+  return {
+    numTokens: at(loads, rank).share.count,
+    ...{ x: routed, ids, scores, residual: sum, y: w.symmetric('mixed', 'x').part(rank) },
+    ...{ slot, rowToken, planScratch },
   };
-  receivePlan.record(
-    commands,
-    {
-      firstExpert: 0,
-      tileRows,
-      tileCapacity: mostTiles(c, group),
-      columnGroups: up.columnGroups,
-      downColumnGroups: down.columnGroups,
-    },
-    {
-      starts: arrays.starts.buffer,
-      receiveStart: arrays.receiveStart.buffer,
-      tiles: arrays.tiles.buffer,
-      grid: arrays.grid.buffer,
-    },
-    {
-      members: c.epGroups.members,
-      firstMember: at(c.epGroups.firstMember, group.group),
-      numLists: group.ranks.length / owners,
-      rowStride: c.sizes.receiveRows,
-      startsStride: arrays.starts.stride,
-      placeStride: arrays.receiveStart.stride,
-      tilesStride: arrays.tiles.stride,
-      gridStride: arrays.grid.stride,
-    },
-  );
-  c.transport.dispatchRows(commands, w.symmetric('send'), w.symmetric('receive'), exchangeOf(c, w, group));
 }
 
-/** Tiles that one list of the group can have. */
-function mostTiles(
-  { sizes: { topK, localExperts, owners } }: StageContext,
-  { tokens, sized }: BusyGroup,
-): number {
-  const experts = owners * localExperts;
-  return tileCapacity(tokens * Math.min(topK, experts), experts, sized.tileRows);
-}
-
-/** Ranks whose experts lie in one stack take part in one dispatch: a tile says whose rows it has. */
-function recordGemms(
-  commands: CommandList,
-  { sizes: { owners } }: StageContext,
+function localRows(
   w: StageWorkspace,
   layer: StageLayer,
-  { ranks, sized: { up, down } }: BusyGroup,
-): void {
-  for (let i = 0; i < ranks.length; i += owners) {
-    const first = at(ranks, i);
-    invariant(
-      at(ranks, i + owners - 1) === first + owners - 1,
-      () => `ranks ${ranks.join()} are no neighbours`,
-    );
-    const { w1, w2, w3 } = at(layer.weights, first);
-    const x = w.symmetric('receive').parts(first, owners);
-    const hidden = w.hidden(first);
-    const y = w.symmetric('expertOut').parts(first, owners);
-    const tiles = w.symmetric('tiles').parts(first, owners);
-    const grid = w.symmetric('grid').part(first);
-    up.record(commands, { x, w1, w3, tiles, y: hidden }, grid);
-    const downGrid = grid.buffer.view(grid.byteOffset + 16, 16);
-    down.record(commands, { x: hidden, w1: w2, tiles, y }, downGrid);
-  }
-}
-
-function recordCombine(
-  commands: CommandList,
-  { kernels }: StageContext,
-  w: StageWorkspace,
   step: StageStep,
-  { ranks }: BusyGroup,
-): void {
-  for (const rank of ranks) {
-    const own = w.rank(rank);
-    kernels.combine.record(commands, at(step.loads, rank).share.count, {
-      expertOut: w.symmetric('returned', 'expertOut').part(rank),
-      slot: own.slot,
-      scores: own.scores,
-      residual: own.sum,
-      y: w.symmetric('mixed', 'x').part(rank),
+  busy: readonly ExchangeGroup[],
+): LocalRows[] {
+  return busy
+    .flatMap(({ ranks }) => ranks)
+    .map((rank) => {
+      const { slot, rowToken, planScratch, ...rows } = routedRows(w, step, rank);
+      const part = (name: 'start' | 'tiles' | 'grid' | 'expertOut') => w.symmetric(name).part(rank);
+      return {
+        ...rows,
+        weights: at(layer.weights, rank),
+        hidden: w.hidden(rank),
+        planned: {
+          ...{ slot, rowToken, planScratch, start: part('start') },
+          ...{ tiles: part('tiles'), grid: part('grid'), expertOut: part('expertOut') },
+        },
+      };
     });
-  }
 }
 
-function exchangeOf(
-  { epGroups, sizes: z }: StageContext,
+function exchangeWork(
+  c: StageContext,
   w: StageWorkspace,
-  { group, maxRows, sources }: BusyGroup,
-): RowExchange {
+  layer: StageLayer,
+  step: StageStep,
+  groups: readonly ExchangeGroup[],
+): ExchangeWork {
   return {
-    groups: epGroups,
-    group,
-    sources,
-    maxRows,
-    width: z.modelDim,
-    numExperts: z.numExperts,
-    localExperts: z.localExperts,
-    start: w.symmetric('start'),
-    receiveStart: w.symmetric('receiveStart'),
+    table: c.epGroups,
+    groups,
+    arrays: {
+      start: w.symmetric('start'),
+      starts: w.symmetric('starts'),
+      receiveStart: w.symmetric('receiveStart'),
+      tiles: w.symmetric('tiles'),
+      grid: w.symmetric('grid'),
+      send: w.symmetric('send'),
+      receive: w.symmetric('receive'),
+      expertOut: w.symmetric('expertOut'),
+      returned: w.symmetric('returned'),
+    },
+    rowsOf: (rank) => routedRows(w, step, rank),
+    stackOf: (rank) => ({ weights: at(layer.weights, rank), hidden: w.hidden(rank) }),
+    // A rank without tokens starts every expert at row 0, and layers do not change it.
+    clearStarts: layer.first && step.loads.some(({ share }) => share.count === 0),
   };
+}
+
+/** Every member of a TP group has all its rows again. */
+function gatherShares(c: StageContext, w: StageWorkspace, { loads, tables }: StageStep): Segment[] {
+  if (c.layout.spec.tp === 1) return [];
+  const gather = c.transport.allGatherRows(w.symmetric('mixed'), w.symmetric('x'), {
+    groups: c.tpGroups,
+    shares: tables.shares,
+    ranks: busyRun(loads.map(({ numTokens }) => numTokens)),
+    maxRows: maxOf(loads.map((l) => l.numTokens)),
+    width: c.sizes.modelDim,
+  });
+  return [within('all-gather', gather)];
 }

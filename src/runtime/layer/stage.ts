@@ -1,15 +1,15 @@
 /**
- * One pipeline stage: its ranks' weights, KV caches and arrays, and the recording of a micro-batch through its layers.
+ * One pipeline stage: its ranks' weights, KV caches and arrays, and the way of a micro-batch through its layers.
  * Attention runs on the TP groups, the experts on the EP groups of the same ranks.
  */
+import type { Segment } from '../../collectives/segments.ts';
 import { range } from '../../core/math.ts';
-import type { CommandList } from '../../gpu/command-list.ts';
 import type { GpuBuffer } from '../../gpu/buffer.ts';
 import type { WeightDtype } from '../../kernels/weights.ts';
 import type { WeightSource } from '../../model/config.ts';
 import { BYTES_OF } from '../../tensor/tensor.ts';
-import { recordAttention } from './attention-block.ts';
-import { recordExperts } from './expert-block.ts';
+import { attentionSegments } from './attention-block.ts';
+import { expertSegments } from './expert-block.ts';
 import { layerShards, type LayerShards, type Shard } from '../shards.ts';
 import type { RankSizes } from '../sizes.ts';
 import type { StageContext, StageLayer, StageStep } from './context.ts';
@@ -44,11 +44,11 @@ export class Stage {
   }
 
   /** Takes the residual stream in the workspace's `x` through all layers of the stage. */
-  record(commands: CommandList, step: StageStep): void {
-    for (const layer of this.#layers) {
-      recordAttention(commands, this.#context, this.workspace, layer, step, this.index);
-      recordExperts(commands, this.#context, this.workspace, layer, step, this.index);
-    }
+  segments(step: StageStep): Segment[] {
+    return this.#layers.flatMap((layer) => [
+      ...attentionSegments(this.#context, this.workspace, layer, step),
+      ...expertSegments(this.#context, this.workspace, layer, step),
+    ]);
   }
 
   destroy(): void {

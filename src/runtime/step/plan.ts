@@ -3,7 +3,7 @@
  * that kernels read. Integers only.
  */
 import { ConfigError } from '../../core/errors.ts';
-import { at, balancedRun, ceilDiv, maxOf, range, sum } from '../../core/math.ts';
+import { at, balancedRun, maxOf, range, sum } from '../../core/math.ts';
 import type { Layout, Run } from '../../layout/layout.ts';
 import type { RankSizes } from '../sizes.ts';
 
@@ -185,9 +185,4 @@ export function groupTables(
     });
   }
   return { ids, place, sequences };
-}
-
-/** How many rows an expert can expect. */
-export function rowsPerExpert(numTokens: number, topK: number, numExperts: number): number {
-  return ceilDiv(numTokens * topK, numExperts);
 }

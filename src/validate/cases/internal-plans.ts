@@ -1,12 +1,8 @@
 /** The route plan and the receive plan against their definitions. T tokens, K choices, E experts, S sources. */
 import { at, maxOf, range, roundUp, sum } from '../../core/math.ts';
 import { prepareLocalPlan } from '../../kernels/routing/local-plan.ts';
-import {
-  planScratchWords,
-  prepareReceivePlan,
-  prepareRoutePlan,
-  tileCapacity,
-} from '../../kernels/routing/route-plan.ts';
+import { planScratchWords, tileCapacity } from '../../core/plan-sizes.ts';
+import { prepareReceivePlan, prepareRoutePlan } from '../../kernels/routing/route-plan.ts';
 import type { OpBuffers } from '../../ops/op-buffers.ts';
 import type { Maker } from '../draw/maker.ts';
 import type { Internal, InternalCase } from './internal-case.ts';

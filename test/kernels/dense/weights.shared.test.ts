@@ -81,10 +81,11 @@ describe('2^32 values in a matrix or stack, which shaders cannot number', () => 
     const refused: (() => unknown)[] = [
       () => prepareGemm(gpu, { numRows: 1, numCols: 4 * numCols, depth, weightDtype: format }),
       () => prepareExpertGemm(gpu, experts(4, format)),
-      () => {
-        const few = experts(1, format);
-        return prepareDirectExperts(gpu, { up: few, down: experts(4, format), topK: 1, residual: false });
-      },
+      () =>
+        prepareDirectExperts(gpu, {
+          ...{ numExperts: 4, topK: 1, modelDim: depth, expertDim: numCols, gated: false, residual: false },
+          ...{ activation: 'identity', upDtype: format, downDtype: format },
+        }),
       () => uploadWeight(gpu, 'w', matrix),
       () => new OpBuffers(gpu).matrix('w', matrix),
       () => new WeightStore(gpu).get({ key: 'w', dtype: format, shape, make }),

@@ -47,7 +47,7 @@ export const collectiveFaults: readonly Mutant[] = [
   ),
   ...faultsIn('src/collectives/one-device.ts', collectives, [
     {
-      find: 'firstMember: p.groups.firstMember[p.group] ?? 0,',
+      find: 'firstMember: at(p.groups.firstMember, p.group),',
       replace: 'firstMember: 0,',
       why: 'every group exchanges among the first members',
     },
@@ -57,14 +57,14 @@ export const collectiveFaults: readonly Mutant[] = [
       why: 'the first sources send for those that have rows',
     },
     {
-      find: 'firstRank: ranks?.first ?? 0,\n        numRanks: ranks?.count ?? groups.numRanks,\n      },\n      { x: x.buffer',
+      find: 'firstRank: ranks?.first ?? 0,\n          numRanks: ranks?.count ?? groups.numRanks,\n        },\n        { x: x.buffer, members: groups.members, shares',
       replace:
-        'firstRank: 0,\n        numRanks: ranks?.count ?? groups.numRanks,\n      },\n      { x: x.buffer',
+        'firstRank: 0,\n          numRanks: ranks?.count ?? groups.numRanks,\n        },\n        { x: x.buffer, members: groups.members, shares',
       why: 'shares of rows begin with rank 0',
     },
     {
-      find: 'sendReceive: (commands, from, to, bytes) => commands.copy(from, to, bytes),',
-      replace: 'sendReceive: (commands, from, to) => commands.copy(from, to),',
+      find: 'commands.copy(from, to, bytes)',
+      replace: 'commands.copy(from, to)',
       why: 'a hand-over copies the whole part',
     },
   ]),

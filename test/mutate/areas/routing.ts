@@ -232,7 +232,7 @@ export const routingFaults: readonly Mutant[] = [
     { find: '[index & 1u]; }', replace: '[1u - (index & 1u)]; }', why: 'halves change places' },
   ]),
   ...faultsIn(
-    'src/kernels/routing/route-plan.ts',
+    'src/core/plan-sizes.ts',
     {
       tests: ['kernels/grids.test.ts', 'kernels/routing/internal.shared.test.ts'],
       only: '(tile|capacity|^internal (local|receive) plan)',
@@ -245,10 +245,10 @@ export const routingFaults: readonly Mutant[] = [
       },
     ],
   ),
-  ...faultsIn('src/kernels/routing/route-plan.ts', { tests: ['kernels/absent.test.ts'], only: 'scratch' }, [
+  ...faultsIn('src/core/plan-sizes.ts', { tests: ['kernels/absent.test.ts'], only: 'scratch' }, [
     {
-      find: 'return Math.max(1, ceilDiv(numChoices, BLOCK)) * numExperts;',
-      replace: 'return ceilDiv(numChoices, BLOCK) * numExperts - 1;',
+      find: 'return Math.max(1, ceilDiv(numChoices, PLAN_BLOCK)) * numExperts;',
+      replace: 'return ceilDiv(numChoices, PLAN_BLOCK) * numExperts - 1;',
       why: 'scratch of the plan is a word too short',
     },
   ]),

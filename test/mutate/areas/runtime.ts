@@ -131,7 +131,11 @@ export const runtimeFaults: readonly Mutant[] = [
     },
   ]),
   ...faultsIn('src/runtime/layer/kernels.ts', { tests: ['runtime/limits.test.ts'] }, [
-    { find: 'eps: model.rmsEps }', replace: 'eps: 0 }', why: 'the norms of layers run with an eps of 0' },
+    {
+      find: 'eps: layout.model.rmsEps }',
+      replace: 'eps: 0 }',
+      why: 'the norms of layers run with an eps of 0',
+    },
   ]),
   ...faultsIn('src/runtime/ends.ts', { tests: ['runtime/limits.test.ts'] }, [
     {
@@ -155,8 +159,8 @@ export const runtimeFaults: readonly Mutant[] = [
         why: 'a sequence forgets what was before its last step',
       },
       {
-        find: 'for (const stage of [...this.#stages].reverse()) {',
-        replace: 'for (const stage of this.#stages) {',
+        find: '[...this.#stages].reverse().flatMap',
+        replace: 'this.#stages.flatMap',
         why: 'stages of a clock run first to last',
       },
     ],
@@ -169,12 +173,12 @@ export const runtimeFaults: readonly Mutant[] = [
     },
   ]),
   ...faultsIn(
-    'src/runtime/layer/local-experts.ts',
+    'src/kernels/routing/tiling.ts',
     { tests: ['runtime/engine.test.ts'], only: '(odd shapes ep=1|one rank takes)' },
     [
       {
-        find: 'grid.byteOffset + 16, 16)',
-        replace: 'grid.byteOffset, 16)',
+        find: 'byteOffset + half, half)',
+        replace: 'byteOffset, half)',
         why: 'the down projection runs over the grid of the up projection',
       },
     ],
