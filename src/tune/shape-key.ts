@@ -14,6 +14,7 @@ export interface ShapeKey {
 const SIZES: Readonly<Record<string, readonly string[]>> = {
   matmul: ['numRows', 'numCols', 'depth'],
   moe: ['rowsPerExpert', 'numCols', 'depth'],
+  'moe-path': ['numTokens', 'numExperts', 'modelDim', 'expertDim'],
   attention: ['numHeads', 'numKvHeads', 'queries', 'cacheLength', 'numSequences'],
   'gate-topk': ['numTokens', 'numExperts'],
   router: ['numTokens', 'numExperts', 'modelDim'],

@@ -36,7 +36,9 @@ export function defaultSubjects(gpu: Gpu): Subject[] {
   });
   const many = onGpu ? 8 : 1;
   return [
-    ...[1, 16, 128].map((tokens) => layer(tokens * many, 16, 128, 96, 2)),
+    // Few tokens, which may go without a plan.
+    ...[1, 2, 4, 8].map((tokens) => layer(tokens, 16, 128, 96, 2)),
+    ...[16, 128].map((tokens) => layer(tokens * many, 16, 128, 96, 2)),
     ...[1, 8, 64].map((rows) => layer(rows * many, 1, 1024, 2048, 1)),
     ...[1, 8, 64].map((rows) => layer(rows * many, 1, 1024, 2048, 1, 'int4')),
     ...[attend(1, 128, 128), attend(1, 512, 512)],

@@ -66,7 +66,9 @@ export function codesOf(platform: Platform): CodeOf {
 
 export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneReport> {
   const { families, project, progress = SILENT, dryRun = false, known = [] } = options;
-  const subjects = options.subjects.filter((subject) => families?.includes(familyOf(subject)) ?? true);
+  const wantedOf = (subject: Subject): string[] =>
+    familiesOf(subject).filter((family) => families?.includes(family) ?? true);
+  const subjects = options.subjects.filter((subject) => wantedOf(subject).length > 0);
   const texts = new Set(known.map(({ subject }) => subjectText(subject)));
   /** Those that share the time that is left; what is known already takes none. */
   let waiting = subjects.filter((subject) => !texts.has(subjectText(subject))).length;
@@ -75,7 +77,7 @@ export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneR
   const points: TuningPoint[] = [];
   const unmeasured: { what: string; reason: string }[] = [];
   for (const family of families ?? []) {
-    if (!subjects.some((subject) => familyOf(subject) === family))
+    if (!subjects.some((subject) => familiesOf(subject).includes(family)))
       unmeasured.push({
         what: family,
         reason: 'none of the shapes is of this family; name some with --shapes',
@@ -95,7 +97,7 @@ export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneR
       const kernelCase = subjectCase(subject);
       const all = (await questionsOf(gpu, kernelCase))
         .map((question, index) => ({ question, index }))
-        .filter(({ question }) => question.family === familyOf(subject));
+        .filter(({ question }) => wantedOf(subject).includes(question.family));
       const asked = all.filter(({ question }) => !isKnown(question, known, codeOf));
       resumed += all.length - asked.length;
       for (const { question, index } of asked) plan.push(planned(subject, question, index));
@@ -163,10 +165,11 @@ export function isKnown(
 
 /**
  * An op is measured for the family of its name, though it may ask for others: a layer's gating is tuned as gating. A layer
- * that is given its router is measured for that.
+ * is measured for its way through the experts too; one that is given its router, for the router only.
  */
-function familyOf({ op, with: given = [] }: Subject): string {
-  return op === 'moe' && given.includes('gate') ? 'router' : op;
+function familiesOf({ op, with: given = [] }: Subject): readonly string[] {
+  if (op !== 'moe') return [op];
+  return given.includes('gate') ? ['router'] : ['moe', 'moe-path'];
 }
 
 function planned(subject: Subject, question: TuningQuestion, index: number): PlannedPoint {
@@ -220,7 +223,7 @@ export async function recheckPoints(
       async () => {
         const kernelCase = subjectCase(subject);
         const question = (await questionsOf(gpu, kernelCase))[index];
-        if (question === undefined) return undefined;
+        if (question?.family !== point.family) return undefined;
         const request = {
           subject,
           kernelCase,

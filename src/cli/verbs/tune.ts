@@ -28,7 +28,7 @@ import { cliProgress } from '../progress.ts';
 import { platformHere, withGpu } from '../session.ts';
 import { addToTuningFile, checkTuningFile, readTuningFile, TUNING_FILE, tuningPath } from '../tuning.ts';
 
-export const TUNED_FAMILIES = ['matmul', 'moe', 'attention', 'gate-topk', 'router'];
+export const TUNED_FAMILIES = ['matmul', 'moe', 'moe-path', 'attention', 'gate-topk', 'router'];
 const DEFAULT_SECONDS = 60;
 
 export interface TuneVerbOptions {
