@@ -68,6 +68,25 @@ export const collectiveFaults: readonly Mutant[] = [
       why: 'a hand-over copies the whole part',
     },
   ]),
+  ...faultsIn('src/collectives/segments.ts', { tests: ['runtime/awaited-transport.test.ts'] }, [
+    {
+      find: 'submit();\n        return segment.run();',
+      replace: 'return segment.run();',
+      why: 'a collective begins before what it reads was submitted',
+    },
+    {
+      find: 'return pending.then(submit).catch(fail);',
+      replace: 'return pending.catch(fail);',
+      why: 'what follows the last collective is not submitted',
+    },
+  ]),
+  ...faultsIn('src/runtime/engine.ts', { tests: ['runtime/awaited-transport.test.ts'] }, [
+    {
+      find: 'else void pending.then(release, release);',
+      replace: 'else release();',
+      why: 'an engine frees what a step under way still writes',
+    },
+  ]),
   ...faultsIn('shaders/collectives/all-reduce.wgsl', collectives, [
     {
       find: 'x[members[own.x + m] * params.xStride + i]',

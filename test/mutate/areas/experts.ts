@@ -122,6 +122,18 @@ export const expertFaults: readonly Mutant[] = [
       why: 'the up projection has the bias of the gate',
     },
   ]),
+  ...faultsIn('src/kernels/experts/path.ts', { tests: ['kernels/experts/direct-experts.shared.test.ts'] }, [
+    {
+      find: '/ numExperts <= FEW_ROWS;',
+      replace: '/ numExperts < FEW_ROWS;',
+      why: 'two rows an expert go by a plan',
+    },
+    {
+      find: 'numTokens * topK > DIRECT_CHOICES',
+      replace: 'numTokens > DIRECT_CHOICES',
+      why: 'tokens are counted where choices are bounded',
+    },
+  ]),
   ...faultsIn('shaders/experts/down-combine.wgsl', direct, [
     {
       find: 'if (expert == NO_SLOT) { continue; }',
