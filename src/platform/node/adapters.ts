@@ -9,6 +9,7 @@ import { isMainThread } from 'node:worker_threads';
 import { ConfigError, messageOf } from '../../core/errors.ts';
 import { candidates, isSoftwareName, listedNames, matches, saysNothing } from '../choice.ts';
 import type { AdapterChoice, AdapterFacts, AdapterKind, OpenAdapter } from '../platform.ts';
+import { entryOf, installCommand } from './optional.ts';
 import { restWhilePolling } from './polling.ts';
 import { loadSwiftshader, SWIFTSHADER_NAME, swiftshaderObstacle } from './swiftshader.ts';
 
@@ -42,6 +43,12 @@ async function select(source: DriverSource): Promise<void> {
 }
 
 async function loadBindings(): Promise<CreateGpu> {
+  if (entryOf('webgpu') === undefined) {
+    throw new ConfigError(
+      'the package webgpu, an optional dependency, is not installed, and without its bindings to Dawn nothing computes in Node: ' +
+        `every command but layout, and openGpu, needs it. Install it with "${installCommand('webgpu')}".`,
+    );
+  }
   try {
     const { create, globals } = await import('webgpu');
     restWhilePolling();
@@ -53,7 +60,7 @@ async function loadBindings(): Promise<CreateGpu> {
   } catch (error) {
     throw new ConfigError(
       `the WebGPU bindings for ${process.platform}-${process.arch} do not load: ${messageOf(error)}. ` +
-        'Reinstall with "npm ci" on a platform that the webgpu package supports.',
+        `Reinstall them with "${installCommand('webgpu')}" on a platform that the package webgpu supports.`,
     );
   }
 }

@@ -7,7 +7,8 @@
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '../../core/errors.ts';
-import { unpackOnce } from './unpack.ts';
+import { entryOf, installCommand } from './optional.ts';
+import { CARRIER, unpackOnce } from './unpack.ts';
 
 /** The name under which Dawn lists it. */
 export const SWIFTSHADER_NAME = 'SwiftShader Device (Subzero)';
@@ -20,8 +21,11 @@ const DRIVER_FILE = 'vk_swiftshader_icd.json';
 
 /** Why this machine cannot use it, or undefined when it can. */
 export function swiftshaderObstacle(): string | undefined {
-  if (process.platform === 'linux' && process.arch === 'x64') return undefined;
-  return `the embedded SwiftShader is built for x86-64 Linux, this is ${process.arch} ${process.platform}`;
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    return `the embedded SwiftShader is built for x86-64 Linux, this is ${process.arch} ${process.platform}`;
+  }
+  if (entryOf(CARRIER) !== undefined) return undefined;
+  return `the embedded SwiftShader is not there, since the optional package ${CARRIER} is not installed: "${installCommand(CARRIER)}" brings it`;
 }
 
 /** Loads the Vulkan loader into this process. @returns the path of the driver file for `VK_DRIVER_FILES`. */

@@ -5,13 +5,13 @@
 import { randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream, readFileSync } from 'node:fs';
 import { chmod, mkdir, rename, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createBrotliDecompress } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { ConfigError, messageOf } from '../../core/errors.ts';
 import { anyFolder } from './cache-folder.ts';
+import { entryOf, installCommand } from './optional.ts';
 import { isWhole, listWhole } from './whole.ts';
 
 /** One file of the carrier's `bin` folder, without the `.br`: either a tar archive or one plain file. */
@@ -23,16 +23,24 @@ export interface Unpacking {
   readonly files: readonly string[];
 }
 
+/** The npm package that carries SwiftShader and a Chromium. */
+export const CARRIER = '@sparticuz/chromium';
+
 /** The carrier's folder and version. The package exports neither, so they are found from its entry. */
 function carrier(): { bin: string; version: string } {
+  const entry = entryOf(CARRIER);
+  if (entry === undefined) {
+    throw new ConfigError(
+      `the optional package ${CARRIER} is not installed. Install it with "${installCommand(CARRIER)}".`,
+    );
+  }
+  const root = join(dirname(entry), '..', '..');
   try {
-    const entry = createRequire(import.meta.url).resolve('@sparticuz/chromium');
-    const root = join(dirname(entry), '..', '..');
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
     return { bin: join(root, 'bin'), version };
   } catch (error) {
     throw new ConfigError(
-      `the package @sparticuz/chromium cannot be found: ${messageOf(error).split('\n', 1).join('')}. Reinstall with "npm ci".`,
+      `the package ${CARRIER} in ${root} is not whole: ${messageOf(error)}. Reinstall it with "${installCommand(CARRIER)}".`,
     );
   }
 }
@@ -75,7 +83,7 @@ export async function unpackOnce(unpacking: Unpacking): Promise<string> {
       if (!(await whole())) {
         throw new ConfigError(
           `cannot unpack ${name} from ${bin} into ${cache}: ${messageOf(error)}. ` +
-            'Make room there, set XDG_CACHE_HOME to another folder, or reinstall with "npm ci".',
+            `Make room there, set XDG_CACHE_HOME to another folder, or reinstall with "${installCommand(CARRIER)}".`,
         );
       }
     } finally {
