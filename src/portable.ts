@@ -14,6 +14,7 @@ export { Gpu, openGpu } from './gpu/gpu.ts';
 
 // Tensors, models, layouts.
 export { castFloat, f32Tensor, tensor, toF32, toF64, type Dtype, type Tensor } from './tensor/tensor.ts';
+export { compare, describe, type Budget, type Comparison } from './tensor/compare.ts';
 export { quantise } from './tensor/quantise.ts';
 export {
   dequantise,
@@ -36,7 +37,7 @@ export { explainLayout, type LayoutExplanation } from './layout/explain.ts';
 export { renderExplanation } from './layout/render.ts';
 
 // Ops, and the engine that runs a model on all ranks.
-export { opByName, ops, runOp } from './ops/ops.ts';
+export { inputsOf, opByName, ops, runOp } from './ops/ops.ts';
 export { quantisedTensors } from './ops/quantised-inputs.ts';
 export type { Op, OpInputs, PreparedOp } from './ops/op.ts';
 export {
@@ -49,7 +50,7 @@ export {
   type Steps,
 } from './runtime/engine.ts';
 export type { Request } from './runtime/step/plan.ts';
-export { generate as continuePrompt, type Generation } from './runtime/generate.ts';
+export { generate as continuePrompt, type GenerateOptions as ContinueOptions, type Generation } from './runtime/generate.ts';
 export { referenceModel, type ReferenceModel } from './reference/forward.ts';
 
 // Kernels of one's own beside those of a family; `moebius/kernels` has what they are made of.

@@ -54,13 +54,14 @@ export function inputsOf(
 export async function runOp(
   gpu: Gpu,
   name: string,
-  tensors: ReadonlyMap<string, Tensor>,
+  tensors: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
   attrs: Readonly<Record<string, AttrValue>> = {},
   variant?: string,
 ): Promise<Map<string, Tensor>> {
   const op = opByName(name);
-  for (const [tensorName, t] of tensors) checkTensor(t, `Tensor ${tensorName}`);
-  const prepared = await op.prepare(gpu, inputsOf(op, tensors, attrs), variant);
+  const inputs = inputsOf(op, tensors, attrs);
+  for (const [tensorName, t] of inputs.tensors) checkTensor(t, `Tensor ${tensorName}`);
+  const prepared = await op.prepare(gpu, inputs, variant);
   try {
     const commands = gpu.commands(`op ${name}`);
     prepared.record(commands);
