@@ -25,7 +25,7 @@ export default defineConfig(async () => {
           test: {
             name: 'node',
             include: ['test/**/*.test.ts'],
-            exclude: ['test/browser/**/*.test.ts'],
+            exclude: ['test/browser/**/*.test.ts', 'test/package/**/*.test.ts'],
             pool: 'forks' as const,
             // Software adapters use every core by themselves.
             maxWorkers: 2,

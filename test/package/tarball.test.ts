@@ -1,0 +1,34 @@
+/** What is packed: all that is needed, nothing of the checkout, and no more than may be sent. */
+import { execFileSync } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { expect, inject, test } from 'vitest';
+import { filesBelow } from '../hygiene/source-files.ts';
+
+const files = execFileSync('tar', ['-tzf', inject('tarball')], { encoding: 'utf8' })
+  .split('\n')
+  .map((path) => path.replace(/^package\//, ''))
+  .filter((path) => path !== '');
+
+test('is at most 7 MB', () => {
+  expect(statSync(inject('tarball')).size).toBeLessThanOrEqual(7e6);
+});
+
+test('holds all shaders, the model and the command line', () => {
+  const shaders = filesBelow('shaders');
+  expect(shaders.length).toBeGreaterThan(40);
+  expect(files).toEqual(expect.arrayContaining(shaders));
+  expect(files).toEqual(expect.arrayContaining(filesBelow('bench/models/tiny-moe')));
+  expect(files).toEqual(
+    expect.arrayContaining(['bin/moebius.js', 'dist/cli/main.js', 'LICENSE', 'README.md']),
+  );
+});
+
+test('holds JavaScript and types for every file of the source, and no source', () => {
+  const sources = filesBelow('src').filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'));
+  const built = sources.map((path) => path.replace(/^src\//, 'dist/').replace(/\.ts$/, ''));
+  expect(files).toEqual(expect.arrayContaining(built.flatMap((path) => [`${path}.js`, `${path}.d.ts`])));
+  const mayBe =
+    /^(bin|dist|shaders|bench\/(models\/tiny-moe|examples))\/|^(package\.json|LICENSE|[A-Z]+\.md)$/;
+  expect(files.filter((path) => !mayBe.test(path))).toEqual([]);
+  expect(files.filter((path) => path.startsWith('dist/') && !/(\.js|\.d\.ts)$/.test(path))).toEqual([]);
+});
