@@ -69,6 +69,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./verbs/bench.ts')).describeBench,
   },
   {
+    usage: 'compare [options] <file...>',
+    summary: 'which rows of two sets of bench results differ',
+    load: async () => (await import('./verbs/compare.ts')).describeCompare,
+  },
+  {
     usage: 'growth [options]',
     summary: 'does time grow with size as it should?',
     load: async () => (await import('./verbs/growth.ts')).describeGrowth,

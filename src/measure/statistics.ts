@@ -1,5 +1,12 @@
 /** The few numbers that stand for many samples. Times are skewed to the right, so: the median and its interval. */
-import { max, medianAbsoluteDeviation, medianSorted, min, quantileSorted } from 'simple-statistics';
+import {
+  max,
+  median as medianOfAll,
+  medianAbsoluteDeviation,
+  medianSorted,
+  min,
+  quantileSorted,
+} from 'simple-statistics';
 import { invariant } from '../core/errors.ts';
 import { at } from '../core/math.ts';
 
@@ -52,6 +59,11 @@ export function intervalRank(n: number): number {
 export function relativeHalfWidth(summary: Summary): number {
   if (summary.median === 0) return summary.high === 0 ? 0 : Infinity;
   return (summary.high - summary.low) / 2 / Math.abs(summary.median);
+}
+
+/** median([3, 1, 2]) = 2. @param values not empty. */
+export function median(values: readonly number[]): number {
+  return medianOfAll([...values]);
 }
 
 /** quantile([1, 2, 3, 4, 5], 0.25) = 2. @param sorted ascending, not empty. */

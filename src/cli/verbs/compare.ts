@@ -1,0 +1,126 @@
+/** `moebius compare`: which rows of two sets of result files differ by more than chance. */
+import { Option, type Command } from 'commander';
+import { compareRuns, type Comparison } from '../../compare/compare.ts';
+import { CheckError, ConfigError } from '../../core/errors.ts';
+import { renderComparison } from '../../report/compare.ts';
+import { comparedRun } from '../../report/compared-runs.ts';
+import { readResult } from '../../report/schema.ts';
+import type { GlobalOptions } from '../options.ts';
+import { collect, integer, moreThan } from '../options.ts';
+import { printJson, printLines, stdoutStyle } from '../output.ts';
+import { cliProgress } from '../progress.ts';
+import { platformHere } from '../session.ts';
+import { runInTurns } from './compare-run.ts';
+
+const FAIL_ON = ['slower', 'faster', 'different'] as const;
+type FailOn = (typeof FAIL_ON)[number];
+
+export interface CompareOptions {
+  /** Result files of `moebius bench`: 5 or more a side make the run the unit. */
+  readonly a: readonly string[];
+  readonly b: readonly string[];
+}
+
+/** @throws ConfigError for files that are no results, or that cannot be compared. */
+export async function compare({ a, b }: CompareOptions): Promise<Comparison> {
+  const runs = (paths: readonly string[]) =>
+    Promise.all(
+      paths.map(async (path) => comparedRun(readResult(await platformHere().readFile(path), path), path)),
+    );
+  return compareRuns(await runs(a), await runs(b));
+}
+
+/** @throws CheckError that names the first row of those that are certain. */
+export function requireNone({ rows }: Comparison, failOn: FailOn): void {
+  const wrong = rows.filter(({ word, certain }) => certain && (failOn === 'different' || word === failOn));
+  const [first] = wrong;
+  if (first === undefined) return;
+  const more = wrong.length === 1 ? '' : ` and ${wrong.length - 1} more`;
+  throw new CheckError(`${first.name}${more} ${first.word} in B: ${first.ratio.toFixed(3)} times A`);
+}
+
+interface CommandOptions extends GlobalOptions {
+  readonly run?: boolean;
+  readonly runs: number;
+  readonly seconds?: number;
+  readonly family: readonly string[];
+  readonly kernel: readonly string[];
+  readonly quick?: boolean;
+  readonly verbose?: boolean;
+  readonly failOn?: FailOn;
+}
+
+export function describeCompare(command: Command): Command {
+  return command
+    .description(
+      'Compares result files of moebius bench, those before -- with those after it: per row the ratio B / A with its ' +
+        'interval, an exact rank test, and a word. With --run it makes the files itself, from two checkouts.',
+    )
+    .argument('<file...>', 'result files: A... -- B..., or just A B; with --run two checkouts')
+    .option('--run', 'the arguments are checkouts, whose benches run in turns of shuffled order: for CI')
+    .option('--runs <n>', 'with --run: of each side', integer(1, 100), 5)
+    .option('--quick', 'with --run: bench --quick')
+    .option('--family <name>', 'with --run: only these families', collect, [])
+    .option('--kernel <name>', 'with --run: only these kernels', collect, [])
+    .option('--seconds <n>', 'with --run: time to measure for, of each run', moreThan(0))
+    .option('--verbose', 'show all rows')
+    .addOption(
+      new Option('--fail-on <what>', 'exit with 1 when a row is so beyond doubt').choices([...FAIL_ON]),
+    )
+    .addHelpText(
+      'after',
+      `
+Words: slower and faster mean p <= 5 % and an effect worth naming (2 %, or what the
+row differs by from itself); with * also after allowing for all rows, which is what
+--fail-on asks. same means that the whole interval is within that effect; all else
+is ambiguous. With fewer than 5 runs a side rounds are the unit: a hint, no proof.
+
+Examples:
+  moebius compare old.json new.json
+  moebius compare old-*.json -- new-*.json --fail-on slower
+  moebius compare --run ../before . --runs 5 --kernel matmul/tiled`,
+    )
+    .action(async (files: readonly string[], _options: object, command: Command) => {
+      const given = command.optsWithGlobals<CommandOptions>();
+      const [a, b] = given.run === true ? await made(files, given) : dealt(files, command);
+      const found = await compare({ a, b });
+      await (given.json
+        ? printJson(found)
+        : printLines(renderComparison(found, stdoutStyle(), given.verbose === true)));
+      if (given.failOn !== undefined) requireNone(found, given.failOn);
+    });
+}
+
+/** Files before and after '--', which commander leaves out of the arguments. */
+function dealt(files: readonly string[], command: Command): [string[], string[]] {
+  const raw = rootOf(command).rawArgs;
+  const after = raw.includes('--') ? raw.length - 1 - raw.indexOf('--') : 0;
+  if (after === 0 && files.length !== 2) {
+    throw new ConfigError(
+      `compare was given ${files.length} files and no "--" between the two sides. Write: moebius compare A... -- B...`,
+    );
+  }
+  const first = files.length - (after === 0 ? 1 : after);
+  return [files.slice(0, first), files.slice(first)];
+}
+
+function rootOf(command: Command): Command & { readonly rawArgs: readonly string[] } {
+  const root = command.parent ?? command;
+  return root as Command & { readonly rawArgs: readonly string[] };
+}
+
+async function made(checkouts: readonly string[], given: CommandOptions): Promise<[string[], string[]]> {
+  const [a, b, ...more] = checkouts;
+  if (a === undefined || b === undefined || more.length > 0) {
+    throw new ConfigError(`--run compares two checkouts; ${checkouts.length} were given.`);
+  }
+  const { adapter, runs, quick = false, family, kernel, seconds } = given;
+  const args = [
+    ...['--adapter', adapter, '--no-tuning'],
+    ...(quick ? ['--quick'] : []),
+    ...family.flatMap((name) => ['--family', name]),
+    ...kernel.flatMap((name) => ['--kernel', name]),
+    ...(seconds === undefined ? [] : ['--seconds', String(seconds)]),
+  ];
+  return runInTurns([a, b], { runs, args, progress: cliProgress(given.json === true) });
+}

@@ -1,0 +1,81 @@
+/** Two sets of runs compared row by row, and what the comparison itself is worth. */
+import { at } from '../core/math.ts';
+import { seededRandom } from '../core/random.ts';
+import { median } from '../measure/statistics.ts';
+import { ALPHA, isWorthNaming, leastEffect, wordFor, type Word } from './decide.ts';
+import { effectOf, type Effect } from './effect.ts';
+import { rankTest } from './rank-test.ts';
+import { falseAlarms, holm, jointPValues, relabellings, runsFor } from './relabel.ts';
+import { unitsOf, type Run, type Units } from './units.ts';
+
+export interface ComparedRow extends Effect {
+  readonly name: string;
+  readonly medianA: number;
+  readonly medianB: number;
+  /** Of the exact rank test of this row alone. */
+  readonly p: number;
+  /** With Holm's factor for all rows. */
+  readonly pHolm: number;
+  /** For all rows together, see `jointPValues`. Absent where rounds are the unit. */
+  readonly pJoint?: number;
+  /** The smallest effect worth naming in this row: 0.02 is 2 %. */
+  readonly least: number;
+  readonly word: Word;
+  /** Faster or slower also after allowing for all other rows. */
+  readonly certain: boolean;
+}
+
+export interface Comparison {
+  readonly unit: Units['unit'];
+  /** Rounds of one run stand and fall together: what they say is a hint. */
+  readonly weak: boolean;
+  readonly runsA: number;
+  readonly runsB: number;
+  readonly drivers: readonly string[];
+  readonly rows: readonly ComparedRow[];
+  readonly missing: Units['missing'];
+  /** Share of rows that this comparison names when the same runs are dealt to sides by chance. */
+  readonly falseAlarms: number | null;
+  /** Runs a side that one row needs for a difference to be told. */
+  readonly runsNeeded: number;
+}
+
+/** Of the draws: the same files give the same answer. */
+const SEED = 20260727;
+
+/** @throws ConfigError as `unitsOf`. */
+export function compareRuns(a: readonly Run[], b: readonly Run[]): Comparison {
+  const { unit, rows, missing } = unitsOf(a, b);
+  const random = seededRandom(SEED);
+  const p = rows.map((row) => rankTest(row.a, row.b).p);
+  const adjusted = holm(p);
+  const least = rows.map(({ runs }) => leastEffect(runs));
+  const logs = rows.map((row) => [...row.a, ...row.b].map(Math.log));
+  const byRun = unit === 'run';
+  const ways = byRun ? relabellings(a.length, a.length + b.length, random) : [];
+  const joint = byRun ? jointPValues(logs, ways) : undefined;
+  const compared = rows.map((row, i): ComparedRow => {
+    const effect = effectOf(row.a, row.b, random);
+    const word = wordFor(effect, at(p, i), at(least, i));
+    const isNamed = word === 'faster' || word === 'slower';
+    const pJoint = joint?.[i];
+    return {
+      name: row.name,
+      ...{ medianA: median(row.a), medianB: median(row.b), ...effect },
+      ...{ p: at(p, i), pHolm: at(adjusted, i), ...(pJoint !== undefined && { pJoint }) },
+      ...{ least: at(least, i), word, certain: isNamed && pJoint !== undefined && pJoint <= ALPHA },
+    };
+  });
+  const alarms = byRun
+    ? falseAlarms(logs, a.length, ways, (x, y, i) => {
+        const ratio = Math.exp(median(y.flatMap((v) => x.map((u) => v - u))));
+        return isWorthNaming(ratio, at(least, i)) && rankTest(x, y).p <= ALPHA;
+      })
+    : undefined;
+  return {
+    ...{ unit, weak: !byRun, runsA: a.length, runsB: b.length, rows: compared, missing },
+    drivers: [...new Set([...a, ...b].map(({ driver }) => driver))],
+    falseAlarms: alarms ?? null,
+    runsNeeded: runsFor(ALPHA),
+  };
+}

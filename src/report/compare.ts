@@ -1,0 +1,97 @@
+/** A comparison told to a person: the sentence first, then the rows that differ, then what it is worth. */
+import type { ComparedRow, Comparison } from '../compare/compare.ts';
+import { ALPHA } from '../compare/decide.ts';
+import { formatNs } from '../core/units.ts';
+import { PLAIN, type Style } from './style.ts';
+import { drawTable, paragraph } from './table.ts';
+
+/** @param all also rows that are the same, or of which nothing can be told. */
+export function renderComparison(found: Comparison, style: Style = PLAIN, all = false): string[] {
+  const shown = [...found.rows]
+    .filter(({ word }) => all || word === 'faster' || word === 'slower')
+    .sort((x, y) => Math.abs(Math.log(y.ratio)) - Math.abs(Math.log(x.ratio)));
+  const left = found.rows.length - shown.length;
+  return [
+    style.bold(`Comparison of ${unitText(found)}`),
+    ...paragraph(verdictText(found)),
+    ...(shown.length === 0 ? [] : ['', ...rowTable(shown, found, style)]),
+    ...(left === 0 ? [] : paragraph(`${left} rows are not shown: --verbose shows all.`)),
+    '',
+    ...paragraph(worthText(found)),
+    ...missingText(found).flatMap((text) => paragraph(text)),
+  ];
+}
+
+const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
+
+function unitText({ unit, runsA, runsB }: Comparison): string {
+  return `${plural(runsA, 'run')} (A) and ${plural(runsB, 'run')} (B), measured; a ${unit} is the unit`;
+}
+
+/** '2 of 49 rows are slower in B, 1 of them also after allowing for all rows; 40 are ambiguous.' */
+export function verdictText({ rows, weak }: Comparison): string {
+  const count = (word: ComparedRow['word']): number => rows.filter((row) => row.word === word).length;
+  const certain = rows.filter((row) => row.certain).length;
+  const named = count('slower') + count('faster');
+  const parts = (['slower', 'faster', 'same', 'ambiguous'] as const)
+    .filter((word) => count(word) > 0)
+    .map((word) => `${count(word)} ${word}`);
+  const sure = weak
+    ? 'Weak: with fewer than 5 runs a side, rounds of one run are taken for independent, which they are not'
+    : named === 0
+      ? 'Nothing differs by more than chance explains'
+      : `${certain === 0 ? 'None' : `${certain} of ${named}`} differ also after allowing for all rows`;
+  return `Of ${plural(rows.length, 'row')}, B beside A: ${parts.join(', ')}. ${sure}.`;
+}
+
+function rowTable(rows: readonly ComparedRow[], { unit }: Comparison, style: Style): string[] {
+  const right = 'right' as const;
+  const colour = { slower: style.bad, faster: style.good, same: style.dim, ambiguous: style.warn };
+  return drawTable(
+    [
+      { head: 'row', least: 20 },
+      { head: 'A', align: right, drop: 2 },
+      { head: 'B', align: right, drop: 1 },
+      { head: 'B / A', align: right },
+      { head: 'interval', align: right },
+      { head: 'p', align: right, drop: 3 },
+      { head: 'verdict' },
+    ],
+    rows.map((row) => [
+      row.name,
+      formatNs(row.medianA),
+      formatNs(row.medianB),
+      row.ratio.toFixed(3),
+      `${row.low.toFixed(2)} to ${row.high.toFixed(2)}`,
+      row.p.toPrecision(2),
+      colour[row.word](row.word) + mark(row, unit),
+    ]),
+    style.width,
+  );
+}
+
+/** '*': beyond doubt. '?': a hint of rounds that are not independent. */
+function mark({ word, certain }: ComparedRow, unit: Comparison['unit']): string {
+  if (certain) return ' *';
+  return unit === 'round' && (word === 'slower' || word === 'faster') ? ' ?' : '';
+}
+
+/** How often it is wrong, as far as its own files tell. */
+function worthText({ falseAlarms, weak, drivers, rows }: Comparison): string {
+  const measured =
+    falseAlarms === null
+      ? 'Its rate of false alarms cannot be measured from these files: give 5 runs or more a side.'
+      : `Dealt to sides by chance, the same runs would have ${(100 * falseAlarms).toFixed(1)} % of rows named ` +
+        `(measured; at most ${100 * ALPHA} % by the test), ${(falseAlarms * rows.length).toFixed(1)} of these.`;
+  const star = weak ? '' : ' * also after allowing for all rows.';
+  const other = drivers.length > 1 ? ` The runs are of different drivers: ${drivers.join('; ')}.` : '';
+  return `${measured}${star}${other}`;
+}
+
+function missingText({ missing }: Comparison): string[] {
+  const [first] = missing;
+  if (first === undefined) return [];
+  return [
+    `Not compared: ${plural(missing.length, 'row')} that not every run measured, as ${first.name} in ${first.runs.slice(0, 3).join(', ')}.`,
+  ];
+}

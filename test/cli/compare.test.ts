@@ -1,0 +1,98 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { compare } from '../../src/cli/verbs/compare.ts';
+import { ConfigError } from '../../src/core/errors.ts';
+import { moebius, scratchFolder } from './spawn.ts';
+
+const RESULT = 'test/compare/result.json';
+
+/** Result files whose samples are all `factor` times as long, with another spread each. */
+async function results(side: string, count: number, factor = 1): Promise<string[]> {
+  const folder = await scratchFolder();
+  const text = await readFile(RESULT, 'utf8');
+  return Promise.all(
+    Array.from({ length: count }, async (_, i) => {
+      const result = JSON.parse(text) as { kernels: { timing: { samplesNs: number[] } }[] };
+      for (const { timing } of result.kernels) {
+        timing.samplesNs = timing.samplesNs.map((ns) => ns * factor * (1 + 0.002 * i));
+      }
+      const path = join(folder, `${side}${i}.json`);
+      await writeFile(path, JSON.stringify(result));
+      return path;
+    }),
+  );
+}
+
+async function changed(change: (result: Record<string, any>) => void): Promise<string> {
+  const result = JSON.parse(await readFile(RESULT, 'utf8')) as Record<string, any>;
+  change(result);
+  const path = join(await scratchFolder(), 'changed.json');
+  await writeFile(path, JSON.stringify(result));
+  return path;
+}
+
+describe('moebius compare', () => {
+  test('five runs a side of which B takes 20 % longer, told and as JSON, and failing on it', async () => {
+    const files = [...(await results('a', 5)), '--', ...(await results('b', 5, 1.2))];
+    const told = await moebius('compare', '--fail-on', 'slower', ...files);
+    expect(told.code).toBe(1);
+    expect(told.stdout).toContain('3 slower');
+    expect(told.stdout).toMatch(/Dealt to sides by chance/);
+    expect(told.stderr).toMatch(/ and 2 more slower in B: 1\.2/);
+    for (const line of told.stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+    const { stdout, code } = await moebius('compare', '--json', '--fail-on', 'faster', ...files);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ unit: 'run', runsA: 5, runsB: 5 });
+  });
+
+  test('a file beside itself: nothing differs', async () => {
+    const { code, stdout } = await moebius('compare', RESULT, RESULT, '--fail-on', 'different');
+    expect(code).toBe(0);
+    expect(stdout).toContain('Weak');
+    expect(stdout).not.toMatch(/\d slower|\d faster/);
+  });
+
+  test.each([
+    [
+      'another adapter',
+      (r: any) => (r.adapter.facts.name = 'NVIDIA H100'),
+      /different adapters: llvmpipe.*NVIDIA H100/,
+    ],
+    ['another shape', (r: any) => (r.kernels[0].flops += 1), /another piece of work/],
+    ['another model', (r: any) => (r.model = 'other'), /different scopes/],
+    ['a newer schema', (r: any) => (r.version = 99), /no moebius-bench result of version/],
+    ['a negative time', (r: any) => (r.kernels[0].timing.samplesNs[0] = -1), /samplesNs/],
+    ['no samples', (r: any) => (r.kernels[0].timing.samplesNs = []), /samplesNs/],
+    ['no row in common', (r: any) => ((r.kernels = []), (r.forward = null)), /no row in common/],
+  ])('refuses %s', async (_what, change, message) => {
+    const refused = compare({ a: [RESULT], b: [await changed(change)] });
+    await expect(refused).rejects.toThrow(ConfigError);
+    await expect(refused).rejects.toThrow(message);
+  });
+
+  test('refuses a truncated file, one that is not there, and a side without files', async () => {
+    const path = join(await scratchFolder(), 'half.json');
+    await writeFile(path, (await readFile(RESULT, 'utf8')).slice(0, 1000));
+    await expect(compare({ a: [RESULT], b: [path] })).rejects.toThrow(/half\.json/);
+    await expect(compare({ a: [RESULT], b: ['absent.json'] })).rejects.toThrow(/absent\.json/);
+    await expect(compare({ a: [RESULT], b: [] })).rejects.toThrow(/files on both sides/);
+  });
+
+  test.each([
+    [[RESULT, RESULT, RESULT], /no "--" between/],
+    [[RESULT, '--'], /no "--" between/],
+    [['--run', '.', '/usr'], /no checkout of moebius/],
+  ])('refuses the arguments %j', async (args, message) => {
+    const { code, stderr } = await moebius('compare', ...args);
+    expect(stderr).toMatch(message);
+    expect(code).toBe(2);
+  });
+
+  test('names from files cannot reach the terminal', async () => {
+    const evil = await changed((r) => (r.kernels[0].name = '\u001b[2Jevil'));
+    const { stdout } = await moebius('compare', evil, evil, '--verbose');
+    expect(stdout).toContain('\\x1b[2Jevil');
+    expect(stdout).not.toContain('\u001b');
+  });
+});
