@@ -24,8 +24,17 @@ async function results(side: string, count: number, factor = 1): Promise<string[
   );
 }
 
-async function changed(change: (result: Record<string, any>) => void): Promise<string> {
-  const result = JSON.parse(await readFile(RESULT, 'utf8')) as Record<string, any>;
+/** What these tests change of a result. */
+interface Changeable {
+  version: number;
+  model: string;
+  adapter: { facts: { name: string } };
+  kernels: { name: string; flops: number; timing: { samplesNs: number[] } }[];
+  forward: object | null;
+}
+
+async function changed(change: (result: Changeable) => unknown): Promise<string> {
+  const result = JSON.parse(await readFile(RESULT, 'utf8')) as Changeable;
   change(result);
   const path = join(await scratchFolder(), 'changed.json');
   await writeFile(path, JSON.stringify(result));
@@ -53,18 +62,14 @@ describe('moebius compare', () => {
     expect(stdout).not.toMatch(/\d slower|\d faster/);
   });
 
-  test.each([
-    [
-      'another adapter',
-      (r: any) => (r.adapter.facts.name = 'NVIDIA H100'),
-      /different adapters: llvmpipe.*NVIDIA H100/,
-    ],
-    ['another shape', (r: any) => (r.kernels[0].flops += 1), /another piece of work/],
-    ['another model', (r: any) => (r.model = 'other'), /different scopes/],
-    ['a newer schema', (r: any) => (r.version = 99), /no moebius-bench result of version/],
-    ['a negative time', (r: any) => (r.kernels[0].timing.samplesNs[0] = -1), /samplesNs/],
-    ['no samples', (r: any) => (r.kernels[0].timing.samplesNs = []), /samplesNs/],
-    ['no row in common', (r: any) => ((r.kernels = []), (r.forward = null)), /no row in common/],
+  test.each<[string, (result: Changeable) => unknown, RegExp]>([
+    ['another adapter', (r) => (r.adapter.facts.name = 'H100'), /different adapters: llvmpipe.*H100/],
+    ['another shape', (r) => r.kernels.forEach((kernel) => (kernel.flops += 1)), /another piece of work/],
+    ['another model', (r) => (r.model = 'other'), /different scopes/],
+    ['a newer schema', (r) => (r.version = 99), /no moebius-bench result of version/],
+    ['a negative time', (r) => r.kernels[0]?.timing.samplesNs.push(-1), /samplesNs/],
+    ['no samples', (r) => r.kernels[0]?.timing.samplesNs.splice(0), /samplesNs/],
+    ['no row in common', (r) => [r.kernels.splice(0), (r.forward = null)], /no row in common/],
   ])('refuses %s', async (_what, change, message) => {
     const refused = compare({ a: [RESULT], b: [await changed(change)] });
     await expect(refused).rejects.toThrow(ConfigError);
@@ -83,6 +88,7 @@ describe('moebius compare', () => {
     [[RESULT, RESULT, RESULT], /no "--" between/],
     [[RESULT, '--'], /no "--" between/],
     [['--run', '.', '/usr'], /no checkout of moebius/],
+    [[RESULT, RESULT, '--runs', '3'], /--runs would do nothing/],
   ])('refuses the arguments %j', async (args, message) => {
     const { code, stderr } = await moebius('compare', ...args);
     expect(stderr).toMatch(message);
@@ -90,7 +96,7 @@ describe('moebius compare', () => {
   });
 
   test('names from files cannot reach the terminal', async () => {
-    const evil = await changed((r) => (r.kernels[0].name = '\u001b[2Jevil'));
+    const evil = await changed((r) => r.kernels.forEach((kernel) => (kernel.name = '\u001b[2Jevil')));
     const { stdout } = await moebius('compare', evil, evil, '--verbose');
     expect(stdout).toContain('\\x1b[2Jevil');
     expect(stdout).not.toContain('\u001b');

@@ -39,6 +39,15 @@ describe('planStep', () => {
   });
 });
 
+test('every sequence of a group has a slot of its own', () => {
+  const all = [0, 1, 2, 3, 4, 5].map((sequence) => ({ sequence, ids: [1] }));
+  const [batch] = planStep(sizes, all, () => 0, 1);
+  expect(batch?.map((g) => g.sequences.map(({ slot }) => slot))).toEqual([
+    [0, 1, 2],
+    [0, 1, 2],
+  ]);
+});
+
 test('every token of a group is the share of exactly one of its TP members', () => {
   const [batch] = planStep(sizes, threeTokens, () => 0, 1);
   expect(rankLoads(layout, sizes, batch ?? []).map((l) => [l.group, l.tp, l.share])).toEqual([

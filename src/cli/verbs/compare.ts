@@ -6,7 +6,7 @@ import { renderComparison } from '../../report/compare.ts';
 import { comparedRun } from '../../report/compared-runs.ts';
 import { readResult } from '../../report/schema.ts';
 import type { GlobalOptions } from '../options.ts';
-import { collect, integer, moreThan } from '../options.ts';
+import { collect, integer, moreThan, refuseIdle } from '../options.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { cliProgress } from '../progress.ts';
 import { platformHere } from '../session.ts';
@@ -70,10 +70,10 @@ export function describeCompare(command: Command): Command {
     .addHelpText(
       'after',
       `
-Words: slower and faster mean p <= 5 % and an effect worth naming (2 %, or what the
-row differs by from itself); with * also after allowing for all rows, which is what
---fail-on asks. same means that the whole interval is within that effect; all else
-is ambiguous. With fewer than 5 runs a side rounds are the unit: a hint, no proof.
+slower and faster mean p <= 5 % and an effect worth naming: 2 %, or what the row
+differs by from itself. * also after allowing for all rows: what --fail-on asks.
+same: the whole interval is within that effect. Everything else is ambiguous.
+With fewer than 5 runs a side rounds are the unit: a hint, marked ?, no proof.
 
 Examples:
   moebius compare old.json new.json
@@ -82,6 +82,8 @@ Examples:
     )
     .action(async (files: readonly string[], _options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
+      const ofRuns = ['runs', 'quick', 'family', 'kernel', 'seconds'];
+      refuseIdle(command, [[given.run !== true, ofRuns, 'without --run nothing is measured']]);
       const [a, b] = given.run === true ? await made(files, given) : dealt(files, command);
       const found = await compare({ a, b });
       await (given.json

@@ -47,18 +47,25 @@ test("the device's tuning has the last word, but for what cannot run", () => {
   });
 });
 
-test('a choice without an expert adds nothing, not even 0 times NaN', async () => {
-  const kernel = await prepareDirectExperts(gpu, shape(1, 2));
-  const f32 = (...values: number[]) => gpu.upload('t', Float32Array.from(values));
-  const ones = Array<number>(16).fill(1);
-  const tensors = {
-    ...{ x: f32(1, 2, 3, 4), ids: gpu.upload('ids', Uint32Array.of(0, 0xffffffff)), scores: f32(0.5, NaN) },
-    ...{ hidden: f32(...Array<number>(8).fill(NaN)), y: f32(0, 0, 0, 0) },
-  };
-  const weights = { w1: f32(...ones), w2: f32(...ones) };
-  const commands = gpu.commands('direct');
-  kernel.record(commands, 1, { ...tensors, weights });
-  commands.submit();
-  expect([...(await gpu.read(tensors.y, [4])).data]).toEqual([20, 20, 20, 20]);
-  for (const buffer of [...Object.values(tensors), ...Object.values(weights)]) buffer.destroy();
-});
+test.each([
+  [0xffffffff, 0],
+  [0, 0xffffffff],
+])(
+  'choices of experts %i and %i: one without an expert adds nothing, not even 0 times NaN',
+  async (...ids) => {
+    const kernel = await prepareDirectExperts(gpu, shape(1, 2));
+    const f32 = (...values: number[]) => gpu.upload('t', Float32Array.from(values));
+    const ones = Array<number>(16).fill(1);
+    const scores = ids.map((id) => (id === 0 ? 0.5 : NaN));
+    const tensors = {
+      ...{ x: f32(1, 2, 3, 4), ids: gpu.upload('ids', Uint32Array.from(ids)), scores: f32(...scores) },
+      ...{ hidden: f32(...Array<number>(8).fill(NaN)), y: f32(0, 0, 0, 0) },
+    };
+    const weights = { w1: f32(...ones), w2: f32(...ones) };
+    const commands = gpu.commands('direct');
+    kernel.record(commands, 1, { ...tensors, weights });
+    commands.submit();
+    expect([...(await gpu.read(tensors.y, [4])).data]).toEqual([20, 20, 20, 20]);
+    for (const buffer of [...Object.values(tensors), ...Object.values(weights)]) buffer.destroy();
+  },
+);

@@ -3,11 +3,13 @@ import { faultsIn, type Fault, type Mutant } from '../mutant.ts';
 import { AS_ON_A_GPU } from './kinds.ts';
 
 const moe = (only: string) => ({ tests: ['kernels/experts/moe.shared.test.ts'], only: `^moe (${only})$` });
-const direct = { tests: ['kernels/experts/direct-experts.shared.test.ts', 'kernels/absent.test.ts'] };
+const direct = { tests: ['kernels/experts/direct-experts.shared.test.ts'] };
+/** All of them, where one narrow case does not compile what is at fault. */
+const all = { tests: ['kernels/experts/moe.shared.test.ts'] };
+const wide = { tests: ['ops/wide-scales.shared.test.ts'] };
 const FORMATS = '(int8|int4|mxfp4) weights|f16 weights';
 const EPILOGUES =
   'primes|silu, gated|gelu, not gated|relu, gated|swiglu_oai, clamped|all biases|mxfp4 weights as in gpt-oss, clamped';
-const ONE_TOKEN = 'one token|gate instead of logits, one token|(int8|int4|mxfp4) weights, one token';
 
 const upBias: Fault = {
   find: 'u += bias(expert, n, 1u);',
@@ -40,7 +42,7 @@ export const expertFaults: readonly Mutant[] = [
       why: 'the up projection has the bias of the gate',
     },
   ]),
-  ...faultsIn('shaders/experts/subgroup.wgsl', moe(EPILOGUES), [
+  ...faultsIn('shaders/experts/subgroup.wgsl', all, [
     upBias,
     limit,
     {
@@ -68,11 +70,6 @@ export const expertFaults: readonly Mutant[] = [
       replace: 'unpack2x16float(gateWord(2u * index))',
       why: 'two of four halves are read twice',
     },
-    {
-      find: 'factors = vec4<f32>(x.y, y.y, z.y, w.y);',
-      replace: 'factors = vec4<f32>(x.y);',
-      why: 'all rows have the factor of the first',
-    },
   ]),
   ...faultsIn(
     'shaders/experts/subgroup.wgsl',
@@ -90,7 +87,14 @@ export const expertFaults: readonly Mutant[] = [
       },
     ],
   ),
-  ...faultsIn('shaders/experts/vector.wgsl', moe(`${ONE_TOKEN}|primes|${FORMATS}`), [
+  ...faultsIn('shaders/experts/subgroup.wgsl', wide, [
+    {
+      find: 'factors = vec4<f32>(x.y, y.y, z.y, w.y);',
+      replace: 'factors = vec4<f32>(x.y);',
+      why: 'all rows have the factor of the first',
+    },
+  ]),
+  ...faultsIn('shaders/experts/vector.wgsl', all, [
     {
       find: 'sum += subgroupShuffleXor(sum, 2u);\n  return sum',
       replace: 'return sum',
@@ -102,7 +106,7 @@ export const expertFaults: readonly Mutant[] = [
       why: 'the second chunk of a panel is the first',
     },
   ]),
-  ...faultsIn('shaders/experts/few.wgsl', moe(`primes|an empty expert|${FORMATS}`), [
+  ...faultsIn('shaders/experts/few.wgsl', all, [
     {
       find: 'chunkDot(x.r2, w), chunkDot(x.r3, w)',
       replace: 'chunkDot(x.r3, w), chunkDot(x.r2, w)',
@@ -114,7 +118,7 @@ export const expertFaults: readonly Mutant[] = [
       why: 'half of a panel is zero',
     },
   ]),
-  ...faultsIn('shaders/experts/tiled.wgsl', { ...moe(EPILOGUES), ...AS_ON_A_GPU }, [
+  ...faultsIn('shaders/experts/tiled.wgsl', { ...all, ...AS_ON_A_GPU }, [
     limit,
     {
       find: 'bias_E2N[expert * width + which * params.numCols + n]',
@@ -134,7 +138,7 @@ export const expertFaults: readonly Mutant[] = [
       why: 'tokens are counted where choices are bounded',
     },
   ]),
-  ...faultsIn('shaders/experts/down-combine.wgsl', direct, [
+  ...faultsIn('shaders/experts/down-combine.wgsl', { ...direct, ...AS_ON_A_GPU }, [
     {
       find: 'if (expert == NO_SLOT) { continue; }',
       replace: 'if (expert == NO_SLOT) { break; }',
@@ -145,12 +149,18 @@ export const expertFaults: readonly Mutant[] = [
       replace: 'totals[j / WG] += scores_TK[t] * total;',
       why: 'choices have the score of another',
     },
-    {
-      find: 'if (BIASED) { total += bias_EN[first + n + j]; }',
-      replace: '',
-      why: 'the down projection has no bias',
-    },
   ]),
+  ...faultsIn(
+    'shaders/experts/down-combine.wgsl',
+    { ...moe('one token|int4 weights, not gated, biases, one token'), ...AS_ON_A_GPU },
+    [
+      {
+        find: 'if (BIASED) { total += bias_EN[first + n + j]; }',
+        replace: '',
+        why: 'the down projection has no bias',
+      },
+    ],
+  ),
   ...faultsIn('shaders/experts/down-combine-vector.wgsl', direct, [
     {
       find: 'if (ids_TK[choice] == NO_SLOT) { continue; }',
