@@ -109,8 +109,8 @@ export const expertFaults: readonly Mutant[] = [
   ...faultsIn('shaders/experts/few.wgsl', all, [
     {
       find: 'chunkDot(x.r2, w), chunkDot(x.r3, w)',
-      replace: 'chunkDot(x.r3, w), chunkDot(x.r2, w)',
-      why: 'third and fourth row change places',
+      replace: 'chunkDot(x.r2, w), chunkDot(x.r2, w)',
+      why: 'the fourth row is the third',
     },
     {
       find: 'if (LOADS > 1u) { p.c1 = fourOf(rows, own + LANES); }',
