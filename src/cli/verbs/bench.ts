@@ -23,7 +23,7 @@ import { platformHere, withGpu } from '../session.ts';
 import { attachTuning, TUNING_FILE } from '../tuning.ts';
 
 /** Time to measure for. */
-const SECONDS = { quick: 20, full: 90 } as const;
+const SECONDS = { quick: 35, full: 90 } as const;
 
 export interface BenchOptions {
   readonly adapter?: string;
