@@ -48,6 +48,7 @@ struct Params {
 const LOWEST : f32 = -3.4028234663852886e38;   // below every finite score
 const STEPS : vec4<u32> = vec4<u32>(0u, 8u, 16u, 24u);
 
+// The sum over 8 lanes, in all of them.
 fn sum8(own : f32) -> f32 {
   var sum = own + subgroupShuffleXor(own, 1u);
   sum += subgroupShuffleXor(sum, 2u);
@@ -60,13 +61,16 @@ fn max8(own : f32) -> f32 {
   return max(highest, subgroupShuffleXor(highest, 4u));
 }
 
-fn isNan(x : vec4<f32>) -> vec4<bool> {
-  return (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
+// Told by its bits: a compiler may take any float for a number.
+fn isNaN(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
+
+// isNaN of each of four.
+fn isNaN4(v : vec4<f32>) -> vec4<bool> {
+  return (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
 }
 
-// softcap tanh(score / softcap): near 0 a polynomial (Cephes), so that a cap far above a score leaves it, else by exp, since
-// WGSL's tanh may be off by 1e-5. A NaN stays: min and clamp may drop it.
-fn capped(score : vec4<f32>) -> vec4<f32> {
+// capped of each of four; NaN stays.
+fn capped4(score : vec4<f32>) -> vec4<f32> {
   if (!SOFTCAP) { return score; }
   let x = abs(score / params.softcap);
   let z = x * x;
@@ -74,16 +78,17 @@ fn capped(score : vec4<f32>) -> vec4<f32> {
   let near = score + score * (z * (series - 3.33332819422e-1));
   let far = params.softcap * (1.0 - 2.0 / (exp(2.0 * min(x, vec4<f32>(20.0))) + 1.0));
   let signed = select(far, -far, score < vec4<f32>());
-  return select(select(signed, near, x < vec4<f32>(0.625)), score, isNan(score));
+  return select(select(signed, near, x < vec4<f32>(0.625)), score, isNaN4(score));
 }
 
+// Four values of k or v.
 fn four(w : Kv) -> vec4<f32> {
   if (KV_F16) { return vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y)); }
   return bitcast<vec4<f32>>(vec4<u32>(w.x, w.y, w[LAST - 1u], w[LAST]));
 }
 
 // A key that is not there adds nothing, whatever lies in the row that is loaded in its place: 0 * Inf would be NaN.
-fn value(at : u32, there : bool) -> vec4<f32> {
+fn valueIf(at : u32, there : bool) -> vec4<f32> {
   return select(vec4<f32>(), four(v_RHD[at]), there);
 }
 
@@ -94,18 +99,20 @@ fn rowOf(slot : u32, key : u32) -> u32 {
   return sequences[params.numSequences + page / 4u][page % 4u] * params.pageSize + key % params.pageSize;
 }
 
+// Rows of four keys.
 fn rowsOf(slot : u32, key : vec4<u32>) -> vec4<u32> {
   if (!PAGED) { return slot * params.cacheLength + key; }
   return vec4<u32>(rowOf(slot, key.x), rowOf(slot, key.y), rowOf(slot, key.z), rowOf(slot, key.w));
 }
 
-// A sink's part of the denominator, with the highest score at least the sink: 1 where it is the highest, 0 for -Inf, NaN for NaN
-// and Inf, as float64 has it. An adapter's exp need not keep NaN.
+// A sink's part of the denominator, with the highest score at least the sink: 1 where it is the highest, 0 for -Inf, NaN
+// for NaN and Inf, as float64 has it. An adapter's exp need not keep NaN.
 fn sinkShare(sink : f32, highest : f32) -> f32 {
   let below = sink - highest;
-  return select(select(exp(below), 1.0, sink == highest), below, isNan(vec4<f32>(below)).x);
+  return select(select(exp(below), 1.0, sink == highest), below, isNaN(below));
 }
 
+// The first key that the window leaves of `numKeys`.
 fn firstVisible(numKeys : u32) -> u32 {
   return select(0u, numKeys - min(numKeys, params.window), params.window > 0u);
 }
@@ -161,7 +168,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
                      dot(own, four(k_RHD[rowK.z + d])), dot(own, four(k_RHD[rowK.w + d])));
     }
     let sees = key < vec4<u32>(numKeys);
-    s = select(vec4<f32>(LOWEST), capped(s), sees);
+    s = select(vec4<f32>(LOWEST), capped4(s), sees);
     let previous = highest;
     // A NaN score is not the highest, but its weight is NaN.
     highest = max(previous, max8(max(max(s.x, s.y), max(s.z, s.w))));
@@ -175,10 +182,10 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
       let weighed = first + t + STEPS;
       let there = weighed < vec4<u32>(numKeys);
       let at = firstKey + rowsOf(sequence.w, min(weighed, vec4<u32>(numKeys - 1u))) * strideKey;
-      a += p.x * value(at.x + columnA, there.x) + p.y * value(at.y + columnA, there.y) +
-           p.z * value(at.z + columnA, there.z) + p.w * value(at.w + columnA, there.w);
-      b += p.x * value(at.x + columnB, there.x) + p.y * value(at.y + columnB, there.y) +
-           p.z * value(at.z + columnB, there.z) + p.w * value(at.w + columnB, there.w);
+      a += p.x * valueIf(at.x + columnA, there.x) + p.y * valueIf(at.y + columnA, there.y) +
+           p.z * valueIf(at.z + columnA, there.z) + p.w * valueIf(at.w + columnA, there.w);
+      b += p.x * valueIf(at.x + columnB, there.x) + p.y * valueIf(at.y + columnB, there.y) +
+           p.z * valueIf(at.z + columnB, there.z) + p.w * valueIf(at.w + columnB, there.w);
     }
   }
   let total = sum8(denominator);

@@ -55,10 +55,11 @@ var<workgroup> sums : array<vec4<f32>, WG>;
 
 const LOWEST : f32 = -3.4028234663852886e38;   // below every finite score
 
-fn isNan(x : f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+// Told by its bits: a compiler may take any float for a number.
+fn isNaN(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
 
-// softcap tanh(score / softcap): near 0 a polynomial (Cephes), so that a cap far above a score leaves it, else by exp, since
-// WGSL's tanh may be off by 1e-5. A NaN stays: min and clamp may drop it.
+// softcap tanh(score / softcap): near 0 a polynomial (Cephes), so that a cap far above a score leaves it, else by exp,
+// since WGSL's tanh may be off by 1e-5. A NaN stays: min and clamp may drop it.
 fn capped(score : f32) -> f32 {
   if (!SOFTCAP) { return score; }
   let x = abs(score / params.softcap);
@@ -66,9 +67,10 @@ fn capped(score : f32) -> f32 {
   let series = (((-5.70498872745e-3 * z + 2.06390887954e-2) * z - 5.37397155531e-2) * z + 1.33314422036e-1) * z;
   let near = score + score * (z * (series - 3.33332819422e-1));
   let far = params.softcap * (1.0 - 2.0 / (exp(2.0 * min(x, 20.0)) + 1.0));
-  return select(select(select(far, -far, score < 0.0), near, x < 0.625), score, isNan(score));
+  return select(select(select(far, -far, score < 0.0), near, x < 0.625), score, isNaN(score));
 }
 
+// Four values of k or v.
 fn four(w : Kv) -> vec4<f32> {
   if (KV_F16) { return vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y)); }
   return bitcast<vec4<f32>>(vec4<u32>(w.x, w.y, w[LAST - 1u], w[LAST]));
@@ -81,13 +83,14 @@ fn rowOf(slot : u32, key : u32) -> u32 {
   return sequences[params.numSequences + page / 4u][page % 4u] * params.pageSize + key % params.pageSize;
 }
 
-// A sink's part of the denominator, with the highest score at least the sink: 1 where it is the highest, 0 for -Inf, NaN for NaN
-// and Inf, as float64 has it. An adapter's exp need not keep NaN.
+// A sink's part of the denominator, with the highest score at least the sink: 1 where it is the highest, 0 for -Inf, NaN
+// for NaN and Inf, as float64 has it. An adapter's exp need not keep NaN.
 fn sinkShare(sink : f32, highest : f32) -> f32 {
   let below = sink - highest;
-  return select(select(exp(below), 1.0, sink == highest), below, isNan(below));
+  return select(select(exp(below), 1.0, sink == highest), below, isNaN(below));
 }
 
+// The first key that the window leaves of `numKeys`.
 fn firstVisible(numKeys : u32) -> u32 {
   return select(0u, numKeys - min(numKeys, params.window), params.window > 0u);
 }

@@ -29,13 +29,14 @@ struct Params {
 
 const LOWEST : f32 = -3.4028234663852886e38;   // below every finite score
 
-fn isNan(x : f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+// Told by its bits: a compiler may take any float for a number.
+fn isNaN(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
 
-// A sink's part of the denominator, with the highest score at least the sink: 1 where it is the highest, 0 for -Inf, NaN for NaN
-// and Inf, as float64 has it. An adapter's exp need not keep NaN.
+// A sink's part of the denominator, with the highest score at least the sink: 1 where it is the highest, 0 for -Inf, NaN
+// for NaN and Inf, as float64 has it. An adapter's exp need not keep NaN.
 fn sinkShare(sink : f32, highest : f32) -> f32 {
   let below = sink - highest;
-  return select(select(exp(below), 1.0, sink == highest), below, isNan(below));
+  return select(select(exp(below), 1.0, sink == highest), below, isNaN(below));
 }
 
 @compute @workgroup_size(WG)

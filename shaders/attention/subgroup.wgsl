@@ -57,19 +57,23 @@ fn products(q : vec4<f32>, k0 : vec4<f32>, k1 : vec4<f32>, k2 : vec4<f32>, k3 : 
          q.z * vec4<f32>(k0.z, k1.z, k2.z, k3.z) + q.w * vec4<f32>(k0.w, k1.w, k2.w, k3.w);
 }
 
+// The sum over 8 lanes, in all of them.
 fn sum8(own : f32) -> f32 {
   var sum = own + subgroupShuffleXor(own, 1u);
   sum += subgroupShuffleXor(sum, 2u);
   return sum + subgroupShuffleXor(sum, 4u);
 }
 
-fn isNan(x : vec4<f32>) -> vec4<bool> {
-  return (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
+// Told by its bits: a compiler may take any float for a number.
+fn isNaN(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
+
+// isNaN of each of four.
+fn isNaN4(v : vec4<f32>) -> vec4<bool> {
+  return (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
 }
 
-// softcap tanh(score / softcap): near 0 a polynomial (Cephes), so that a cap far above a score leaves it, else by exp, since
-// WGSL's tanh may be off by 1e-5. A NaN stays: min and clamp may drop it.
-fn capped(score : vec4<f32>) -> vec4<f32> {
+// capped of each of four; NaN stays.
+fn capped4(score : vec4<f32>) -> vec4<f32> {
   if (!SOFTCAP) { return score; }
   let x = abs(score / params.softcap);
   let z = x * x;
@@ -77,9 +81,10 @@ fn capped(score : vec4<f32>) -> vec4<f32> {
   let near = score + score * (z * (series - 3.33332819422e-1));
   let far = params.softcap * (1.0 - 2.0 / (exp(2.0 * min(x, vec4<f32>(20.0))) + 1.0));
   let signed = select(far, -far, score < vec4<f32>());
-  return select(select(signed, near, x < vec4<f32>(0.625)), score, isNan(score));
+  return select(select(signed, near, x < vec4<f32>(0.625)), score, isNaN4(score));
 }
 
+// Four values of k or v.
 fn four(w : Kv) -> vec4<f32> {
   if (KV_F16) { return vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y)); }
   return bitcast<vec4<f32>>(vec4<u32>(w.x, w.y, w[LAST - 1u], w[LAST]));
@@ -92,18 +97,20 @@ fn rowOf(slot : u32, key : u32) -> u32 {
   return sequences[params.numSequences + page / 4u][page % 4u] * params.pageSize + key % params.pageSize;
 }
 
+// Rows of four keys.
 fn rowsOf(slot : u32, key : vec4<u32>) -> vec4<u32> {
   if (!PAGED) { return slot * params.cacheLength + key; }
   return vec4<u32>(rowOf(slot, key.x), rowOf(slot, key.y), rowOf(slot, key.z), rowOf(slot, key.w));
 }
 
-// A sink's part of the denominator, with the highest score at least the sink: 1 where it is the highest, 0 for -Inf, NaN for NaN
-// and Inf, as float64 has it. An adapter's exp need not keep NaN.
+// A sink's part of the denominator, with the highest score at least the sink: 1 where it is the highest, 0 for -Inf, NaN
+// for NaN and Inf, as float64 has it. An adapter's exp need not keep NaN.
 fn sinkShare(sink : f32, highest : f32) -> f32 {
   let below = sink - highest;
-  return select(select(exp(below), 1.0, sink == highest), below, isNan(vec4<f32>(below)).x);
+  return select(select(exp(below), 1.0, sink == highest), below, isNaN(below));
 }
 
+// The first key that the window leaves of `numKeys`.
 fn firstVisible(numKeys : u32) -> u32 {
   return select(0u, numKeys - min(numKeys, params.window), params.window > 0u);
 }
@@ -118,7 +125,7 @@ fn firstSeen(sink : f32, lane : u32) -> Seen {
 // Scores become weights; a key that the row does not see weighs nothing.
 fn weigh(scores : ptr<function, vec4<f32>>, key : vec4<u32>, visible : u32, seen : ptr<function, Seen>) {
   let sees = (key < vec4<u32>(visible)) & (key >= vec4<u32>(firstVisible(visible)));
-  let s = select(vec4<f32>(LOWEST), capped(*scores), sees);
+  let s = select(vec4<f32>(LOWEST), capped4(*scores), sees);
   // A NaN score is not the highest, but its weight is NaN.
   var highest = max(max(s.x, s.y), max(s.z, s.w));
   highest = max(highest, subgroupShuffleXor(highest, 1u));
@@ -343,22 +350,22 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
   let rowO = (sequence.x + firstQuery) * params.numHeads + h;
   let count = select(0u, sequence.y - firstQuery, firstQuery < sequence.y);
   var again = 0u;
-  again |= store(0u, count, rowO, column, a0, b0, sum8(seen0.denominator));
-  again |= store(1u, count, rowO, column, a1, b1, sum8(seen1.denominator));
-  again |= store(2u, count, rowO, column, a2, b2, sum8(seen2.denominator));
-  again |= store(3u, count, rowO, column, a3, b3, sum8(seen3.denominator));
-  again |= store(4u, count, rowO, column, a4, b4, sum8(seen4.denominator));
-  again |= store(5u, count, rowO, column, a5, b5, sum8(seen5.denominator));
-  again |= store(6u, count, rowO, column, a6, b6, sum8(seen6.denominator));
-  again |= store(7u, count, rowO, column, a7, b7, sum8(seen7.denominator));
-  again |= store(8u, count, rowO, column, a8, b8, sum8(seen8.denominator));
-  again |= store(9u, count, rowO, column, a9, b9, sum8(seen9.denominator));
-  again |= store(10u, count, rowO, column, a10, b10, sum8(seen10.denominator));
-  again |= store(11u, count, rowO, column, a11, b11, sum8(seen11.denominator));
-  again |= store(12u, count, rowO, column, a12, b12, sum8(seen12.denominator));
-  again |= store(13u, count, rowO, column, a13, b13, sum8(seen13.denominator));
-  again |= store(14u, count, rowO, column, a14, b14, sum8(seen14.denominator));
-  again |= store(15u, count, rowO, column, a15, b15, sum8(seen15.denominator));
+  again |= storeRow(0u, count, rowO, column, a0, b0, sum8(seen0.denominator));
+  again |= storeRow(1u, count, rowO, column, a1, b1, sum8(seen1.denominator));
+  again |= storeRow(2u, count, rowO, column, a2, b2, sum8(seen2.denominator));
+  again |= storeRow(3u, count, rowO, column, a3, b3, sum8(seen3.denominator));
+  again |= storeRow(4u, count, rowO, column, a4, b4, sum8(seen4.denominator));
+  again |= storeRow(5u, count, rowO, column, a5, b5, sum8(seen5.denominator));
+  again |= storeRow(6u, count, rowO, column, a6, b6, sum8(seen6.denominator));
+  again |= storeRow(7u, count, rowO, column, a7, b7, sum8(seen7.denominator));
+  again |= storeRow(8u, count, rowO, column, a8, b8, sum8(seen8.denominator));
+  again |= storeRow(9u, count, rowO, column, a9, b9, sum8(seen9.denominator));
+  again |= storeRow(10u, count, rowO, column, a10, b10, sum8(seen10.denominator));
+  again |= storeRow(11u, count, rowO, column, a11, b11, sum8(seen11.denominator));
+  again |= storeRow(12u, count, rowO, column, a12, b12, sum8(seen12.denominator));
+  again |= storeRow(13u, count, rowO, column, a13, b13, sum8(seen13.denominator));
+  again |= storeRow(14u, count, rowO, column, a14, b14, sum8(seen14.denominator));
+  again |= storeRow(15u, count, rowO, column, a15, b15, sum8(seen15.denominator));
   for (; again != 0u; again &= again - 1u) {
     let r = firstTrailingBit(again);
     let visible = select(sequence.z, past + firstQuery + r + 1u, params.causal == 1u);
@@ -368,7 +375,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(subgroup_invocation_i
 
 // Row r of the block, if there is one. Its bit when its sums are not finite: a key that the row does not see weighs 0, and
 // 0 * Inf is NaN.
-fn store(r : u32, count : u32, rowO : u32, column : u32, a : vec4<f32>, b : vec4<f32>, denominator : f32) -> u32 {
+fn storeRow(r : u32, count : u32, rowO : u32, column : u32, a : vec4<f32>, b : vec4<f32>, denominator : f32) -> u32 {
   if (r >= count) { return 0u; }
   let to = (rowO + r * params.numHeads) * HEAD_VECS + column;
   if (column < HEAD_VECS) { o_THD[to] = a / denominator; }
@@ -393,7 +400,7 @@ fn sumAgain(slot : u32, row : u32, h : u32, visible : u32, column : u32) {
     let at = firstKey + rowOf(slot, key) * params.numKvHeads * HEAD_VECS;
     var score = vec4<f32>();
     for (var d = 0u; d < vecs; d += 1u) { score.x += dot(q_THD[row * HEAD_VECS + d] * params.scale, four(k_RHD[at + d])); }
-    score = capped(score);
+    score = capped4(score);
     let previous = highest;
     highest = max(highest, score.x);
     let shrink = exp(previous - highest);

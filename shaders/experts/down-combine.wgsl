@@ -6,6 +6,8 @@
 // Order   a lane's chunks ascending, lane by lane, then choices in the order of k: the same bits on every run.
 // Edges   the depth is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4.
 
+requires unrestricted_pointer_parameters;
+
 const WG : u32 = 32u;           // spec: lanes per workgroup
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
@@ -33,19 +35,20 @@ struct Chunk {
   x4 : vec4<f32>, x5 : vec4<f32>, x6 : vec4<f32>, x7 : vec4<f32>,
 }
 
-fn chunkAt(group : u32) -> Chunk {
+// The chunk of x whose first group of four is `group`.
+fn chunkAt(x : ptr<storage, array<vec4<f32>>, read>, group : u32) -> Chunk {
   var c : Chunk;
-  c.x0 = h_RK[group];
-  if (GROUPS > 1u) { c.x1 = h_RK[group + 1u]; }
+  c.x0 = (*x)[group];
+  if (GROUPS > 1u) { c.x1 = (*x)[group + 1u]; }
   if (GROUPS > 2u) {
-    c.x2 = h_RK[group + 2u];
-    c.x3 = h_RK[group + 3u];
+    c.x2 = (*x)[group + 2u];
+    c.x3 = (*x)[group + 3u];
   }
   if (GROUPS > 4u) {
-    c.x4 = h_RK[group + 4u];
-    c.x5 = h_RK[group + 5u];
-    c.x6 = h_RK[group + 6u];
-    c.x7 = h_RK[group + 7u];
+    c.x4 = (*x)[group + 4u];
+    c.x5 = (*x)[group + 5u];
+    c.x6 = (*x)[group + 6u];
+    c.x7 = (*x)[group + 7u];
   }
   return c;
 }
@@ -79,7 +82,10 @@ fn nibbles4(bits : u32) -> vec4<f32> {
   return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
 }
 
+// Four halves.
 fn halves4(low : u32, high : u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(low), unpack2x16float(high)); }
+
+// Four signed bytes.
 fn bytes4(word : u32) -> vec4<f32> { return vec4<f32>(unpack4xI8(word)); }
 
 // The products of a chunk, summed, with weights that are not yet scaled.
@@ -95,18 +101,19 @@ fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
         + (dot(c.x6, nibbles4(w.w)) + dot(c.x7, nibbles4(w.w >> 16u))));
 }
 
-// The same for chunk `c` of row `row`, with the scale of its block.
-fn rowDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
-  let at = row * chunks + c;
-  if (WIDE) { return chunkDot(scaledBy(x, scale(select(at, row, FORMAT == 2u))), w2_ENK[at]); }
-  let sum = chunkDot(x, w2_ENK[at]);
-  if (FORMAT < 3u) { return sum; }
-  return sum * scale(at);
+// Scale `index` of all.
+fn scale(weights : ptr<storage, array<vec4<u32>>, read>, index : u32) -> f32 {
+  let at = params.scaleStart + index;
+  return bitcast<f32>((*weights)[at >> 2u][at & 3u]);
 }
 
-fn scale(index : u32) -> f32 {
-  let at = params.scaleStart + index;
-  return bitcast<f32>(w2_ENK[at >> 2u][at & 3u]);
+// Chunk `c` of row `row` of the weights times x, with the scale of its block. A row has `chunks`.
+fn insideDot(weights : ptr<storage, array<vec4<u32>>, read>, x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
+  let at = row * chunks + c;
+  if (WIDE) { return chunkDot(scaledBy(x, scale(weights, select(at, row, FORMAT == 2u))), (*weights)[at]); }
+  let sum = chunkDot(x, (*weights)[at]);
+  if (FORMAT < 3u) { return sum; }
+  return sum * scale(weights, at);
 }
 
 @compute @workgroup_size(WG)
@@ -127,11 +134,11 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     var low = vec4<f32>();
     var high = vec4<f32>();
     for (var c = lane; c < chunks; c += WG) {
-      let x = chunkAt(choice * groupsOfRow + c * GROUPS);
-      low += vec4<f32>(rowDot(x, a.x, c, chunks), rowDot(x, a.y, c, chunks),
-                       rowDot(x, a.z, c, chunks), rowDot(x, a.w, c, chunks));
-      high += vec4<f32>(rowDot(x, b.x, c, chunks), rowDot(x, b.y, c, chunks),
-                        rowDot(x, b.z, c, chunks), rowDot(x, b.w, c, chunks));
+      let x = chunkAt(&h_RK, choice * groupsOfRow + c * GROUPS);
+      low += vec4<f32>(insideDot(&w2_ENK, x, a.x, c, chunks), insideDot(&w2_ENK, x, a.y, c, chunks),
+                       insideDot(&w2_ENK, x, a.z, c, chunks), insideDot(&w2_ENK, x, a.w, c, chunks));
+      high += vec4<f32>(insideDot(&w2_ENK, x, b.x, c, chunks), insideDot(&w2_ENK, x, b.y, c, chunks),
+                        insideDot(&w2_ENK, x, b.z, c, chunks), insideDot(&w2_ENK, x, b.w, c, chunks));
     }
     workgroupBarrier();
     for (var i = 0u; i < 4u; i += 1u) {
@@ -142,7 +149,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     for (var j = lane; j < min(8u, params.numCols - n); j += WG) {
       var total = 0.0;
       for (var i = 0u; i < WG; i += 1u) { total += partial[j * WG + i]; }
-      if (FORMAT == 2u && !WIDE) { total *= scale(first + n + j); }
+      if (FORMAT == 2u && !WIDE) { total *= scale(&w2_ENK, first + n + j); }
       if (BIASED) { total += bias_EN[first + n + j]; }
       totals[j / WG] += scores_TK[choice] * total;
     }

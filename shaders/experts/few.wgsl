@@ -10,6 +10,7 @@
 //         rows and columns outside are clamped for the loads and never stored; all lanes take part in shuffles.
 
 enable subgroups;
+requires unrestricted_pointer_parameters;
 
 const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANES
 const LANES : u32 = 8u;         // spec: lanes that share a column: 4 or 8
@@ -50,25 +51,26 @@ struct Chunk {
 }
 
 // Group `i` of row `row` of x; zero beyond the row's end.
-fn group4(row : u32, i : u32) -> vec4<f32> {
+fn group4(x : ptr<storage, array<vec4<f32>>, read>, row : u32, i : u32) -> vec4<f32> {
   let groups = params.depth / 4u;
-  return select(vec4<f32>(), x_RK[row * groups + min(i, groups - 1u)], i < groups);
+  return select(vec4<f32>(), (*x)[row * groups + min(i, groups - 1u)], i < groups);
 }
 
-fn chunkOf(row : u32, chunk : u32) -> Chunk {
+// Chunk `chunk` of row `row` of x; zero beyond the row's end.
+fn chunkOf(x : ptr<storage, array<vec4<f32>>, read>, row : u32, chunk : u32) -> Chunk {
   let i = chunk * GROUPS;
   var c : Chunk;
-  c.x0 = group4(row, i);
-  if (GROUPS > 1u) { c.x1 = group4(row, i + 1u); }
+  c.x0 = group4(x, row, i);
+  if (GROUPS > 1u) { c.x1 = group4(x, row, i + 1u); }
   if (GROUPS > 2u) {
-    c.x2 = group4(row, i + 2u);
-    c.x3 = group4(row, i + 3u);
+    c.x2 = group4(x, row, i + 2u);
+    c.x3 = group4(x, row, i + 3u);
   }
   if (GROUPS > 4u) {
-    c.x4 = group4(row, i + 4u);
-    c.x5 = group4(row, i + 5u);
-    c.x6 = group4(row, i + 6u);
-    c.x7 = group4(row, i + 7u);
+    c.x4 = group4(x, row, i + 4u);
+    c.x5 = group4(x, row, i + 5u);
+    c.x6 = group4(x, row, i + 6u);
+    c.x7 = group4(x, row, i + 7u);
   }
   return c;
 }
@@ -102,7 +104,10 @@ fn nibbles4(bits : u32) -> vec4<f32> {
   return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
 }
 
+// Four halves.
 fn halves4(low : u32, high : u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(low), unpack2x16float(high)); }
+
+// Four signed bytes.
 fn bytes4(word : u32) -> vec4<f32> { return vec4<f32>(unpack4xI8(word)); }
 
 // The products of a chunk, summed, with weights that are not yet scaled.
@@ -121,15 +126,16 @@ fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
 // A chunk of four rows of x.
 struct Four { r0 : Chunk, r1 : Chunk, r2 : Chunk, r3 : Chunk }
 
-// Chunks of x that a lane holds: its own of a panel, LANES apart.
-struct Panel { c0 : Four, c1 : Four }
+// Chunks of four rows of x that a lane holds: its own of a panel, LANES apart.
+struct FourPanel { c0 : Four, c1 : Four }
 
 fn fourOf(rows : vec4<u32>, chunk : u32) -> Four {
-  return Four(chunkOf(rows.x, chunk), chunkOf(rows.y, chunk), chunkOf(rows.z, chunk), chunkOf(rows.w, chunk));
+  return Four(chunkOf(&x_RK, rows.x, chunk), chunkOf(&x_RK, rows.y, chunk),
+              chunkOf(&x_RK, rows.z, chunk), chunkOf(&x_RK, rows.w, chunk));
 }
 
-fn hold(rows : vec4<u32>, own : u32) -> Panel {
-  var p : Panel;
+fn holdFour(rows : vec4<u32>, own : u32) -> FourPanel {
+  var p : FourPanel;
   p.c0 = fourOf(rows, own);
   if (LOADS > 1u) { p.c1 = fourOf(rows, own + LANES); }
   return p;
@@ -143,54 +149,30 @@ fn dots(x : Four, w : vec4<u32>) -> vec4<f32> {
   return vec4<f32>(chunkDot(x.r0, w), chunkDot(x.r1, w), chunkDot(x.r2, w), chunkDot(x.r3, w));
 }
 
-fn gateScale(index : u32) -> f32 {
+// Scale `index` of all.
+fn scale(weights : ptr<storage, array<vec4<u32>>, read>, index : u32) -> f32 {
   let at = params.scaleStart + index;
-  return bitcast<f32>(w1_ENK[at >> 2u][at & 3u]);
+  return bitcast<f32>((*weights)[at >> 2u][at & 3u]);
 }
 
-fn upScale(index : u32) -> f32 {
-  let at = params.scaleStart + index;
-  return bitcast<f32>(w3_ENK[at >> 2u][at & 3u]);
-}
-
-// Four rows with chunk `chunk` of row `row` of w1, with the scale of its block.
-fn gateDots(x : Four, row : u32, chunk : u32) -> vec4<f32> {
+// Four rows with chunk `chunk` of row `row` of the weights, with the scale of its block.
+fn rowDots(weights : ptr<storage, array<vec4<u32>>, read>, x : Four, row : u32, chunk : u32) -> vec4<f32> {
   let chunks = params.depth / (4u * GROUPS);
   let at = row * chunks + min(chunk, chunks - 1u);
   if (WIDE) {
-    let wide = dots(fourScaledBy(x, gateScale(select(at, row, FORMAT == 2u))), w1_ENK[at]);
+    let wide = dots(fourScaledBy(x, scale(weights, select(at, row, FORMAT == 2u))), (*weights)[at]);
     return select(vec4<f32>(), wide, chunk < chunks);
   }
-  let sums = dots(x, w1_ENK[at]);
+  let sums = dots(x, (*weights)[at]);
   var scaled = sums;
-  if (FORMAT > 2u) { scaled = sums * gateScale(at); }
+  if (FORMAT > 2u) { scaled = sums * scale(weights, at); }
   return select(vec4<f32>(), scaled, chunk < chunks);
 }
 
-fn gatePanel(p : Panel, row : u32, own : u32) -> vec4<f32> {
-  let sums = gateDots(p.c0, row, own);
+fn panelDots(weights : ptr<storage, array<vec4<u32>>, read>, p : FourPanel, row : u32, own : u32) -> vec4<f32> {
+  let sums = rowDots(weights, p.c0, row, own);
   if (LOADS == 1u) { return sums; }
-  return sums + gateDots(p.c1, row, own + LANES);
-}
-
-// Four rows with chunk `chunk` of row `row` of w3, with the scale of its block.
-fn upDots(x : Four, row : u32, chunk : u32) -> vec4<f32> {
-  let chunks = params.depth / (4u * GROUPS);
-  let at = row * chunks + min(chunk, chunks - 1u);
-  if (WIDE) {
-    let wide = dots(fourScaledBy(x, upScale(select(at, row, FORMAT == 2u))), w3_ENK[at]);
-    return select(vec4<f32>(), wide, chunk < chunks);
-  }
-  let sums = dots(x, w3_ENK[at]);
-  var scaled = sums;
-  if (FORMAT > 2u) { scaled = sums * upScale(at); }
-  return select(vec4<f32>(), scaled, chunk < chunks);
-}
-
-fn upPanel(p : Panel, row : u32, own : u32) -> vec4<f32> {
-  let sums = upDots(p.c0, row, own);
-  if (LOADS == 1u) { return sums; }
-  return sums + upDots(p.c1, row, own + LANES);
+  return sums + rowDots(weights, p.c1, row, own + LANES);
 }
 
 // The sums over LANES lanes, in all of them.
@@ -214,6 +196,7 @@ fn sourceOf(r : u32) -> u32 {
   return r;
 }
 
+// 1 / (1 + e^-v).
 fn sigmoid(v : f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }
 
 // silu(v) w. Below -87 the sigmoid is e^v, which underflows although the product may not: half of it at a time.
@@ -222,16 +205,21 @@ fn siluTimes(v : f32, w : f32) -> f32 {
   return select(v * sigmoid(v) * w, v * half * w * half, v < -87.0);
 }
 
-// WGSL's min and max may drop NaN, which these keep. It is told by its bits: a compiler may take any float for a number.
+// Told by its bits: a compiler may take any float for a number.
 fn isNaN(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
-fn atMost(v : f32, most : f32) -> f32 { return select(min(v, most), v, isNaN(v)); }       // NaN stays
-fn atLeast(v : f32, least : f32) -> f32 { return select(max(v, least), v, isNaN(v)); }    // NaN stays
 
-// tanh saturates long before its argument overflows exp. A NaN that clamp drops comes back by the factor v.
+// min that keeps NaN, which WGSL's may drop.
+fn atMost(v : f32, most : f32) -> f32 { return select(min(v, most), v, isNaN(v)); }
+
+// max that keeps NaN, which WGSL's may drop.
+fn atLeast(v : f32, least : f32) -> f32 { return select(max(v, least), v, isNaN(v)); }
+
+// The tanh form. It saturates long before its argument overflows exp. A NaN that clamp drops comes back by the factor v.
 fn gelu(v : f32) -> f32 {
   return 0.5 * v * (1.0 + tanh(clamp(0.7978845608028654 * (v + 0.044715 * v * v * v), -20.0, 20.0)));
 }
 
+// The activation of the gate, times up when gated; a clamped SwiGLU (ACT 4) bounds both and adds beta to up.
 fn epilogue(gate : f32, up : f32) -> f32 {
   if (ACT == 4u) {
     let g = atMost(gate, params.limit);
@@ -252,14 +240,15 @@ fn bias(expert : u32, n : u32, which : u32) -> f32 {
   return bias_E2N[expert * width + which * params.numCols + n];
 }
 
+// Column n of a row of y from its sums; int8 gets its scales here.
 fn storeOne(expert : u32, row : u32, n : u32, gate : f32, up : f32) {
   if (n >= params.numCols) { return; }
   var g = gate;
   var u = up;
   let rowW = expert * params.numCols + n;
-  if (FORMAT == 2u && !WIDE) { g *= gateScale(rowW); }
+  if (FORMAT == 2u && !WIDE) { g *= scale(&w1_ENK, rowW); }
   if (GATED) {
-    if (FORMAT == 2u && !WIDE) { u *= upScale(rowW); }
+    if (FORMAT == 2u && !WIDE) { u *= scale(&w3_ENK, rowW); }
     u += bias(expert, n, 1u);
   }
   y_RN[row * params.numCols + n] = epilogue(g + bias(expert, n, 0u), u);
@@ -283,12 +272,12 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
   var ups = mat4x4<f32>();
   for (var first = 0u; first < chunks; first += LANES * LOADS) {
     let own = first + lane;
-    let x = hold(rows, own);
+    let x = holdFour(rows, own);
     for (var j = 0u; j < 4u * LANES; j += 1u) {
       let rowW = tile.x * params.numCols + min(n + j, params.numCols - 1u);
       let here = slots == vec4<u32>(j);
-      gates = placed(gates, totals(gatePanel(x, rowW, own)), here);
-      if (GATED) { ups = placed(ups, totals(upPanel(x, rowW, own)), here); }
+      gates = placed(gates, totals(panelDots(&w1_ENK, x, rowW, own)), here);
+      if (GATED) { ups = placed(ups, totals(panelDots(&w3_ENK, x, rowW, own)), here); }
     }
   }
   for (var i = 0u; i < tile.z - tile.y; i += 1u) {

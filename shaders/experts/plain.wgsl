@@ -6,6 +6,8 @@
 // Order   k = 0 .. K-1 in every thread: the same bits on every run.
 // Edges   any K and N; an unused tile has no rows.
 
+requires unrestricted_pointer_parameters;
+
 const WG_N : u32 = 64u;         // spec: columns per workgroup
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
@@ -56,48 +58,27 @@ fn nibble(bits : u32) -> f32 {
   return select(half, -half, bits >= 8u);
 }
 
-fn gateScale(index : u32) -> f32 {
-  let scale = bitcast<f32>(w1_ENK[params.scaleStart + index]);
+// Scale `index` of all; with WIDE the half of it that goes with the weight.
+fn scaleOf(weights : ptr<storage, array<u32>, read>, index : u32) -> f32 {
+  let scale = bitcast<f32>((*weights)[params.scaleStart + index]);
   if (WIDE) { return halvesOf(scale).x; }
   return scale;
 }
 
 // Value `index` of all, counted row by row; `row` is the row that it lies in.
-fn gateWeight(index : u32, row : u32) -> f32 {
-  if (FORMAT == 0u) { return bitcast<f32>(w1_ENK[index]); }
-  if (FORMAT == 1u) { return unpack2x16float(w1_ENK[index >> 1u])[index & 1u]; }
+fn weight(weights : ptr<storage, array<u32>, read>, index : u32, row : u32) -> f32 {
+  if (FORMAT == 0u) { return bitcast<f32>((*weights)[index]); }
+  if (FORMAT == 1u) { return unpack2x16float((*weights)[index >> 1u])[index & 1u]; }
   if (FORMAT == 2u) {
-    let bits = w1_ENK[index >> 2u] << (24u - 8u * (index & 3u));
-    return f32(bitcast<i32>(bits) >> 24u) * gateScale(row);
+    let bits = (*weights)[index >> 2u] << (24u - 8u * (index & 3u));
+    return f32(bitcast<i32>(bits) >> 24u) * scaleOf(weights, row);
   }
-  return nibble((w1_ENK[index >> 3u] >> (4u * (index & 7u))) & 15u) * gateScale(index >> 5u);
+  return nibble(((*weights)[index >> 3u] >> (4u * (index & 7u))) & 15u) * scaleOf(weights, index >> 5u);
 }
 
 // What a product with this weight still lacks of its scale.
-fn gateFactor(index : u32, row : u32) -> f32 {
-  return halvesOf(bitcast<f32>(w1_ENK[params.scaleStart + select(index >> 5u, row, FORMAT == 2u)])).y;
-}
-
-fn upScale(index : u32) -> f32 {
-  let scale = bitcast<f32>(w3_ENK[params.scaleStart + index]);
-  if (WIDE) { return halvesOf(scale).x; }
-  return scale;
-}
-
-// Value `index` of all, counted row by row; `row` is the row that it lies in.
-fn upWeight(index : u32, row : u32) -> f32 {
-  if (FORMAT == 0u) { return bitcast<f32>(w3_ENK[index]); }
-  if (FORMAT == 1u) { return unpack2x16float(w3_ENK[index >> 1u])[index & 1u]; }
-  if (FORMAT == 2u) {
-    let bits = w3_ENK[index >> 2u] << (24u - 8u * (index & 3u));
-    return f32(bitcast<i32>(bits) >> 24u) * upScale(row);
-  }
-  return nibble((w3_ENK[index >> 3u] >> (4u * (index & 7u))) & 15u) * upScale(index >> 5u);
-}
-
-// What a product with this weight still lacks of its scale.
-fn upFactor(index : u32, row : u32) -> f32 {
-  return halvesOf(bitcast<f32>(w3_ENK[params.scaleStart + select(index >> 5u, row, FORMAT == 2u)])).y;
+fn factor(weights : ptr<storage, array<u32>, read>, index : u32, row : u32) -> f32 {
+  return halvesOf(bitcast<f32>((*weights)[params.scaleStart + select(index >> 5u, row, FORMAT == 2u)])).y;
 }
 
 // The row of x that row r of the tiles is.
@@ -106,6 +87,7 @@ fn sourceOf(r : u32) -> u32 {
   return r;
 }
 
+// 1 / (1 + e^-v).
 fn sigmoid(v : f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }
 
 // silu(v) w. Below -87 the sigmoid is e^v, which underflows although the product may not: half of it at a time.
@@ -114,16 +96,21 @@ fn siluTimes(v : f32, w : f32) -> f32 {
   return select(v * sigmoid(v) * w, v * half * w * half, v < -87.0);
 }
 
-// WGSL's min and max may drop NaN, which these keep. It is told by its bits: a compiler may take any float for a number.
+// Told by its bits: a compiler may take any float for a number.
 fn isNaN(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
-fn atMost(v : f32, most : f32) -> f32 { return select(min(v, most), v, isNaN(v)); }       // NaN stays
-fn atLeast(v : f32, least : f32) -> f32 { return select(max(v, least), v, isNaN(v)); }    // NaN stays
 
-// tanh saturates long before its argument overflows exp. A NaN that clamp drops comes back by the factor v.
+// min that keeps NaN, which WGSL's may drop.
+fn atMost(v : f32, most : f32) -> f32 { return select(min(v, most), v, isNaN(v)); }
+
+// max that keeps NaN, which WGSL's may drop.
+fn atLeast(v : f32, least : f32) -> f32 { return select(max(v, least), v, isNaN(v)); }
+
+// The tanh form. It saturates long before its argument overflows exp. A NaN that clamp drops comes back by the factor v.
 fn gelu(v : f32) -> f32 {
   return 0.5 * v * (1.0 + tanh(clamp(0.7978845608028654 * (v + 0.044715 * v * v * v), -20.0, 20.0)));
 }
 
+// The activation of the gate, times up when gated; a clamped SwiGLU (ACT 4) bounds both and adds beta to up.
 fn epilogue(gate : f32, up : f32) -> f32 {
   if (ACT == 4u) {
     let g = atMost(gate, params.limit);
@@ -158,12 +145,12 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>, @builtin(workgroup_id) g
     for (var k = 0u; k < params.depth; k += 1u) {
       let v = x_RK[rowX + k];
       if (WIDE) {
-        gate += v * gateFactor(firstW + k, rowW) * gateWeight(firstW + k, rowW);
-        if (GATED) { up += v * upFactor(firstW + k, rowW) * upWeight(firstW + k, rowW); }
+        gate += v * factor(&w1_ENK, firstW + k, rowW) * weight(&w1_ENK, firstW + k, rowW);
+        if (GATED) { up += v * factor(&w3_ENK, firstW + k, rowW) * weight(&w3_ENK, firstW + k, rowW); }
         continue;
       }
-      gate += v * gateWeight(firstW + k, rowW);
-      if (GATED) { up += v * upWeight(firstW + k, rowW); }
+      gate += v * weight(&w1_ENK, firstW + k, rowW);
+      if (GATED) { up += v * weight(&w3_ENK, firstW + k, rowW); }
     }
     y_RN[row * params.numCols + n] = epilogue(gate + biasGate, up + biasUp);
   }

@@ -9,6 +9,8 @@
 // Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4. DIRECT takes no tiles: row r
 //         is choice r, of expert tiles[r], and row r / K of x, so that few tokens need no plan.
 
+requires unrestricted_pointer_parameters;
+
 const WG : u32 = 32u;           // spec: lanes per workgroup
 const DIRECT : bool = false;    // spec: `tiles` holds the expert of each row
 const COLUMNS : u32 = 4u;       // spec: 4 when gated, else 8
@@ -49,19 +51,20 @@ struct Chunk {
   x4 : vec4<f32>, x5 : vec4<f32>, x6 : vec4<f32>, x7 : vec4<f32>,
 }
 
-fn chunkAt(group : u32) -> Chunk {
+// The chunk of x whose first group of four is `group`.
+fn chunkAt(x : ptr<storage, array<vec4<f32>>, read>, group : u32) -> Chunk {
   var c : Chunk;
-  c.x0 = x_RK[group];
-  if (GROUPS > 1u) { c.x1 = x_RK[group + 1u]; }
+  c.x0 = (*x)[group];
+  if (GROUPS > 1u) { c.x1 = (*x)[group + 1u]; }
   if (GROUPS > 2u) {
-    c.x2 = x_RK[group + 2u];
-    c.x3 = x_RK[group + 3u];
+    c.x2 = (*x)[group + 2u];
+    c.x3 = (*x)[group + 3u];
   }
   if (GROUPS > 4u) {
-    c.x4 = x_RK[group + 4u];
-    c.x5 = x_RK[group + 5u];
-    c.x6 = x_RK[group + 6u];
-    c.x7 = x_RK[group + 7u];
+    c.x4 = (*x)[group + 4u];
+    c.x5 = (*x)[group + 5u];
+    c.x6 = (*x)[group + 6u];
+    c.x7 = (*x)[group + 7u];
   }
   return c;
 }
@@ -95,7 +98,10 @@ fn nibbles4(bits : u32) -> vec4<f32> {
   return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
 }
 
+// Four halves.
 fn halves4(low : u32, high : u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(low), unpack2x16float(high)); }
+
+// Four signed bytes.
 fn bytes4(word : u32) -> vec4<f32> { return vec4<f32>(unpack4xI8(word)); }
 
 // The products of a chunk, summed, with weights that are not yet scaled.
@@ -111,32 +117,19 @@ fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
         + (dot(c.x6, nibbles4(w.w)) + dot(c.x7, nibbles4(w.w >> 16u))));
 }
 
-// The same for chunk `c` of row `row`, with the scale of its block.
-fn gateDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
-  let at = row * chunks + c;
-  if (WIDE) { return chunkDot(scaledBy(x, gateScale(select(at, row, FORMAT == 2u))), w1_ENK[at]); }
-  let sum = chunkDot(x, w1_ENK[at]);
-  if (FORMAT < 3u) { return sum; }
-  return sum * gateScale(at);
-}
-
-fn gateScale(index : u32) -> f32 {
+// Scale `index` of all.
+fn scale(weights : ptr<storage, array<vec4<u32>>, read>, index : u32) -> f32 {
   let at = params.scaleStart + index;
-  return bitcast<f32>(w1_ENK[at >> 2u][at & 3u]);
+  return bitcast<f32>((*weights)[at >> 2u][at & 3u]);
 }
 
-// The same for chunk `c` of row `row`, with the scale of its block.
-fn upDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
+// Chunk `c` of row `row` of the weights times x, with the scale of its block. A row has `chunks`.
+fn insideDot(weights : ptr<storage, array<vec4<u32>>, read>, x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
   let at = row * chunks + c;
-  if (WIDE) { return chunkDot(scaledBy(x, upScale(select(at, row, FORMAT == 2u))), w3_ENK[at]); }
-  let sum = chunkDot(x, w3_ENK[at]);
+  if (WIDE) { return chunkDot(scaledBy(x, scale(weights, select(at, row, FORMAT == 2u))), (*weights)[at]); }
+  let sum = chunkDot(x, (*weights)[at]);
   if (FORMAT < 3u) { return sum; }
-  return sum * upScale(at);
-}
-
-fn upScale(index : u32) -> f32 {
-  let at = params.scaleStart + index;
-  return bitcast<f32>(w3_ENK[at >> 2u][at & 3u]);
+  return sum * scale(weights, at);
 }
 
 // The row of x that row r of the tiles is.
@@ -145,6 +138,7 @@ fn sourceOf(r : u32) -> u32 {
   return r;
 }
 
+// 1 / (1 + e^-v).
 fn sigmoid(v : f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }
 
 // silu(v) w. Below -87 the sigmoid is e^v, which underflows although the product may not: half of it at a time.
@@ -153,16 +147,21 @@ fn siluTimes(v : f32, w : f32) -> f32 {
   return select(v * sigmoid(v) * w, v * half * w * half, v < -87.0);
 }
 
-// WGSL's min and max may drop NaN, which these keep. It is told by its bits: a compiler may take any float for a number.
+// Told by its bits: a compiler may take any float for a number.
 fn isNaN(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
-fn atMost(v : f32, most : f32) -> f32 { return select(min(v, most), v, isNaN(v)); }       // NaN stays
-fn atLeast(v : f32, least : f32) -> f32 { return select(max(v, least), v, isNaN(v)); }    // NaN stays
 
-// tanh saturates long before its argument overflows exp. A NaN that clamp drops comes back by the factor v.
+// min that keeps NaN, which WGSL's may drop.
+fn atMost(v : f32, most : f32) -> f32 { return select(min(v, most), v, isNaN(v)); }
+
+// max that keeps NaN, which WGSL's may drop.
+fn atLeast(v : f32, least : f32) -> f32 { return select(max(v, least), v, isNaN(v)); }
+
+// The tanh form. It saturates long before its argument overflows exp. A NaN that clamp drops comes back by the factor v.
 fn gelu(v : f32) -> f32 {
   return 0.5 * v * (1.0 + tanh(clamp(0.7978845608028654 * (v + 0.044715 * v * v * v), -20.0, 20.0)));
 }
 
+// The activation of the gate, times up when gated; a clamped SwiGLU (ACT 4) bounds both and adds beta to up.
 fn epilogue(gate : f32, up : f32) -> f32 {
   if (ACT == 4u) {
     let g = atMost(gate, params.limit);
@@ -184,7 +183,7 @@ fn bias(expert : u32, n : u32, which : u32) -> f32 {
 }
 
 // The sum of all lanes for the j-th row of weights of the workgroup.
-fn total(j : u32) -> f32 {
+fn laneTotal(j : u32) -> f32 {
   var sum = 0.0;
   for (var i = 0u; i < WG; i += 1u) { sum += partial[j * WG + i]; }
   return sum;
@@ -215,15 +214,15 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     var low = vec4<f32>();
     var high = vec4<f32>();
     for (var c = lane; c < chunks; c += WG) {
-      let x = chunkAt(source * groupsOfRow + c * GROUPS);
-      low += vec4<f32>(gateDot(x, a.x, c, chunks), gateDot(x, a.y, c, chunks),
-                       gateDot(x, a.z, c, chunks), gateDot(x, a.w, c, chunks));
+      let x = chunkAt(&x_RK, source * groupsOfRow + c * GROUPS);
+      low += vec4<f32>(insideDot(&w1_ENK, x, a.x, c, chunks), insideDot(&w1_ENK, x, a.y, c, chunks),
+                       insideDot(&w1_ENK, x, a.z, c, chunks), insideDot(&w1_ENK, x, a.w, c, chunks));
       if (GATED) {
-        high += vec4<f32>(upDot(x, b.x, c, chunks), upDot(x, b.y, c, chunks),
-                          upDot(x, b.z, c, chunks), upDot(x, b.w, c, chunks));
+        high += vec4<f32>(insideDot(&w3_ENK, x, b.x, c, chunks), insideDot(&w3_ENK, x, b.y, c, chunks),
+                          insideDot(&w3_ENK, x, b.z, c, chunks), insideDot(&w3_ENK, x, b.w, c, chunks));
       } else {
-        high += vec4<f32>(gateDot(x, b.x, c, chunks), gateDot(x, b.y, c, chunks),
-                          gateDot(x, b.z, c, chunks), gateDot(x, b.w, c, chunks));
+        high += vec4<f32>(insideDot(&w1_ENK, x, b.x, c, chunks), insideDot(&w1_ENK, x, b.y, c, chunks),
+                          insideDot(&w1_ENK, x, b.z, c, chunks), insideDot(&w1_ENK, x, b.w, c, chunks));
       }
     }
     workgroupBarrier();
@@ -233,12 +232,12 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     }
     workgroupBarrier();
     for (var j = lane; j < min(COLUMNS, params.numCols - n); j += WG) {
-      var gate = total(j);
+      var gate = laneTotal(j);
       var up = 0.0;
-      if (FORMAT == 2u && !WIDE) { gate *= gateScale(first + n + j); }
+      if (FORMAT == 2u && !WIDE) { gate *= scale(&w1_ENK, first + n + j); }
       if (GATED) {
-        up = total(4u + j);
-        if (FORMAT == 2u && !WIDE) { up *= upScale(first + n + j); }
+        up = laneTotal(4u + j);
+        if (FORMAT == 2u && !WIDE) { up *= scale(&w3_ENK, first + n + j); }
         up += bias(expert, n + j, 1u);
       }
       y_RN[row * params.numCols + n + j] = epilogue(gate + bias(expert, n + j, 0u), up);

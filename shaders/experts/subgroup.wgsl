@@ -10,6 +10,7 @@
 //         rows takes a shorter loop. Subgroups have at least LANES lanes; no lane leaves early.
 
 enable subgroups;
+requires unrestricted_pointer_parameters;
 
 const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANES
 const LANES : u32 = 8u;         // spec: lanes that share eight rows: 8, or 4 that hold two rows each
@@ -80,42 +81,39 @@ fn nibbles4(bits : u32) -> vec4<f32> {
   return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
 }
 
-fn gateWord(index : u32) -> u32 { return vec4<u32>(w1_ENK[index]).x; }
+// Word `index` of the weights.
+fn word(weights : ptr<storage, array<Pack>, read>, index : u32) -> u32 { return vec4<u32>((*weights)[index]).x; }
 
-// Four weights from the index of their group of four. int4 and MXFP4 come scaled; int8 is scaled at the end.
-fn gateWeight4(index : u32, scale : f32) -> vec4<f32> {
-  if (FORMAT == 0u) { return bitcast<vec4<f32>>(vec4<u32>(w1_ENK[index])); }
-  if (FORMAT == 1u) {
-    return vec4<f32>(unpack2x16float(gateWord(2u * index)), unpack2x16float(gateWord(2u * index + 1u)));
-  }
-  if (FORMAT == 2u) {
-    let bytes = vec4<f32>(unpack4xI8(gateWord(index)));
-    if (WIDE) { return bytes * scale; }
-    return bytes;
-  }
-  return nibbles4(gateWord(index >> 1u) >> ((index & 1u) * 16u)) * scale;
-}
-
-fn upWord(index : u32) -> u32 { return vec4<u32>(w3_ENK[index]).x; }
-
-// Four weights from the index of their group of four. int4 and MXFP4 come scaled; int8 is scaled at the end.
-fn upWeight4(index : u32, scale : f32) -> vec4<f32> {
-  if (FORMAT == 0u) { return bitcast<vec4<f32>>(vec4<u32>(w3_ENK[index])); }
-  if (FORMAT == 1u) {
-    return vec4<f32>(unpack2x16float(upWord(2u * index)), unpack2x16float(upWord(2u * index + 1u)));
-  }
-  if (FORMAT == 2u) {
-    let bytes = vec4<f32>(unpack4xI8(upWord(index)));
-    if (WIDE) { return bytes * scale; }
-    return bytes;
-  }
-  return nibbles4(upWord(index >> 1u) >> ((index & 1u) * 16u)) * scale;
+// Words by their number, of the lane's first two and last two rows of weights.
+fn words4(low : ptr<storage, array<Pack>, read>, high : ptr<storage, array<Pack>, read>, index : vec4<u32>) -> vec4<u32> {
+  return vec4<u32>(word(low, index.x), word(low, index.y), word(high, index.z), word(high, index.w));
 }
 
 // Scales by their number, of the lane's first two and last two rows of weights.
-fn scale4(index : vec4<u32>) -> vec4<f32> {
+fn scales4(low : ptr<storage, array<Pack>, read>, high : ptr<storage, array<Pack>, read>, index : vec4<u32>) -> vec4<f32> {
   let at = index + vec4<u32>(params.scaleStart);
-  return bitcast<vec4<f32>>(words4(at));
+  return bitcast<vec4<f32>>(words4(low, high, at));
+}
+
+// Four weights from the index of their group of four. int4 and MXFP4 come scaled; int8 is scaled at the end.
+fn weight4(weights : ptr<storage, array<Pack>, read>, index : u32, scale : f32) -> vec4<f32> {
+  if (FORMAT == 0u) { return bitcast<vec4<f32>>(vec4<u32>((*weights)[index])); }
+  if (FORMAT == 1u) {
+    return vec4<f32>(unpack2x16float(word(weights, 2u * index)), unpack2x16float(word(weights, 2u * index + 1u)));
+  }
+  if (FORMAT == 2u) {
+    let bytes = vec4<f32>(unpack4xI8(word(weights, index)));
+    if (WIDE) { return bytes * scale; }
+    return bytes;
+  }
+  return nibbles4(word(weights, index >> 1u) >> ((index & 1u) * 16u)) * scale;
+}
+
+// A group of four along k of the lane's first two and last two rows of weights. Column i is k = i.
+fn weights4(low : ptr<storage, array<Pack>, read>, high : ptr<storage, array<Pack>, read>, rows : vec4<u32>, k : u32,
+            scales : vec4<f32>) -> mat4x4<f32> {
+  return transpose(mat4x4<f32>(weight4(low, rows.x + k, scales.x), weight4(low, rows.y + k, scales.y),
+                               weight4(high, rows.z + k, scales.z), weight4(high, rows.w + k, scales.w)));
 }
 
 // Sums of eight rows, a column per row.
@@ -148,6 +146,14 @@ fn eight(sums : Eight, low : vec4<f32>, high : vec4<f32>, w4 : mat4x4<f32>) -> E
   return next;
 }
 
+// The group of four at k of the rows that the lane holds, shared with the others.
+fn eightMore(x : ptr<storage, array<vec4<f32>>, read>, sums : Eight, rows : vec2<u32>, k : u32, w4 : mat4x4<f32>) -> Eight {
+  let low = (*x)[rows.x + k];
+  var high = low;
+  if (LANES == 4u) { high = (*x)[rows.y + k]; }
+  return eight(sums, low, high, w4);
+}
+
 // The row of x that row r of the tiles is.
 fn sourceOf(r : u32) -> u32 {
   if (GATHER) { return rowSource[r]; }
@@ -155,24 +161,26 @@ fn sourceOf(r : u32) -> u32 {
 }
 
 // Offsets of the rows of x that this lane holds of the eight from `first` on; `end` is the tile's.
-fn held(first : u32, end : u32, lane : u32) -> vec2<u32> {
+fn heldSources(first : u32, end : u32, lane : u32) -> vec2<u32> {
   let low = min(first + lane % LANES, end - 1u);
   let high = min(first + 4u + lane % LANES, end - 1u);
   return vec2<u32>(sourceOf(low), sourceOf(select(low, high, LANES == 4u))) * (params.depth / 4u);
 }
 
-fn eightMore(sums : Eight, rows : vec2<u32>, k : u32, w4 : mat4x4<f32>) -> Eight {
-  let low = x_RK[rows.x + k];
-  var high = low;
-  if (LANES == 4u) { high = x_RK[rows.y + k]; }
-  return eight(sums, low, high, w4);
+// The lane's rows of weights are two of w1, and two of w3 or w1.
+fn ownWords(index : vec4<u32>) -> vec4<u32> {
+  if (GATED) { return words4(&w1_ENK, &w3_ENK, index); }
+  return words4(&w1_ENK, &w1_ENK, index);
 }
 
-// Words by their number, of the lane's first two and last two rows of weights.
-fn words4(index : vec4<u32>) -> vec4<u32> {
-  let low = vec2<u32>(gateWord(index.x), gateWord(index.y));
-  if (GATED) { return vec4<u32>(low, upWord(index.z), upWord(index.w)); }
-  return vec4<u32>(low, gateWord(index.z), gateWord(index.w));
+fn ownScales(index : vec4<u32>) -> vec4<f32> {
+  if (GATED) { return scales4(&w1_ENK, &w3_ENK, index); }
+  return scales4(&w1_ENK, &w1_ENK, index);
+}
+
+fn ownWeights(rows : vec4<u32>, k : u32, scales : vec4<f32>) -> mat4x4<f32> {
+  if (GATED) { return weights4(&w1_ENK, &w3_ENK, rows, k, scales); }
+  return weights4(&w1_ENK, &w1_ENK, rows, k, scales);
 }
 
 // The lower groups of four of four words of nibbles. Column i is k = i.
@@ -181,14 +189,7 @@ fn nibbles16(words : vec4<u32>, scales : vec4<f32>) -> mat4x4<f32> {
                                nibbles4(words.z) * scales.z, nibbles4(words.w) * scales.w));
 }
 
-// A group of four along k of the lane's rows of weights. Column i is k = i.
-fn weights4(rowW : vec4<u32>, k : u32, scales : vec4<f32>) -> mat4x4<f32> {
-  let w0 = gateWeight4(rowW.x + k, scales.x);
-  let w1 = gateWeight4(rowW.y + k, scales.y);
-  if (GATED) { return transpose(mat4x4<f32>(w0, w1, upWeight4(rowW.z + k, scales.z), upWeight4(rowW.w + k, scales.w))); }
-  return transpose(mat4x4<f32>(w0, w1, gateWeight4(rowW.z + k, scales.z), gateWeight4(rowW.w + k, scales.w)));
-}
-
+// 1 / (1 + e^-v).
 fn sigmoid(v : f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }
 
 // silu(v) w. Below -87 the sigmoid is e^v, which underflows although the product may not: half of it at a time.
@@ -197,16 +198,21 @@ fn siluTimes(v : f32, w : f32) -> f32 {
   return select(v * sigmoid(v) * w, v * half * w * half, v < -87.0);
 }
 
-// WGSL's min and max may drop NaN, which these keep. It is told by its bits: a compiler may take any float for a number.
+// Told by its bits: a compiler may take any float for a number.
 fn isNaN(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
-fn atMost(v : f32, most : f32) -> f32 { return select(min(v, most), v, isNaN(v)); }       // NaN stays
-fn atLeast(v : f32, least : f32) -> f32 { return select(max(v, least), v, isNaN(v)); }    // NaN stays
 
-// tanh saturates long before its argument overflows exp. A NaN that clamp drops comes back by the factor v.
+// min that keeps NaN, which WGSL's may drop.
+fn atMost(v : f32, most : f32) -> f32 { return select(min(v, most), v, isNaN(v)); }
+
+// max that keeps NaN, which WGSL's may drop.
+fn atLeast(v : f32, least : f32) -> f32 { return select(max(v, least), v, isNaN(v)); }
+
+// The tanh form. It saturates long before its argument overflows exp. A NaN that clamp drops comes back by the factor v.
 fn gelu(v : f32) -> f32 {
   return 0.5 * v * (1.0 + tanh(clamp(0.7978845608028654 * (v + 0.044715 * v * v * v), -20.0, 20.0)));
 }
 
+// The activation of the gate, times up when gated; a clamped SwiGLU (ACT 4) bounds both and adds beta to up.
 fn epilogue(gate : f32, up : f32) -> f32 {
   if (ACT == 4u) {
     let g = atMost(gate, params.limit);
@@ -227,20 +233,20 @@ fn bias(expert : u32, n : u32, which : u32) -> f32 {
   return bias_E2N[expert * width + which * params.numCols + n];
 }
 
-fn storeOne(expert : u32, row : u32, n : u32, gate : f32, up : f32) {
+fn storeColumn(expert : u32, row : u32, n : u32, gate : f32, up : f32) {
   if (n >= params.numCols) { return; }
   var u = up;
   if (GATED) { u += bias(expert, n, 1u); }
   y_RN[row * params.numCols + n] = epilogue(gate + bias(expert, n, 0u), u);
 }
 
-fn store(expert : u32, row : u32, n : u32, sums : vec4<f32>) {
+fn storeFour(expert : u32, row : u32, n : u32, sums : vec4<f32>) {
   if (GATED) {
-    storeOne(expert, row, n, sums.x, sums.z);
-    storeOne(expert, row, n + 1u, sums.y, sums.w);
+    storeColumn(expert, row, n, sums.x, sums.z);
+    storeColumn(expert, row, n + 1u, sums.y, sums.w);
     return;
   }
-  for (var j = 0u; j < 4u; j += 1u) { storeOne(expert, row, n + j, sums[j], 0.0); }
+  for (var j = 0u; j < 4u; j += 1u) { storeColumn(expert, row, n + j, sums[j], 0.0); }
 }
 
 @compute @workgroup_size(WG)
@@ -255,45 +261,45 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>,
   let own = select(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(n, n + 1u, n, n + 1u), GATED);
   let cols = vec4<u32>(tile.x * params.numCols) + min(own, vec4<u32>(params.numCols - 1u));
   let rowW = cols * depth4;
-  let rows0 = held(tile.y, tile.z, lane);
-  let rows1 = held(tile.y + 8u, tile.z, lane);
-  let rows2 = held(tile.y + 16u, tile.z, lane);
-  let rows3 = held(tile.y + 24u, tile.z, lane);
+  let rows0 = heldSources(tile.y, tile.z, lane);
+  let rows1 = heldSources(tile.y + 8u, tile.z, lane);
+  let rows2 = heldSources(tile.y + 16u, tile.z, lane);
+  let rows3 = heldSources(tile.y + 24u, tile.z, lane);
   var sums0 : Eight;
   var sums1 : Eight;
   var sums2 : Eight;
   var sums3 : Eight;
   var scales = vec4<f32>(1.0);
-  if (FORMAT == 2u) { scales = halved(scale4(cols)); }
+  if (FORMAT == 2u) { scales = halved(ownScales(cols)); }
   // A loop that has nothing to do costs nothing, where a branch may cost both of its sides.
   let few = ROWS > 8u && tile.z - tile.y <= ROWS / 2u;
   let manyGroups = select(depth4, 0u, few);
   let fewGroups = select(0u, depth4, few);
   for (var first = 0u; first < manyGroups; first += params.blockGroups) {
-    if (FORMAT > 2u) { scales = halved(scale4((rowW + first) / 8u)); }
+    if (FORMAT > 2u) { scales = halved(ownScales((rowW + first) / 8u)); }
     for (var k = first; k < first + params.blockGroups; k += STEP) {
       if (STEP == 2u) {
-        let words = words4((rowW + k) / 2u);
-        sums0 = eightMore(sums0, rows0, k, nibbles16(words, scales));
-        sums0 = eightMore(sums0, rows0, k + 1u, nibbles16(words >> vec4<u32>(16u), scales));
+        let words = ownWords((rowW + k) / 2u);
+        sums0 = eightMore(&x_RK, sums0, rows0, k, nibbles16(words, scales));
+        sums0 = eightMore(&x_RK, sums0, rows0, k + 1u, nibbles16(words >> vec4<u32>(16u), scales));
         continue;
       }
-      let w4 = weights4(rowW, k, scales);
-      sums0 = eightMore(sums0, rows0, k, w4);
-      if (ROWS > 8u) { sums1 = eightMore(sums1, rows1, k, w4); }
+      let w4 = ownWeights(rowW, k, scales);
+      sums0 = eightMore(&x_RK, sums0, rows0, k, w4);
+      if (ROWS > 8u) { sums1 = eightMore(&x_RK, sums1, rows1, k, w4); }
       if (ROWS > 16u) {
-        sums2 = eightMore(sums2, rows2, k, w4);
-        sums3 = eightMore(sums3, rows3, k, w4);
+        sums2 = eightMore(&x_RK, sums2, rows2, k, w4);
+        sums3 = eightMore(&x_RK, sums3, rows3, k, w4);
       }
     }
   }
   if (ROWS > 8u) {
     for (var first = 0u; first < fewGroups; first += params.blockGroups) {
-      if (FORMAT > 2u) { scales = halved(scale4((rowW + first) / 8u)); }
+      if (FORMAT > 2u) { scales = halved(ownScales((rowW + first) / 8u)); }
       for (var k = first; k < first + params.blockGroups; k += 1u) {
-        let w4 = weights4(rowW, k, scales);
-        sums0 = eightMore(sums0, rows0, k, w4);
-        if (ROWS > 16u) { sums1 = eightMore(sums1, rows1, k, w4); }
+        let w4 = ownWeights(rowW, k, scales);
+        sums0 = eightMore(&x_RK, sums0, rows0, k, w4);
+        if (ROWS > 16u) { sums1 = eightMore(&x_RK, sums1, rows1, k, w4); }
       }
     }
   }
@@ -301,7 +307,7 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>,
   // A loop over an array, small to compile, since it runs once.
   var results = array<Eight, 4>(sums0, sums1, sums2, sums3);
   for (var i = 0u; i < tile.z - tile.y; i += 1u) {
-    if ((i & 4u) == 0u) { store(tile.x, tile.y + i, n, results[i / 8u].low[i & 3u] * scales); }
-    else { store(tile.x, tile.y + i, n, results[i / 8u].high[i & 3u] * scales); }
+    if ((i & 4u) == 0u) { storeFour(tile.x, tile.y + i, n, results[i / 8u].low[i & 3u] * scales); }
+    else { storeFour(tile.x, tile.y + i, n, results[i / 8u].high[i & 3u] * scales); }
   }
 }

@@ -6,6 +6,8 @@
 // Order   k ascending in every thread: the same bits on every run.
 // Edges   any K and N: what lies outside is loaded as zero and never stored; an unused tile has no rows.
 
+requires unrestricted_pointer_parameters;
+
 const THREADS_M : u32 = 8u;     // spec: threads along the rows of a tile
 const THREADS_N : u32 = 8u;     // spec: threads along n
 const REG_M : u32 = 2u;         // spec: rows per thread
@@ -69,48 +71,27 @@ fn nibble(bits : u32) -> f32 {
   return select(half, -half, bits >= 8u);
 }
 
-fn gateScale(index : u32) -> f32 {
-  let scale = bitcast<f32>(w1_ENK[params.scaleStart + index]);
+// Scale `index` of all; with WIDE the half of it that goes with the weight.
+fn scaleOf(weights : ptr<storage, array<u32>, read>, index : u32) -> f32 {
+  let scale = bitcast<f32>((*weights)[params.scaleStart + index]);
   if (WIDE) { return halvesOf(scale).x; }
   return scale;
 }
 
 // Value `index` of all, counted row by row; `row` is the row that it lies in.
-fn gateWeight(index : u32, row : u32) -> f32 {
-  if (FORMAT == 0u) { return bitcast<f32>(w1_ENK[index]); }
-  if (FORMAT == 1u) { return unpack2x16float(w1_ENK[index >> 1u])[index & 1u]; }
+fn weight(weights : ptr<storage, array<u32>, read>, index : u32, row : u32) -> f32 {
+  if (FORMAT == 0u) { return bitcast<f32>((*weights)[index]); }
+  if (FORMAT == 1u) { return unpack2x16float((*weights)[index >> 1u])[index & 1u]; }
   if (FORMAT == 2u) {
-    let bits = w1_ENK[index >> 2u] << (24u - 8u * (index & 3u));
-    return f32(bitcast<i32>(bits) >> 24u) * gateScale(row);
+    let bits = (*weights)[index >> 2u] << (24u - 8u * (index & 3u));
+    return f32(bitcast<i32>(bits) >> 24u) * scaleOf(weights, row);
   }
-  return nibble((w1_ENK[index >> 3u] >> (4u * (index & 7u))) & 15u) * gateScale(index >> 5u);
+  return nibble(((*weights)[index >> 3u] >> (4u * (index & 7u))) & 15u) * scaleOf(weights, index >> 5u);
 }
 
 // What a product with this weight still lacks of its scale.
-fn gateFactor(index : u32, row : u32) -> f32 {
-  return halvesOf(bitcast<f32>(w1_ENK[params.scaleStart + select(index >> 5u, row, FORMAT == 2u)])).y;
-}
-
-fn upScale(index : u32) -> f32 {
-  let scale = bitcast<f32>(w3_ENK[params.scaleStart + index]);
-  if (WIDE) { return halvesOf(scale).x; }
-  return scale;
-}
-
-// Value `index` of all, counted row by row; `row` is the row that it lies in.
-fn upWeight(index : u32, row : u32) -> f32 {
-  if (FORMAT == 0u) { return bitcast<f32>(w3_ENK[index]); }
-  if (FORMAT == 1u) { return unpack2x16float(w3_ENK[index >> 1u])[index & 1u]; }
-  if (FORMAT == 2u) {
-    let bits = w3_ENK[index >> 2u] << (24u - 8u * (index & 3u));
-    return f32(bitcast<i32>(bits) >> 24u) * upScale(row);
-  }
-  return nibble((w3_ENK[index >> 3u] >> (4u * (index & 7u))) & 15u) * upScale(index >> 5u);
-}
-
-// What a product with this weight still lacks of its scale.
-fn upFactor(index : u32, row : u32) -> f32 {
-  return halvesOf(bitcast<f32>(w3_ENK[params.scaleStart + select(index >> 5u, row, FORMAT == 2u)])).y;
+fn factor(weights : ptr<storage, array<u32>, read>, index : u32, row : u32) -> f32 {
+  return halvesOf(bitcast<f32>((*weights)[params.scaleStart + select(index >> 5u, row, FORMAT == 2u)])).y;
 }
 
 // The row of x that row r of the tiles is.
@@ -119,6 +100,7 @@ fn sourceOf(r : u32) -> u32 {
   return r;
 }
 
+// 1 / (1 + e^-v).
 fn sigmoid(v : f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }
 
 // silu(v) w. Below -87 the sigmoid is e^v, which underflows although the product may not: half of it at a time.
@@ -127,16 +109,21 @@ fn siluTimes(v : f32, w : f32) -> f32 {
   return select(v * sigmoid(v) * w, v * half * w * half, v < -87.0);
 }
 
-// WGSL's min and max may drop NaN, which these keep. It is told by its bits: a compiler may take any float for a number.
+// Told by its bits: a compiler may take any float for a number.
 fn isNaN(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
-fn atMost(v : f32, most : f32) -> f32 { return select(min(v, most), v, isNaN(v)); }       // NaN stays
-fn atLeast(v : f32, least : f32) -> f32 { return select(max(v, least), v, isNaN(v)); }    // NaN stays
 
-// tanh saturates long before its argument overflows exp. A NaN that clamp drops comes back by the factor v.
+// min that keeps NaN, which WGSL's may drop.
+fn atMost(v : f32, most : f32) -> f32 { return select(min(v, most), v, isNaN(v)); }
+
+// max that keeps NaN, which WGSL's may drop.
+fn atLeast(v : f32, least : f32) -> f32 { return select(max(v, least), v, isNaN(v)); }
+
+// The tanh form. It saturates long before its argument overflows exp. A NaN that clamp drops comes back by the factor v.
 fn gelu(v : f32) -> f32 {
   return 0.5 * v * (1.0 + tanh(clamp(0.7978845608028654 * (v + 0.044715 * v * v * v), -20.0, 20.0)));
 }
 
+// The activation of the gate, times up when gated; a clamped SwiGLU (ACT 4) bounds both and adds beta to up.
 fn epilogue(gate : f32, up : f32) -> f32 {
   if (ACT == 4u) {
     let g = atMost(gate, params.limit);
@@ -181,11 +168,11 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
       let rowW = tile.x * params.numCols + n;
       let index = rowW * params.depth + k;
       var w1 = 0.0;
-      if (inside) { w1 = gateWeight(index, rowW); }
+      if (inside) { w1 = weight(&w1_ENK, index, rowW); }
       tileGate[at] = w1;
       if (GATED) {
         var w3 = 0.0;
-        if (inside) { w3 = upWeight(index, rowW); }
+        if (inside) { w3 = weight(&w3_ENK, index, rowW); }
         tileUp[at] = w3;
       }
     }
@@ -196,8 +183,8 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
     if (WIDE) {
       for (var j = 0u; j < REG_N; j += 1u) {
         let rowW = tile.x * params.numCols + min(firstCol + j * THREADS_N + local.x, params.numCols - 1u);
-        gateFactors[j] = gateFactor(rowW * params.depth + k0, rowW);
-        if (GATED) { upFactors[j] = upFactor(rowW * params.depth + k0, rowW); }
+        gateFactors[j] = factor(&w1_ENK, rowW * params.depth + k0, rowW);
+        if (GATED) { upFactors[j] = factor(&w3_ENK, rowW * params.depth + k0, rowW); }
       }
     }
     for (var k = 0u; k < TILE_K; k += 1u) {

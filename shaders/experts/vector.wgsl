@@ -11,9 +11,11 @@
 //         tiles: row r is choice r, of expert tiles[r], and row r / K of x, so that few tokens need no plan.
 
 enable subgroups;
+requires unrestricted_pointer_parameters;
 
 const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANES
 const LANES : u32 = 8u;         // spec: lanes that share a column: 4 or 8
+const LOADS : u32 = 2u;         // chunks of a panel per lane
 const DIRECT : bool = false;    // spec: `tiles` holds the expert of each row
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
@@ -51,36 +53,42 @@ struct Chunk {
 }
 
 // Chunks of x that a lane holds: its own of a panel, LANES apart.
-struct Panel { c0 : Chunk, c1 : Chunk }
+struct Panel { c0 : Chunk, c1 : Chunk, c2 : Chunk, c3 : Chunk }
 
 // Group `i` of row `row` of x; zero beyond the row's end.
-fn group4(row : u32, i : u32) -> vec4<f32> {
+fn group4(x : ptr<storage, array<vec4<f32>>, read>, row : u32, i : u32) -> vec4<f32> {
   let groups = params.depth / 4u;
-  return select(vec4<f32>(), x_RK[row * groups + min(i, groups - 1u)], i < groups);
+  return select(vec4<f32>(), (*x)[row * groups + min(i, groups - 1u)], i < groups);
 }
 
-fn chunkOf(row : u32, chunk : u32) -> Chunk {
+// Chunk `chunk` of row `row` of x; zero beyond the row's end.
+fn chunkOf(x : ptr<storage, array<vec4<f32>>, read>, row : u32, chunk : u32) -> Chunk {
   let i = chunk * GROUPS;
   var c : Chunk;
-  c.x0 = group4(row, i);
-  if (GROUPS > 1u) { c.x1 = group4(row, i + 1u); }
+  c.x0 = group4(x, row, i);
+  if (GROUPS > 1u) { c.x1 = group4(x, row, i + 1u); }
   if (GROUPS > 2u) {
-    c.x2 = group4(row, i + 2u);
-    c.x3 = group4(row, i + 3u);
+    c.x2 = group4(x, row, i + 2u);
+    c.x3 = group4(x, row, i + 3u);
   }
   if (GROUPS > 4u) {
-    c.x4 = group4(row, i + 4u);
-    c.x5 = group4(row, i + 5u);
-    c.x6 = group4(row, i + 6u);
-    c.x7 = group4(row, i + 7u);
+    c.x4 = group4(x, row, i + 4u);
+    c.x5 = group4(x, row, i + 5u);
+    c.x6 = group4(x, row, i + 6u);
+    c.x7 = group4(x, row, i + 7u);
   }
   return c;
 }
 
-fn hold(row : u32, own : u32) -> Panel {
+// The chunks of row `row` of x from `own` on, LANES apart.
+fn hold(x : ptr<storage, array<vec4<f32>>, read>, row : u32, own : u32) -> Panel {
   var p : Panel;
-  p.c0 = chunkOf(row, own);
-  p.c1 = chunkOf(row, own + LANES);
+  p.c0 = chunkOf(x, row, own);
+  p.c1 = chunkOf(x, row, own + LANES);
+  if (LOADS > 2u) {
+    p.c2 = chunkOf(x, row, own + 2u * LANES);
+    p.c3 = chunkOf(x, row, own + 3u * LANES);
+  }
   return p;
 }
 
@@ -113,7 +121,10 @@ fn nibbles4(bits : u32) -> vec4<f32> {
   return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
 }
 
+// Four halves.
 fn halves4(low : u32, high : u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(low), unpack2x16float(high)); }
+
+// Four signed bytes.
 fn bytes4(word : u32) -> vec4<f32> { return vec4<f32>(unpack4xI8(word)); }
 
 // The products of a chunk, summed, with weights that are not yet scaled.
@@ -129,50 +140,31 @@ fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
         + (dot(c.x6, nibbles4(w.w)) + dot(c.x7, nibbles4(w.w >> 16u))));
 }
 
-fn gateScale(index : u32) -> f32 {
+// Scale `index` of all.
+fn scale(weights : ptr<storage, array<vec4<u32>>, read>, index : u32) -> f32 {
   let at = params.scaleStart + index;
-  return bitcast<f32>(w1_ENK[at >> 2u][at & 3u]);
+  return bitcast<f32>((*weights)[at >> 2u][at & 3u]);
 }
 
-// The same for chunk `chunk` of row `row` of w1, with the scale of its block.
-fn gateDot(x : Chunk, row : u32, chunk : u32) -> f32 {
+// Chunk `chunk` of row `row` of the weights times x, with the scale of its block; zero beyond the row's end.
+fn rowDot(weights : ptr<storage, array<vec4<u32>>, read>, x : Chunk, row : u32, chunk : u32) -> f32 {
   let chunks = params.depth / (4u * GROUPS);
   let at = row * chunks + min(chunk, chunks - 1u);
   if (WIDE) {
-    let wide = chunkDot(scaledBy(x, gateScale(select(at, row, FORMAT == 2u))), w1_ENK[at]);
+    let wide = chunkDot(scaledBy(x, scale(weights, select(at, row, FORMAT == 2u))), (*weights)[at]);
     return select(0.0, wide, chunk < chunks);
   }
-  let sum = chunkDot(x, w1_ENK[at]);
+  let sum = chunkDot(x, (*weights)[at]);
   var scaled = sum;
-  if (FORMAT > 2u) { scaled = sum * gateScale(at); }
+  if (FORMAT > 2u) { scaled = sum * scale(weights, at); }
   return select(0.0, scaled, chunk < chunks);
 }
 
-fn gatePanel(p : Panel, row : u32, own : u32) -> f32 {
-  return gateDot(p.c0, row, own) + gateDot(p.c1, row, own + LANES);
-}
-
-fn upScale(index : u32) -> f32 {
-  let at = params.scaleStart + index;
-  return bitcast<f32>(w3_ENK[at >> 2u][at & 3u]);
-}
-
-// The same for chunk `chunk` of row `row` of w3, with the scale of its block.
-fn upDot(x : Chunk, row : u32, chunk : u32) -> f32 {
-  let chunks = params.depth / (4u * GROUPS);
-  let at = row * chunks + min(chunk, chunks - 1u);
-  if (WIDE) {
-    let wide = chunkDot(scaledBy(x, upScale(select(at, row, FORMAT == 2u))), w3_ENK[at]);
-    return select(0.0, wide, chunk < chunks);
-  }
-  let sum = chunkDot(x, w3_ENK[at]);
-  var scaled = sum;
-  if (FORMAT > 2u) { scaled = sum * upScale(at); }
-  return select(0.0, scaled, chunk < chunks);
-}
-
-fn upPanel(p : Panel, row : u32, own : u32) -> f32 {
-  return upDot(p.c0, row, own) + upDot(p.c1, row, own + LANES);
+// A panel times what lies at the same place of row `row` of the weights.
+fn panelDot(weights : ptr<storage, array<vec4<u32>>, read>, p : Panel, row : u32, own : u32) -> f32 {
+  let sum = rowDot(weights, p.c0, row, own) + rowDot(weights, p.c1, row, own + LANES);
+  if (LOADS == 2u) { return sum; }
+  return sum + (rowDot(weights, p.c2, row, own + 2u * LANES) + rowDot(weights, p.c3, row, own + 3u * LANES));
 }
 
 // The sum over LANES lanes, in all of them.
@@ -189,6 +181,7 @@ fn sourceOf(r : u32) -> u32 {
   return r;
 }
 
+// 1 / (1 + e^-v).
 fn sigmoid(v : f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }
 
 // silu(v) w. Below -87 the sigmoid is e^v, which underflows although the product may not: half of it at a time.
@@ -197,16 +190,21 @@ fn siluTimes(v : f32, w : f32) -> f32 {
   return select(v * sigmoid(v) * w, v * half * w * half, v < -87.0);
 }
 
-// WGSL's min and max may drop NaN, which these keep. It is told by its bits: a compiler may take any float for a number.
+// Told by its bits: a compiler may take any float for a number.
 fn isNaN(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
-fn atMost(v : f32, most : f32) -> f32 { return select(min(v, most), v, isNaN(v)); }       // NaN stays
-fn atLeast(v : f32, least : f32) -> f32 { return select(max(v, least), v, isNaN(v)); }    // NaN stays
 
-// tanh saturates long before its argument overflows exp. A NaN that clamp drops comes back by the factor v.
+// min that keeps NaN, which WGSL's may drop.
+fn atMost(v : f32, most : f32) -> f32 { return select(min(v, most), v, isNaN(v)); }
+
+// max that keeps NaN, which WGSL's may drop.
+fn atLeast(v : f32, least : f32) -> f32 { return select(max(v, least), v, isNaN(v)); }
+
+// The tanh form. It saturates long before its argument overflows exp. A NaN that clamp drops comes back by the factor v.
 fn gelu(v : f32) -> f32 {
   return 0.5 * v * (1.0 + tanh(clamp(0.7978845608028654 * (v + 0.044715 * v * v * v), -20.0, 20.0)));
 }
 
+// The activation of the gate, times up when gated; a clamped SwiGLU (ACT 4) bounds both and adds beta to up.
 fn epilogue(gate : f32, up : f32) -> f32 {
   if (ACT == 4u) {
     let g = atMost(gate, params.limit);
@@ -227,14 +225,15 @@ fn bias(expert : u32, n : u32, which : u32) -> f32 {
   return bias_E2N[expert * width + which * params.numCols + n];
 }
 
+// Column n of a row of y from its sums; int8 gets its scales here.
 fn storeOne(expert : u32, row : u32, n : u32, gate : f32, up : f32) {
   if (n >= params.numCols) { return; }
   var g = gate;
   var u = up;
   let rowW = expert * params.numCols + n;
-  if (FORMAT == 2u && !WIDE) { g *= gateScale(rowW); }
+  if (FORMAT == 2u && !WIDE) { g *= scale(&w1_ENK, rowW); }
   if (GATED) {
-    if (FORMAT == 2u && !WIDE) { u *= upScale(rowW); }
+    if (FORMAT == 2u && !WIDE) { u *= scale(&w3_ENK, rowW); }
     u += bias(expert, n, 1u);
   }
   y_RN[row * params.numCols + n] = epilogue(g + bias(expert, n, 0u), u);
@@ -260,14 +259,14 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
   let slots = vec4<u32>(lane) + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES);
   var gates = vec4<f32>();
   var ups = vec4<f32>();
-  for (var first = 0u; first < chunks; first += 2u * LANES) {
+  for (var first = 0u; first < chunks; first += LANES * LOADS) {
     let own = first + lane;
-    let x = hold(source, own);
+    let x = hold(&x_RK, source, own);
     for (var j = 0u; j < 4u * LANES; j += 1u) {
       let rowW = expert * params.numCols + min(n + j, params.numCols - 1u);
       let here = slots == vec4<u32>(j);
-      gates += select(vec4<f32>(), vec4<f32>(total(gatePanel(x, rowW, own))), here);
-      if (GATED) { ups += select(vec4<f32>(), vec4<f32>(total(upPanel(x, rowW, own))), here); }
+      gates += select(vec4<f32>(), vec4<f32>(total(panelDot(&w1_ENK, x, rowW, own))), here);
+      if (GATED) { ups += select(vec4<f32>(), vec4<f32>(total(panelDot(&w3_ENK, x, rowW, own))), here); }
     }
   }
   for (var j = 0u; j < 4u; j += 1u) { storeOne(expert, row, n + slots[j], gates[j], ups[j]); }

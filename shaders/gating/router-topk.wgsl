@@ -57,6 +57,7 @@ fn numberOf(key : i32) -> f32 {
 // What a softmax needs of the whole row: its highest logit and the sum of exponentials.
 struct Row { highest : f32, denominator : f32 }
 
+// Told by its bits: a compiler may take any float for a number.
 fn isNaN(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
 
 // exp of NaN may be Infinity.
@@ -65,6 +66,7 @@ fn scoreOf(logit : f32, row : Row) -> f32 {
   return exp(logit - row.highest) / row.denominator;
 }
 
+// The key of an expert's score, with its bias; a masked one stays masked.
 fn scoreKey(e : u32, row : Row) -> i32 {
   var value = scoreOf(logits[e], row);
   if (BIASED) { value += bias_E[e]; }
@@ -75,6 +77,7 @@ fn scoreKey(e : u32, row : Row) -> i32 {
 // a logarithm, which tells apart what saturates or underflows.
 struct Worth { key : i32, rest : f32, logit : f32 }
 
+// Whether a is ranked before b, which may be equal.
 fn beats(a : Worth, b : Worth) -> bool {
   if (a.key != b.key) { return a.key > b.key; }
   let left = vec2<i32>(keyOf(a.rest), keyOf(b.rest));
@@ -134,6 +137,7 @@ fn best(lane : u32, key : i32, id : u32) -> vec2<u32> {
   return vec2<u32>(bitcast<u32>(keyOfLane[0]), idOfLane[0]);
 }
 
+// The sum over all lanes, in a tree; the same in every lane.
 fn sumOverLanes(lane : u32, part : f32) -> f32 {
   sumOfLane[lane] = part;
   workgroupBarrier();
@@ -144,7 +148,8 @@ fn sumOverLanes(lane : u32, part : f32) -> f32 {
   return sumOfLane[0];
 }
 
-fn rowOf(lane : u32) -> Row {
+// What a softmax needs of all logits; every lane takes part.
+fn wholeRow(lane : u32) -> Row {
   var highest = EMPTY;
   for (var e = lane; e < params.numExperts; e += WG) { highest = max(highest, keyOf(logits[e])); }
   let number = numberOf(bitcast<i32>(best(lane, highest, NONE).x));
@@ -153,8 +158,10 @@ fn rowOf(lane : u32) -> Row {
   return Row(number, sumOverLanes(lane, part));
 }
 
+// Small sums of two scores share a key, so that their logarithms decide.
 fn groupKey(key : i32) -> i32 { return select(key, 0, !BIASED && TOP2 && key > 0 && key < LEAST_SUM); }
 
+// What a group is ranked by.
 fn groupWorth(g : u32, row : Row) -> Worth {
   let size = params.numExperts / params.numGroups;
   var top = Worth(EMPTY, 0.0, 0.0);
@@ -211,6 +218,7 @@ fn candidate(lane : u32) -> u32 {
   return found;
 }
 
+// The key of a lane's candidate, if it has one.
 fn keyAt(e : u32) -> i32 {
   if (e == NONE) { return EMPTY; }
   return keys[e];
@@ -248,7 +256,7 @@ fn restoreScores(t : u32, row : Row, selected : f32) {
 // Selection by the whole workgroup from logits in workgroup storage; every lane takes part.
 fn selectExperts(t : u32, lane : u32) {
   var row = Row(0.0, 1.0);
-  if (!SIGMOID) { row = rowOf(lane); }
+  if (!SIGMOID) { row = wholeRow(lane); }
   for (var e = lane; e < params.numExperts; e += WG) {
     if (BIASED) {
       keys[e] = scoreKey(e, row);
@@ -287,7 +295,7 @@ fn selectExperts(t : u32, lane : u32) {
 }
 
 // Four weights from the index of their group of four.
-fn weight4(index : u32) -> vec4<f32> {
+fn gate4(index : u32) -> vec4<f32> {
   if (W_F16) {
     let words = gate_ED[index >> 1u];
     let pair = select(words.xy, words.zw, (index & 1u) == 1u);
@@ -303,7 +311,7 @@ fn findLogits(t : u32, lane : u32) {
     let e = first + lane / PARTS;
     let row = min(e, params.numExperts - 1u) * depth4;
     var sums = vec4<f32>();
-    for (var k = lane % PARTS; k < depth4; k += PARTS) { sums += x_TD[t * depth4 + k] * weight4(row + k); }
+    for (var k = lane % PARTS; k < depth4; k += PARTS) { sums += x_TD[t * depth4 + k] * gate4(row + k); }
     var total = (sums.x + sums.y) + (sums.z + sums.w);
     if (PARTS > 1u) {
       workgroupBarrier();

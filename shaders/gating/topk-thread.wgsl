@@ -84,6 +84,7 @@ fn insert(best : ptr<function, Best>, key : i32, id : u32) {
 // What a softmax needs of the whole row: its highest logit and the sum of exponentials.
 struct Row { highest : f32, denominator : f32 }
 
+// Told by its bits: a compiler may take any float for a number.
 fn isNaN(v : f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
 
 // exp of NaN may be Infinity.
@@ -98,14 +99,14 @@ fn denominator(first : u32, highest : f32) -> f32 {
   return total;
 }
 
-fn rowOf(first : u32) -> Row {
+fn rowAt(first : u32) -> Row {
   var highest = EMPTY;
   for (var e = 0u; e < params.numExperts; e += 1u) { highest = max(highest, keyOf(logits_TE[first + e])); }
   let number = numberOf(highest);
   return Row(number, denominator(first, number));
 }
 
-fn scoreKey(first : u32, e : u32, row : Row) -> i32 {
+fn scoreKeyAt(first : u32, e : u32, row : Row) -> i32 {
   let logit = logits_TE[first + e];
   var value = scoreOf(logit, row);
   if (BIASED) { value += bias_E[e]; }
@@ -113,7 +114,7 @@ fn scoreKey(first : u32, e : u32, row : Row) -> i32 {
 }
 
 fn choiceKey(first : u32, e : u32, row : Row) -> i32 {
-  if (BIASED) { return scoreKey(first, e, row); }
+  if (BIASED) { return scoreKeyAt(first, e, row); }
   return keyOf(logits_TE[first + e]);
 }
 
@@ -121,10 +122,11 @@ fn choiceKey(first : u32, e : u32, row : Row) -> i32 {
 // a logarithm, which tells apart what saturates or underflows.
 struct Worth { key : i32, rest : f32, logit : f32 }
 
+// Whether a is ranked before b, which may be equal.
 fn beats(a : Worth, b : Worth) -> bool {
   if (a.key != b.key) { return a.key > b.key; }
-  let rests = vec2<i32>(keyOf(a.rest), keyOf(b.rest));
-  if (rests.x != rests.y) { return rests.x > rests.y; }
+  let left = vec2<i32>(keyOf(a.rest), keyOf(b.rest));
+  if (left.x != left.y) { return left.x > left.y; }
   return keyOf(a.logit) > keyOf(b.logit);
 }
 
@@ -141,7 +143,7 @@ fn lost(a : f32, b : f32) -> f32 {
 // A sigmoid near 1 is what it lacks of 1.
 fn worthOf(first : u32, e : u32, row : Row) -> Worth {
   let logit = logits_TE[first + e];
-  let key = scoreKey(first, e, row);
+  let key = scoreKeyAt(first, e, row);
   if (key <= MASKED) { return Worth(key, 0.0, logit); }
   var whole = scoreOf(logit, row);
   var lacking = 0.0;
@@ -155,9 +157,10 @@ fn worthOf(first : u32, e : u32, row : Row) -> Worth {
   return Worth(key, rest, logit);
 }
 
+// Small sums of two scores share a key, so that their logarithms decide.
 fn groupKey(key : i32) -> i32 { return select(key, 0, !BIASED && TOP2 && key > 0 && key < LEAST_SUM); }
 
-fn groupWorth(first : u32, g : u32, row : Row) -> Worth {
+fn groupWorthAt(first : u32, g : u32, row : Row) -> Worth {
   let size = params.numExperts / params.numGroups;
   var top = Worth(EMPTY, 0.0, 0.0);
   var second = top;
@@ -195,7 +198,7 @@ fn groupsInOrder(first : u32, row : Row) -> u32 {
     var top = Worth(EMPTY, 0.0, 0.0);
     var found = params.numGroups;
     for (var g = 0u; g < params.numGroups; g += 1u) {
-      let own = groupWorth(first, g, row);
+      let own = groupWorthAt(first, g, row);
       if (k > 0u && !isAfter(last, lastId, own, g)) { continue; }
       if (found == params.numGroups || beats(own, top)) {
         top = own;
@@ -271,7 +274,7 @@ fn keptGroups(first : u32, row : Row) -> u32 {
     var second = EMPTY;
     for (var e = g * size; e < (g + 1u) * size; e += 1u) {
       var key = 0;
-      if (TOP2) { key = scoreKey(first, e, row); } else { key = choiceKey(first, e, row); }
+      if (TOP2) { key = scoreKeyAt(first, e, row); } else { key = choiceKey(first, e, row); }
       second = max(second, min(key, highest));
       highest = max(highest, key);
     }
@@ -303,7 +306,7 @@ fn scoresOf(first : u32, ids : vec4<u32>, place : u32, row : Row) -> vec4<f32> {
 
 fn added(total : f32, scores : vec4<f32>) -> f32 { return (((total + scores.x) + scores.y) + scores.z) + scores.w; }
 
-fn store(t : u32, place : u32, ids : vec4<u32>, scores : vec4<f32>) {
+fn storeChoices(t : u32, place : u32, ids : vec4<u32>, scores : vec4<f32>) {
   let at = t * params.topK + place;
   if (place < params.topK) { ids_TK[at] = ids.x; scores_TK[at] = scores.x; }
   if (place + 1u < params.topK) { ids_TK[at + 1u] = ids.y; scores_TK[at + 1u] = scores.y; }
@@ -317,7 +320,7 @@ fn tiny(scores : vec4<f32>, place : u32) -> bool {
 }
 
 // Scores below what f32 keeps, whose scaled or renormalised values it may keep: from differences of logits.
-fn restoreScores(t : u32, first : u32, row : Row) {
+fn restoreScoresAt(t : u32, first : u32, row : Row) {
   var base = row.highest;
   var total = row.denominator;
   var all = false;
@@ -356,7 +359,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
   if (t >= params.numTokens) { return; }
   let first = t * params.numExperts;
   var row = Row(0.0, 1.0);
-  if (BY_SCORE && !SIGMOID) { row = rowOf(first); }
+  if (BY_SCORE && !SIGMOID) { row = rowAt(first); }
   var best = noneYet();
   var kept = 0u;
   var over = EMPTY;
@@ -373,7 +376,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
     // Dividing by the sum over the chosen cancels the sum over all, whatever is the highest.
     row.highest = numberOf(best.key0.x);
     if (params.renormalize == 0u) {
-      if (GROUPED) { row = rowOf(first); } else { row.denominator = denominator(first, row.highest); }
+      if (GROUPED) { row = rowAt(first); } else { row.denominator = denominator(first, row.highest); }
     }
   }
   var scores0 = scoresOf(first, best.id0, 0u, row);
@@ -392,9 +395,9 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
     scores2 /= selected;
     scores3 /= selected;
   }
-  store(t, 0u, best.id0, scores0 * params.scale);
-  if (SLOTS > 1u) { store(t, 4u, best.id1, scores1 * params.scale); }
-  if (SLOTS > 2u) { store(t, 8u, best.id2, scores2 * params.scale); }
-  if (SLOTS > 3u) { store(t, 12u, best.id3, scores3 * params.scale); }
-  if (isTiny && (params.renormalize == 1u || abs(params.scale) > 1.0)) { restoreScores(t, first, row); }
+  storeChoices(t, 0u, best.id0, scores0 * params.scale);
+  if (SLOTS > 1u) { storeChoices(t, 4u, best.id1, scores1 * params.scale); }
+  if (SLOTS > 2u) { storeChoices(t, 8u, best.id2, scores2 * params.scale); }
+  if (SLOTS > 3u) { storeChoices(t, 12u, best.id3, scores3 * params.scale); }
+  if (isTiny && (params.renormalize == 1u || abs(params.scale) > 1.0)) { restoreScoresAt(t, first, row); }
 }

@@ -4,6 +4,8 @@
 // Order   k = 0 .. K-1 in every thread: the same bits on every run.
 // Edges   any M, N, K; threads outside of c leave at once.
 
+requires unrestricted_pointer_parameters;
+
 const WG_M : u32 = 8u;          // spec: rows per workgroup
 const WG_N : u32 = 8u;          // spec: columns per workgroup
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
@@ -37,26 +39,27 @@ fn nibble(bits : u32) -> f32 {
   return select(half, -half, bits >= 8u);
 }
 
-fn scaleOf(index : u32) -> f32 {
-  let scale = bitcast<f32>(b_NK[params.scaleStart + index]);
+// Scale `index` of all; with WIDE the half of it that goes with the weight.
+fn scaleOf(weights : ptr<storage, array<u32>, read>, index : u32) -> f32 {
+  let scale = bitcast<f32>((*weights)[params.scaleStart + index]);
   if (WIDE) { return halvesOf(scale).x; }
   return scale;
 }
 
 // Value `index` of all, counted row by row; `row` is the row that it lies in.
-fn weight(index : u32, row : u32) -> f32 {
-  if (FORMAT == 0u) { return bitcast<f32>(b_NK[index]); }
-  if (FORMAT == 1u) { return unpack2x16float(b_NK[index >> 1u])[index & 1u]; }
+fn weight(weights : ptr<storage, array<u32>, read>, index : u32, row : u32) -> f32 {
+  if (FORMAT == 0u) { return bitcast<f32>((*weights)[index]); }
+  if (FORMAT == 1u) { return unpack2x16float((*weights)[index >> 1u])[index & 1u]; }
   if (FORMAT == 2u) {
-    let bits = b_NK[index >> 2u] << (24u - 8u * (index & 3u));
-    return f32(bitcast<i32>(bits) >> 24u) * scaleOf(row);
+    let bits = (*weights)[index >> 2u] << (24u - 8u * (index & 3u));
+    return f32(bitcast<i32>(bits) >> 24u) * scaleOf(weights, row);
   }
-  return nibble((b_NK[index >> 3u] >> (4u * (index & 7u))) & 15u) * scaleOf(index >> 5u);
+  return nibble(((*weights)[index >> 3u] >> (4u * (index & 7u))) & 15u) * scaleOf(weights, index >> 5u);
 }
 
 // What a product with this weight still lacks of its scale.
-fn factor(index : u32, row : u32) -> f32 {
-  return halvesOf(bitcast<f32>(b_NK[params.scaleStart + select(index >> 5u, row, FORMAT == 2u)])).y;
+fn factor(weights : ptr<storage, array<u32>, read>, index : u32, row : u32) -> f32 {
+  return halvesOf(bitcast<f32>((*weights)[params.scaleStart + select(index >> 5u, row, FORMAT == 2u)])).y;
 }
 
 @compute @workgroup_size(WG_N, WG_M)
@@ -69,8 +72,8 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   var total = 0.0;
   for (var k = 0u; k < params.depth; k += 1u) {
     var a = a_MK[rowA + k];
-    if (WIDE) { a *= factor(rowB + k, n); }
-    total += a * weight(rowB + k, n);
+    if (WIDE) { a *= factor(&b_NK, rowB + k, n); }
+    total += a * weight(&b_NK, rowB + k, n);
   }
   c_MN[m * params.numCols + n] = total;
 }

@@ -5,6 +5,8 @@
 // Order   a lane's chunks ascending, then lane by lane: the same bits on every run.
 // Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4.
 
+requires unrestricted_pointer_parameters;
+
 const WG : u32 = 32u;           // spec: lanes per workgroup
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
@@ -25,19 +27,20 @@ struct Chunk {
   x4 : vec4<f32>, x5 : vec4<f32>, x6 : vec4<f32>, x7 : vec4<f32>,
 }
 
-fn chunkAt(group : u32) -> Chunk {
+// The chunk of x whose first group of four is `group`.
+fn chunkAt(x : ptr<storage, array<vec4<f32>>, read>, group : u32) -> Chunk {
   var c : Chunk;
-  c.x0 = a_MK[group];
-  if (GROUPS > 1u) { c.x1 = a_MK[group + 1u]; }
+  c.x0 = (*x)[group];
+  if (GROUPS > 1u) { c.x1 = (*x)[group + 1u]; }
   if (GROUPS > 2u) {
-    c.x2 = a_MK[group + 2u];
-    c.x3 = a_MK[group + 3u];
+    c.x2 = (*x)[group + 2u];
+    c.x3 = (*x)[group + 3u];
   }
   if (GROUPS > 4u) {
-    c.x4 = a_MK[group + 4u];
-    c.x5 = a_MK[group + 5u];
-    c.x6 = a_MK[group + 6u];
-    c.x7 = a_MK[group + 7u];
+    c.x4 = (*x)[group + 4u];
+    c.x5 = (*x)[group + 5u];
+    c.x6 = (*x)[group + 6u];
+    c.x7 = (*x)[group + 7u];
   }
   return c;
 }
@@ -71,7 +74,10 @@ fn nibbles4(bits : u32) -> vec4<f32> {
   return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
 }
 
+// Four halves.
 fn halves4(low : u32, high : u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(low), unpack2x16float(high)); }
+
+// Four signed bytes.
 fn bytes4(word : u32) -> vec4<f32> { return vec4<f32>(unpack4xI8(word)); }
 
 // The products of a chunk, summed, with weights that are not yet scaled.
@@ -87,18 +93,19 @@ fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
         + (dot(c.x6, nibbles4(w.w)) + dot(c.x7, nibbles4(w.w >> 16u))));
 }
 
-// The same for chunk `c` of row `row`, with the scale of its block.
-fn rowDot(x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
-  let at = row * chunks + c;
-  if (WIDE) { return chunkDot(scaledBy(x, scale(select(at, row, FORMAT == 2u))), b_NK[at]); }
-  let sum = chunkDot(x, b_NK[at]);
-  if (FORMAT < 3u) { return sum; }
-  return sum * scale(at);
+// Scale `index` of all.
+fn scale(weights : ptr<storage, array<vec4<u32>>, read>, index : u32) -> f32 {
+  let at = params.scaleStart + index;
+  return bitcast<f32>((*weights)[at >> 2u][at & 3u]);
 }
 
-fn scale(index : u32) -> f32 {
-  let at = params.scaleStart + index;
-  return bitcast<f32>(b_NK[at >> 2u][at & 3u]);
+// Chunk `c` of row `row` of the weights times x, with the scale of its block. A row has `chunks`.
+fn insideDot(weights : ptr<storage, array<vec4<u32>>, read>, x : Chunk, row : u32, c : u32, chunks : u32) -> f32 {
+  let at = row * chunks + c;
+  if (WIDE) { return chunkDot(scaledBy(x, scale(weights, select(at, row, FORMAT == 2u))), (*weights)[at]); }
+  let sum = chunkDot(x, (*weights)[at]);
+  if (FORMAT < 3u) { return sum; }
+  return sum * scale(weights, at);
 }
 
 @compute @workgroup_size(WG)
@@ -110,11 +117,11 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   var low = vec4<f32>();
   var high = vec4<f32>();
   for (var c = lane; c < chunks; c += WG) {
-    let x = chunkAt(group.y * groupsOfRow + c * GROUPS);
-    low += vec4<f32>(rowDot(x, n, c, chunks), rowDot(x, min(n + 1u, last), c, chunks),
-                     rowDot(x, min(n + 2u, last), c, chunks), rowDot(x, min(n + 3u, last), c, chunks));
-    high += vec4<f32>(rowDot(x, min(n + 4u, last), c, chunks), rowDot(x, min(n + 5u, last), c, chunks),
-                      rowDot(x, min(n + 6u, last), c, chunks), rowDot(x, min(n + 7u, last), c, chunks));
+    let x = chunkAt(&a_MK, group.y * groupsOfRow + c * GROUPS);
+    low += vec4<f32>(insideDot(&b_NK, x, n, c, chunks), insideDot(&b_NK, x, min(n + 1u, last), c, chunks),
+                     insideDot(&b_NK, x, min(n + 2u, last), c, chunks), insideDot(&b_NK, x, min(n + 3u, last), c, chunks));
+    high += vec4<f32>(insideDot(&b_NK, x, min(n + 4u, last), c, chunks), insideDot(&b_NK, x, min(n + 5u, last), c, chunks),
+                      insideDot(&b_NK, x, min(n + 6u, last), c, chunks), insideDot(&b_NK, x, min(n + 7u, last), c, chunks));
   }
   for (var i = 0u; i < 4u; i += 1u) {
     partial[i * WG + lane] = low[i];
@@ -124,7 +131,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   for (var j = lane; j < min(8u, params.numCols - n); j += WG) {
     var total = 0.0;
     for (var i = 0u; i < WG; i += 1u) { total += partial[j * WG + i]; }
-    if (FORMAT == 2u && !WIDE) { total *= scale(n + j); }
+    if (FORMAT == 2u && !WIDE) { total *= scale(&b_NK, n + j); }
     c_MN[group.y * params.numCols + n + j] = total;
   }
 }

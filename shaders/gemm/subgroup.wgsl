@@ -7,6 +7,7 @@
 //         Subgroups have at least LANES lanes; no lane leaves early, since all take part in shuffles.
 
 enable subgroups;
+requires unrestricted_pointer_parameters;
 
 const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANES
 const LANES : u32 = 8u;         // spec: lanes that share eight rows: 8, or 4 that hold two rows each
@@ -59,31 +60,45 @@ fn nibbles4(bits : u32) -> vec4<f32> {
   return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
 }
 
-fn word(index : u32) -> u32 { return vec4<u32>(b_NK[index]).x; }
+// Word `index` of the weights.
+fn word(weights : ptr<storage, array<Pack>, read>, index : u32) -> u32 { return vec4<u32>((*weights)[index]).x; }
+
+// Words by their number, of the lane's first two and last two rows of weights.
+fn words4(low : ptr<storage, array<Pack>, read>, high : ptr<storage, array<Pack>, read>, index : vec4<u32>) -> vec4<u32> {
+  return vec4<u32>(word(low, index.x), word(low, index.y), word(high, index.z), word(high, index.w));
+}
+
+// Scales by their number, of the lane's first two and last two rows of weights.
+fn scales4(low : ptr<storage, array<Pack>, read>, high : ptr<storage, array<Pack>, read>, index : vec4<u32>) -> vec4<f32> {
+  let at = index + vec4<u32>(params.scaleStart);
+  return bitcast<vec4<f32>>(words4(low, high, at));
+}
 
 // Four weights from the index of their group of four. int4 and MXFP4 come scaled; int8 is scaled at the end.
-fn weight4(index : u32, scale : f32) -> vec4<f32> {
-  if (FORMAT == 0u) { return bitcast<vec4<f32>>(vec4<u32>(b_NK[index])); }
+fn weight4(weights : ptr<storage, array<Pack>, read>, index : u32, scale : f32) -> vec4<f32> {
+  if (FORMAT == 0u) { return bitcast<vec4<f32>>(vec4<u32>((*weights)[index])); }
   if (FORMAT == 1u) {
-    return vec4<f32>(unpack2x16float(word(2u * index)), unpack2x16float(word(2u * index + 1u)));
+    return vec4<f32>(unpack2x16float(word(weights, 2u * index)), unpack2x16float(word(weights, 2u * index + 1u)));
   }
   if (FORMAT == 2u) {
-    let bytes = vec4<f32>(unpack4xI8(word(index)));
+    let bytes = vec4<f32>(unpack4xI8(word(weights, index)));
     if (WIDE) { return bytes * scale; }
     return bytes;
   }
-  return nibbles4(word(index >> 1u) >> ((index & 1u) * 16u)) * scale;
+  return nibbles4(word(weights, index >> 1u) >> ((index & 1u) * 16u)) * scale;
+}
+
+// A group of four along k of the lane's first two and last two rows of weights. Column i is k = i.
+fn weights4(low : ptr<storage, array<Pack>, read>, high : ptr<storage, array<Pack>, read>, rows : vec4<u32>, k : u32,
+            scales : vec4<f32>) -> mat4x4<f32> {
+  return transpose(mat4x4<f32>(weight4(low, rows.x + k, scales.x), weight4(low, rows.y + k, scales.y),
+                               weight4(high, rows.z + k, scales.z), weight4(high, rows.w + k, scales.w)));
 }
 
 // The lower groups of four of four words of nibbles. Column i is k = i.
 fn nibbles16(words : vec4<u32>, scales : vec4<f32>) -> mat4x4<f32> {
   return transpose(mat4x4<f32>(nibbles4(words.x) * scales.x, nibbles4(words.y) * scales.y,
                                nibbles4(words.z) * scales.z, nibbles4(words.w) * scales.w));
-}
-
-fn scale4(index : vec4<u32>) -> vec4<f32> {
-  let at = index + vec4<u32>(params.scaleStart);
-  return bitcast<vec4<f32>>(vec4<u32>(word(at.x), word(at.y), word(at.z), word(at.w)));
 }
 
 // Sums of eight rows, a column per row.
@@ -116,20 +131,21 @@ fn eight(sums : Eight, low : vec4<f32>, high : vec4<f32>, w4 : mat4x4<f32>) -> E
   return next;
 }
 
+// The group of four at k of the rows that the lane holds, shared with the others.
+fn eightMore(x : ptr<storage, array<vec4<f32>>, read>, sums : Eight, rows : vec2<u32>, k : u32, w4 : mat4x4<f32>) -> Eight {
+  let low = (*x)[rows.x + k];
+  var high = low;
+  if (LANES == 4u) { high = (*x)[rows.y + k]; }
+  return eight(sums, low, high, w4);
+}
+
 // Offsets of the rows of a that this lane holds of the eight from `first` on.
-fn held(first : u32, lane : u32) -> vec2<u32> {
+fn heldRows(first : u32, lane : u32) -> vec2<u32> {
   let low = first + lane % LANES;
   return min(vec2<u32>(low, low + 4u * u32(LANES == 4u)), vec2<u32>(params.numRows - 1u)) * (params.depth / 4u);
 }
 
-fn eightMore(sums : Eight, rows : vec2<u32>, k : u32, b4 : mat4x4<f32>) -> Eight {
-  let low = a_MK[rows.x + k];
-  var high = low;
-  if (LANES == 4u) { high = a_MK[rows.y + k]; }
-  return eight(sums, low, high, b4);
-}
-
-fn store(row : u32, col : u32, sums : vec4<f32>) {
+fn storeColumns(row : u32, col : u32, sums : vec4<f32>) {
   let at = row * params.numCols + col;
   if (col < params.numCols) { c_MN[at] = sums.x; }
   if (col + 1u < params.numCols) { c_MN[at + 1u] = sums.y; }
@@ -146,39 +162,37 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>,
   let depth4 = params.depth / 4u;
   let cols = min(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(params.numCols - 1u));
   let rowB = cols * depth4;
-  let rows0 = held(m, lane);
-  let rows1 = held(m + 8u, lane);
-  let rows2 = held(m + 16u, lane);
-  let rows3 = held(m + 24u, lane);
+  let rows0 = heldRows(m, lane);
+  let rows1 = heldRows(m + 8u, lane);
+  let rows2 = heldRows(m + 16u, lane);
+  let rows3 = heldRows(m + 24u, lane);
   var sums0 : Eight;
   var sums1 : Eight;
   var sums2 : Eight;
   var sums3 : Eight;
   var scales = vec4<f32>(1.0);
-  if (FORMAT == 2u) { scales = halved(scale4(cols)); }
+  if (FORMAT == 2u) { scales = halved(scales4(&b_NK, &b_NK, cols)); }
   for (var first = 0u; first < depth4; first += params.blockGroups) {
-    if (FORMAT > 2u) { scales = halved(scale4((rowB + first) / 8u)); }
+    if (FORMAT > 2u) { scales = halved(scales4(&b_NK, &b_NK, (rowB + first) / 8u)); }
     for (var k = first; k < first + params.blockGroups; k += STEP) {
       if (STEP == 2u) {
-        let at = (rowB + k) / 2u;
-        let words = vec4<u32>(word(at.x), word(at.y), word(at.z), word(at.w));
-        sums0 = eightMore(sums0, rows0, k, nibbles16(words, scales));
-        sums0 = eightMore(sums0, rows0, k + 1u, nibbles16(words >> vec4<u32>(16u), scales));
+        let words = words4(&b_NK, &b_NK, (rowB + k) / 2u);
+        sums0 = eightMore(&a_MK, sums0, rows0, k, nibbles16(words, scales));
+        sums0 = eightMore(&a_MK, sums0, rows0, k + 1u, nibbles16(words >> vec4<u32>(16u), scales));
         continue;
       }
-      let b4 = transpose(mat4x4<f32>(weight4(rowB.x + k, scales.x), weight4(rowB.y + k, scales.y),
-                                     weight4(rowB.z + k, scales.z), weight4(rowB.w + k, scales.w)));
-      sums0 = eightMore(sums0, rows0, k, b4);
-      if (ROWS > 8u) { sums1 = eightMore(sums1, rows1, k, b4); }
-      if (ROWS > 16u) { sums2 = eightMore(sums2, rows2, k, b4); }
-      if (ROWS > 24u) { sums3 = eightMore(sums3, rows3, k, b4); }
+      let b4 = weights4(&b_NK, &b_NK, rowB, k, scales);
+      sums0 = eightMore(&a_MK, sums0, rows0, k, b4);
+      if (ROWS > 8u) { sums1 = eightMore(&a_MK, sums1, rows1, k, b4); }
+      if (ROWS > 16u) { sums2 = eightMore(&a_MK, sums2, rows2, k, b4); }
+      if (ROWS > 24u) { sums3 = eightMore(&a_MK, sums3, rows3, k, b4); }
     }
   }
   if (FORMAT > 2u || WIDE) { scales = vec4<f32>(1.0); }
   // A loop over an array, small to compile, since it runs once.
   var results = array<Eight, 4>(sums0, sums1, sums2, sums3);
   for (var i = 0u; i < min(ROWS, params.numRows - m); i += 1u) {
-    if ((i & 4u) == 0u) { store(m + i, n, results[i / 8u].low[i & 3u] * scales); }
-    else { store(m + i, n, results[i / 8u].high[i & 3u] * scales); }
+    if ((i & 4u) == 0u) { storeColumns(m + i, n, results[i / 8u].low[i & 3u] * scales); }
+    else { storeColumns(m + i, n, results[i / 8u].high[i & 3u] * scales); }
   }
 }

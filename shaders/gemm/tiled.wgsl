@@ -4,6 +4,8 @@
 // Order   k ascending in every thread: the same bits on every run.
 // Edges   any M, N, K: what lies outside is loaded as zero and never stored.
 
+requires unrestricted_pointer_parameters;
+
 const THREADS_M : u32 = 8u;     // spec: threads along m
 const THREADS_N : u32 = 8u;     // spec: threads along n
 const REG_M : u32 = 4u;         // spec: rows per thread
@@ -48,26 +50,27 @@ fn nibble(bits : u32) -> f32 {
   return select(half, -half, bits >= 8u);
 }
 
-fn scaleOf(index : u32) -> f32 {
-  let scale = bitcast<f32>(b_NK[params.scaleStart + index]);
+// Scale `index` of all; with WIDE the half of it that goes with the weight.
+fn scaleOf(weights : ptr<storage, array<u32>, read>, index : u32) -> f32 {
+  let scale = bitcast<f32>((*weights)[params.scaleStart + index]);
   if (WIDE) { return halvesOf(scale).x; }
   return scale;
 }
 
 // Value `index` of all, counted row by row; `row` is the row that it lies in.
-fn weight(index : u32, row : u32) -> f32 {
-  if (FORMAT == 0u) { return bitcast<f32>(b_NK[index]); }
-  if (FORMAT == 1u) { return unpack2x16float(b_NK[index >> 1u])[index & 1u]; }
+fn weight(weights : ptr<storage, array<u32>, read>, index : u32, row : u32) -> f32 {
+  if (FORMAT == 0u) { return bitcast<f32>((*weights)[index]); }
+  if (FORMAT == 1u) { return unpack2x16float((*weights)[index >> 1u])[index & 1u]; }
   if (FORMAT == 2u) {
-    let bits = b_NK[index >> 2u] << (24u - 8u * (index & 3u));
-    return f32(bitcast<i32>(bits) >> 24u) * scaleOf(row);
+    let bits = (*weights)[index >> 2u] << (24u - 8u * (index & 3u));
+    return f32(bitcast<i32>(bits) >> 24u) * scaleOf(weights, row);
   }
-  return nibble((b_NK[index >> 3u] >> (4u * (index & 7u))) & 15u) * scaleOf(index >> 5u);
+  return nibble(((*weights)[index >> 3u] >> (4u * (index & 7u))) & 15u) * scaleOf(weights, index >> 5u);
 }
 
 // What a product with this weight still lacks of its scale.
-fn factor(index : u32, row : u32) -> f32 {
-  return halvesOf(bitcast<f32>(b_NK[params.scaleStart + select(index >> 5u, row, FORMAT == 2u)])).y;
+fn factor(weights : ptr<storage, array<u32>, read>, index : u32, row : u32) -> f32 {
+  return halvesOf(bitcast<f32>((*weights)[params.scaleStart + select(index >> 5u, row, FORMAT == 2u)])).y;
 }
 
 @compute @workgroup_size(THREADS_N, THREADS_M)
@@ -89,7 +92,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
       let col = firstCol + i / TILE_K;
       let k = k0 + i % TILE_K;
       var value = 0.0;
-      if (col < params.numCols && k < params.depth) { value = weight(col * params.depth + k, col); }
+      if (col < params.numCols && k < params.depth) { value = weight(&b_NK, col * params.depth + k, col); }
       tileB[(i / TILE_K) * STRIDE + i % TILE_K] = value;
     }
     workgroupBarrier();
@@ -98,7 +101,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
     if (WIDE) {
       for (var j = 0u; j < REG_N; j += 1u) {
         let col = min(firstCol + j * THREADS_N + local.x, params.numCols - 1u);
-        factors[j] = factor(col * params.depth + k0, col);
+        factors[j] = factor(&b_NK, col * params.depth + k0, col);
       }
     }
     for (var k = 0u; k < TILE_K; k += 1u) {

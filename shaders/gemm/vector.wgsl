@@ -7,6 +7,7 @@
 //         columns outside are clamped for the loads and never stored; all lanes take part in shuffles.
 
 enable subgroups;
+requires unrestricted_pointer_parameters;
 
 const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANES
 const LANES : u32 = 8u;         // spec: lanes that share a column: 4 or 8
@@ -31,37 +32,39 @@ struct Chunk {
 // Chunks of x that a lane holds: its own of a panel, LANES apart.
 struct Panel { c0 : Chunk, c1 : Chunk, c2 : Chunk, c3 : Chunk }
 
-// Group `i` of row `row` of a; zero beyond the row's end.
-fn group4(row : u32, i : u32) -> vec4<f32> {
+// Group `i` of row `row` of x; zero beyond the row's end.
+fn group4(x : ptr<storage, array<vec4<f32>>, read>, row : u32, i : u32) -> vec4<f32> {
   let groups = params.depth / 4u;
-  return select(vec4<f32>(), a_MK[row * groups + min(i, groups - 1u)], i < groups);
+  return select(vec4<f32>(), (*x)[row * groups + min(i, groups - 1u)], i < groups);
 }
 
-fn chunkOf(row : u32, chunk : u32) -> Chunk {
+// Chunk `chunk` of row `row` of x; zero beyond the row's end.
+fn chunkOf(x : ptr<storage, array<vec4<f32>>, read>, row : u32, chunk : u32) -> Chunk {
   let i = chunk * GROUPS;
   var c : Chunk;
-  c.x0 = group4(row, i);
-  if (GROUPS > 1u) { c.x1 = group4(row, i + 1u); }
+  c.x0 = group4(x, row, i);
+  if (GROUPS > 1u) { c.x1 = group4(x, row, i + 1u); }
   if (GROUPS > 2u) {
-    c.x2 = group4(row, i + 2u);
-    c.x3 = group4(row, i + 3u);
+    c.x2 = group4(x, row, i + 2u);
+    c.x3 = group4(x, row, i + 3u);
   }
   if (GROUPS > 4u) {
-    c.x4 = group4(row, i + 4u);
-    c.x5 = group4(row, i + 5u);
-    c.x6 = group4(row, i + 6u);
-    c.x7 = group4(row, i + 7u);
+    c.x4 = group4(x, row, i + 4u);
+    c.x5 = group4(x, row, i + 5u);
+    c.x6 = group4(x, row, i + 6u);
+    c.x7 = group4(x, row, i + 7u);
   }
   return c;
 }
 
-fn hold(row : u32, own : u32) -> Panel {
+// The chunks of row `row` of x from `own` on, LANES apart.
+fn hold(x : ptr<storage, array<vec4<f32>>, read>, row : u32, own : u32) -> Panel {
   var p : Panel;
-  p.c0 = chunkOf(row, own);
-  p.c1 = chunkOf(row, own + LANES);
+  p.c0 = chunkOf(x, row, own);
+  p.c1 = chunkOf(x, row, own + LANES);
   if (LOADS > 2u) {
-    p.c2 = chunkOf(row, own + 2u * LANES);
-    p.c3 = chunkOf(row, own + 3u * LANES);
+    p.c2 = chunkOf(x, row, own + 2u * LANES);
+    p.c3 = chunkOf(x, row, own + 3u * LANES);
   }
   return p;
 }
@@ -95,7 +98,10 @@ fn nibbles4(bits : u32) -> vec4<f32> {
   return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
 }
 
+// Four halves.
 fn halves4(low : u32, high : u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(low), unpack2x16float(high)); }
+
+// Four signed bytes.
 fn bytes4(word : u32) -> vec4<f32> { return vec4<f32>(unpack4xI8(word)); }
 
 // The products of a chunk, summed, with weights that are not yet scaled.
@@ -111,29 +117,31 @@ fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
         + (dot(c.x6, nibbles4(w.w)) + dot(c.x7, nibbles4(w.w >> 16u))));
 }
 
-fn scale(index : u32) -> f32 {
+// Scale `index` of all.
+fn scale(weights : ptr<storage, array<vec4<u32>>, read>, index : u32) -> f32 {
   let at = params.scaleStart + index;
-  return bitcast<f32>(b_NK[at >> 2u][at & 3u]);
+  return bitcast<f32>((*weights)[at >> 2u][at & 3u]);
 }
 
-// The same for chunk `chunk` of row `row`, with the scale of its block.
-fn rowDot(x : Chunk, row : u32, chunk : u32) -> f32 {
+// Chunk `chunk` of row `row` of the weights times x, with the scale of its block; zero beyond the row's end.
+fn rowDot(weights : ptr<storage, array<vec4<u32>>, read>, x : Chunk, row : u32, chunk : u32) -> f32 {
   let chunks = params.depth / (4u * GROUPS);
   let at = row * chunks + min(chunk, chunks - 1u);
   if (WIDE) {
-    let wide = chunkDot(scaledBy(x, scale(select(at, row, FORMAT == 2u))), b_NK[at]);
+    let wide = chunkDot(scaledBy(x, scale(weights, select(at, row, FORMAT == 2u))), (*weights)[at]);
     return select(0.0, wide, chunk < chunks);
   }
-  let sum = chunkDot(x, b_NK[at]);
+  let sum = chunkDot(x, (*weights)[at]);
   var scaled = sum;
-  if (FORMAT > 2u) { scaled = sum * scale(at); }
+  if (FORMAT > 2u) { scaled = sum * scale(weights, at); }
   return select(0.0, scaled, chunk < chunks);
 }
 
-fn panelDot(p : Panel, row : u32, own : u32) -> f32 {
-  let sum = rowDot(p.c0, row, own) + rowDot(p.c1, row, own + LANES);
+// A panel times what lies at the same place of row `row` of the weights.
+fn panelDot(weights : ptr<storage, array<vec4<u32>>, read>, p : Panel, row : u32, own : u32) -> f32 {
+  let sum = rowDot(weights, p.c0, row, own) + rowDot(weights, p.c1, row, own + LANES);
   if (LOADS == 2u) { return sum; }
-  return sum + (rowDot(p.c2, row, own + 2u * LANES) + rowDot(p.c3, row, own + 3u * LANES));
+  return sum + (rowDot(weights, p.c2, row, own + 2u * LANES) + rowDot(weights, p.c3, row, own + 3u * LANES));
 }
 
 // The sum over LANES lanes, in all of them.
@@ -156,10 +164,10 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
   var sums = vec4<f32>();
   for (var first = 0u; first < chunks; first += LANES * LOADS) {
     let own = first + lane;
-    let x = hold(group.y, own);
+    let x = hold(&a_MK, group.y, own);
     for (var j = 0u; j < 4u * LANES; j += 1u) {
       let row = min(n + j, params.numCols - 1u);
-      let sum = panelDot(x, row, own);
+      let sum = panelDot(&b_NK, x, row, own);
       sums += select(vec4<f32>(), vec4<f32>(total(sum)), slots == vec4<u32>(j));
     }
   }
@@ -167,7 +175,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
     let col = n + slots[j];
     if (col >= params.numCols) { break; }
     var value = sums[j];
-    if (FORMAT == 2u && !WIDE) { value *= scale(col); }
+    if (FORMAT == 2u && !WIDE) { value *= scale(&b_NK, col); }
     c_MN[group.y * params.numCols + col] = value;
   }
 }

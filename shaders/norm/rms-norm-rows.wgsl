@@ -19,7 +19,7 @@ struct Params { numRows : u32, width : u32, residualRow : u32, eps : f32 }
 
 var<workgroup> partial : array<vec4<f32>, WG>;   // a row per component
 
-fn element(row : u32, d : u32) -> vec4<f32> {
+fn summed4(row : u32, d : u32) -> vec4<f32> {
   let vecs = params.width / 4u;
   var v = x_TD[row * vecs + d];
   if (RESIDUAL) { v += residual_TD[(row + params.residualRow) * vecs + d]; }
@@ -30,12 +30,12 @@ fn squareOf(v : vec4<f32>) -> f32 { return v.x * v.x + v.y * v.y + v.z * v.z + v
 
 // Adds the residual, keeps the sum, and gives the four squares added up.
 fn square(row : u32, d : u32) -> f32 {
-  let v = element(row, d);
+  let v = summed4(row, d);
   if (RESIDUAL) { sum_TD[row * (params.width / 4u) + d] = v; }
   return squareOf(v);
 }
 
-fn store(row : u32, d : u32, weight : vec4<f32>, n : Norm) {
+fn storeScaled(row : u32, d : u32, weight : vec4<f32>, n : Norm) {
   let at = row * (params.width / 4u) + d;
   if (RESIDUAL) { y_TD[at] = weight * (sum_TD[at] * n.before * n.scale); }
   else { y_TD[at] = weight * (x_TD[at] * n.before * n.scale); }
@@ -60,7 +60,7 @@ fn normOf(row : u32, squares : f32) -> Norm {
   let range = rangeOf(total);
   if (range.inSum != 1.0) {
     var again = 0.0;
-    for (var d = 0u; d < params.width / 4u; d += 1u) { again += squareOf(element(row, d) * range.inSum); }
+    for (var d = 0u; d < params.width / 4u; d += 1u) { again += squareOf(summed4(row, d) * range.inSum); }
     total = again / f32(params.width) + params.eps * range.inSum * range.inSum;
   }
   return Norm(range.before, 1.0 / sqrt(total) * range.after);
@@ -91,9 +91,9 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
   let n3 = normOf(rows.w, squaresOfRows.w);
   for (var d = lane; d < vecs; d += WG) {
     let weight = weight_D[d];
-    store(rows.x, d, weight, n0);
-    store(rows.y, d, weight, n1);
-    store(rows.z, d, weight, n2);
-    store(rows.w, d, weight, n3);
+    storeScaled(rows.x, d, weight, n0);
+    storeScaled(rows.y, d, weight, n1);
+    storeScaled(rows.z, d, weight, n2);
+    storeScaled(rows.w, d, weight, n3);
   }
 }

@@ -19,7 +19,7 @@ struct Params { numRows : u32, width : u32, residualRow : u32, eps : f32 }
 
 var<workgroup> partial : array<f32, WG>;
 
-fn element(t : u32, d : u32) -> f32 {
+fn summed(t : u32, d : u32) -> f32 {
   let v = x_TD[t * params.width + d];
   if (RESIDUAL) { return v + residual_TD[(t + params.residualRow) * params.width + d]; }
   return v;
@@ -44,7 +44,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
   if (t >= params.numRows) { return; }
   var squares = 0.0;
   for (var d = lane; d < params.width; d += WG) {
-    let v = element(t, d);
+    let v = summed(t, d);
     squares += v * v;
     if (RESIDUAL) { sum_TD[t * params.width + d] = v; }
   }
@@ -59,13 +59,13 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
   if (range.inSum != 1.0) {
     var again = 0.0;
     for (var d = 0u; d < params.width; d += 1u) {
-      let v = element(t, d) * range.inSum;
+      let v = summed(t, d) * range.inSum;
       again += v * v;
     }
     total = again / f32(params.width) + params.eps * range.inSum * range.inSum;
   }
   let scale = 1.0 / sqrt(total) * range.after;
   for (var d = lane; d < params.width; d += WG) {
-    y_TD[t * params.width + d] = weight_D[d] * (element(t, d) * range.before * scale);
+    y_TD[t * params.width + d] = weight_D[d] * (summed(t, d) * range.before * scale);
   }
 }

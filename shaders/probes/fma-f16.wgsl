@@ -15,7 +15,7 @@ struct Params { lanes : u32, steps : u32, two : f32, one : f32, half : f32 }
 @group(0) @binding(0) var<storage, read_write> y : array<vec4<f32>>;   // one per lane
 @group(1) @binding(0) var<uniform> params : Params;
 
-fn mulAdd(s : vec4<f16>, factor : f16, term : f16) -> vec4<f16> {
+fn mulAddHalf(s : vec4<f16>, factor : f16, term : f16) -> vec4<f16> {
   if (FUSED) { return fma(s, vec4<f16>(factor), vec4<f16>(term)); }
   return s * factor + term;
 }
@@ -35,23 +35,23 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   var g = a + 24.0h;
   var h = a + 28.0h;
   for (var i = 0u; i < params.steps; i += 8u) {
-    a = mulAdd(a, two, one); b = mulAdd(b, two, one); c = mulAdd(c, two, one); d = mulAdd(d, two, one);
-    a = mulAdd(a, half, half); b = mulAdd(b, half, half); c = mulAdd(c, half, half); d = mulAdd(d, half, half);
-    a = mulAdd(a, two, one); b = mulAdd(b, two, one); c = mulAdd(c, two, one); d = mulAdd(d, two, one);
-    a = mulAdd(a, half, half); b = mulAdd(b, half, half); c = mulAdd(c, half, half); d = mulAdd(d, half, half);
-    a = mulAdd(a, two, one); b = mulAdd(b, two, one); c = mulAdd(c, two, one); d = mulAdd(d, two, one);
-    a = mulAdd(a, half, half); b = mulAdd(b, half, half); c = mulAdd(c, half, half); d = mulAdd(d, half, half);
-    a = mulAdd(a, two, one); b = mulAdd(b, two, one); c = mulAdd(c, two, one); d = mulAdd(d, two, one);
-    a = mulAdd(a, half, half); b = mulAdd(b, half, half); c = mulAdd(c, half, half); d = mulAdd(d, half, half);
+    a = mulAddHalf(a, two, one); b = mulAddHalf(b, two, one); c = mulAddHalf(c, two, one); d = mulAddHalf(d, two, one);
+    a = mulAddHalf(a, half, half); b = mulAddHalf(b, half, half); c = mulAddHalf(c, half, half); d = mulAddHalf(d, half, half);
+    a = mulAddHalf(a, two, one); b = mulAddHalf(b, two, one); c = mulAddHalf(c, two, one); d = mulAddHalf(d, two, one);
+    a = mulAddHalf(a, half, half); b = mulAddHalf(b, half, half); c = mulAddHalf(c, half, half); d = mulAddHalf(d, half, half);
+    a = mulAddHalf(a, two, one); b = mulAddHalf(b, two, one); c = mulAddHalf(c, two, one); d = mulAddHalf(d, two, one);
+    a = mulAddHalf(a, half, half); b = mulAddHalf(b, half, half); c = mulAddHalf(c, half, half); d = mulAddHalf(d, half, half);
+    a = mulAddHalf(a, two, one); b = mulAddHalf(b, two, one); c = mulAddHalf(c, two, one); d = mulAddHalf(d, two, one);
+    a = mulAddHalf(a, half, half); b = mulAddHalf(b, half, half); c = mulAddHalf(c, half, half); d = mulAddHalf(d, half, half);
     if (WIDE) {
-      e = mulAdd(e, two, one); f = mulAdd(f, two, one); g = mulAdd(g, two, one); h = mulAdd(h, two, one);
-      e = mulAdd(e, half, half); f = mulAdd(f, half, half); g = mulAdd(g, half, half); h = mulAdd(h, half, half);
-      e = mulAdd(e, two, one); f = mulAdd(f, two, one); g = mulAdd(g, two, one); h = mulAdd(h, two, one);
-      e = mulAdd(e, half, half); f = mulAdd(f, half, half); g = mulAdd(g, half, half); h = mulAdd(h, half, half);
-      e = mulAdd(e, two, one); f = mulAdd(f, two, one); g = mulAdd(g, two, one); h = mulAdd(h, two, one);
-      e = mulAdd(e, half, half); f = mulAdd(f, half, half); g = mulAdd(g, half, half); h = mulAdd(h, half, half);
-      e = mulAdd(e, two, one); f = mulAdd(f, two, one); g = mulAdd(g, two, one); h = mulAdd(h, two, one);
-      e = mulAdd(e, half, half); f = mulAdd(f, half, half); g = mulAdd(g, half, half); h = mulAdd(h, half, half);
+      e = mulAddHalf(e, two, one); f = mulAddHalf(f, two, one); g = mulAddHalf(g, two, one); h = mulAddHalf(h, two, one);
+      e = mulAddHalf(e, half, half); f = mulAddHalf(f, half, half); g = mulAddHalf(g, half, half); h = mulAddHalf(h, half, half);
+      e = mulAddHalf(e, two, one); f = mulAddHalf(f, two, one); g = mulAddHalf(g, two, one); h = mulAddHalf(h, two, one);
+      e = mulAddHalf(e, half, half); f = mulAddHalf(f, half, half); g = mulAddHalf(g, half, half); h = mulAddHalf(h, half, half);
+      e = mulAddHalf(e, two, one); f = mulAddHalf(f, two, one); g = mulAddHalf(g, two, one); h = mulAddHalf(h, two, one);
+      e = mulAddHalf(e, half, half); f = mulAddHalf(f, half, half); g = mulAddHalf(g, half, half); h = mulAddHalf(h, half, half);
+      e = mulAddHalf(e, two, one); f = mulAddHalf(f, two, one); g = mulAddHalf(g, two, one); h = mulAddHalf(h, two, one);
+      e = mulAddHalf(e, half, half); f = mulAddHalf(f, half, half); g = mulAddHalf(g, half, half); h = mulAddHalf(h, half, half);
     }
   }
   var total = (vec4<f32>(a) + vec4<f32>(b)) + (vec4<f32>(c) + vec4<f32>(d));

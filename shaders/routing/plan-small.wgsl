@@ -9,6 +9,8 @@ const WG : u32 = 64u;               // spec: lanes
 const MAX_EXPERTS : u32 = 256u;     // spec: room for the scan
 const NO_SLOT : u32 = 0xffffffffu;
 
+alias Count = u32;   // of an expert: rows
+
 struct Params { numChoices : u32, numExperts : u32, topK : u32 }
 
 @group(0) @binding(0) var<storage, read> ids_TK : array<u32>;
@@ -18,21 +20,21 @@ struct Params { numChoices : u32, numExperts : u32, topK : u32 }
 @group(1) @binding(0) var<uniform> params : Params;
 
 var<workgroup> found : array<atomic<u32>, MAX_EXPERTS>;
-var<workgroup> total : array<u32, MAX_EXPERTS>;
-var<workgroup> ofRun : array<u32, WG>;
+var<workgroup> total : array<Count, MAX_EXPERTS>;
+var<workgroup> ofRun : array<Count, WG>;
 
 // Exclusive sums of `total` over the experts, in place: a lane sums its run of experts, then starts where the runs
 // before it end. Returns the sum of all.
-fn scanExperts(lane : u32) -> u32 {
+fn scanExperts(lane : u32) -> Count {
   let run = (params.numExperts + WG - 1u) / WG;
   let first = min(lane * run, params.numExperts);
   let end = min(first + run, params.numExperts);
-  var own = u32();
+  var own = Count();
   for (var e = first; e < end; e += 1u) { own += total[e]; }
   ofRun[lane] = own;
   workgroupBarrier();
-  var running = u32();
-  var all = u32();
+  var running = Count();
+  var all = Count();
   for (var other = 0u; other < WG; other += 1u) {
     if (other == lane) { running = all; }
     all += ofRun[other];
@@ -46,8 +48,8 @@ fn scanExperts(lane : u32) -> u32 {
   return all;
 }
 
-// Places of `count` choices from `first` on; every lane takes part.
-fn place(first : u32, count : u32, lane : u32) {
+// As place of scatter.wgsl, with `total` for the next row of each expert: the scan leaves them there.
+fn placeByTotal(first : u32, count : u32, lane : u32) {
   var e = NO_SLOT;
   if (lane < count) { e = ids_TK[first + lane]; }
   var same = 0u;
@@ -82,6 +84,6 @@ fn main(@builtin(local_invocation_index) lane : u32) {
   for (var e = lane; e < params.numExperts; e += WG) { start_E[e] = total[e]; }
   if (lane == 0u) { start_E[params.numExperts] = all; }
   for (var first = 0u; first < params.numChoices; first += WG) {
-    place(first, min(WG, params.numChoices - first), lane);
+    placeByTotal(first, min(WG, params.numChoices - first), lane);
   }
 }

@@ -9,6 +9,8 @@
 const WG : u32 = 64u;               // spec: lanes
 const MAX_EXPERTS : u32 = 256u;     // spec: room for the scan
 
+alias Count = vec2<u32>;   // of an expert: rows and tiles
+
 struct Params {
   numBlocks : u32, numExperts : u32,
   tileRows : u32, tileCapacity : u32,             // most rows of a tile, entries of the tile list
@@ -21,21 +23,21 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> grid : array<u32>;          // x, y, z, rows for two indirect dispatches
 @group(1) @binding(0) var<uniform> params : Params;
 
-var<workgroup> total : array<vec2<u32>, MAX_EXPERTS>;
-var<workgroup> ofRun : array<vec2<u32>, WG>;
+var<workgroup> total : array<Count, MAX_EXPERTS>;
+var<workgroup> ofRun : array<Count, WG>;
 
 // Exclusive sums of `total` over the experts, in place: a lane sums its run of experts, then starts where the runs
 // before it end. Returns the sum of all.
-fn scanExperts(lane : u32) -> vec2<u32> {
+fn scanExperts(lane : u32) -> Count {
   let run = (params.numExperts + WG - 1u) / WG;
   let first = min(lane * run, params.numExperts);
   let end = min(first + run, params.numExperts);
-  var own = vec2<u32>();
+  var own = Count();
   for (var e = first; e < end; e += 1u) { own += total[e]; }
   ofRun[lane] = own;
   workgroupBarrier();
-  var running = vec2<u32>();
-  var all = vec2<u32>();
+  var running = Count();
+  var all = Count();
   for (var other = 0u; other < WG; other += 1u) {
     if (other == lane) { running = all; }
     all += ofRun[other];

@@ -8,27 +8,29 @@
 const WG : u32 = 64u;               // spec: lanes
 const MAX_EXPERTS : u32 = 256u;     // spec: room for the scan
 
+alias Count = u32;   // of an expert: rows
+
 struct Params { numBlocks : u32, numExperts : u32 }
 
 @group(0) @binding(0) var<storage, read_write> blockStart_BE : array<u32>;   // in: counts, out: starts
 @group(0) @binding(1) var<storage, read_write> start_E : array<u32>;         // [E + 1]
 @group(1) @binding(0) var<uniform> params : Params;
 
-var<workgroup> total : array<u32, MAX_EXPERTS>;
-var<workgroup> ofRun : array<u32, WG>;
+var<workgroup> total : array<Count, MAX_EXPERTS>;
+var<workgroup> ofRun : array<Count, WG>;
 
 // Exclusive sums of `total` over the experts, in place: a lane sums its run of experts, then starts where the runs
 // before it end. Returns the sum of all.
-fn scanExperts(lane : u32) -> u32 {
+fn scanExperts(lane : u32) -> Count {
   let run = (params.numExperts + WG - 1u) / WG;
   let first = min(lane * run, params.numExperts);
   let end = min(first + run, params.numExperts);
-  var own = u32();
+  var own = Count();
   for (var e = first; e < end; e += 1u) { own += total[e]; }
   ofRun[lane] = own;
   workgroupBarrier();
-  var running = u32();
-  var all = u32();
+  var running = Count();
+  var all = Count();
   for (var other = 0u; other < WG; other += 1u) {
     if (other == lane) { running = all; }
     all += ofRun[other];

@@ -48,6 +48,11 @@ function withFirstSteps(source: string): string {
   return source.replace(/\{(\s*(?:workgroup|storage)Barrier\(\);)/g, '{ let firstStep = 0u;$1');
 }
 
+/** The interpreter passes pointers to any storage, but does not know how a shader says that it does. */
+function withoutRequires(source: string): string {
+  return source.replace(/^requires [^;]+;/gm, '');
+}
+
 /** Atomics as plain accesses, which are all that the detector follows; an addition does not race with another. */
 function withoutAtomics(source: string): { text: string; additions: ReadonlySet<number> } {
   const text = source
@@ -71,7 +76,7 @@ function wordsOf(isFloat: boolean, given: readonly number[] | number): ArrayBuff
 /** What races in `source`, the scene's shader or a copy of it with a fault: a line each, none twice. */
 export function racesOf(source: string, scene: Scene): string[] {
   const { text, additions } = withoutAtomics(
-    withFirstSteps(specialise(source, scene.spec ?? {}, scene.shader)),
+    withFirstSteps(withoutRequires(specialise(source, scene.spec ?? {}, scene.shader))),
   );
   const reflection = new WgslReflect(text);
   const [main] = reflection.entry.compute;

@@ -17,6 +17,7 @@ function shaderPaths(): readonly string[] {
   return readdirSync(SHADERS, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith('.wgsl'))
     .map((entry) => relative(SHADERS, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .filter((path) => !path.startsWith('lib/'))
     .sort();
 }
 

@@ -7,6 +7,10 @@ const PREFIX = '../../../shaders/';
 
 export const shaders: ReadonlyMap<string, string> = new Map(
   Object.entries(
-    import.meta.glob<string>('../../../shaders/**/*.wgsl', { query: '?raw', import: 'default', eager: true }),
+    import.meta.glob<string>(['../../../shaders/**/*.wgsl', '!../../../shaders/lib/**'], {
+      query: '?raw',
+      import: 'default',
+      eager: true,
+    }),
   ).map(([path, source]) => [path.slice(PREFIX.length), source]),
 );

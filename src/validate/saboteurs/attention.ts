@@ -34,7 +34,7 @@ export const attentionSaboteurs: readonly Saboteur[] = [
   {
     name: 'leaves scores uncapped',
     shader: 'attention/plain',
-    find: 'return select(select(select(far, -far, score < 0.0), near, x < 0.625), score, isNan(score));',
+    find: 'return select(select(select(far, -far, score < 0.0), near, x < 0.625), score, isNaN(score));',
     replace: 'return select(score, far, x > 1e30);',
     ...{ family: 'attention', caseName: 'soft cap', variant: 'plain' },
   },

@@ -54,8 +54,8 @@ export const denseSaboteurs: readonly Saboteur[] = [
   {
     ...broadcast,
     name: 'takes the scales of the first block for all',
-    find: 'scale4((rowB + first) / 8u)',
-    replace: 'scale4((rowB + 0u * first) / 8u)',
+    find: 'scales4(&b_NK, &b_NK, (rowB + first) / 8u)',
+    replace: 'scales4(&b_NK, &b_NK, (rowB + 0u * first) / 8u)',
     caseName: 'int4, primes',
   },
   {
@@ -68,8 +68,8 @@ export const denseSaboteurs: readonly Saboteur[] = [
   {
     ...vector,
     name: 'takes the scale of the next block',
-    find: 'scaled = sum * scale(at);',
-    replace: 'scaled = sum * scale(at + 1u);',
+    find: 'scaled = sum * scale(weights, at);',
+    replace: 'scaled = sum * scale(weights, at + 1u);',
     caseName: 'int4, one row',
   },
   {

@@ -51,8 +51,8 @@ export const attentionFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('shaders/attention/plain.wgsl', { tests: ['ops/attention/attention-special.shared.test.ts'] }, [
     {
-      find: 'select(select(exp(below), 1.0, sink == highest), below, isNan(below))',
-      replace: 'select(exp(below), 0.0, isNan(below))',
+      find: 'select(select(exp(below), 1.0, sink == highest), below, isNaN(below))',
+      replace: 'select(exp(below), 0.0, isNaN(below))',
       why: 'a sink of NaN weighs nothing',
     },
   ]),
@@ -130,8 +130,8 @@ export const attentionFaults: readonly Mutant[] = [
       why: 'every lane adds the sink',
     },
     {
-      find: 'p.z * value(at.z + columnB, there.z) + p.w * value(at.w + columnB, there.w);',
-      replace: 'p.z * value(at.z + columnB, there.z);',
+      find: 'p.z * valueIf(at.z + columnB, there.z) + p.w * valueIf(at.w + columnB, there.w);',
+      replace: 'p.z * valueIf(at.z + columnB, there.z);',
       why: 'the upper columns miss a quarter of the keys',
     },
   ]),
@@ -154,8 +154,8 @@ export const attentionFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('shaders/attention/plain.wgsl', paged, [
     {
-      find: 'position / params.pageSize;',
-      replace: 'position % params.pageSize;',
+      find: 'key / params.pageSize;',
+      replace: 'key % params.pageSize;',
       why: 'page and place within it change roles',
     },
   ]),

@@ -51,8 +51,8 @@ export const denseFaults: readonly Mutant[] = [
     norm('(primes|residual|more rows|width 1,000|one element|f16)'),
     [
       {
-        find: 'store(rows.w, d, weight, n3);',
-        replace: 'store(rows.w, d, weight, n2);',
+        find: 'storeScaled(rows.w, d, weight, n3);',
+        replace: 'storeScaled(rows.w, d, weight, n2);',
         why: 'the fourth row has the scale of the third',
       },
       {
@@ -248,8 +248,8 @@ export const denseFaults: readonly Mutant[] = [
       why: 'the last lane of a row is left out',
     },
     {
-      find: 'rowDot(x, min(n + 7u, last), c, chunks));',
-      replace: 'rowDot(x, min(n + 6u, last), c, chunks));',
+      find: 'insideDot(&b_NK, x, min(n + 7u, last), c, chunks));',
+      replace: 'insideDot(&b_NK, x, min(n + 6u, last), c, chunks));',
       why: 'the eighth column is the seventh',
     },
   ]),

@@ -66,8 +66,8 @@ export const expertFaults: readonly Mutant[] = [
   ...faultsIn('shaders/experts/subgroup.wgsl', moe(`${FORMATS}|(int8|int4|mxfp4) weights, wide`), [
     e2m1,
     {
-      find: 'unpack2x16float(gateWord(2u * index + 1u))',
-      replace: 'unpack2x16float(gateWord(2u * index))',
+      find: 'unpack2x16float(word(weights, 2u * index + 1u))',
+      replace: 'unpack2x16float(word(weights, 2u * index))',
       why: 'two of four halves are read twice',
     },
   ]),
@@ -76,13 +76,13 @@ export const expertFaults: readonly Mutant[] = [
     moe('1,000 tokens|(int8|int4|mxfp4) weights, an empty expert, 70 tokens'),
     [
       {
-        find: 'if (ROWS > 16u) { sums1 = eightMore(sums1, rows1, k, w4); }',
+        find: 'if (ROWS > 16u) { sums1 = eightMore(&x_RK, sums1, rows1, k, w4); }',
         replace: '',
         why: 'the shorter loop stops at eight rows',
       },
       {
-        find: 'let rows2 = held(tile.y + 16u, tile.z, lane);',
-        replace: 'let rows2 = held(tile.y + 8u, tile.z, lane);',
+        find: 'let rows2 = heldSources(tile.y + 16u, tile.z, lane);',
+        replace: 'let rows2 = heldSources(tile.y + 8u, tile.z, lane);',
         why: 'the third eight rows are the second',
       },
     ],
@@ -101,8 +101,8 @@ export const expertFaults: readonly Mutant[] = [
       why: 'half of the lanes are left out of a sum',
     },
     {
-      find: 'p.c1 = chunkOf(row, own + LANES);',
-      replace: 'p.c1 = chunkOf(row, own);',
+      find: 'p.c1 = chunkOf(x, row, own + LANES);',
+      replace: 'p.c1 = chunkOf(x, row, own);',
       why: 'the second chunk of a panel is the first',
     },
   ]),

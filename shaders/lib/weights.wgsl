@@ -1,0 +1,53 @@
+// Weights one at a time and four at a time, in each format, and their scales.
+
+// A value in four bits, not yet scaled.
+fn nibble(bits : u32) -> f32 {
+  if (FORMAT == 3u) { return f32(bits) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let half = 0.5 * f32((0xc8643210u >> ((bits & 7u) * 4u)) & 15u);
+  return select(half, -half, bits >= 8u);
+}
+
+// Scale `index` of all; with WIDE the half of it that goes with the weight.
+fn scaleOf(weights : ptr<storage, array<u32>, read>, index : u32) -> f32 {
+  let scale = bitcast<f32>((*weights)[params.scaleStart + index]);
+  if (WIDE) { return halvesOf(scale).x; }
+  return scale;
+}
+
+// Value `index` of all, counted row by row; `row` is the row that it lies in.
+fn weight(weights : ptr<storage, array<u32>, read>, index : u32, row : u32) -> f32 {
+  if (FORMAT == 0u) { return bitcast<f32>((*weights)[index]); }
+  if (FORMAT == 1u) { return unpack2x16float((*weights)[index >> 1u])[index & 1u]; }
+  if (FORMAT == 2u) {
+    let bits = (*weights)[index >> 2u] << (24u - 8u * (index & 3u));
+    return f32(bitcast<i32>(bits) >> 24u) * scaleOf(weights, row);
+  }
+  return nibble(((*weights)[index >> 3u] >> (4u * (index & 7u))) & 15u) * scaleOf(weights, index >> 5u);
+}
+
+// What a product with this weight still lacks of its scale.
+fn factor(weights : ptr<storage, array<u32>, read>, index : u32, row : u32) -> f32 {
+  return halvesOf(bitcast<f32>((*weights)[params.scaleStart + select(index >> 5u, row, FORMAT == 2u)])).y;
+}
+
+// Four values in nibbles, not yet scaled.
+fn nibbles4(bits : u32) -> vec4<f32> {
+  let nibbles = (vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
+  if (FORMAT == 3u) { return vec4<f32>(nibbles) - 8.0; }
+  // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
+  let halves = vec4<f32>((vec4<u32>(0xc8643210u) >> ((nibbles & vec4<u32>(7u)) * 4u)) & vec4<u32>(15u));
+  return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
+}
+
+// Four halves.
+fn halves4(low : u32, high : u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(low), unpack2x16float(high)); }
+
+// Four signed bytes.
+fn bytes4(word : u32) -> vec4<f32> { return vec4<f32>(unpack4xI8(word)); }
+
+// Scale `index` of all.
+fn scale(weights : ptr<storage, array<vec4<u32>>, read>, index : u32) -> f32 {
+  let at = params.scaleStart + index;
+  return bitcast<f32>((*weights)[at >> 2u][at & 3u]);
+}
