@@ -38,17 +38,20 @@
 import * as v from 'valibot';
 import { RESULT_SCHEMA, RESULT_VERSION, type BenchResult } from '../bench/result.ts';
 import { ConfigError } from '../core/errors.ts';
+import { PROBE_NAMES } from '../measure/probes/probe.ts';
 import { parseStrictJson } from '../model/safetensors/strict-json.ts';
+import type { Differences, Json, Nowhere } from './differences.ts';
 
 const Ns = v.pipe(v.number(), v.finite(), v.minValue(0));
 const Count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const Clock = v.picklist(['gpu', 'host']);
+const Source = v.picklist(['measured', 'modelled', 'assumed']);
 const Samples = v.pipe(v.array(Ns), v.minLength(1));
 
 const Timing = v.variant('state', [
   v.object({
     ...{ state: v.literal('measured'), clock: Clock, samplesNs: Samples, repeats: Count },
-    warmUp: v.optional(v.object({ runs: Count, firstNs: v.optional(Ns), hostNs: Ns })),
+    warmUp: v.exactOptional(v.object({ runs: Count, firstNs: v.exactOptional(Ns), hostNs: Ns })),
   }),
   v.object({ state: v.literal('too-fine'), clock: Clock, grainNs: Ns, windowNs: Ns }),
   v.object({ state: v.literal('skipped'), reason: v.string() }),
@@ -59,13 +62,13 @@ const Summary = v.object({
   ...{ count: Count, median: Ns, low: Ns, high: Ns, mad: Ns, min: Ns, max: Ns },
 });
 
-const Probed = { name: v.string(), footprintBytes: v.optional(Count) };
+const Probed = { name: v.picklist(PROBE_NAMES), footprintBytes: v.exactOptional(Count) };
 const Rate = v.pipe(v.number(), v.finite(), v.minValue(0));
 const Ceiling = v.variant('state', [
   v.object({
     ...Probed,
     state: v.literal('measured'),
-    form: v.optional(v.string()),
+    form: v.exactOptional(v.string()),
     value: Rate,
     unit: v.string(),
     samples: v.pipe(v.array(Rate), v.minLength(1)),
@@ -81,15 +84,16 @@ const Adapter = v.object({
     architecture: v.string(),
     driver: v.string(),
     kind: v.picklist(['gpu', 'software', 'embedded-software', 'unknown']),
+    kernels: v.exactOptional(v.picklist(['gpu', 'software'])),
     search: v.array(v.string()),
   }),
   limits: v.record(v.string(), v.number()),
   features: v.record(v.string(), v.boolean()),
-  gpuClock: v.optional(v.object({ stepNs: Ns, smallestNs: Ns, readings: Count })),
+  gpuClock: v.exactOptional(v.object({ stepNs: Ns, smallestNs: Ns, readings: Count })),
   hostClockStepNs: Ns,
   readbackNs: Summary,
   dispatchFloorNs: Summary,
-  indirectFloorNs: v.optional(Summary),
+  indirectFloorNs: Summary,
 });
 
 const Model = v.object({
@@ -98,12 +102,12 @@ const Model = v.object({
   worldSize: Count,
   pass: v.boolean(),
   greedyTokens: Count,
-  error: v.optional(v.string()),
+  error: v.exactOptional(v.string()),
   checks: v.array(
     v.object({
-      what: v.string(),
-      who: v.string(),
-      against: v.string(),
+      what: v.picklist(['logits', 'experts', 'text', 'cross entropy']),
+      who: v.picklist(['sharded', 'unsharded']),
+      against: v.picklist(['known', 'unsharded']),
       pass: v.boolean(),
       found: v.string(),
       limit: v.string(),
@@ -175,18 +179,18 @@ export const BenchResultFile = v.object({
       name: v.string(),
       variant: v.string(),
       chosen: v.boolean(),
-      choice: v.optional(v.picklist(['default', 'tuned'])),
+      choice: v.exactOptional(v.picklist(['default', 'tuned'])),
       timing: Timing,
-      compileNs: v.optional(Ns),
-      firstUseNs: v.optional(Ns),
-      cold: v.optional(v.object({ copies: Count, bytes: Ns, enough: v.boolean() })),
-      drift: v.optional(v.object({ bursts: Count, worst: v.nullable(v.number()), marked: v.boolean() })),
+      compileNs: v.exactOptional(Ns),
+      firstUseNs: v.exactOptional(Ns),
+      cold: v.exactOptional(v.object({ copies: Count, bytes: Ns, enough: v.boolean() })),
+      drift: v.exactOptional(v.object({ bursts: Count, worst: v.nullable(v.number()), marked: v.boolean() })),
       flops: v.number(),
       bytes: v.number(),
-      flopsPerSecond: v.optional(v.number()),
-      bytesPerSecond: v.optional(v.number()),
+      flopsPerSecond: v.exactOptional(v.number()),
+      bytesPerSecond: v.exactOptional(v.number()),
       /** Share of the roofline of `ceilings`. */
-      roof: v.optional(
+      roof: v.exactOptional(
         v.object({ share: v.number(), binds: v.picklist(['compute', 'bandwidth']), attainableNs: Ns }),
       ),
     }),
@@ -203,10 +207,8 @@ export const BenchResultFile = v.object({
   ),
   load: v.nullable(v.object({ cores: Count, othersShare: v.number(), stealShare: v.nullable(v.number()) })),
   cold: v.nullable(v.object({ bytes: Count, source: v.picklist(['measured', 'assumed']), note: v.string() })),
-  tuning: v.optional(
-    v.nullable(
-      v.object({ state: v.string(), note: v.string(), path: v.optional(v.string()), entries: Count }),
-    ),
+  tuning: v.nullable(
+    v.object({ state: v.string(), note: v.string(), path: v.exactOptional(v.string()), entries: Count }),
   ),
   forward: v.nullable(
     v.object({
@@ -215,9 +217,9 @@ export const BenchResultFile = v.object({
       tokens: Count,
       logitsError: v.nullable(v.number()),
       pass: v.boolean(),
-      sharded: v.optional(ForwardTiming),
-      unsharded: v.optional(ForwardTiming),
-      ratio: v.optional(Summary),
+      sharded: v.exactOptional(ForwardTiming),
+      unsharded: v.exactOptional(ForwardTiming),
+      ratio: v.exactOptional(Summary),
     }),
   ),
   rates: v.nullable(
@@ -233,23 +235,48 @@ export const BenchResultFile = v.object({
     targetTokensPerMsPerGpu: v.number(),
     targetTokensPerMs: v.number(),
     worldSize: Count,
-    needs: v.record(v.string(), v.number()),
-    assumptions: v.record(v.string(), v.number()),
+    needs: v.object({
+      flopsPerSecond: v.number(),
+      weightBytesPerSecond: v.number(),
+      activationBytesPerSecond: v.number(),
+      kvBytesPerSecond: v.number(),
+      bytesPerSecond: v.number(),
+      intensity: v.number(),
+      tokensPerMsPerTpGroup: v.number(),
+      expertRowsPerMs: v.number(),
+    }),
+    assumptions: v.object({
+      tokensPerMicroBatch: v.number(),
+      kvLength: v.number(),
+      tokensPerKvRead: v.number(),
+      bytesPerWeight: v.number(),
+      bytesPerActivation: v.number(),
+    }),
   }),
   card: v.nullable(Card),
   host: v.array(v.object({ task: v.string(), timing: Timing })),
   verdict: v.object({
     outcome: v.picklist(['pass', 'failed', 'incomplete']),
     judgements: v.array(
-      v.object({ what: v.string(), state: v.picklist(['pass', 'fail', 'open']), text: v.string() }),
+      v.object({
+        what: v.picklist(['checks', 'timings', 'ratio', 'target']),
+        state: v.picklist(['pass', 'fail', 'open']),
+        text: v.string(),
+      }),
     ),
   }),
   wallNs: Ns,
-  sources: v.record(v.string(), v.picklist(['measured', 'modelled', 'assumed'])),
+  sources: v.object({
+    ...{ ceilings: Source, kernels: Source, forward: Source, rates: Source },
+    ...{ target: Source, card: Source, host: Source },
+  }),
 });
 
 /** What `JSON.parse` gives for a result file. */
 export type StoredBenchResult = v.InferOutput<typeof BenchResultFile>;
+
+/** A field that only the schema or only the result's type has, or has otherwise, does not compile. */
+export type SchemaIsTheType = Nowhere<Differences<Json<BenchResult>, Json<StoredBenchResult>>>;
 
 /** The result as it is stored: whole, with two blanks of indent. */
 export function formatResult(result: BenchResult): string {

@@ -46,7 +46,7 @@ export interface TargetComparison {
   readonly targetTokensPerMs: number;
   readonly worldSize: number;
   readonly needs: TargetNeeds;
-  readonly assumptions: typeof TARGET_ASSUMPTIONS;
+  readonly assumptions: Readonly<Record<keyof typeof TARGET_ASSUMPTIONS, number>>;
 }
 
 export function compareWithTarget(

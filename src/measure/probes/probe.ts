@@ -16,6 +16,8 @@ export const PROBE_UNITS = {
 
 export type ProbeName = keyof typeof PROBE_UNITS;
 
+export const PROBE_NAMES = Object.keys(PROBE_UNITS) as ProbeName[];
+
 /** A probe that may be run. Several of one name and footprint are forms of the same: the fastest counts. */
 export interface Probe {
   readonly name: ProbeName;
