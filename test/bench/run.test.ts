@@ -84,10 +84,15 @@ test('a probe whose result is wrong fails the run by name', () => {
 });
 
 describe('the result file', () => {
-  test('reads back whole', () => {
-    const stored = readResult(encode(formatResult(result)), 'result.json');
-    expect(stored.kernels.length).toBe(result.kernels.length);
-    expect(stored).toMatchObject({ schema: 'moebius-bench', version: 2, layout: 'ep=4,pp=2,tp=2,dp=2' });
+  test('reads back whole: nothing that was written is lost', () => {
+    const text = formatResult(result);
+    expect(readResult(encode(text), 'result.json')).toEqual(JSON.parse(text));
+    const { facts } = result.adapter;
+    const forced = {
+      ...result,
+      adapter: { ...result.adapter, facts: { ...facts, kernels: 'gpu' as const } },
+    };
+    expect(readResult(encode(formatResult(forced)), 'result.json').adapter.facts.kernels).toBe('gpu');
   });
 
   test('keeps ceilings and the share of each row', () => {
