@@ -50,7 +50,11 @@ export {
   type Steps,
 } from './runtime/engine.ts';
 export type { Request } from './runtime/step/plan.ts';
-export { generate as continuePrompt, type GenerateOptions as ContinueOptions, type Generation } from './runtime/generate.ts';
+export {
+  generate as continuePrompt,
+  type GenerateOptions as ContinueOptions,
+  type Generation,
+} from './runtime/generate.ts';
 export { referenceModel, type ReferenceModel } from './reference/forward.ts';
 
 // Kernels of one's own beside those of a family; `moebius/kernels` has what they are made of.
@@ -70,4 +74,4 @@ export { compareForward, type ForwardComparison } from './bench/model/sharded.ts
 export { summarise, type Summary } from './measure/statistics.ts';
 export type { Timing } from './measure/timing.ts';
 export type { BenchResult } from './bench/result.ts';
-export { readResult, type StoredBenchResult } from './report/schema.ts';
+export { readResult, type StoredBenchResult } from './report/file/schema.ts';

@@ -13,7 +13,7 @@ import { withGpu } from '../../src/cli/session.ts';
 import { CheckError } from '../../src/core/errors.ts';
 import { formatNs, formatBytes } from '../../src/core/units.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../../src/layout/spec.ts';
-import { drawFacts, drawTable, paragraph } from '../../src/report/table.ts';
+import { drawFacts, drawTable, paragraph } from '../../src/report/terminal/table.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../src/tensor/quantised.ts';
 
 interface Options {

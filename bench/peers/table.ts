@@ -1,6 +1,6 @@
 /** The result for people: a block per row, at most 100 columns. */
 import { formatNs, formatNumber } from '../../src/core/units.ts';
-import { drawTable, wrapText, type Column } from '../../src/report/table.ts';
+import { drawTable, wrapText, type Column } from '../../src/report/terminal/table.ts';
 import type { MatchResult, Standing } from './match.ts';
 import { verdictsOf, type Verdict } from './verdict.ts';
 

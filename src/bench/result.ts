@@ -1,4 +1,4 @@
-/** What a bench run finds: plain data, the same that goes into the result file. `report/schema.ts` describes it. */
+/** What a bench run finds: plain data, the same that goes into the result file. `report/file/schema.ts` describes it. */
 import type { CanaryReport } from '../measure/canary.ts';
 import type { CardRate } from './model/card-rate.ts';
 import type { Ceilings } from './ceilings/ceilings.ts';

@@ -1,7 +1,7 @@
 /** Where words go: results to stdout, progress and complaints to stderr. */
 import { writeSync } from 'node:fs';
 import { printableJson } from '../core/printable.ts';
-import { styleFor, terminalText, WIDTH, type Style } from '../report/style.ts';
+import { styleFor, terminalText, WIDTH, type Style } from '../report/terminal/style.ts';
 
 /** On narrower screens lines wrap: a table of less says nothing. */
 const LEAST_WIDTH = 60;

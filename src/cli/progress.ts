@@ -2,7 +2,7 @@
 import ora from 'ora';
 import type { Progress } from '../bench/progress.ts';
 import { printable } from '../core/printable.ts';
-import { styleFor, terminalText } from '../report/style.ts';
+import { styleFor, terminalText } from '../report/terminal/style.ts';
 import { wantsColour } from './output.ts';
 
 /** @param quiet nothing at all, for `--json` whose reader is a program. */

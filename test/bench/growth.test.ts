@@ -12,7 +12,7 @@ import { chooseClock, type BenchClock } from '../../src/measure/stopwatch.ts';
 import type { Timing } from '../../src/measure/timing.ts';
 import { growth, requireGrowth } from '../../src/cli/verbs/growth.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
-import { renderGrowth } from '../../src/report/growth.ts';
+import { renderGrowth } from '../../src/report/terminal/growth.ts';
 import { subjectCase } from '../../src/validate/draw/subject.ts';
 import { testPlatform } from '../setup/platform.ts';
 

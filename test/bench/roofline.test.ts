@@ -5,7 +5,7 @@ import { bestOf, type Ceilings, type MeasuredCeiling } from '../../src/bench/cei
 import type { KernelTiming } from '../../src/bench/kernels/suite.ts';
 import type { ProbeName } from '../../src/measure/probes/probe.ts';
 import { bandwidthFor, isAboveRoof, rooflineShare } from '../../src/bench/ceilings/roofline.ts';
-import { renderCeilings, roofText } from '../../src/report/ceilings.ts';
+import { renderCeilings, roofText } from '../../src/report/terminal/ceilings.ts';
 
 const KIB = 2 ** 10;
 const MIB = 2 ** 20;

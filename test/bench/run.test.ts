@@ -5,10 +5,10 @@ import { requirePass, runBench } from '../../src/bench/run.ts';
 import { readKnownAnswers } from '../../src/bench/model/known-answers.ts';
 import { openGpu } from '../../src/gpu/gpu.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
-import { renderBench } from '../../src/report/bench.ts';
-import { formatResult, readResult } from '../../src/report/schema.ts';
-import { styleFor } from '../../src/report/style.ts';
-import { visible } from '../../src/report/table.ts';
+import { renderBench } from '../../src/report/terminal/bench.ts';
+import { formatResult, readResult } from '../../src/report/file/schema.ts';
+import { styleFor } from '../../src/report/terminal/style.ts';
+import { visible } from '../../src/report/terminal/table.ts';
 import { loadTinyMoe, readBytes, TINY_MOE } from '../model/tiny-moe.ts';
 import { testPlatform } from '../setup/platform.ts';
 

@@ -8,7 +8,7 @@ import { wantsColour } from '../../src/cli/output.ts';
 import { failureOf } from '../../src/cli/run.ts';
 import type { BenchResult } from '../../src/bench/result.ts';
 import { CheckError, ConfigError, InvariantError } from '../../src/core/errors.ts';
-import { drawFacts, drawTable, wrapText } from '../../src/report/table.ts';
+import { drawFacts, drawTable, wrapText } from '../../src/report/terminal/table.ts';
 
 describe('failureOf', () => {
   test.each([

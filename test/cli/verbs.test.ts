@@ -7,7 +7,7 @@ import { layout } from '../../src/cli/verbs/layout.ts';
 import { validate } from '../../src/cli/verbs/validate.ts';
 import { storedValues } from '../../src/model/stored-weights.ts';
 import { referenceModel } from '../../src/reference/forward.ts';
-import { renderDoctor } from '../../src/report/doctor.ts';
+import { renderDoctor } from '../../src/report/terminal/doctor.ts';
 import { knownAnswers, loadTinyMoe } from '../model/tiny-moe.ts';
 
 describe('doctor', () => {

@@ -6,7 +6,7 @@ import { inputsOf, opByName } from '../../src/ops/ops.ts';
 import type { OpInputs } from '../../src/ops/op.ts';
 import { quantisedTensors, weightOf, weightValues } from '../../src/ops/quantised-inputs.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors/safetensors.ts';
-import { renderOp } from '../../src/report/ops.ts';
+import { renderOp } from '../../src/report/terminal/ops.ts';
 import { quantise } from '../../src/tensor/quantise.ts';
 import { dequantise, QUANT_FORMATS } from '../../src/tensor/quantised.ts';
 import { f32Tensor, type Tensor, tensor } from '../../src/tensor/tensor.ts';

@@ -2,9 +2,9 @@
 import { Option, type Command } from 'commander';
 import { compareRuns, type Comparison } from '../../compare/compare.ts';
 import { CheckError, ConfigError } from '../../core/errors.ts';
-import { renderComparison } from '../../report/compare.ts';
-import { comparedRun } from '../../report/compared-runs.ts';
-import { readResult } from '../../report/schema.ts';
+import { renderComparison } from '../../report/terminal/compare.ts';
+import { comparedRun } from '../../report/file/compared-runs.ts';
+import { readResult } from '../../report/file/schema.ts';
 import type { GlobalOptions } from '../options.ts';
 import { collect, integer, moreThan, refuseIdle } from '../options.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';

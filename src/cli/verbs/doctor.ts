@@ -4,7 +4,7 @@ import { measureCeilings } from '../../bench/ceilings/ceilings.ts';
 import { examineAdapter } from '../../bench/examine.ts';
 import { chooseClock } from '../../measure/stopwatch.ts';
 import { swiftshaderObstacle } from '../../platform/node/swiftshader.ts';
-import { renderDoctor, type DoctorFindings } from '../../report/doctor.ts';
+import { renderDoctor, type DoctorFindings } from '../../report/terminal/doctor.ts';
 import type { GlobalOptions } from '../options.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { versionsHere } from '../package.ts';

@@ -7,7 +7,7 @@ import { SILENT, type Progress } from '../../bench/progress.ts';
 import { CheckError, ConfigError } from '../../core/errors.ts';
 import { NS_PER_S } from '../../core/units.ts';
 import type { AdapterFacts } from '../../platform/platform.ts';
-import { renderGrowth } from '../../report/growth.ts';
+import { renderGrowth } from '../../report/terminal/growth.ts';
 import { collect, type GlobalOptions } from '../options.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { cliProgress } from '../progress.ts';

@@ -7,7 +7,7 @@ import { parseAttrs } from '../../ops/attrs.ts';
 import type { AttrValue, Op, OpInputs } from '../../ops/op.ts';
 import { opByName, ops } from '../../ops/ops.ts';
 import type { AdapterFacts } from '../../platform/platform.ts';
-import { renderOp, renderOpList } from '../../report/ops.ts';
+import { renderOp, renderOpList } from '../../report/terminal/ops.ts';
 import { compare, describe } from '../../tensor/compare.ts';
 import { toF64, type Tensor } from '../../tensor/tensor.ts';
 import { checkOutput, OTHER_OUT, writeWhole } from '../files/files.ts';

@@ -10,7 +10,7 @@ import type { Gpu } from '../../gpu/gpu.ts';
 import type { AdapterFacts } from '../../platform/platform.ts';
 import type { TuningCache } from '../../tune/cache.ts';
 import type { TuningPoint } from '../../tune/point.ts';
-import { renderPlan, renderRecheck, renderTune } from '../../report/tuning.ts';
+import { renderPlan, renderRecheck, renderTune } from '../../report/terminal/tuning.ts';
 import { defaultSubjects, readSubjects } from '../../tune/subjects.ts';
 import {
   cacheOf,

@@ -9,7 +9,7 @@ import { planLayout } from '../../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
 import { opByName, ops } from '../../ops/ops.ts';
 import type { AdapterFacts } from '../../platform/platform.ts';
-import { renderFamilies, renderModel } from '../../report/checks.ts';
+import { renderFamilies, renderModel } from '../../report/terminal/checks.ts';
 import { caseFamilies, casesOf, kernelCases } from '../../validate/cases.ts';
 import { fuzzOp, type FuzzReport } from '../../validate/draw/fuzz.ts';
 import { loadModel, TINY_MOE } from '../model.ts';

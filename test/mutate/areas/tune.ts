@@ -135,7 +135,7 @@ export const tuneFaults: readonly Mutant[] = [
     },
     { find: "'B', 'KiB', 'MiB'", replace: "'B', 'MiB', 'KiB'", why: 'binary prefixes change places' },
   ]),
-  ...faultsIn('src/report/ceilings.ts', { tests: ['bench/roofline.test.ts'] }, [
+  ...faultsIn('src/report/terminal/ceilings.ts', { tests: ['bench/roofline.test.ts'] }, [
     {
       find: 'Math.round(100 * roof.share)',
       replace: 'Math.round(roof.share)',

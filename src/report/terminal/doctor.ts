@@ -1,10 +1,10 @@
 /** An examination of the adapter, told to a person. */
-import type { Ceilings } from '../bench/ceilings/ceilings.ts';
-import type { AdapterExamination } from '../bench/examine.ts';
-import type { Summary } from '../measure/statistics.ts';
-import { formatBytes, formatNs } from '../core/units.ts';
-import { isSoftwareName } from '../platform/choice.ts';
-import type { AdapterFacts } from '../platform/platform.ts';
+import type { Ceilings } from '../../bench/ceilings/ceilings.ts';
+import type { AdapterExamination } from '../../bench/examine.ts';
+import type { Summary } from '../../measure/statistics.ts';
+import { formatBytes, formatNs } from '../../core/units.ts';
+import { isSoftwareName } from '../../platform/choice.ts';
+import type { AdapterFacts } from '../../platform/platform.ts';
 import { renderCeilings } from './ceilings.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawFacts, paragraph } from './table.ts';

@@ -1,10 +1,10 @@
 /** A bench result told to a person: checks first, then times, then what they mean beside the target. */
-import type { BenchResult } from '../bench/result.ts';
-import { unmeasured, type Verdict } from '../bench/verdict.ts';
-import { summarise } from '../measure/statistics.ts';
-import type { KernelTiming } from '../bench/kernels/suite.ts';
-import type { Timing } from '../measure/timing.ts';
-import { formatNs, formatSi } from '../core/units.ts';
+import type { BenchResult } from '../../bench/result.ts';
+import { unmeasured, type Verdict } from '../../bench/verdict.ts';
+import { summarise } from '../../measure/statistics.ts';
+import type { KernelTiming } from '../../bench/kernels/suite.ts';
+import type { Timing } from '../../measure/timing.ts';
+import { formatNs, formatSi } from '../../core/units.ts';
 import { renderCeilings, roofText, ROOF_LEGEND } from './ceilings.ts';
 import { renderFamilies, renderModel } from './checks.ts';
 import { kindText } from './doctor.ts';

@@ -1,7 +1,7 @@
 /** A comparison told to a person: the sentence first, then the rows that differ, then what it is worth. */
-import type { ComparedRow, Comparison } from '../compare/compare.ts';
-import { ALPHA } from '../compare/decide.ts';
-import { formatNs } from '../core/units.ts';
+import type { ComparedRow, Comparison } from '../../compare/compare.ts';
+import { ALPHA } from '../../compare/decide.ts';
+import { formatNs } from '../../core/units.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';
 

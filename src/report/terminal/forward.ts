@@ -1,8 +1,8 @@
 /** The forward pass by stage and phase, sharded beside unsharded. */
-import { stageTimes, type ForwardComparison, type ForwardTiming } from '../bench/model/sharded.ts';
-import { summarise } from '../measure/statistics.ts';
-import { sum } from '../core/math.ts';
-import { formatBytes, formatNs, formatNumber } from '../core/units.ts';
+import { stageTimes, type ForwardComparison, type ForwardTiming } from '../../bench/model/sharded.ts';
+import { summarise } from '../../measure/statistics.ts';
+import { sum } from '../../core/math.ts';
+import { formatBytes, formatNs, formatNumber } from '../../core/units.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';
 

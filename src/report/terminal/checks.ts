@@ -1,7 +1,7 @@
 /** Tables of what was checked: kernels by family, and the model on its ranks. */
-import { failureText, type FamilyReport } from '../bench/kernels/check.ts';
-import type { ModelReport } from '../bench/model/check.ts';
-import { maxOf, sum } from '../core/math.ts';
+import { failureText, type FamilyReport } from '../../bench/kernels/check.ts';
+import type { ModelReport } from '../../bench/model/check.ts';
+import { maxOf, sum } from '../../core/math.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';
 

@@ -1,6 +1,6 @@
 /** How time grows with size, told to a person. */
-import type { GrowthResult } from '../bench/model/growth.ts';
-import { formatNs } from '../core/units.ts';
+import type { GrowthResult } from '../../bench/model/growth.ts';
+import { formatNs } from '../../core/units.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';
 

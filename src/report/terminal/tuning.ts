@@ -1,10 +1,10 @@
 /** What was tuned, told to a person. */
-import { summarise } from '../measure/statistics.ts';
-import { formatNs } from '../core/units.ts';
-import { percent, ratio } from '../tune/decide.ts';
-import type { Evidence, TuningPoint } from '../tune/point.ts';
-import { subjectText } from '../validate/draw/subject.ts';
-import type { PlannedPoint, RecheckReport, TuneReport } from '../tune/tune.ts';
+import { summarise } from '../../measure/statistics.ts';
+import { formatNs } from '../../core/units.ts';
+import { percent, ratio } from '../../tune/decide.ts';
+import type { Evidence, TuningPoint } from '../../tune/point.ts';
+import { subjectText } from '../../validate/draw/subject.ts';
+import type { PlannedPoint, RecheckReport, TuneReport } from '../../tune/tune.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';
 

@@ -1,7 +1,7 @@
 /** What probes reached on this adapter, told to a person. */
-import type { Ceiling, Ceilings } from '../bench/ceilings/ceilings.ts';
-import type { RooflineShare } from '../bench/ceilings/roofline.ts';
-import { formatBytes, formatSi } from '../core/units.ts';
+import type { Ceiling, Ceilings } from '../../bench/ceilings/ceilings.ts';
+import type { RooflineShare } from '../../bench/ceilings/roofline.ts';
+import { formatBytes, formatSi } from '../../core/units.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';
 

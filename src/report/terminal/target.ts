@@ -1,8 +1,8 @@
 /** The measured rate beside the target, with the source of every number. */
-import type { BenchResult } from '../bench/result.ts';
-import { summarise } from '../measure/statistics.ts';
-import { RATE_NOTE } from '../bench/model/throughput.ts';
-import { formatNumber, formatSi } from '../core/units.ts';
+import type { BenchResult } from '../../bench/result.ts';
+import { summarise } from '../../measure/statistics.ts';
+import { RATE_NOTE } from '../../bench/model/throughput.ts';
+import { formatNumber, formatSi } from '../../core/units.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';
 

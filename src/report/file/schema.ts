@@ -36,10 +36,10 @@
  * Names end in their unit. A time that was not measured has no number that could be taken for one.
  */
 import * as v from 'valibot';
-import { RESULT_SCHEMA, RESULT_VERSION, type BenchResult } from '../bench/result.ts';
-import { ConfigError } from '../core/errors.ts';
-import { PROBE_NAMES } from '../measure/probes/probe.ts';
-import { parseStrictJson } from '../model/safetensors/strict-json.ts';
+import { RESULT_SCHEMA, RESULT_VERSION, type BenchResult } from '../../bench/result.ts';
+import { ConfigError } from '../../core/errors.ts';
+import { PROBE_NAMES } from '../../measure/probes/probe.ts';
+import { parseStrictJson } from '../../model/safetensors/strict-json.ts';
 import type { Differences, Json, Nowhere } from './differences.ts';
 
 const Ns = v.pipe(v.number(), v.finite(), v.minValue(0));

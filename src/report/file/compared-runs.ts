@@ -1,6 +1,6 @@
 /** What a comparison takes from a result file. */
-import type { Run, RunRow } from '../compare/units.ts';
-import { median } from '../measure/statistics.ts';
+import type { Run, RunRow } from '../../compare/units.ts';
+import { median } from '../../measure/statistics.ts';
 import type { StoredBenchResult } from './schema.ts';
 
 /** A row per kernel and variant, and one for each form of the forward pass. @param label for messages. */

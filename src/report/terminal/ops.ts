@@ -1,7 +1,7 @@
 /** What an op takes and gives, told to a person. */
-import { ruleText } from '../ops/attrs.ts';
-import type { AttrRule, OpFacts, TensorRule } from '../ops/op.ts';
-import { lastOver, scalesName } from '../ops/quantised-inputs.ts';
+import { ruleText } from '../../ops/attrs.ts';
+import type { AttrRule, OpFacts, TensorRule } from '../../ops/op.ts';
+import { lastOver, scalesName } from '../../ops/quantised-inputs.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawFacts, paragraph } from './table.ts';
 

@@ -1,6 +1,6 @@
 /** Tables for people: plain, as wide as the reader's screen, numbers to the right. */
 import Table from 'cli-table3';
-import { at, maxOf, range, sum } from '../core/math.ts';
+import { at, maxOf, range, sum } from '../../core/math.ts';
 import { cellText, WIDTH } from './style.ts';
 
 export type Align = 'left' | 'right';
