@@ -2,10 +2,8 @@
  * The families of kernels that a user may add a variant to, and what each gives its kernels: parameters and buffers by
  * name. A kernel declares those of them that it needs.
  */
-import type { Grid, ParamType } from '../../gpu/kernel.ts';
+import type { ParamType } from '../../gpu/kernel.ts';
 import type { Access } from '../../gpu/shader/reflect.ts';
-import type { Spec } from '../../gpu/shader/specialise.ts';
-import type { QueryBlock } from '../attention/grid.ts';
 import { ROPE_INTERFACE, type RopeShape, ropeVariants } from '../attention/rope.ts';
 import { ATTENTION_INTERFACE, type AttentionShape, attentionVariants } from '../attention/variants.ts';
 import { GEMM_INTERFACE, type GemmShape, gemmVariants } from '../dense/gemm.ts';
@@ -45,30 +43,3 @@ export interface FamilyShapes {
 export type FamilyParams<F extends VariantFamily> = {
   readonly [K in keyof (typeof FAMILIES)[F]['params']]: number;
 };
-
-interface WithGrid<F extends VariantFamily, S extends Spec> {
-  /** Workgroups for a problem, of at most 65,535 in each dimension; none where a count is 0. */
-  readonly grid: (spec: S, params: FamilyParams<F>) => Grid;
-}
-
-/** How a kernel's workgroups cover a problem, family by family. */
-export interface FamilyCovers<S extends Spec> {
-  readonly matmul: WithGrid<'matmul', S>;
-  readonly 'gate-topk': WithGrid<'gate-topk', S>;
-  readonly 'rms-norm': WithGrid<'rms-norm', S>;
-  readonly rope: WithGrid<'rope', S>;
-  readonly attention: {
-    /**
-     * Queries of a sequence that a workgroup covers, and workgroups for so many. x of the grid counts them, y heads, z
-     * sequences; a batch beyond a grid comes in pieces that begin at firstQuery, firstHead and firstSequence.
-     */
-    readonly block: (shape: AttentionShape) => QueryBlock;
-  };
-  readonly moe: WithGrid<'moe', S> & {
-    /**
-     * Most rows of a tile. `tiles` lists them, four words each: expert, first row, end of its rows, and one unused. y of
-     * the grid is their number, whatever `grid` says.
-     */
-    readonly tileRows: number;
-  };
-}

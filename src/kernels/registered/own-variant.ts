@@ -6,8 +6,11 @@ import { ConfigError, messageOf } from '../../core/errors.ts';
 import { didYouMean } from '../../core/near-names.ts';
 import { quoted } from '../../core/quoted.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
+import type { Grid } from '../../gpu/kernel.ts';
 import type { Spec } from '../../gpu/shader/specialise.ts';
-import { FAMILIES, type FamilyCovers, type FamilyShapes, type VariantFamily } from './interfaces.ts';
+import type { QueryBlock } from '../attention/grid.ts';
+import type { AttentionShape } from '../attention/variants.ts';
+import { FAMILIES, type FamilyParams, type FamilyShapes, type VariantFamily } from './interfaces.ts';
 
 interface OwnKernel<F extends VariantFamily, S extends Spec> {
   readonly family: F;
@@ -27,27 +30,54 @@ interface OwnKernel<F extends VariantFamily, S extends Spec> {
   /** Device features beside those that the shader enables. */
   readonly features?: readonly GPUFeatureName[];
   /** Why it cannot run this shape on this adapter; undefined when it can. It runs everything when absent. */
-  readonly refusal?: (shape: FamilyShapes[F], gpu: Gpu) => string | undefined;
+  refusal?(shape: FamilyShapes[F], gpu: Gpu): string | undefined;
 }
+
+/** Of a family that dispatches its kernel once. */
+interface OwnGridVariant<F extends GridFamily, S extends Spec> extends OwnKernel<F, S> {
+  /** Workgroups for a problem, of at most 65,535 in each dimension; none where a count is 0. */
+  grid(spec: S, params: FamilyParams<F>): Grid;
+}
+
+interface OwnExpertVariant<S extends Spec> extends OwnKernel<'moe', S> {
+  /** Workgroups for the columns in x; y is the number of tiles, which only the GPU knows. */
+  grid(spec: S, params: FamilyParams<'moe'>): Grid;
+  /** Most rows of a tile. `tiles` lists them, four words each: expert, first row, end of its rows, and one unused. */
+  readonly tileRows: number;
+}
+
+interface OwnAttentionVariant<S extends Spec> extends OwnKernel<'attention', S> {
+  /**
+   * Queries of a sequence that share a row of workgroups, and how many workgroups that row has. x of the grid are these
+   * rows, y heads, z sequences; a batch beyond a grid comes in pieces that begin at firstQuery, firstHead and
+   * firstSequence.
+   */
+  block(shape: AttentionShape): QueryBlock;
+}
+
+type GridFamily = Exclude<VariantFamily, 'attention' | 'moe'>;
 
 /**
  * A variant of a family. Its shader declares, by the family's names, those parameters and buffers that it needs: a
  * uniform struct at @group(1) @binding(0), storage at @group(0) from binding 0 on without a gap.
  */
-export type OwnVariant<F extends VariantFamily = VariantFamily, S extends Spec = Spec> = OwnKernel<F, S> &
-  FamilyCovers<S>[F];
-
-/** One of any family, as it comes from a module. */
-export type AnyOwnVariant = { readonly [F in VariantFamily]: OwnVariant<F> }[VariantFamily];
+export type OwnVariant<F extends VariantFamily = VariantFamily, S extends Spec = Spec> = F extends GridFamily
+  ? OwnGridVariant<F, S>
+  : F extends 'moe'
+    ? OwnExpertVariant<S>
+    : OwnAttentionVariant<S>;
 
 /**
  * The variant as it is given, with the types of its family, and checked.
  * @throws ConfigError for a family that there is not, a name that is taken or no name, and a field that is missing, is
  * not known or is of another kind.
  */
-export function defineVariant<const F extends VariantFamily, S extends Spec>(
-  variant: OwnVariant<F, S>,
-): OwnVariant<F, S> {
+export function defineVariant<S extends Spec>(variant: OwnExpertVariant<S>): OwnExpertVariant<S>;
+export function defineVariant<S extends Spec>(variant: OwnAttentionVariant<S>): OwnAttentionVariant<S>;
+export function defineVariant<const F extends GridFamily, S extends Spec>(
+  variant: OwnGridVariant<F, S>,
+): OwnGridVariant<F, S>;
+export function defineVariant(variant: OwnVariant): OwnVariant {
   checkVariant(variant);
   return variant;
 }
@@ -77,7 +107,7 @@ const NAME = /^[a-z0-9][a-z0-9-]{0,39}$/;
 const RESERVED = ['mixed'];
 
 /** @throws ConfigError as `defineVariant`. @param where it comes from, for messages: './mine.ts: '. */
-export function checkVariant(given: unknown, where = ''): asserts given is AnyOwnVariant {
+export function checkVariant(given: unknown, where = ''): asserts given is OwnVariant {
   const refuse = (why: string): never => {
     throw new ConfigError(`${where}${why}`);
   };

@@ -5,18 +5,11 @@ import { didYouMean } from '../../core/near-names.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { Grid, KernelDefinition } from '../../gpu/kernel.ts';
 import { type Access, isWgsl, reflectShader, type ShaderInterface } from '../../gpu/shader/reflect.ts';
-import { declaredNames, type Spec } from '../../gpu/shader/specialise.ts';
+import { declaredNames } from '../../gpu/shader/specialise.ts';
 import type { QueryBlock } from '../attention/grid.ts';
 import { addVariant, registeredVariants, type Variant } from '../variants.ts';
-import { type FamilyInterface, FAMILIES, type VariantFamily } from './interfaces.ts';
-import {
-  type AnyOwnVariant,
-  ask,
-  checkVariant,
-  nameOf,
-  type OwnVariant,
-  requireSpec,
-} from './own-variant.ts';
+import { type FamilyInterface, FAMILIES } from './interfaces.ts';
+import { ask, checkVariant, nameOf, type OwnVariant, requireSpec } from './own-variant.ts';
 
 /**
  * Adds a variant of the user's own to its family on this device. From then on it is one of the variants that can be
@@ -25,24 +18,25 @@ import {
  * a shader that asks for a parameter or a buffer that its family does not have, or for another access or type. A shader
  * that does not compile is found where it is compiled.
  */
-export async function registerVariant<F extends VariantFamily, S extends Spec>(
-  gpu: Gpu,
-  variant: OwnVariant<F, S>,
-): Promise<void> {
+export async function registerVariant(gpu: Gpu, variant: OwnVariant): Promise<void> {
   checkVariant(variant);
-  const own: AnyOwnVariant = variant;
-  const { family, name } = own;
-  if (registeredVariants(gpu, family).some((other) => other.name === name)) {
-    throw new ConfigError(`${nameOf(own)} is registered on this device already. Give it another name.`);
-  }
-  addVariant(gpu, family, await variantOf(gpu, own));
+  const { family, name } = variant;
+  const requireFree = (): void => {
+    if (!registeredVariants(gpu, family).some((other) => other.name === name)) return;
+    throw new ConfigError(`${nameOf(variant)} is registered on this device already. Give it another name.`);
+  };
+  requireFree();
+  const added = await variantOf(gpu, variant);
+  // Another may have come while the file was read.
+  requireFree();
+  addVariant(gpu, family, added);
 }
 
-async function variantOf(gpu: Gpu, own: AnyOwnVariant): Promise<Variant<never>> {
+async function variantOf(gpu: Gpu, own: OwnVariant): Promise<Variant<never>> {
   const what = nameOf(own);
   const shader = String(own.shader);
   const text = own.text ?? (await textOf(gpu, own.shader, what));
-  const { spec, refusal, features = [] } = own;
+  const { spec, features = [] } = own;
   const defaults = typeof spec === 'object' ? spec : {};
   for (const name of Object.keys(defaults)) requireDeclared(name, text, `${what}, ${shader}`);
   const ofFamily: FamilyInterface = FAMILIES[own.family];
@@ -70,7 +64,7 @@ async function variantOf(gpu: Gpu, own: AnyOwnVariant): Promise<Variant<never>> 
     refusal: (shape, device) => {
       const missing = needed.filter((feature) => !device.has(feature));
       if (missing.length > 0) return `the adapter has no ${missing.join(', ')}`;
-      const reason: unknown = refusal && ask(`${what}: its refusal`, () => refusal(shape, device));
+      const reason: unknown = ask(`${what}: its refusal`, () => own.refusal?.(shape, device));
       if (reason === undefined || (typeof reason === 'string' && reason !== '')) return reason;
       throw new ConfigError(`${what}: its refusal gave ${quoted(reason)}; give a reason, or undefined.`);
     },
