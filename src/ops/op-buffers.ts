@@ -16,6 +16,7 @@ import {
 } from '../kernels/weights.ts';
 import { BYTES_OF, type Dtype, type Tensor, castFloat, toF32 } from '../tensor/tensor.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
+import { guardBytes, setGuard, withGuard } from './guards.ts';
 import type { Rows } from './row-runs.ts';
 import { scalesName } from './quantised-inputs.ts';
 
@@ -76,7 +77,9 @@ export class OpBuffers {
   /** Memory that kernels write. */
   scratch(name: string, count: number, bound: Bound = 'whole'): GpuBuffer {
     this.#requireRoom(name, 4 * count, bound);
-    const buffer = this.#own(this.gpu.elements(`op/${name}`, count, 'f32', bound));
+    const bytes = 4 * count + guardBytes(this.gpu);
+    const buffer = this.#own(this.gpu.buffer(`op/${name}`, bytes, bound));
+    setGuard(this.gpu, buffer, 4 * count);
     this.#written.push(buffer);
     return buffer;
   }
@@ -164,7 +167,7 @@ export function outputDtype(inputs: OpInputs): 'f32' | 'f16' {
 /** Rows `rows` of a buffer, or a part of one, whose rows have `width` words. */
 export function rowView(source: Bindable, rows: Rows, width: number): BufferView {
   const { buffer, byteOffset } = viewOf(source);
-  return buffer.view(byteOffset + 4 * rows.first * width, 4 * rows.count * width);
+  return withGuard(buffer.view(byteOffset + 4 * rows.first * width, 4 * rows.count * width));
 }
 
 export function bytesOfInputs(inputs: OpInputs): number {

@@ -62,8 +62,8 @@ export const checkFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('src/validate/run-case.ts', checks, [
     {
-      find: 'if (changed === undefined) return result;',
-      replace: 'if (result.pass) return result;',
+      find: 'if (changed === undefined) continue;',
+      replace: 'if (result.pass) continue;',
       why: 'other bits on the second run pass',
     },
     {
@@ -78,7 +78,7 @@ export const checkFaults: readonly Mutant[] = [
     { tests: ['validate/sabotage.shared.test.ts'], only: '(keeps what an earlier|writes nothing)' },
     [
       {
-        find: 'new Uint32Array(buffer.byteLength / 4).fill(POISON)',
+        find: 'new Uint32Array(buffer.byteLength / 4).fill(poison)',
         replace: 'new Uint32Array(buffer.byteLength / 4)',
         why: 'the poison is zeros',
       },
