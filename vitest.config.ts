@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
 import type { Chromium } from './src/platform/node/chromium.ts';
@@ -16,12 +17,19 @@ const BUNDLED = [
   'wgsl_reflect/wgsl_reflect.module.js',
 ];
 
+/** The package by its own name, as the examples import it. */
+const OWN_NAME = [
+  { find: /^moebius$/, replacement: fileURLToPath(new URL('./src/index.ts', import.meta.url)) },
+  { find: /^moebius\/kernels$/, replacement: fileURLToPath(new URL('./src/kernels.ts', import.meta.url)) },
+];
+
 export default defineConfig(async () => {
   const { executablePath, env, args } = await findChromium().catch(() => none);
   return {
     test: {
       projects: [
         {
+          resolve: { alias: OWN_NAME },
           test: {
             name: 'node',
             include: ['test/**/*.test.ts'],
