@@ -6,6 +6,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, messageOf } from '../../src/core/errors.ts';
 import { listedNames } from '../../src/platform/choice.ts';
+import { loadSwiftshader, SWIFTSHADER_NAME } from '../../src/platform/node/swiftshader.ts';
 
 /** Where drivers leave the files by which the loader finds them. */
 const FOLDERS = ['/etc/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/usr/share/vulkan/icd.d'];
@@ -31,7 +32,8 @@ export async function showOnly(name: string): Promise<void> {
   const seen = await visibleAdapters();
   if (isOnly(seen, name)) return;
   const kept = VARIABLES.map((variable) => process.env[variable]);
-  for (const file of driverFiles()) {
+  const embedded = name === SWIFTSHADER_NAME ? [await loadSwiftshader()] : [];
+  for (const file of [...driverFiles(), ...embedded]) {
     for (const variable of VARIABLES) process.env[variable] = file;
     if (isOnly(await visibleAdapters(), name)) return;
   }

@@ -4,6 +4,7 @@ import { formatNs } from '../../src/core/units.ts';
 import { quietly } from '../../src/cli/quiet.ts';
 import { platformHere } from '../../src/cli/session.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
+import { restAlways } from '../../src/platform/node/polling.ts';
 import { showOnly } from './driver.ts';
 import { OrtRuntime } from './contestants/ort.ts';
 import type { Host } from './row.ts';
@@ -20,6 +21,8 @@ export async function openHost(adapter: string): Promise<OpenedHost> {
     const platform = platformHere();
     const gpu = await openGpu(platform, adapter);
     const { name, driver } = gpu.facts;
+    // TensorFlow.js waits for a device of its own, which is to have what ours has.
+    restAlways();
     const tf = await openTfjs(await platform.openAdapter(adapter));
     await showOnly(name);
     const ort = new OrtRuntime();

@@ -1,5 +1,4 @@
 /** What is going on, on stderr: a live line on a terminal, a line per step elsewhere. */
-import ora from 'ora';
 import type { Progress } from '../bench/progress.ts';
 import { printable } from '../core/printable.ts';
 import { styleFor, terminalText } from '../report/terminal/style.ts';
@@ -18,6 +17,8 @@ function liveProgress(): Progress {
   const style = styleFor(coloured);
   return {
     async step(title, work, outcome) {
+      // Loaded for a terminal only: it leaves a mark on globalThis.
+      const { default: ora } = await import('ora');
       const spinner = ora({
         ...{ text: terminalText(title), stream: process.stderr, color: coloured && 'yellow' },
         ...{ hideCursor: false, discardStdin: false },

@@ -5,9 +5,16 @@
  */
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 
-/** Runs `work` without what native code prints to stderr. MOEBIUS_DEBUG=1 leaves everything as it is. */
+let ours = false;
+
+/** Called by a program of this project: the process and its stderr are its own. Who imports the verbs keeps his stderr. */
+export function ownStderr(): void {
+  ours = process.platform === 'linux' && !process.env.MOEBIUS_DEBUG;
+}
+
+/** In a program of ours, runs `work` without what native code prints to stderr. MOEBIUS_DEBUG=1 leaves everything as it is. */
 export async function quietly<T>(work: () => Promise<T>): Promise<T> {
-  const kept = process.platform === 'linux' && !process.env.MOEBIUS_DEBUG ? await keepStderr() : undefined;
+  const kept = ours ? await keepStderr() : undefined;
   if (kept === undefined) return work();
   redirect('/dev/null');
   try {

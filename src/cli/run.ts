@@ -4,6 +4,7 @@ import { CheckError, ConfigError, messageOf } from '../core/errors.ts';
 import { printable, shortened } from '../core/printable.ts';
 import { complain, hasPrintedJson, printJson, watchOutput, write } from './output.ts';
 import { buildProgram } from './program.ts';
+import { ownStderr } from './quiet.ts';
 
 export const EXIT = { done: 0, checkFailed: 1, wrongUse: 2, fault: 70 } as const;
 
@@ -54,6 +55,7 @@ export async function run(args: readonly string[]): Promise<never> {
  */
 export async function endWith(name: string, json: boolean, work: () => Promise<void>): Promise<never> {
   watchOutput();
+  ownStderr();
   let code: number = EXIT.done;
   try {
     await work();

@@ -12,6 +12,7 @@ import { type Bindable, type BufferView, GpuBuffer, checkView, viewOf } from './
 import { CommandList, type TimingDetail } from './command-list.ts';
 import type { DeviceContext, Kernel } from './context.ts';
 import { DeviceState } from './device-state.ts';
+import { BUFFER_USAGE, MAP_MODE } from './flags.ts';
 import { HostWaits } from './host-waits.ts';
 import type { KernelDefinition, SpecChange } from './kernel.ts';
 import { MemoryLedger } from './ledger.ts';
@@ -30,7 +31,8 @@ const WANTED_LIMITS = [
   'maxComputeWorkgroupStorageSize',
 ] as const;
 
-const STORAGE = bufferUsage('STORAGE', 'COPY_SRC', 'COPY_DST', 'INDIRECT');
+const { STORAGE: STORED, COPY_SRC, COPY_DST, INDIRECT, MAP_READ } = BUFFER_USAGE;
+const STORAGE = STORED | COPY_SRC | COPY_DST | INDIRECT;
 
 /** Opens the chosen adapter with all the features and limits that kernels can make use of. */
 export async function openGpu(platform: Platform, choice = 'auto'): Promise<Gpu> {
@@ -91,7 +93,7 @@ export class Gpu implements DeviceContext {
     this.limits = device.limits;
     this.platform = platform;
     this.state = new DeviceState(device, open.facts.name);
-    this.#waits = new HostWaits(device);
+    this.#waits = new HostWaits(device, (work) => platform.whileWaiting?.(work));
     this.pipelines = new PipelineCache(
       device,
       this.state,
@@ -224,13 +226,13 @@ export class Gpu implements DeviceContext {
     checkView(view, bytes, `Reading [${shape.join(', ')}] of ${dtype} from ${view.buffer.label}`);
     if (bytes === 0) return tensor(dtype, shape, typedArray(dtype, new ArrayBuffer(0)));
     const size = roundUp(bytes, 4);
-    const staging = this.device.createBuffer({ size, usage: bufferUsage('MAP_READ', 'COPY_DST') });
+    const staging = this.device.createBuffer({ size, usage: MAP_READ | COPY_DST });
     const end = this.ledger.hold('staging', size);
     try {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(view.buffer.handle, view.byteOffset, staging, 0, size);
       this.device.queue.submit([encoder.finish()]);
-      await this.state.wait(`Reading ${view.buffer.label}`, staging.mapAsync(GPUMapMode.READ));
+      await this.state.wait(`Reading ${view.buffer.label}`, staging.mapAsync(MAP_MODE.READ));
       this.throwPending();
       return tensor(dtype, shape, typedArray(dtype, staging.getMappedRange().slice(0, bytes)));
     } finally {
@@ -268,12 +270,4 @@ function typedArray(dtype: Dtype, bytes: ArrayBuffer): TensorData {
     case 'u8':
       return new Uint8Array(bytes);
   }
-}
-
-/** Usage bits by name, as in the WebGPU specification: the constants' object exists only once an adapter is open. */
-function bufferUsage(
-  ...names: readonly ('MAP_READ' | 'COPY_SRC' | 'COPY_DST' | 'STORAGE' | 'INDIRECT')[]
-): number {
-  const bits = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, STORAGE: 0x80, INDIRECT: 0x100 };
-  return names.reduce((all, name) => all | bits[name], 0);
 }

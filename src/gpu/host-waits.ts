@@ -6,8 +6,11 @@ const OF_DEVICE = ['createComputePipeline', 'createComputePipelineAsync', 'popEr
 
 export class HostWaits {
   #count = 0;
+  readonly #told: (work: Promise<unknown>) => void;
 
-  constructor(device: GPUDevice) {
+  /** @param told of each wait that does not end at once. */
+  constructor(device: GPUDevice, told: (work: Promise<unknown>) => void = () => undefined) {
+    this.#told = told;
     for (const name of OF_DEVICE) this.#watch(device, name);
     this.#watch(device.queue, 'onSubmittedWorkDone');
     replace(device, 'createBuffer', (original) => (...args) => {
@@ -24,7 +27,9 @@ export class HostWaits {
   #watch<T extends object>(target: T, name: keyof T): void {
     replace(target, name, (original) => (...args) => {
       this.#count += 1;
-      return original.apply(target, args);
+      const result = original.apply(target, args);
+      if (result instanceof Promise) this.#told(result);
+      return result;
     });
   }
 }

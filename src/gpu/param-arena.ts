@@ -7,6 +7,7 @@ import { at } from '../core/math.ts';
 import type { MemoryLedger } from './ledger.ts';
 import type { CompiledKernel } from './shader/pipeline-cache.ts';
 import type { ParamType } from './kernel.ts';
+import { BUFFER_USAGE } from './flags.ts';
 
 const SLOT_BYTES = 256;
 const SLOTS = 256;
@@ -93,7 +94,7 @@ export class ParamArena {
     const buffer = this.#device.createBuffer({
       label: 'params',
       size,
-      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      usage: BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST,
     });
     const group = this.#device.createBindGroup({
       label: 'params',

@@ -3,6 +3,7 @@ import { invariant } from '../core/errors.ts';
 import { at } from '../core/math.ts';
 import type { DeviceState } from './device-state.ts';
 import type { MemoryLedger } from './ledger.ts';
+import { BUFFER_USAGE, MAP_MODE } from './flags.ts';
 
 /** The specification's largest query set has 4,096 queries. */
 const SPANS_PER_SET = 2048;
@@ -55,8 +56,8 @@ export class SpanTimer {
     const bytes = BYTES_PER_SPAN * SPANS_PER_SET * this.#sets.length;
     const buffer = (usage: number): GPUBuffer =>
       this.#own(this.#on.device.createBuffer({ label: 'spans', size: bytes, usage }), 'staging', bytes);
-    const resolved = buffer(GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC);
-    const staging = buffer(GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    const resolved = buffer(BUFFER_USAGE.QUERY_RESOLVE | BUFFER_USAGE.COPY_SRC);
+    const staging = buffer(BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST);
     this.#sets.forEach((set, i) => {
       const spans = Math.min(SPANS_PER_SET, this.#labels.length - i * SPANS_PER_SET);
       encoder.resolveQuerySet(set, 0, 2 * spans, resolved, BYTES_PER_SPAN * SPANS_PER_SET * i);
@@ -72,7 +73,7 @@ export class SpanTimer {
     invariant(staging !== undefined, () => 'the times of a list were read twice, or before it was submitted');
     this.#staging = undefined;
     try {
-      await this.#on.state.wait('Reading times', staging.mapAsync(GPUMapMode.READ));
+      await this.#on.state.wait('Reading times', staging.mapAsync(MAP_MODE.READ));
       this.#on.state.throwPending();
       const times = new BigUint64Array(staging.getMappedRange());
       return this.#labels.map((label, i) => {

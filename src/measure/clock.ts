@@ -2,6 +2,7 @@
 import { at, range } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { emptyPipeline } from './dispatch-probe.ts';
+import { BUFFER_USAGE, MAP_MODE } from '../gpu/flags.ts';
 
 export interface ClockStep {
   /** Greatest common divisor of all differences: the step when it is a whole number of ns. */
@@ -42,11 +43,11 @@ export async function measureClockStep(gpu: Gpu): Promise<ClockStep | undefined>
   const bytes = 16 * PASSES;
   const resolved = device.createBuffer({
     size: bytes,
-    usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+    usage: BUFFER_USAGE.QUERY_RESOLVE | BUFFER_USAGE.COPY_SRC,
   });
   const staging = device.createBuffer({
     size: bytes,
-    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    usage: BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST,
   });
   try {
     const encoder = device.createCommandEncoder({ label: 'clock step' });
@@ -61,7 +62,7 @@ export async function measureClockStep(gpu: Gpu): Promise<ClockStep | undefined>
     encoder.resolveQuerySet(querySet, 0, 2 * PASSES, resolved, 0);
     encoder.copyBufferToBuffer(resolved, 0, staging, 0, bytes);
     device.queue.submit([encoder.finish()]);
-    await staging.mapAsync(GPUMapMode.READ);
+    await staging.mapAsync(MAP_MODE.READ);
     return stepOf([...new BigUint64Array(staging.getMappedRange())]);
   } finally {
     staging.destroy();

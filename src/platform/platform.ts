@@ -50,6 +50,8 @@ export interface Platform {
    * @param mostBytes that it may have. @throws ConfigError when it cannot be read, has no end, or is longer.
    */
   readFile(path: string, mostBytes?: number): Promise<Uint8Array>;
+  /** Told of each wait for a device, so that the host may rest until it ends. */
+  whileWaiting?(work: Promise<unknown>): void;
   /** Told of each device that was closed, so that what it leaves behind can be freed. */
   deviceClosed?(): void;
   /** Host clock in nanoseconds, monotonic. */

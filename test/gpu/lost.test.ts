@@ -1,12 +1,11 @@
 /** A device that is lost is not forgotten: whoever waits next is told, and why. */
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { DeviceError } from '../../src/core/errors.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { nodePlatform } from '../../src/platform/node/node.ts';
 import type { OpenAdapter } from '../../src/platform/platform.ts';
 
 // The constants' object exists only once an adapter is open.
-beforeEach(() => void vi.stubGlobal('GPUShaderStage', { COMPUTE: 4 }));
 afterEach(() => void vi.unstubAllGlobals());
 
 /** As much of a device as opening takes; it is lost for the given reason. */

@@ -72,21 +72,20 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('the embe
     expect(await readdir(scratch)).toContain(`moebius-${process.getuid?.() ?? 'user'}`);
   });
 
-  test('opens in a worker thread after the main thread has opened it, and says so where it has not', async () => {
-    const opened = async (first: string, choice: string, env = {}): Promise<unknown> => {
+  test('opens in a worker thread that shares the environment, and says so to one that does not', async () => {
+    const opened = async (...args: string[]): Promise<unknown> => {
       const { stdout } = await promisify(execFile)(
         process.execPath,
-        ['--import', 'tsx', PROBE_WORKER, first, choice],
-        { env: { ...process.env, MOEBIUS_ADAPTER: '', ...env } },
+        ['--import', 'tsx', PROBE_WORKER, ...args],
+        { env: { ...process.env, MOEBIUS_ADAPTER: '', ...NO_DRIVERS } },
       );
       return JSON.parse(stdout);
     };
-    const first = [
-      expect.stringMatching(/cannot be opened first in a worker.*Open it once in the main thread/),
-    ];
-    expect(await opened('workers', 'swiftshader')).toEqual(first);
-    expect(await opened('workers', 'auto', NO_DRIVERS)).toEqual(first);
-    expect(await opened('main', 'auto', NO_DRIVERS)).toEqual([embedded.name, embedded.name]);
+    const refused: unknown = expect.stringMatching(/cannot be opened in a worker.*env: SHARE_ENV/);
+    expect(await opened('workers', 'swiftshader')).toEqual([refused]);
+    expect(await opened('main', 'auto')).toEqual([embedded.name, refused]);
+    expect(await opened('workers', 'auto', 'share')).toEqual([embedded.name]);
+    expect(await opened('main', 'auto', 'share')).toEqual([embedded.name, embedded.name]);
   });
 
   test('a wrong name is refused with the names that there are', async () => {

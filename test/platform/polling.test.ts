@@ -2,7 +2,7 @@
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { fmaProbe } from '../../src/kernels/probes.ts';
-import { restAfter, restingImmediate } from '../../src/platform/node/polling.ts';
+import { restAfter, restingImmediate, restWhile } from '../../src/platform/node/polling.ts';
 import { openGpu } from '../../src/gpu/gpu.ts';
 import { nodePlatform } from '../../src/platform/node/node.ts';
 
@@ -89,11 +89,35 @@ describe('a wait for the adapter', () => {
     y.destroy();
   });
 
-  test('keeps what else setImmediate can', async () => {
-    await openGpu(nodePlatform());
+  test('keeps what else setImmediate can, and leaves it as it was', async () => {
+    const before = Object.getOwnPropertyDescriptor(globalThis, 'setImmediate');
+    const gpu = await openGpu(nodePlatform());
+    const waiting = gpu.sync();
+    expect(globalThis.setImmediate).not.toBe(before?.value);
     await expect(promisify(setImmediate)('value')).resolves.toBe('value');
     const never = setImmediate(() => expect.unreachable());
     clearImmediate(never);
     await new Promise((resolve) => setImmediate(resolve));
+    await waiting;
+    expect(Object.getOwnPropertyDescriptor(globalThis, 'setImmediate')).toEqual(before);
+    gpu.destroy();
+  });
+
+  test('leaves what another has put there meanwhile', async () => {
+    const before = globalThis.setImmediate;
+    const mine = Object.assign(before.bind(globalThis), { __promisify__: before.__promisify__ });
+    let done: (value: unknown) => void = () => undefined;
+    const work = new Promise((resolve) => (done = resolve));
+    restWhile(work);
+    expect(globalThis.setImmediate).not.toBe(before);
+    globalThis.setImmediate = mine;
+    try {
+      done(undefined);
+      await work;
+      await new Promise((resolve) => setTimeout(resolve));
+      expect(globalThis.setImmediate).toBe(mine);
+    } finally {
+      globalThis.setImmediate = before;
+    }
   });
 });

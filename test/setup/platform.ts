@@ -6,6 +6,9 @@ async function load(): Promise<Platform> {
     const { webPlatform } = await import('../../src/platform/web/web.ts');
     return webPlatform({ baseUrl: '/' });
   }
+  // The constants of WebGPU, which only a page has by itself.
+  const { globals } = await import('webgpu');
+  Object.assign(globalThis, globals);
   const { nodePlatform } = await import('../../src/platform/node/node.ts');
   return nodePlatform();
 }

@@ -3,6 +3,7 @@
  * choice in turn and prints a JSON array with its facts, or the message of what was thrown.
  */
 import { messageOf } from '../../src/core/errors.ts';
+import { BUFFER_USAGE } from '../../src/gpu/flags.ts';
 import { nodePlatform } from '../../src/platform/node/node.ts';
 
 const collect = (globalThis as { gc?: () => void }).gc;
@@ -18,7 +19,7 @@ async function probe(choice: string): Promise<unknown> {
     const { device, facts } = await openDevice(choice);
     for (let round = 0; round < 5; round++) {
       collect?.();
-      const buffer = device.createBuffer({ size: 4, usage: GPUBufferUsage.COPY_DST });
+      const buffer = device.createBuffer({ size: 4, usage: BUFFER_USAGE.COPY_DST });
       device.queue.writeBuffer(buffer, 0, new Uint32Array([round]));
       await device.queue.onSubmittedWorkDone();
     }

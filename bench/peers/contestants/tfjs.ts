@@ -23,6 +23,8 @@ export interface Tf {
 }
 
 export async function openTfjs({ gpu }: OpenAdapter): Promise<Tf> {
+  const { globals } = await import('webgpu');
+  Object.assign(globalThis, globals);
   const navigator: object = { gpu, userAgent: 'node' };
   Object.defineProperty(globalThis, 'navigator', { value: navigator, configurable: true, writable: true });
   const load = createRequire(import.meta.url);

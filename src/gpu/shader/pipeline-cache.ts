@@ -4,6 +4,7 @@ import type { DeviceState } from '../device-state.ts';
 import type { KernelDefinition } from '../kernel.ts';
 import { reflectShader, type ShaderInterface } from './reflect.ts';
 import { specialise, type Spec } from './specialise.ts';
+import { SHADER_STAGE } from '../flags.ts';
 
 export interface CompiledKernel {
   readonly name: string;
@@ -36,7 +37,7 @@ export class PipelineCache {
       entries: [
         {
           binding: 0,
-          visibility: GPUShaderStage.COMPUTE,
+          visibility: SHADER_STAGE.COMPUTE,
           buffer: { type: 'uniform', hasDynamicOffset: true },
         },
       ],
@@ -124,7 +125,7 @@ export class PipelineCache {
         label: `storage ${key}`,
         entries: [...key].map((access, binding) => ({
           binding,
-          visibility: GPUShaderStage.COMPUTE,
+          visibility: SHADER_STAGE.COMPUTE,
           buffer: { type: access === 'r' ? 'read-only-storage' : 'storage' },
         })),
       });

@@ -2,15 +2,13 @@
  * The search for an adapter in Node: what the system's drivers offer, then the SwiftShader that npm brings.
  *
  * The Vulkan loader reads its drivers from the environment when Dawn makes an instance, so the environment says
- * which of the two is seen. It keeps the last setting: worker threads, whose `process.env` is a copy that native
- * code does not see, then find what the main thread found.
+ * which of the two is seen, for as long as the search takes.
  */
 import { isMainThread } from 'node:worker_threads';
 import { ConfigError, messageOf } from '../../core/errors.ts';
 import { candidates, isSoftwareName, listedNames, matches, saysNothing } from '../choice.ts';
 import type { AdapterChoice, AdapterFacts, AdapterKind, OpenAdapter } from '../platform.ts';
 import { entryOf, installCommand } from './optional.ts';
-import { restWhilePolling } from './polling.ts';
 import { loadSwiftshader, SWIFTSHADER_NAME, swiftshaderObstacle } from './swiftshader.ts';
 
 type CreateGpu = (flags: string[]) => GPU;
@@ -25,9 +23,6 @@ const REMEDY =
   'Install a Vulkan driver (Debian 12: mesa-vulkan-drivers from bookworm-backports brings llvmpipe), ' +
   'or run on x86-64 Linux, where the npm package brings SwiftShader.';
 
-/** What the caller's own environment said before the first search. */
-const callersDrivers = DRIVER_VARIABLES.map((name) => process.env[name]);
-
 function pointDriversAt(files: readonly (string | undefined)[]): void {
   DRIVER_VARIABLES.forEach((name, i) => {
     if (files[i] === undefined) Reflect.deleteProperty(process.env, name);
@@ -35,9 +30,8 @@ function pointDriversAt(files: readonly (string | undefined)[]): void {
   });
 }
 
-/** Makes `source` the one whose drivers the next instance sees. */
-async function select(source: DriverSource): Promise<void> {
-  if (source === 'system') return pointDriversAt(callersDrivers);
+/** The embedded drivers are those that the next instance sees. */
+async function selectEmbedded(): Promise<void> {
   const driverFile = await loadSwiftshader();
   pointDriversAt(DRIVER_VARIABLES.map(() => driverFile));
 }
@@ -50,13 +44,7 @@ async function loadBindings(): Promise<CreateGpu> {
     );
   }
   try {
-    const { create, globals } = await import('webgpu');
-    restWhilePolling();
-    for (const [name, value] of Object.entries(globals)) {
-      if (!(name in globalThis))
-        Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
-    }
-    return create;
+    return (await import('webgpu')).create;
   } catch (error) {
     throw new ConfigError(
       `the WebGPU bindings for ${process.platform}-${process.arch} do not load: ${messageOf(error)}. ` +
@@ -109,16 +97,14 @@ async function open(
 /** Setting a variable in a worker changes its own copy of the environment, which no driver reads. */
 function workerText(): string {
   return (
-    'the SwiftShader that npm brings cannot be opened first in a worker thread, whose environment its loader does not see. ' +
-    'Open it once in the main thread before, or start the worker with {env: SHARE_ENV}.'
+    'the SwiftShader that npm brings cannot be opened in a worker thread with an environment of its own, which its loader ' +
+    'does not see. Start the worker with {env: SHARE_ENV}, or open it in the main thread.'
   );
 }
 
 /** One source after the other; the embedded one only when the choice allows it. */
-async function find(choice: AdapterChoice): Promise<OpenAdapter> {
-  const create = await loadBindings();
+async function find(create: CreateGpu, choice: AdapterChoice): Promise<OpenAdapter> {
   const search: string[] = [];
-  await select('system');
   const listed = await list(create);
   search.push(
     listed.length > 0
@@ -133,7 +119,7 @@ async function find(choice: AdapterChoice): Promise<OpenAdapter> {
   const obstacle = swiftshaderObstacle();
   const wanted = choice === 'auto' || matches(choice, SWIFTSHADER_NAME);
   if (obstacle === undefined && wanted) {
-    await select('embedded');
+    await selectEmbedded();
     search.push('Loaded the SwiftShader that npm brings.');
     for (const name of candidates(choice, await list(create))) {
       const opened = await open(create, name, 'embedded', search);
@@ -155,25 +141,37 @@ async function find(choice: AdapterChoice): Promise<OpenAdapter> {
   );
 }
 
+const OPENED = Symbol.for('moebius.adapters');
+
 /**
- * All that was opened, for the process's life: collecting a `GPU` whose devices live ends the process in native
- * code. It hangs on `globalThis`, since a module's own variables may be collected too.
+ * All that was opened, for the process's life: collecting a `GPU` whose devices live ends the process in native code. It
+ * hangs on the bindings, which Node never lets go, since a module's own variables may be collected.
  */
-interface Owner {
-  moebiusAdapters?: Map<string, Promise<OpenAdapter>>;
+interface Bindings extends CreateGpu {
+  [OPENED]?: Map<string, Promise<OpenAdapter>>;
 }
-const owner = globalThis as Owner;
-const opened = (owner.moebiusAdapters ??= new Map());
 
 /** The environment is shared by all searches, so they run one after the other. */
 let previous: Promise<unknown> = Promise.resolve();
 
+/** The caller's environment is what it was when the search ends, as is what native code has of it. */
+async function keepingDrivers<T>(search: () => Promise<T>): Promise<T> {
+  const drivers = DRIVER_VARIABLES.map((name) => process.env[name]);
+  try {
+    return await search();
+  } finally {
+    pointDriversAt(drivers);
+  }
+}
+
 /** The adapter for `choice`; `auto` reads the variable MOEBIUS_ADAPTER first. The same choice gives the same object. */
-export function openAdapter(choice: AdapterChoice): Promise<OpenAdapter> {
+export async function openAdapter(choice: AdapterChoice): Promise<OpenAdapter> {
   const resolved = choice === 'auto' ? process.env.MOEBIUS_ADAPTER || 'auto' : choice;
+  const create: Bindings = await loadBindings();
+  const opened = (create[OPENED] ??= new Map());
   const known = opened.get(resolved.toLowerCase());
   if (known !== undefined) return known;
-  const search = previous.then(() => find(resolved));
+  const search = previous.then(() => keepingDrivers(() => find(create, resolved)));
   const done = (): void => undefined;
   previous = search.then(done, done);
   opened.set(resolved.toLowerCase(), search);

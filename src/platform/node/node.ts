@@ -7,6 +7,7 @@ import type { KernelKind, Platform } from '../platform.ts';
 import { openAdapter } from './adapters.ts';
 import { deviceClosed } from './collect.ts';
 import { cpuTimes } from './cpu-times.ts';
+import { restWhile } from './polling.ts';
 import { readWhole, Unreadable } from './read-file.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -81,6 +82,7 @@ export function nodePlatform(): Platform {
     shaderSource,
     shaderPaths,
     readFile: readBytes,
+    whileWaiting: restWhile,
     deviceClosed,
     now: () => Number(process.hrtime.bigint() - start),
     cpuTimes,

@@ -58,18 +58,38 @@ function isNative(callback: (...args: unknown[]) => void): boolean {
   );
 }
 
-const INSTALLED = Symbol.for('moebius.polling');
+let original: typeof setImmediate | undefined;
+let resting: typeof setImmediate | undefined;
+let waits = 0;
 
-/** Once per thread: the bindings look `setImmediate` up on `globalThis` each time. */
-export function restWhilePolling(): void {
-  const original = globalThis.setImmediate;
-  if (INSTALLED in original) return;
-  const cell = new Int32Array(new SharedArrayBuffer(4));
-  const resting = restingImmediate(original, {
-    now: () => performance.now(),
-    rest: (ms) => void Atomics.wait(cell, 0, 0, ms),
-  });
-  Object.defineProperties(resting, Object.getOwnPropertyDescriptors(original));
-  Object.defineProperty(resting, INSTALLED, { value: true });
-  globalThis.setImmediate = resting as typeof setImmediate;
+/** The bindings look `setImmediate` up on `globalThis` each time, so it rests there as long as somebody waits. */
+function begin(): void {
+  waits += 1;
+  if (waits > 1) return;
+  if (resting === undefined || original !== globalThis.setImmediate) {
+    original = globalThis.setImmediate;
+    const cell = new Int32Array(new SharedArrayBuffer(4));
+    const clock = { now: () => performance.now(), rest: (ms: number) => void Atomics.wait(cell, 0, 0, ms) };
+    resting = restingImmediate(original, clock) as typeof setImmediate;
+    Object.defineProperties(resting, Object.getOwnPropertyDescriptors(original));
+  }
+  globalThis.setImmediate = resting;
+}
+
+/** What somebody else has put there meanwhile stays. */
+function end(): void {
+  waits -= 1;
+  if (waits > 0 || original === undefined || globalThis.setImmediate !== resting) return;
+  globalThis.setImmediate = original;
+}
+
+/** Lets the thread rest while Dawn's bindings poll for `work`; afterwards all is as it was. */
+export function restWhile(work: Promise<unknown>): void {
+  begin();
+  work.then(end, end);
+}
+
+/** The same until the process ends, for others who wait in it. */
+export function restAlways(): void {
+  begin();
 }

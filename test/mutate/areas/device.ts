@@ -50,8 +50,8 @@ export const deviceFaults: readonly Mutant[] = [
     { tests: ['gpu/lost.test.ts', 'gpu/memory-kept.test.ts', 'gpu/memory.shared.test.ts'] },
     [
       {
-        find: 'staging.mapAsync(GPUMapMode.READ));\n      this.throwPending();',
-        replace: 'staging.mapAsync(GPUMapMode.READ));',
+        find: 'staging.mapAsync(MAP_MODE.READ));\n      this.throwPending();',
+        replace: 'staging.mapAsync(MAP_MODE.READ));',
         why: 'reading back hides an error of the device',
       },
       {
