@@ -25,11 +25,52 @@ export interface RegisteredReport {
   readonly races: readonly RaceReport[];
 }
 
+/** Whether a variant of a case is none of ours. */
+export function isRegistered({ op }: KernelCase, variant: string): boolean {
+  return op !== undefined && !op.variants.some(({ name }) => name === variant);
+}
+
+/** Its runs, and as further ones that failed: races, and that it refuses everything. */
+export function runsOf({ family, variant, shader, results, refused, races }: RegisteredReport): CaseResult[] {
+  const failed = (name: string, message: string): CaseResult => ({
+    ...{ family, name, variant, pass: false, comparisons: new Map(), worstShare: Infinity },
+    message,
+  });
+  const racing = races.filter(({ state }) => state === 'races');
+  return [
+    ...results,
+    ...racing.map(({ subject, message }) => failed(`${subject}, interpreted`, message)),
+    ...(results.length > 0
+      ? []
+      : [failed('all cases', `${shader} was not checked: it refuses all ${refused} cases`)]),
+  ];
+}
+
+/** A report as data that JSON can hold. */
+export interface RegisteredFacts {
+  readonly family: string;
+  readonly variant: string;
+  /** Where its WGSL came from. */
+  readonly shader: string;
+  readonly pass: boolean;
+  /** Cases that it ran, that it refuses, and that were not tried since two before them failed alike. */
+  readonly cases: number;
+  readonly refused: number;
+  readonly notRun: number;
+  /** Of small cases that were interpreted, or why not. */
+  readonly races: readonly RaceReport[];
+}
+
+export function factsOf(report: RegisteredReport): RegisteredFacts {
+  const { family, variant, shader, pass, results, refused, notRun, races } = report;
+  return { family, variant, shader, pass, cases: results.length, refused, notRun, races };
+}
+
 export interface RegisteredOptions {
   readonly say?: (text: string) => void;
 }
 
-/** A report for each variant that is registered on this device, of the given cases those of its family. */
+/** A report for each variant that is registered on this device, if some of the given cases are of its family. */
 export async function checkRegistered(
   gpu: Gpu,
   cases: readonly KernelCase[],
@@ -39,6 +80,7 @@ export async function checkRegistered(
   for (const family of Object.keys(FAMILIES) as VariantFamily[]) {
     for (const { name, kernel } of registeredVariants(gpu, family)) {
       const own = cases.filter(({ op }) => op?.registry === family);
+      if (own.length === 0) continue;
       reports.push(await checkOne(gpu, own, { family, variant: name, shader: kernel.shader }, say));
     }
   }

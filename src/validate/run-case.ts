@@ -73,16 +73,21 @@ export async function runCase(
   }
 }
 
-/** All cases with all their variants, in order. `onResult` is told of each as it ends. */
+/** All cases with all their variants that are wanted, in order. `onResult` is told of each as it ends. */
 export async function runCases(
   gpu: Gpu,
   cases: readonly KernelCase[],
   onResult: (result: CaseResult) => void = () => undefined,
+  {
+    wants = () => true,
+    ...options
+  }: CaseOptions & { readonly wants?: (one: KernelCase, variant: string) => boolean } = {},
 ): Promise<CaseResult[]> {
   const results: CaseResult[] = [];
   for (const kernelCase of cases) {
     for (const variant of kernelCase.variants(gpu)) {
-      const result = await runCase(gpu, kernelCase, variant);
+      if (!wants(kernelCase, variant)) continue;
+      const result = await runCase(gpu, kernelCase, variant, options);
       results.push(result);
       onResult(result);
     }

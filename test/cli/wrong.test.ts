@@ -86,6 +86,7 @@ describe('validate', () => {
         },
       ],
       notRun: 0,
+      registered: [],
     });
 
   test('passes with kernels and model', async () => {

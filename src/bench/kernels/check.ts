@@ -2,6 +2,13 @@
 import { maxOf } from '../../core/math.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { KernelCase } from '../../validate/kernel-case.ts';
+import {
+  checkRegistered,
+  factsOf,
+  isRegistered,
+  type RegisteredFacts,
+  runsOf,
+} from '../../validate/registered.ts';
 import type { CaseResult } from '../../validate/run-case.ts';
 import { compileTaken, compileVariants } from './compile.ts';
 import { timedCheck } from './timed-check.ts';
@@ -29,8 +36,10 @@ export function failureText(family: string, { name, variant, message }: FailedRu
 }
 
 export interface CheckOptions {
-  /** Only what is taken when no variant is named. */
+  /** Only what is taken when no variant is named, and the user's own. */
   readonly chosenOnly?: boolean;
+  /** Only the user's own. */
+  readonly registeredOnly?: boolean;
   /** On the host's clock: runs of other variants are not begun after it. */
   readonly othersEndNs?: number;
   /** Told what is at hand. */
@@ -41,15 +50,32 @@ export interface KernelChecks {
   readonly families: readonly FamilyReport[];
   /** Runs of other variants for which there was no time. */
   readonly notRun: number;
+  /** The user's own variants, one by one. */
+  readonly registered: readonly RegisteredFacts[];
 }
 
-/** Every case with the variant that is taken, which is never left out, then with all others. */
+/**
+ * Every case with the user's own variants, in strict runs, and with the variant that is taken, neither of which is left
+ * out, then with all others.
+ */
 export async function checkKernels(
   gpu: Gpu,
   cases: readonly KernelCase[],
-  { chosenOnly = false, othersEndNs = Infinity, say = () => undefined }: CheckOptions = {},
+  options: CheckOptions = {},
 ): Promise<KernelChecks> {
-  const results: CaseResult[] = [];
+  const {
+    chosenOnly = false,
+    registeredOnly = false,
+    othersEndNs = Infinity,
+    say = () => undefined,
+  } = options;
+  const registered = await checkRegistered(gpu, cases, { say });
+  const results = registered.flatMap(runsOf);
+  const done = (notRun: number): KernelChecks => ({
+    families: byFamily(cases, results),
+    ...{ notRun, registered: registered.map(factsOf) },
+  });
+  if (registeredOnly) return done(0);
   // Timed only for what compiling takes: the first run of a kernel is here.
   const run = async (kernelCase: KernelCase, variant?: string): Promise<CaseResult> => {
     const { result } = await timedCheck(gpu, kernelCase, variant);
@@ -62,7 +88,7 @@ export async function checkKernels(
   for (const kernelCase of cases) taken.set(kernelCase, (await run(kernelCase)).variant);
   let notRun = 0;
   for (const kernelCase of chosenOnly ? [] : cases) {
-    const variants = kernelCase.variants(gpu);
+    const variants = kernelCase.variants(gpu).filter((variant) => !isRegistered(kernelCase, variant));
     if (gpu.platform.now() < othersEndNs) await compileVariants(gpu, kernelCase, variants);
     for (const variant of variants) {
       // With tuned choices, that name alone is another run.
@@ -71,14 +97,13 @@ export async function checkKernels(
       else notRun += 1;
     }
   }
-  const names = [...new Set(cases.map(({ family }) => family))];
-  const families = names.map((family) =>
-    familyReport(
-      family,
-      results.filter((result) => result.family === family),
-    ),
-  );
-  return { families, notRun };
+  return done(notRun);
+}
+
+function byFamily(cases: readonly KernelCase[], results: readonly CaseResult[]): FamilyReport[] {
+  const names = new Set([...cases, ...results].map(({ family }) => family));
+  const of = (family: string): CaseResult[] => results.filter((result) => result.family === family);
+  return [...names].filter((name) => of(name).length > 0).map((name) => familyReport(name, of(name)));
 }
 
 export function familyReport(family: string, results: readonly CaseResult[]): FamilyReport {

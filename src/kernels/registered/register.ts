@@ -35,7 +35,7 @@ export async function registerVariant(gpu: Gpu, variant: OwnVariant): Promise<vo
 async function variantOf(gpu: Gpu, own: OwnVariant): Promise<Variant<never>> {
   const what = nameOf(own);
   const shader = String(own.shader);
-  const text = own.text ?? (await textOf(gpu, own.shader, what));
+  const text = own.text ?? (await shaderText(gpu.platform, own.shader, what));
   const { spec, features = [] } = own;
   const defaults = typeof spec === 'object' ? spec : {};
   for (const name of Object.keys(defaults)) requireDeclared(name, text, `${what}, ${shader}`);
@@ -79,11 +79,16 @@ async function variantOf(gpu: Gpu, own: OwnVariant): Promise<Variant<never>> {
   };
 }
 
-async function textOf(gpu: Gpu, shader: string | URL, what: string): Promise<string> {
+/** @param what it is of, for messages. @throws ConfigError for a file that cannot be read, or is no text. */
+export async function shaderText(
+  platform: Pick<Gpu['platform'], 'readFile'>,
+  shader: string | URL,
+  what: string,
+): Promise<string> {
   const path = shader instanceof URL && shader.protocol === 'file:' ? pathOf(shader) : String(shader);
   let bytes: Uint8Array;
   try {
-    bytes = await gpu.platform.readFile(path, MOST_BYTES);
+    bytes = await platform.readFile(path, MOST_BYTES);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     throw new ConfigError(`${what}: ${error.message}`);

@@ -1,6 +1,7 @@
 /** Tables of what was checked: kernels by family, and the model on its ranks. */
 import { failureText, type FamilyReport } from '../../bench/kernels/check.ts';
 import type { ModelReport } from '../../bench/model/check.ts';
+import type { RegisteredFacts } from '../../validate/registered.ts';
 import { maxOf, sum } from '../../core/math.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';
@@ -34,6 +35,28 @@ export function renderFamilies(families: readonly FamilyReport[], style: Style =
     ...failures.slice(0, SHOWN_FAILURES).flatMap((failure) => paragraph(style.bad(failure), '  ')),
     ...(more > 0 ? [`  and ${more} more`] : []),
   ];
+}
+
+/** A line or two for each variant of the user's own: what it was held against, and what not. */
+export function renderRegistered(registered: readonly RegisteredFacts[]): string[] {
+  return registered.flatMap(({ family, variant, shader, cases, refused, notRun, races }) => {
+    const words = [
+      `${cases} cases`,
+      ...(refused > 0 ? [`${refused} refused by itself`] : []),
+      ...(notRun > 0 ? [`${notRun} not tried, since two before failed alike`] : []),
+    ];
+    return paragraph(`${family}/${variant} (${shader}): ${words.join(', ')}; ${racesText(races)}.`);
+  });
+}
+
+function racesText(races: RegisteredFacts['races']): string {
+  const of = (wanted: string): number => races.filter(({ state }) => state === wanted).length;
+  if (of('races') > 0) return 'it races';
+  const unknown = races.find(({ state }) => state === 'unknown');
+  if (unknown === undefined) return of('none') === 0 ? 'not examined for races' : 'no race found';
+  return of('none') === 0
+    ? `not examined for races: ${unknown.message}`
+    : `no race found, but ${unknown.subject} was not examined: ${unknown.message}`;
 }
 
 function totalRow(families: readonly FamilyReport[], style: Style): string[] {

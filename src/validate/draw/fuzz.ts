@@ -2,6 +2,7 @@
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { Op } from '../../ops/op.ts';
 import { drawCase } from './draw-case.ts';
+import { isRegistered } from '../registered.ts';
 import { runCases, type CaseResult } from '../run-case.ts';
 
 export interface FuzzReport {
@@ -31,11 +32,14 @@ export interface FuzzOptions {
   readonly cases: number;
   /** Case i is drawn from seed + i. */
   readonly seed: number;
+  /** Only the user's own variants, in strict runs, of these modules. */
+  readonly with?: readonly string[];
   readonly say?: (text: string) => void;
 }
 
 export async function fuzzOp(gpu: Gpu, op: Op, options: FuzzOptions): Promise<FuzzReport> {
-  const { cases, seed, say = () => undefined } = options;
+  const { cases, seed, say = () => undefined, with: modules = [] } = options;
+  const own = modules.length > 0 ? { wants: isRegistered, strict: true } : {};
   const byVariant: Record<string, number> = {};
   const failures: FuzzFailure[] = [];
   let runs = 0;
@@ -43,19 +47,24 @@ export async function fuzzOp(gpu: Gpu, op: Op, options: FuzzOptions): Promise<Fu
   for (let i = 0; i < cases; i++) {
     const drawn = drawCase(op, seed + i);
     say(`${op.name} ${i + 1} of ${cases}`);
-    const results = await runCases(gpu, [drawn]);
+    const results = await runCases(gpu, [drawn], undefined, own);
     runs += results.length;
     for (const result of results) {
       byVariant[result.variant] = (byVariant[result.variant] ?? 0) + 1;
       worstShare = Math.max(worstShare, result.worstShare);
-      if (!result.pass) failures.push(failureOf(gpu, seed + i, result));
+      if (!result.pass) failures.push(failureOf(gpu, seed + i, result, modules));
     }
   }
   return { family: op.name, seed, cases, runs, byVariant, worstShare, failures };
 }
 
-function failureOf(gpu: Gpu, seed: number, { family, name, variant, message }: CaseResult): FuzzFailure {
+function failureOf(
+  gpu: Gpu,
+  seed: number,
+  { family, name, variant, message }: CaseResult,
+  modules: readonly string[],
+): FuzzFailure {
   const adapter = (gpu.facts.name.match(/[A-Za-z]+/) ?? ['auto'])[0];
-  const command = `moebius validate --fuzz 1 --seed ${seed} --family ${family} --adapter ${adapter}`;
+  const command = `moebius validate --fuzz 1 --seed ${seed} --family ${family} --adapter ${adapter}${modules.map((path) => ` --with ${path}`).join('')}`;
   return { seed, name, variant, message, command };
 }
