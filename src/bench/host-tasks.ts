@@ -17,8 +17,9 @@ export interface HostTiming {
 }
 
 const NS_PER_TINYBENCH_MS = 1e6;
+/** Of one recording, so that its beginning and end weigh little. A guess. */
 const RECORDED_DISPATCHES = 100;
-/** Short tasks have very many samples. */
+/** Short tasks have very many samples. A guess. */
 const MAX_KEPT = 101;
 
 /** @param checkpoint bytes of a safetensors file. @param msPerTask time to spend on each. */

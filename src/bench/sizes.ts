@@ -24,6 +24,7 @@ export interface BenchSizes {
   readonly otherRowsEndNs: number;
 }
 
+/** Guesses, so that either run ends in the time that it promises. */
 export const SIZES: Readonly<Record<'quick' | 'full', BenchSizes>> = {
   quick: {
     ...{ prompts: 1, tokens: 20, windows: 1, sequences: 64, tokensPerSequence: 8, passes: 3, rounds: 12 },
@@ -37,6 +38,6 @@ export const SIZES: Readonly<Record<'quick' | 'full', BenchSizes>> = {
   },
 };
 
-/** Of the time to measure, what the kernels' rounds may take, and the forward pass. */
+/** Of the time to measure, what the kernels' rounds may take, and the forward pass. A guess. */
 export const KERNEL_SHARE = 0.75;
 export const FORWARD_SHARE = 0.25;

@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs';
 import { printableJson } from '../core/printable.ts';
 import { styleFor, terminalText, WIDTH, type Style } from '../report/terminal/style.ts';
 
-/** On narrower screens lines wrap: a table of less says nothing. */
+/** On narrower screens lines wrap: a table of less says nothing. A guess. */
 const LEAST_WIDTH = 60;
 
 /** Colours only for eyes: a terminal, and NO_COLOR not set. */

@@ -33,7 +33,7 @@ export function failureOf(error: unknown): Failure | undefined {
   return { code: EXIT.fault, kind: 'fault', message: `unexpected: ${message}${hint}` };
 }
 
-/** A message may quote a name of 5 MB. */
+/** A message may quote a name of 5 MB. A guess. */
 const LONGEST = 640;
 
 /** One line, whatever the text that it quotes. */

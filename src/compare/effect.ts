@@ -11,6 +11,7 @@ export interface Effect {
   readonly high: number;
 }
 
+/** Of the bootstrap. A guess, and customary. */
 const RESAMPLES = 1000;
 
 /** @param a, b one time per run, of any unit, above 0. */

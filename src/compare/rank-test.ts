@@ -13,7 +13,7 @@ export interface RankTest {
   readonly p: number;
 }
 
-/** Sizes up to which the table of sums stays small: 200 against 200 take a tenth of a second. */
+/** Sizes up to which the table of sums stays small: 200 against 200 take a tenth of a second. A guess. */
 const MOST_VALUES = 400;
 
 /**

@@ -10,7 +10,7 @@ import { median } from '../measure/statistics.ts';
 /** One row: a value per run, those of side a first, in the same order of runs for every row. */
 export type Row = readonly number[];
 
-/** All ways when they are not more than this, else as many drawn ones. */
+/** All ways when they are not more than this, else as many drawn ones. A guess. */
 const MOST_WAYS = 1000;
 
 /** The places of side a, way by way: the one that was run comes first. */

@@ -22,7 +22,7 @@ export interface RunRow {
   readonly samplesNs: readonly number[] | undefined;
 }
 
-/** Runs a side from which on the run is the unit; below, rounds are, which stand and fall together. */
+/** Runs a side from which on the run is the unit; below, rounds are, which stand and fall together. A guess. */
 export const ENOUGH_RUNS = 5;
 
 export interface UnitRow {

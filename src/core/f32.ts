@@ -1,5 +1,6 @@
 /** The range of normal f32 numbers: beyond it a device computes with infinity, below it many flush to 0. */
 
+/** The largest number of f32, and its least normal one (IEEE 754). */
 export const MOST_F32 = 3.4028234663852886e38;
 export const LEAST_F32 = 1.1754943508222875e-38;
 

@@ -39,7 +39,7 @@ export function range(n: number): number[] {
   return Array.from({ length: n }, (_, i) => i);
 }
 
-/** Divisors are tried up to here: of n up to its square all are found, of a larger n those with a small cofactor too. */
+/** Divisors are tried up to here: of n up to its square all are found, of a larger n those with a small cofactor too. A guess. */
 const MOST_TRIALS = 2 ** 16;
 
 /** All divisors of n in ascending order: divisorsOf(12) = [1, 2, 3, 4, 6, 12]. For n up to 2^32; beyond, see `MOST_TRIALS`. */

@@ -1,11 +1,11 @@
 /** What a message repeats of a user's input: on one line, without control characters, and short whatever it was. */
 import { printableJson } from './printable.ts';
 
-/** Characters of a text, and elements of a list, that a message repeats. */
+/** Characters of a text, and elements of a list, that a message repeats. Guesses, as is the next. */
 const SHOWN_CHARACTERS = 60;
 const SHOWN_ELEMENTS = 8;
 const SHOWN_LEVELS = 3;
-/** Characters of a list or an object, all together. */
+/** Characters of a list or an object, all together. A guess. */
 const SHOWN_OF_VALUE = 150;
 
 /**

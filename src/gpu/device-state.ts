@@ -4,7 +4,7 @@
  */
 import { ConfigError, DeviceError, messageOf } from '../core/errors.ts';
 
-/** How long a wait that ended without a reason stays for the loss that may explain it, ms. */
+/** How long a wait that ended without a reason stays for the loss that may explain it, ms. A guess. */
 const GRACE_MS = 50;
 
 export class DeviceState {

@@ -9,7 +9,9 @@ import type { CompiledKernel } from './shader/pipeline-cache.ts';
 import type { ParamType } from './kernel.ts';
 import { BUFFER_USAGE } from './flags.ts';
 
+/** minUniformBufferOffsetAlignment of the specification: every adapter takes such offsets. */
 const SLOT_BYTES = 256;
+/** Of a chunk, 64 KiB. A guess. */
 const SLOTS = 256;
 
 export interface ParamChunk {

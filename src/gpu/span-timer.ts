@@ -7,6 +7,7 @@ import { BUFFER_USAGE, MAP_MODE } from './flags.ts';
 
 /** The specification's largest query set has 4,096 queries. */
 const SPANS_PER_SET = 2048;
+/** Two timestamps of 8 bytes. */
 const BYTES_PER_SPAN = 16;
 
 export interface SpanTime {

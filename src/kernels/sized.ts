@@ -1,6 +1,6 @@
 /** Kernels whose best variant depends on how many rows there are: of a matrix, or of an expert. */
 
-/** Rows that the kernels for a few, some and many are chosen for. */
+/** Rows that the kernels for a few, some and many are chosen for. Guesses. */
 const FEW_ROWS = 2;
 const SOME_ROWS = 8;
 const MANY_ROWS = 64;

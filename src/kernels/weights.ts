@@ -62,7 +62,7 @@ export function scaleStart(dtype: WeightDtype, shape: readonly number[]): number
   return placesOf(dtype, shape).scalesAt / 4;
 }
 
-/** A view may start at multiples of this on every adapter. */
+/** minStorageBufferOffsetAlignment of the specification: a view may start at multiples of it on every adapter. */
 const VIEW_ALIGNMENT = 256;
 
 interface Places {

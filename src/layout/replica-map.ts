@@ -2,7 +2,7 @@ import { at, maxOf, range } from '../core/math.ts';
 import type { LayoutExplanation } from './explain.ts';
 import { alignColumns, formatRun, TEXT_WIDTH, wrap } from './text.ts';
 
-/** Stages to draw before the middle ones are left out, and ranks to list in a TP group before only its ends are. */
+/** Stages to draw before the middle ones are left out, and ranks to list in a TP group before only its ends are. Guesses. */
 const MAX_STAGES = 8;
 const MAX_LISTED = 4;
 const ELLIPSIS = '...';

@@ -22,7 +22,7 @@ export type SpecAxis = (typeof SPEC_AXES)[number];
 /** The layout of the reference deployment: 128 ranks. */
 export const CARD_LAYOUT: LayoutSpec = { ep: 16, pp: 4, tp: 2, dp: 2 };
 
-/** Ranks are simulated one by one, so a layout has a largest size; it is far above any real one. */
+/** Ranks are simulated one by one, so a layout has a largest size; it is far above any real one. A guess. */
 export const MAX_WORLD_SIZE = 65_536;
 
 /** formatLayout(CARD_LAYOUT) = 'ep=16,pp=4,tp=2,dp=2' */

@@ -3,9 +3,9 @@ import type { Entrant } from './rounds.ts';
 import type { Calibration, Stopwatch } from './sampling.ts';
 import { summarise } from './statistics.ts';
 
-/** Samples shorter than this hold more of what surrounds them than of the kernel. */
+/** Samples shorter than this hold more of what surrounds them than of the kernel. A guess. */
 export const LEAST_SAMPLE_NS = 4e6;
-/** What the samples of a burst add up to, within limits. */
+/** What the samples of a burst add up to, within limits. A guess, as is how many there are at most. */
 const BURST_NS = 20e6;
 const MOST_SAMPLES = 3;
 

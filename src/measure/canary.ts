@@ -12,14 +12,14 @@ import type { Rounds } from './rounds.ts';
 import { calibrate } from './sampling.ts';
 import { quantile, summarise } from './statistics.ts';
 
-/** A burst beside a reading that differs more than this from the readings around it drifted. */
+/** A burst beside a reading that differs more than this from the readings around it drifted. A guess. */
 export const DRIFT_LIMIT = 0.15;
-/** When the middle half of all readings spreads further than this, the machine was busy all along. */
+/** When the middle half of all readings spreads further than this, the machine was busy all along. A guess. */
 export const SPREAD_LIMIT = 0.15;
 
-/** Readings on either side that a reading is compared with. */
+/** Readings on either side that a reading is compared with. A guess. */
 const REACH = 4;
-/** Readings are short: what they cost is paid at every burst. */
+/** Readings are short: what they cost is paid at every burst. A guess. */
 const WINDOWS = 3;
 
 export interface CanaryReport {

@@ -21,11 +21,12 @@ export interface ColdInputs {
   readonly enough: boolean;
 }
 
+/** Copies fill the cache so many times. A guess; flashinfer takes as many. */
 const TIMES = 5;
 const MIB = 2 ** 20;
-/** Larger than that of any device that is common. */
+/** Larger than that of any device that is common. A guess. */
 const ASSUMED: CacheSize = { bytes: 64 * MIB, source: 'assumed', note: 'assumed: 64 MiB' };
-/** Of all copies together. */
+/** Of all copies together. A guess, as is how many there are at most. */
 const MOST_BYTES = 2 ** 30;
 const MOST_COPIES = 256;
 

@@ -9,7 +9,7 @@ export interface MachineLoad {
   readonly stealShare: number | null;
 }
 
-/** Others may take so much before the run says so. */
+/** Others may take so much before the run says so. A guess, as is the next: of a virtual machine whose cores others use. */
 export const OTHERS_LIMIT = 0.1;
 export const STEAL_LIMIT = 0.02;
 

@@ -20,6 +20,7 @@ export interface SamplingOptions {
   readonly budgetNs?: number;
 }
 
+/** Guesses; 100 steps of the clock make one of them 1 % of a window. */
 const DEFAULTS: Required<SamplingOptions> = {
   minSteps: 100,
   minWindowNs: 200_000,
@@ -30,7 +31,7 @@ const DEFAULTS: Required<SamplingOptions> = {
   budgetNs: 250e6,
 };
 
-/** Growth of a window between two tries: a first, tiny window says little about how long more runs take. */
+/** Growth of a window between two tries: a first, tiny window says little about how long more runs take. A guess. */
 const MAX_GROWTH = 16;
 
 export interface Stopwatch {

@@ -7,10 +7,10 @@ import { castFloat, f32Tensor, type Tensor } from '../tensor/tensor.ts';
 import { weightNames, type MoeConfig, type WeightSource } from './config.ts';
 import { checkConfig, weightShape } from './weight-shapes.ts';
 
-/** Deviation of the router's logits for a normalised input: wide enough that few choices are near ties. */
+/** Deviation of the router's logits for a normalised input: wide enough that few choices are near ties. A guess. */
 const GATE_LOGIT_DEVIATION = 2;
 
-/** Deviation of the weights of a norm around 1. */
+/** Deviation of the weights of a norm around 1. A guess. */
 const NORM_DEVIATION = 0.1;
 
 /**

@@ -96,7 +96,7 @@ export function scoresOf({ logits_TE, numExperts, score }: GateInput): Float64Ar
   return score === 'softmax' ? softmax(logits_TE, numExperts) : logits_TE.map(sigmoid);
 }
 
-/** What a sum of scores may be before it is renormalised as it is. */
+/** What a sum of scores may be before it is renormalised as it is. Far above 2.2e-308, where float64 loses digits. */
 const LEAST_SUM = 1e-200;
 
 /** The scores of experts [T, K] that were chosen, renormalised and scaled as the input says. */

@@ -170,7 +170,7 @@ export function defaultMicroBatches(layout: Layout, sequencesPerGroup: number): 
   return fitting.at(-1) ?? 1;
 }
 
-/** Below this many tokens per group a micro-batch is mostly dispatches. */
+/** Below this many tokens per group a micro-batch is mostly dispatches. A guess. */
 const LEAST_TOKENS = 128;
 
 /**

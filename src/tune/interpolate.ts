@@ -4,9 +4,9 @@ import { summarise } from '../measure/statistics.ts';
 import type { TuningPoint } from './point.ts';
 import { sizeNames, type ShapeKey } from './shape-key.ts';
 
-/** How far outside of what was measured its nearest shape still counts: a factor in each size. */
+/** How far outside of what was measured its nearest shape still counts: a factor in each size. A guess. */
 const REACH = 2;
-/** Neighbours that take part where shapes differ in more than one size. */
+/** Neighbours that take part where shapes differ in more than one size. A guess. */
 const NEIGHBOURS = 4;
 
 export interface Prediction {

@@ -16,8 +16,9 @@ import { keyOf } from './shape-key.ts';
 import { spotChecked } from '../validate/spot-check.ts';
 import type { Subject } from '../validate/draw/subject.ts';
 
-/** What is so much slower in its check is not timed. */
+/** What is so much slower in its check is not timed. A guess. */
 const HOPELESS = 2.5;
+/** Guesses. */
 const SAMPLING = { minSamples: 9, maxSamples: 31, precision: 0.01 } as const;
 
 export interface PointRequest {

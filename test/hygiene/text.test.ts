@@ -59,3 +59,19 @@ test('no array is spread into the arguments of a call that takes any number: abo
   }
   expect(hits).toEqual([]);
 });
+
+test('a limit says what it is about: where its number comes from, or that it is a guess', () => {
+  const silent = filesBelow('src')
+    .filter(isScript)
+    .flatMap((path) => {
+      const text = lines(textOf(path));
+      return text.flatMap((line, at) => {
+        if (!/^(?:export )?const (?:MOST|LEAST|MAX|MIN)_\w+ = .*\d/.test(line)) return [];
+        // One comment serves the constants that follow each other without a gap.
+        let above = at - 1;
+        while (/^(?:export )?const [A-Z_\d]+ = .*;$/.test(text[above] ?? '')) above -= 1;
+        return (text[above] ?? '').endsWith('*/') ? [] : [`${path}:${at + 1} ${line}`];
+      });
+    });
+  expect(silent).toEqual([]);
+});

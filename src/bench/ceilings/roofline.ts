@@ -15,7 +15,7 @@ export interface RooflineShare {
   readonly attainableNs: number;
 }
 
-/** A row may be so much above the roof before it is an error: both times are measured. */
+/** A row may be so much above the roof before it is an error: both times are measured. A guess. */
 export const TOLERANCE = 0.1;
 
 /** Kernels add up in f32, whatever their weights are stored in. */

@@ -18,6 +18,7 @@ export interface Scale {
   readonly sequence: number;
 }
 
+/** Guesses. */
 export const SCALES: Readonly<Record<'gpu' | 'software', Scale>> = {
   gpu: { rows: 512, expertRows: 128, sequence: 512 },
   software: { rows: 32, expertRows: 8, sequence: 128 },

@@ -4,7 +4,7 @@ import type { Gpu } from '../../gpu/gpu.ts';
 import type { KernelCase } from '../../validate/kernel-case.ts';
 import { withTuning } from '../../measure/observe.ts';
 
-/** Adapters compile on threads of their own; more at once than there are cores only takes memory. */
+/** Adapters compile on threads of their own; more at once than there are cores only takes memory. A guess. */
 const AT_ONCE = 4;
 
 /** What every case takes when no variant is named. A kernel that does not compile says so when it is checked. */

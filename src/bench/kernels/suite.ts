@@ -88,9 +88,11 @@ export interface TimeKernelsOptions {
 
 /** With fewer there is no median to speak of. */
 const LEAST_ROUNDS = 3;
+/** More would narrow intervals little. A guess. */
 const MOST_ROUNDS = 12;
-/** A default without a time makes a run worthless, a longer run does not. */
+/** Times the budget that defaults without a time may take: such a run is worthless, a longer one is not. A guess. */
 const OVERTIME = 3;
+/** Of the orders of rounds: any. */
 const SEED = 1;
 export const NO_TIME = 'no time left';
 

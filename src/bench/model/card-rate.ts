@@ -34,7 +34,10 @@ export interface CardRateOptions {
   readonly say?: (text: string) => void;
 }
 
-/** As many layers as a stage of four has, and the tokens of a micro-batch that the target assumes. */
+/**
+ * As many layers as a stage of four has, and the tokens of a micro-batch that the target assumes. How many sequences they
+ * are in and how many samples are taken is a guess.
+ */
 export const CARD_RATE: CardRateOptions = { layers: 4, sequences: 16, tokensPerSequence: 512, samples: 7 };
 
 /**

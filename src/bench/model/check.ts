@@ -15,11 +15,11 @@ import { generate } from '../../runtime/generate.ts';
 import type { Request } from '../../runtime/step/plan.ts';
 import type { KnownAnswers } from './known-answers.ts';
 
-/** The largest difference of two rows of logits, as a share of the largest logit. */
+/** The largest difference of two rows of logits, as a share of the largest logit. A guess. */
 export const LOGITS_LIMIT = 2e-3;
-/** Nats per character. */
+/** Nats per character. A guess. */
 export const LOSS_LIMIT = 1e-3;
-/** Below this gap of router probabilities another precision may choose another expert. */
+/** Below this gap of router probabilities another precision may choose another expert. A guess. */
 export const NEAR_TIE = 1e-4;
 
 export const ONE_RANK: LayoutSpec = { ep: 1, pp: 1, tp: 1, dp: 1 };

@@ -29,6 +29,7 @@ const layer = (T: number, E: number, D: number, k: number): Subject => ({
   ...{ op: 'moe', dims: { T, E, D, F: D }, attrs: { k }, with: ['logits', 'w3'] },
 });
 
+/** Of the series that grow in another size. A guess. */
 const ROWS = 4096;
 
 export const GROWTH_SERIES: readonly GrowthSeries[] = [

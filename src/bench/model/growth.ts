@@ -45,10 +45,11 @@ export interface GrowthResult {
   readonly reason: string;
 }
 
-/** A size counts when it takes so many times what the smallest takes. */
+/** A size counts when it takes so many times what the smallest takes. A guess. */
 const ABOVE_LAUNCH = 4;
+/** Two points lie on any line; three show whether they do. */
 const LEAST_POINTS = 3;
-/** Of the sizes that count, the largest: caches and launches bend the lower end. */
+/** Of the sizes that count, the largest: caches and launches bend the lower end. A guess. */
 const MOST_POINTS = 5;
 
 /** fitPower([1, 2, 4], [10, 20, 40]) has the exponent 1. */

@@ -12,7 +12,7 @@ import { shuffled } from '../../measure/rounds.ts';
 import { profileStages, type StageProfile } from './stages.ts';
 import { summarise, type Summary } from '../../measure/statistics.ts';
 
-/** How much slower all ranks on one adapter may be than one rank: what the bookkeeping of a layout may cost. */
+/** How much slower all ranks on one adapter may be than one rank: what the bookkeeping of a layout may cost. A guess. */
 export const RATIO_LIMIT = 3;
 /** The limit is about passes of at least so many tokens, 128 x 32: smaller ones are all bookkeeping. */
 export const RATIO_TOKENS = 4096;

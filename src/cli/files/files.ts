@@ -43,7 +43,7 @@ export async function checkOutput(path: string, rules: OutputRules = {}): Promis
 /** Modes of drafts, before the user's mask. */
 const [NEW, PRIVATE] = [0o666, 0o600];
 
-/** A full disk often has room for a name and none for what belongs to it. */
+/** A full disk often has room for a name and none for what belongs to it. One block of most file systems. */
 const TRIAL = new Uint8Array(4096);
 
 /** As `checkOutput` for a folder that the output's own name is not yet known in; what had to be made is removed again. */

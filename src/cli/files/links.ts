@@ -3,7 +3,7 @@ import { readlink, realpath, stat } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 
-/** As many as the system follows. */
+/** As many as Linux follows, see path_resolution(7). */
 const MOST_LINKS = 40;
 
 /** Facts of what is there; undefined when nothing is. @throws a system's error for anything else. */

@@ -7,9 +7,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ConfigError } from '../../core/errors.ts';
 import { behindLinks, codeOf } from './links.ts';
 
-/** The work behind a lock takes milliseconds; whoever has held it so long is gone, wherever it ran. */
+/** The work behind a lock takes milliseconds; whoever has held it so long is gone, wherever it ran. A guess. */
 const STALE_MS = 10_000;
+/** How long one waits for a lock: longer than it takes to become stale. */
 const PATIENCE_MS = 20_000;
+/** Between two looks at a lock. A guess. */
 const TURN_MS = 20;
 
 /** Runs `work` while no other process runs its own for the same file. @throws ConfigError when the lock stays taken. */

@@ -22,7 +22,7 @@ import { cliProgress } from '../progress.ts';
 import { platformHere, withGpu } from '../session.ts';
 import { attachTuning, TUNING_FILE } from '../tuning.ts';
 
-/** Time to measure for. */
+/** Time to measure for. A guess at what a reader waits for. */
 const SECONDS = { quick: 35, full: 90 } as const;
 
 export interface BenchOptions {

@@ -11,7 +11,7 @@ import { versionsHere } from '../package.ts';
 import { withGpu } from '../session.ts';
 import { attachTuning, TUNING_FILE } from '../tuning.ts';
 
-/** Host time to aim at for the probes; a slow adapter takes longer for the few samples that each needs. */
+/** Host time to aim at for the probes; a slow adapter takes longer for the few samples that each needs. A guess. */
 const CEILING_NS = 1.5e9;
 
 export interface DoctorOptions {

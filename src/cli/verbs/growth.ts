@@ -15,6 +15,7 @@ import { withGpu } from '../session.ts';
 import { seconds } from './tune.ts';
 import { attachTuning, type TuningUse, TUNING_FILE } from '../tuning.ts';
 
+/** A guess. */
 const DEFAULT_SECONDS = 20;
 
 export interface GrowthOptions {

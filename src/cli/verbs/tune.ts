@@ -29,6 +29,7 @@ import { platformHere, withGpu } from '../session.ts';
 import { addToTuningFile, checkTuningFile, readTuningFile, TUNING_FILE, tuningPath } from '../tuning.ts';
 
 export const TUNED_FAMILIES = ['matmul', 'moe', 'moe-path', 'attention', 'gate-topk', 'router'];
+/** A guess. */
 const DEFAULT_SECONDS = 60;
 
 export interface TuneVerbOptions {

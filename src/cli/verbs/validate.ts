@@ -52,6 +52,7 @@ export interface ValidateResult {
 /** Random cases of one op: more would take weeks. */
 const MOST_CASES = 1_000_000;
 
+/** Guesses. */
 const SIZES = {
   quick: { prompts: 1, tokens: 20, windows: 1 },
   full: { prompts: 2, tokens: 100, windows: 8 },

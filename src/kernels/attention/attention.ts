@@ -55,7 +55,7 @@ function bestFirst(gpu: Gpu, shape: AttentionShape): typeof attentionVariants {
  * llvmpipe 0.85 -> 1.05 ms; 1 head, 2,048 keys, SwiftShader 1.9 -> 2.2 ms (2026-11-24).
  */
 const BUSY_WORKGROUPS = 256;
-/** With fewer keys the second dispatch costs more than it brings. */
+/** With fewer keys the second dispatch costs more than it brings. A guess. */
 const LEAST_SPLIT_KEYS = 512;
 
 function keysSeen({ cacheLength, window = 0 }: AttentionShape): number {

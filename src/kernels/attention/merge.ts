@@ -3,9 +3,9 @@ import { ceilDiv } from '../../core/math.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import { type QueryBlock, wholeGrid } from './grid.ts';
 
-/** Fewer keys are not worth a workgroup of their own. */
+/** Fewer keys are not worth a workgroup of their own. A guess. */
 const LEAST_KEYS = 128;
-/** A merge reads the parts of a query one after another. */
+/** A merge reads the parts of a query one after another. A guess. */
 const MOST_PARTS = 64;
 
 export interface Parts {

@@ -86,6 +86,7 @@ const decode = defineKernel({
   grid: (_s, p) => wholeGrid({ queries: 1, workgroups: p.numParts }, p),
 });
 
+/** Queries of a block of subgroup.wgsl. */
 const SUBGROUP_ROWS = 16;
 
 /** Columns come in slabs of 64; a slab scores its keys anew. */
@@ -132,7 +133,7 @@ const inFours = (shape: AttentionShape): string | undefined =>
 const tooWide = ({ headDim }: AttentionShape): string | undefined =>
   headDim <= MOST_HEAD_DIM ? undefined : `head size ${headDim} exceeds ${MOST_HEAD_DIM}`;
 
-/** Parts are kept in memory until they are merged, for every query. */
+/** Parts are kept in memory until they are merged, for every query. A guess. */
 const MOST_SPLIT_QUERIES = 16;
 const fewQueries = (shape: AttentionShape): string | undefined =>
   inFours(shape) ??

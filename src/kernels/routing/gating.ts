@@ -52,9 +52,11 @@ const workgroup = defineKernel({
   grid: (_s, p) => spread(p.numTokens),
 });
 
-/** What every variant is made and checked for. */
+/** What every variant is made and checked for. Logits of so many fit into workgroup storage. */
 export const MOST_EXPERTS = 1024;
+/** Four registers of four in topk-thread.wgsl. */
 export const MOST_CHOICES = 16;
+/** A bit each of a u32 in topk-thread.wgsl. */
 export const MOST_GROUPS = 32;
 
 /** Why no variant takes this shape; undefined when all do. */
@@ -134,7 +136,7 @@ export interface Gating {
   record(commands: CommandList, numTokens: number, tensors: GatingTensors): void;
 }
 
-/** On a GPU a thread walks its own row of logits, line by line: past so many a workgroup is the better owner. */
+/** On a GPU a thread walks its own row of logits, line by line: past so many a workgroup is the better owner. A guess. */
 const MOST_OF_A_THREAD = 32;
 
 /** Top-k of given logits [T, E]. @throws ConfigError for sizes beyond what gating is made for. */

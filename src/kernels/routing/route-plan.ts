@@ -11,7 +11,7 @@ import { defineKernel } from '../../gpu/kernel.ts';
 import { powerOfTwo, spread } from '../variants.ts';
 import type { Tiling } from './tiling.ts';
 
-/** Up to here one workgroup plans alone. */
+/** Up to here one workgroup plans alone. A guess. */
 export const ONE_DISPATCH_CHOICES = 1024;
 
 export const histogram = defineKernel({

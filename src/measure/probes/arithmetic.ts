@@ -49,6 +49,7 @@ export function fmaProbes(dtype: 'f32' | 'f16', { lanes, width, fmaSteps: steps 
   }));
 }
 
+/** Independent of each other, so that one need not wait for the other. A guess. */
 const CHAINS = 4;
 
 export function broadcastProbes({ lanes, width, loads: rounds }: ProbeScale): Probe[] {

@@ -151,6 +151,7 @@ function oneCycle(length: number): number[] {
   return order;
 }
 
+/** vec4 of workgroup storage: 4 KiB, of the 16 KiB that every adapter has. */
 const SLOTS = 256;
 
 export function workgroupProbes({ lanes, width: WG, loads }: ProbeScale): Probe[] {

@@ -3,7 +3,7 @@ import { ConfigError, messageOf } from '../../core/errors.ts';
 import { quoted, shortened } from '../../core/quoted.ts';
 import { isDeeper, scanJson } from './scan-json.ts';
 
-/** Nesting beyond any file that means something; what walks a value in depth has room for it. */
+/** Nesting beyond any file that means something; what walks a value in depth has room for it. A guess. */
 const DEEPEST = 100_000;
 
 /** Characters of the parser's own words, which quote the file. */

@@ -7,8 +7,9 @@ import { gateTopK, scoresOf, scoresOfChoice, type GateInput } from '../../refere
 import { DIVISION, exponential, ofLogit } from '../budgets.ts';
 
 const U = 2 ** -24;
-/** Below it f32 may be flushed, and smaller sums of scores are compared as logarithms. */
+/** Below it f32 may be flushed to zero, as in budgets.ts. */
 const LEAST = 2 ** -120;
+/** Well above 2^-100, where kernels begin to compare logarithms (LEAST_SUM of shaders/gating): both ways are allowed there. */
 const SMALL_SUM = 2 ** -90;
 
 interface Chosen {

@@ -5,7 +5,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** Devices that may wait for the collector. */
+/** Devices that may wait for the collector. A guess. */
 const MOST_WAITING = 16;
 
 let waiting = 0;

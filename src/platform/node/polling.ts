@@ -13,9 +13,9 @@ export interface Clock {
 
 type SetImmediate = (callback: (...args: unknown[]) => void, ...args: unknown[]) => NodeJS.Immediate;
 
-/** Work that is shorter is asked for without a rest. */
+/** Work that is shorter is asked for without a rest. A guess. */
 const EAGER_MS = 0.1;
-/** A rest makes a wait at most so much longer: 1 / 64. */
+/** A rest makes a wait at most so much longer: 1 / 64. A guess. */
 const SHARE = 1 / 64;
 /** The shortest that the system's timers keep, and the longest that other work of the thread may be kept waiting. */
 const [SHORTEST_MS, LONGEST_MS] = [0.05, 0.5];

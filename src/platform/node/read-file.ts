@@ -5,10 +5,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 /** What one read of Node's takes. */
 const MOST_BYTES = 2 ** 31 - 1;
-/** What comes through a pipe has no size that could be looked at first. */
+/** What comes through a pipe has no size that could be looked at first. A guess. */
 const MOST_OF_PIPE = 64 * 2 ** 20;
-/** How long a named pipe may be without a writer. */
+/** How long a named pipe may be without a writer. A guess. */
 const WRITER_MS = 500;
+/** Bytes of one read of a pipe. A guess. */
 const CHUNK = 2 ** 18;
 
 /** Why a file is not read; the caller adds which one. */

@@ -21,7 +21,7 @@ import { type ExchangedExperts, prepareExchangedExperts } from '../../routed/exc
 import { type LocalExperts, prepareLocalExperts } from '../../routed/local.ts';
 import { tilesRefusal, type RankSizes } from '../sizes.ts';
 
-/** Queries that attention over whole prompts is chosen for. */
+/** Queries that attention over whole prompts is chosen for. A guess. */
 const MANY_QUERIES = 64;
 
 /** Kernels whose best variant depends on how many rows there are. */

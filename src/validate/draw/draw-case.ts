@@ -103,14 +103,15 @@ const SHAPES: Readonly<Record<string, (random: Random, settings: Random) => Draw
   rope: (r) => ({ dims: { B: drawSize(r, 3), S: rows(r, 20), H: drawSize(r, 4), Dh: 2 * drawSize(r, 40) } }),
 };
 
+/** Of one case, before its op is said to allow nothing. A guess. */
 const MOST_DRAWS = 500;
 /**
  * So many seeds in a row share what is compiled in: flags, choices, formats, and which tensors are given. Compiling
- * takes most of the time, and sizes are what differs from case to case.
+ * takes most of the time, and sizes are what differs from case to case. Guesses.
  */
 const SHARED_SEEDS: Readonly<Record<string, number>> = { moe: 16, attention: 4, 'tp-attention': 8 };
 const SHARED_BY_OTHERS = 2;
-/** Draws that one set of settings gets before another is taken. */
+/** Draws that one set of settings gets before another is taken. A guess. */
 const PATIENCE = 25;
 
 /** The same case for the same seed, on every machine. */

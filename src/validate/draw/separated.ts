@@ -6,6 +6,7 @@ import type { Maker } from './maker.ts';
 
 /** Scores are at most 1 and their f32 error is some hundred u: no two that the choice hangs on are this close. */
 const MARGIN = 5e-5;
+/** Before the sizes are said to hold no such scores. A guess. */
 const MOST_DRAWS = 1000;
 
 /** How the tokens are to be routed; a bias as it is given to the kernel. */
