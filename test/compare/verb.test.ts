@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { compare } from '../../src/cli/verbs/compare.ts';
 import { ConfigError } from '../../src/core/errors.ts';
-import { moebius, scratchFolder } from './spawn.ts';
+import { moebius, scratchFolder } from '../cli/spawn.ts';
 
 const RESULT = 'test/compare/result.json';
 
