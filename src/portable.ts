@@ -49,6 +49,7 @@ export {
   type StepResult,
   type Steps,
 } from './runtime/engine.ts';
+export type { EngineSizing } from './memory/engine-plan.ts';
 export type { Request } from './runtime/step/plan.ts';
 export {
   generate as continuePrompt,

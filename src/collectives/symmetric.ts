@@ -2,8 +2,8 @@
  * A symmetric array: one part of equal size for every rank of a stage, in one allocation, as in a symmetric heap
  * (NVSHMEM). A rank's own kernels are given its part only; collectives are given the whole.
  */
+import { partStride } from '../core/buffer-bytes.ts';
 import { invariant } from '../core/errors.ts';
-import { roundUp } from '../core/math.ts';
 import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 
@@ -17,17 +17,9 @@ export class SymmetricArray {
 
   /** @throws ConfigError when all parts together are larger than the adapter can bind. */
   constructor(gpu: Gpu, label: string, numParts: number, wordsPerPart: number) {
-    const alignment = gpu.limits.minStorageBufferOffsetAlignment / WORD;
-    this.stride = roundUp(Math.max(1, wordsPerPart), alignment);
+    this.stride = partStride(wordsPerPart, gpu.limits.minStorageBufferOffsetAlignment);
     this.numParts = numParts;
     this.buffer = gpu.buffer(label, this.stride * numParts * WORD);
-  }
-
-  /** Bytes that `new SymmetricArray` will allocate: what a memory plan predicts. */
-  static bytes(gpu: Gpu, numParts: number, wordsPerPart: number): number {
-    return (
-      roundUp(Math.max(1, wordsPerPart), gpu.limits.minStorageBufferOffsetAlignment / WORD) * numParts * WORD
-    );
   }
 
   part(index: number): BufferView {

@@ -2,6 +2,7 @@
  * The runtime's table of contents: one device with its buffers, compiled kernels and command lists.
  * It knows WebGPU and has never heard of experts.
  */
+import { bufferBytes } from '../core/buffer-bytes.ts';
 import { ConfigError } from '../core/errors.ts';
 import { roundUp } from '../core/math.ts';
 import { formatBytes } from '../core/units.ts';
@@ -136,7 +137,7 @@ export class Gpu implements DeviceContext {
    */
   buffer(label: string, bytes: number, bound: Bound = 'whole'): GpuBuffer {
     this.state.check();
-    const size = Math.max(16, roundUp(bytes, 16));
+    const size = bufferBytes(bytes);
     const limit = this.mostBytes(bound);
     if (!(bytes >= 0)) throw new ConfigError(`${label} needs ${bytes} bytes; that is no size of a buffer.`);
     if (!(size <= limit)) {

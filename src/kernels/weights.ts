@@ -6,19 +6,12 @@
  *   int8          value n K + k is byte n K + k; scales [E N]
  *   int4, mxfp4   value n K + k is nibble n K + k, eight to a word, the lowest first; scales [E N, K / 32]
  */
-import { ConfigError, invariant } from '../core/errors.ts';
-import { ceilDiv, product, roundUp } from '../core/math.ts';
+import { invariant } from '../core/errors.ts';
+import { ceilDiv } from '../core/math.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import {
-  BLOCK,
-  dataBytes,
-  type HostWeight,
-  isQuantised,
-  scaleCount,
-  scalesInF32,
-  type WeightDtype,
-} from '../tensor/quantised.ts';
+import { BLOCK, type HostWeight, isQuantised, scalesInF32, type WeightDtype } from '../tensor/quantised.ts';
+import { requireIndexable, weightBytes, weightPlaces } from '../tensor/weight-bytes.ts';
 
 export { isQuantised };
 export type { HostWeight, WeightDtype };
@@ -59,52 +52,7 @@ export function blockGroups(dtype: WeightDtype, depth: number): number {
 
 /** Word of the buffer where the scales begin; 0 for floats. */
 export function scaleStart(dtype: WeightDtype, shape: readonly number[]): number {
-  return placesOf(dtype, shape).scalesAt / 4;
-}
-
-/** minStorageBufferOffsetAlignment of the specification: a view may start at multiples of it on every adapter. */
-const VIEW_ALIGNMENT = 256;
-
-interface Places {
-  readonly dataBytes: number;
-  readonly scalesAt: number;
-  readonly scalesBytes: number;
-}
-
-function placesOf(dtype: WeightDtype, shape: readonly number[]): Places {
-  if (!isQuantised(dtype)) {
-    const bytes = product(shape) * (dtype === 'f16' ? 2 : 4);
-    return { dataBytes: bytes, scalesAt: 0, scalesBytes: 0 };
-  }
-  const bytes = dataBytes(dtype, shape);
-  return {
-    dataBytes: bytes,
-    scalesAt: roundUp(bytes, VIEW_ALIGNMENT),
-    scalesBytes: 4 * scaleCount(dtype, shape),
-  };
-}
-
-/** Bytes of a matrix or stack on the device, before the buffer is rounded up. */
-export function weightBytes(dtype: WeightDtype, shape: readonly number[]): number {
-  const { dataBytes: bytes, scalesAt, scalesBytes } = placesOf(dtype, shape);
-  return Math.max(bytes, scalesAt + scalesBytes);
-}
-
-/** Shaders number the values of a matrix or stack in u32, and of 4 bits a binding of 4 GiB would hold more. */
-const MOST_VALUES = 2 ** 32;
-
-/** Whether shaders can number all values of a matrix or stack. */
-export function isIndexable(shape: readonly number[]): boolean {
-  return product(shape) < MOST_VALUES;
-}
-
-/** @throws ConfigError when shaders cannot number all values of a matrix or stack: their indices would wrap. */
-export function requireIndexable(what: string, shape: readonly number[]): void {
-  if (isIndexable(shape)) return;
-  throw new ConfigError(
-    `${what} [${shape.join(', ')}] has ${product(shape)} values, but kernels number fewer than 2^32 in one matrix or stack. ` +
-      `Split it, or use a layout with more ranks.`,
-  );
+  return weightPlaces(dtype, shape).scalesAt / 4;
 }
 
 /** Scales, and inputs, of these sizes multiply in any order within f32, over millions of terms. */
@@ -159,6 +107,6 @@ export function uploadWeight(gpu: Gpu, label: string, weight: HostWeight): GpuBu
   requireIndexable(label, shape);
   const buffer = gpu.buffer(label, weightBytes(dtype, shape));
   gpu.write(buffer, data);
-  if ('format' in weight) gpu.write(buffer.view(placesOf(dtype, shape).scalesAt), scalesInF32(weight));
+  if ('format' in weight) gpu.write(buffer.view(weightPlaces(dtype, shape).scalesAt), scalesInF32(weight));
   return buffer;
 }

@@ -7,13 +7,8 @@ import { SymmetricArray } from '../collectives/symmetric.ts';
 import { type Bindable, type BufferView, type GpuBuffer, viewOf } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Bound, Gpu } from '../gpu/gpu.ts';
-import {
-  type HostWeight,
-  requireIndexable,
-  uploadWeight,
-  weightBytes,
-  weightDtypeOf,
-} from '../kernels/weights.ts';
+import { type HostWeight, uploadWeight, weightDtypeOf } from '../kernels/weights.ts';
+import { requireIndexable, weightBytes } from '../tensor/weight-bytes.ts';
 import { BYTES_OF, type Dtype, type Tensor, castFloat, toF32 } from '../tensor/tensor.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
 import { guardBytes, setGuard, withGuard } from './guards.ts';

@@ -1,7 +1,7 @@
 /** The two ends of the pipeline: token embedding on the first stage, logits on the last. */
 import type { CommandList } from '../gpu/command-list.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import { at, range, sum } from '../core/math.ts';
+import { at, range } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { prepareGemm, type Gemm } from '../kernels/dense/gemm.ts';
 import { prepareRmsNorm, type RmsNorm } from '../kernels/dense/rms-norm.ts';
@@ -10,12 +10,13 @@ import type { Layout } from '../layout/layout.ts';
 import type { WeightDtype } from '../kernels/weights.ts';
 import type { WeightSource } from '../model/config.ts';
 import { embeddingDtype } from '../model/stored-weights.ts';
-import { endShards, vocabularyOf } from './shards.ts';
-import type { RankSizes } from './sizes.ts';
+import { headWords, vocabularyOf } from '../memory/arrays.ts';
+import { endShards } from './shards.ts';
+import type { RankSizes } from '../memory/rank-sizes.ts';
 import { logitRows } from './step/plan.ts';
 import type { StageStep } from './layer/context.ts';
 import type { WeightStore } from './weight-store.ts';
-import { bufferBytes, type StageWorkspace } from './stage-workspace.ts';
+import type { StageWorkspace } from './stage-workspace.ts';
 
 /** Where one rank's logits lie in the step's read-back buffer. */
 export interface LogitsBlock {
@@ -93,10 +94,10 @@ export class PipelineEnds {
     );
     const embedding = store.get(shards.embedding);
     const finalNorm = store.get(shards.finalNorm);
-    const words = scratchWords(layout, z);
+    const words = headWords(layout, z);
     const scratch = range(z.numRanks).map((rank) => ({
       rows: gpu.buffer(`workspace/head/r${rank}/rows`, 4 * words.rows),
-      normed: gpu.buffer(`workspace/head/r${rank}/normed`, 4 * words.rows),
+      normed: gpu.buffer(`workspace/head/r${rank}/normed`, 4 * words.normed),
       logits: gpu.buffer(`workspace/head/r${rank}/logits`, 4 * words.logits),
     }));
     const [embed, pick, norm] = await Promise.all([
@@ -105,11 +106,6 @@ export class PipelineEnds {
       prepareRmsNorm(gpu, { width: z.modelDim, eps: model.rmsEps, residual: false }),
     ]);
     return new PipelineEnds(z, { embedding, finalNorm, heads, scratch }, { embed, pick, norm });
-  }
-
-  static predictBytes(layout: Layout, z: RankSizes): number {
-    const { rows, logits } = scratchWords(layout, z);
-    return z.numRanks * sum([rows, rows, logits].map((words) => bufferBytes(4 * words)));
   }
 
   /** Token ids -> x of the first stage, on every member of a TP group. */
@@ -167,9 +163,4 @@ export class PipelineEnds {
   destroy(): void {
     for (const { rows, normed, logits } of this.#scratch) [rows, normed, logits].forEach((b) => b.destroy());
   }
-}
-
-/** Words of one rank's scratch for the logits. */
-function scratchWords(layout: Layout, z: RankSizes): { rows: number; logits: number } {
-  return { rows: z.maxTokens * z.modelDim, logits: z.maxTokens * vocabularyOf(layout, 0).count };
 }

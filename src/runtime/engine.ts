@@ -6,17 +6,17 @@ import { groupTable } from '../collectives/groups.ts';
 import { oneDeviceTransport } from '../collectives/one-device.ts';
 import type { Transport } from '../collectives/transport.ts';
 import { ConfigError } from '../core/errors.ts';
-import { ceilDiv, range } from '../core/math.ts';
+import { range } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { ropeTable } from '../kernels/attention/rope.ts';
-import type { WeightDtype } from '../kernels/weights.ts';
 import type { Layout } from '../layout/layout.ts';
 import type { MoeConfig, WeightSource } from '../model/config.ts';
 import { PipelineEnds } from './ends.ts';
-import { predictMemory } from './memory.ts';
 import { Pipeline } from './pipeline.ts';
-import { attentionScratchBytes, prepareLayer } from './layer/kernels.ts';
-import { type CacheDtype, defaultMicroBatches, rankSizes, worthwhileMicroBatches } from './sizes.ts';
+import { prepareLayer, traitsOf } from './layer/kernels.ts';
+import { attentionWords } from '../memory/arrays.ts';
+import { type EngineSizing, planEngine } from '../memory/engine-plan.ts';
+import { deviceMemory, fullestRank, totalBytes } from '../memory/lists.ts';
 import { Stage } from './layer/stage.ts';
 import type { StageContext } from './layer/context.ts';
 import type { StepOptions, StepResult } from './step/step.ts';
@@ -26,26 +26,9 @@ import { WeightStore } from './weight-store.ts';
 
 export type { StepOptions, StepResult };
 
-export interface EngineOptions {
+export interface EngineOptions extends EngineSizing {
   readonly layout: Layout;
   readonly weights: WeightSource;
-  /** Sequences that are alive at once, over all replicas. */
-  readonly maxSequences: number;
-  /** Positions of one sequence. */
-  readonly maxLength: number;
-  /** New tokens of one sequence in one step; `maxLength` by default. */
-  readonly maxStepTokens?: number;
-  /** How matrices are stored on the device; sums are f32 in any case. f32 by default. */
-  readonly weightDtype?: WeightDtype;
-  /** How keys and values are stored; f32 by default. */
-  readonly cacheDtype?: CacheDtype;
-  /**
-   * Ranks of an EP group, neighbours, whose experts one grouped GEMM may serve. By default as many as can be bound;
-   * 1 dispatches each rank's by itself, as on a cluster, at the cost of a dispatch per rank without rows.
-   */
-  readonly mostOwners?: number;
-  /** Micro-batches of a step; by default one per stage, as far as sequences and tokens make them worthwhile. */
-  readonly microBatches?: number;
   /** By default all ranks on this one device. */
   readonly transport?: Transport;
 }
@@ -54,7 +37,10 @@ export interface MemoryReport {
   /** What the layout predicts, bytes; equal to what lives on the device when the engine has been made. */
   readonly predictedBytes: number;
   readonly liveBytes: number;
+  /** Live bytes of the whole device: weights, kv-cache, workspace, tables. */
   readonly byPurpose: Readonly<Record<string, number>>;
+  /** What the fullest rank would hold if each had a device of its own, bytes. */
+  readonly fullestRankBytes: number;
 }
 
 /** What takes an engine's sequences further. */
@@ -87,7 +73,7 @@ export interface Engine extends Steps {
 
 /** @throws ConfigError when the model does not fit the limits or the adapter. */
 export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<Engine> {
-  const { layout, weights: source, maxSequences, maxLength, weightDtype = 'f32' } = options;
+  const { layout, weights: source, maxLength, weightDtype = 'f32' } = options;
   if (
     source.config.numLayers !== layout.model.numLayers ||
     source.config.modelDim !== layout.model.modelDim
@@ -96,15 +82,10 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       `The layout was planned for ${layout.model.name}, the weights are of ${source.config.name}.`,
     );
   }
-  const slots = ceilDiv(maxSequences, layout.attnDp);
-  const stepTokens = options.maxStepTokens ?? maxLength;
-  const microBatches =
-    options.microBatches ?? worthwhileMicroBatches(defaultMicroBatches(layout, slots), slots * stepTokens);
-  const maxTokens = stepTokens * ceilDiv(slots, microBatches);
-  const bindableBytes = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize);
-  const limits = { maxSequences, maxLength, maxTokens };
-  const sizes = rankSizes(layout, limits, { ...options, weightDtype, bindableBytes });
-  const scratchBytes = attentionScratchBytes(gpu, sizes);
+  const traits = traitsOf(gpu);
+  const plan = planEngine(layout, options, traits);
+  const { sizes, microBatches } = plan;
+  const scratchWords = attentionWords(sizes, traits);
   const before = gpu.ledger.bytes;
   const store = new WeightStore(gpu);
   const owned: { destroy(): void }[] = [store];
@@ -126,7 +107,7 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       weights: store,
       ropeTable: own(gpu.upload('tables/rope', ropeTable(maxLength, sizes.headDim, layout.model.ropeTheta))),
       attentionScratch:
-        scratchBytes === 0 ? undefined : own(gpu.buffer('workspace/attention-parts', scratchBytes)),
+        scratchWords === 0 ? undefined : own(gpu.buffer('workspace/attention-parts', 4 * scratchWords)),
       tpGroups: own(groupTable(gpu, 'tables/tp-groups', stageGroups(layout, 'tp'))),
       epGroups: own(groupTable(gpu, 'tables/ep-groups', stageGroups(layout, 'ep'))),
     };
@@ -139,9 +120,10 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       }),
     );
     const memory: MemoryReport = {
-      predictedBytes: predictMemory(gpu, layout, sizes, source, weightDtype, microBatches),
+      predictedBytes: totalBytes(deviceMemory(plan, traits)),
       liveBytes: gpu.ledger.bytes - before,
       byPurpose: gpu.ledger.byPurpose(),
+      fullestRankBytes: fullestRank(plan, traits).bytes,
     };
     return {
       gpu,

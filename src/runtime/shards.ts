@@ -1,9 +1,19 @@
 /** Cutting weights for ranks, on the host. Stored rows are outputs, stored columns are inputs. */
 import { ConfigError } from '../core/errors.ts';
-import { at, balancedRun, product } from '../core/math.ts';
+import { at, product, range } from '../core/math.ts';
 import type { Layout, Run } from '../layout/layout.ts';
+import { vocabularyOf } from '../memory/arrays.ts';
+import {
+  type EndShards,
+  endShardShapes,
+  layerCuts,
+  type LayerShards,
+  layerShardShapes,
+  type ShardPlace,
+  type ShardShape,
+} from '../memory/shards.ts';
 import { weightNames, type WeightSource } from '../model/config.ts';
-import { embeddingDtype, gateDtype, storedWeight } from '../model/stored-weights.ts';
+import { storedWeight } from '../model/stored-weights.ts';
 import { quantisedColumns, quantisedRows, quantisedStack } from '../tensor/quantised-cuts.ts';
 import type { HostWeight, WeightDtype } from '../tensor/quantised.ts';
 import { tensor, type Tensor, type TensorData } from '../tensor/tensor.ts';
@@ -55,29 +65,9 @@ function emptyLike(data: TensorData, length: number): TensorData {
   return new Float32Array(length);
 }
 
-/** One kind of weight that a rank holds. Ranks that ask for the same key hold equal numbers. */
-export interface Shard {
-  readonly key: string;
-  readonly shape: readonly number[];
-  /** f32 for norms; the engine's weight dtype for matrices, with the exceptions of `stored-weights.ts`. */
-  readonly dtype: WeightDtype;
+/** A shard and its numbers. */
+export interface Shard extends ShardShape {
   make(): HostWeight;
-}
-
-export interface LayerShards {
-  readonly attentionNorm: Shard;
-  /** [(Hl + 2 KVl) Dh, D]: the rank's query, key and value heads. */
-  readonly qkv: Shard;
-  /** [D, Hl Dh]: the columns of its heads. */
-  readonly out: Shard;
-  readonly expertNorm: Shard;
-  /** [E, D], whole on every rank. */
-  readonly gate: Shard;
-  /** [El, F, D], El experts of each rank of the run that shares a stack. */
-  readonly w1: Shard;
-  readonly w3: Shard;
-  /** [El, D, F] */
-  readonly w2: Shard;
 }
 
 export function layerShards(
@@ -85,41 +75,25 @@ export function layerShards(
   layout: Layout,
   dtype: WeightDtype,
   layer: number,
-  where: { tp: number; ep: number; owners: number },
-): LayerShards {
-  const { modelDim: D, headDim, expertDim: F, numExperts } = layout.model;
-  const heads = scale(layout.headsOf(where.tp), headDim);
-  const kvHeads = scale(layout.kvHeadsOf(where.tp), headDim);
-  const firstOwner = where.ep - (where.ep % where.owners);
-  const own = layout.expertsOf(firstOwner);
-  const experts: Run = { first: own.first, count: where.owners * own.count };
+  where: ShardPlace,
+): LayerShards<Shard> {
+  const { heads, kvHeads, experts } = layerCuts(layout, where);
+  const shapes = layerShardShapes(layout, dtype, layer, where);
   const read = (name: string): HostWeight => storedWeight(weights, name, dtype);
-  const norm = (name: string, kind: string): Shard => ({
-    key: `weights/l${layer}/${kind}`,
-    shape: [D],
-    dtype: 'f32',
-    make: () => read(name),
-  });
+  const whole = (shape: ShardShape, name: string): Shard => ({ ...shape, make: () => read(name) });
   const projection = (which: 'q' | 'k' | 'v' | 'o'): HostWeight => read(weightNames.projection(layer, which));
-  const expertStack = (which: 'w1' | 'w2' | 'w3', shape: readonly [number, number]): Shard => ({
-    key: `weights/l${layer}/${which}/e${experts.first}-${experts.first + experts.count - 1}`,
-    shape: [experts.count, ...shape],
-    dtype,
+  const expertStack = (which: 'w1' | 'w2' | 'w3'): Shard => ({
+    ...shapes[which],
     make: () =>
       stack(
-        Array.from({ length: experts.count }, (_, i) =>
-          read(weightNames.expert(layer, experts.first + i, which)),
-        ),
-        [experts.count, ...shape],
+        range(experts.count).map((i) => read(weightNames.expert(layer, experts.first + i, which))),
+        shapes[which].shape,
       ),
   });
-  const qkvRows = heads.count + 2 * kvHeads.count;
   return {
-    attentionNorm: norm(weightNames.attentionNorm(layer), 'attention-norm'),
+    attentionNorm: whole(shapes.attentionNorm, weightNames.attentionNorm(layer)),
     qkv: {
-      key: `weights/l${layer}/qkv/tp${where.tp}`,
-      shape: [qkvRows, D],
-      dtype,
+      ...shapes.qkv,
       make: () =>
         stack(
           [
@@ -127,69 +101,27 @@ export function layerShards(
             cutRows(projection('k'), kvHeads),
             cutRows(projection('v'), kvHeads),
           ],
-          [qkvRows, D],
+          shapes.qkv.shape,
         ),
     },
-    out: {
-      key: `weights/l${layer}/out/tp${where.tp}`,
-      shape: [D, heads.count],
-      dtype,
-      make: () => cutColumns(projection('o'), heads),
-    },
-    expertNorm: norm(weightNames.expertNorm(layer), 'expert-norm'),
-    gate: {
-      key: `weights/l${layer}/gate`,
-      shape: [numExperts, D],
-      dtype: gateDtype(dtype),
-      make: () => read(weightNames.gate(layer)),
-    },
-    w1: expertStack('w1', [F, D]),
-    w3: expertStack('w3', [F, D]),
-    w2: expertStack('w2', [D, F]),
+    out: { ...shapes.out, make: () => cutColumns(projection('o'), heads) },
+    expertNorm: whole(shapes.expertNorm, weightNames.expertNorm(layer)),
+    gate: whole(shapes.gate, weightNames.gate(layer)),
+    w1: expertStack('w1'),
+    w3: expertStack('w3'),
+    w2: expertStack('w2'),
   };
 }
 
-export interface EndShards {
-  /** [V, D], whole on every rank of the first stage. */
-  readonly embedding: Shard;
-  readonly finalNorm: Shard;
-  /** Rows of the vocabulary that a TP member of the last stage scores. */
-  readonly lmHead: (tp: number) => Shard;
-}
-
-export function vocabularyOf(layout: Layout, tp: number): Run {
-  const [first, count] = balancedRun(layout.model.vocabSize, layout.spec.tp, tp);
-  return { first, count };
-}
-
-export function endShards(weights: WeightSource, layout: Layout, dtype: WeightDtype): EndShards {
-  const { modelDim: D, vocabSize } = layout.model;
+export function endShards(weights: WeightSource, layout: Layout, dtype: WeightDtype): EndShards<Shard> {
+  const shapes = endShardShapes(layout, dtype);
   const read = (name: string): HostWeight => storedWeight(weights, name, dtype);
   return {
-    embedding: {
-      key: 'weights/embedding',
-      shape: [vocabSize, D],
-      dtype: embeddingDtype(dtype),
-      make: () => read(weightNames.embedding),
-    },
-    finalNorm: {
-      key: 'weights/final-norm',
-      shape: [D],
-      dtype: 'f32',
-      make: () => read(weightNames.finalNorm),
-    },
-    lmHead: (tp) => {
-      const rows = vocabularyOf(layout, tp);
-      return {
-        key: `weights/lm-head/tp${tp}`,
-        shape: [rows.count, D],
-        dtype,
-        make: () => cutRows(read(weightNames.lmHead), rows),
-      };
-    },
+    embedding: { ...shapes.embedding, make: () => read(weightNames.embedding) },
+    finalNorm: { ...shapes.finalNorm, make: () => read(weightNames.finalNorm) },
+    lmHead: (tp) => ({
+      ...shapes.lmHead(tp),
+      make: () => cutRows(read(weightNames.lmHead), vocabularyOf(layout, tp)),
+    }),
   };
-}
-
-function scale({ first, count }: Run, by: number): Run {
-  return { first: first * by, count: count * by };
 }

@@ -2,8 +2,8 @@
 import { invariant } from '../core/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import { requireIndexable, uploadWeight, weightBytes, weightDtypeOf } from '../kernels/weights.ts';
-import { bufferBytes } from './stage-workspace.ts';
+import { uploadWeight, weightDtypeOf } from '../kernels/weights.ts';
+import { requireIndexable } from '../tensor/weight-bytes.ts';
 import type { Shard } from './shards.ts';
 
 export class WeightStore {
@@ -35,9 +35,4 @@ export class WeightStore {
     for (const buffer of this.#weights.values()) buffer.destroy();
     this.#weights.clear();
   }
-}
-
-/** Bytes of a shard on the device. */
-export function shardBytes(shard: Shard): number {
-  return bufferBytes(weightBytes(shard.dtype, shard.shape));
 }

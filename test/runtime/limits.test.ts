@@ -10,7 +10,7 @@ import { presetNamed } from '../../src/model/presets.ts';
 import { syntheticWeights } from '../../src/model/synthetic.ts';
 import { referenceModel } from '../../src/reference/forward.ts';
 import { createEngine } from '../../src/runtime/engine.ts';
-import { rankSizes } from '../../src/runtime/sizes.ts';
+import { rankSizes } from '../../src/memory/rank-sizes.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
 const layout = planLayout(parseLayout('ep=4,pp=2,tp=2,dp=1'), presetNamed('tiny-moe').config);

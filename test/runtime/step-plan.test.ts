@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { planLayout } from '../../src/layout/layout.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
 import { presetNamed } from '../../src/model/presets.ts';
-import { defaultMicroBatches, rankSizes, worthwhileMicroBatches } from '../../src/runtime/sizes.ts';
+import { defaultMicroBatches, rankSizes, worthwhileMicroBatches } from '../../src/memory/rank-sizes.ts';
 import { busyRun, groupTables, logitRows, planStep, rankLoads } from '../../src/runtime/step/plan.ts';
 
 const layout = planLayout(parseLayout('ep=4,pp=2,tp=2,dp=1'), presetNamed('tiny-moe').config);

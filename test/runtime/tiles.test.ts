@@ -1,7 +1,7 @@
 /** A list of tiles that the GPU counts never grows past the grid that it is dispatched with. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { tilesRefusal } from '../../src/runtime/sizes.ts';
+import { tilesRefusal } from '../../src/memory/rank-sizes.ts';
 
 const sizes = (maxTokens: number, topK = 8, localExperts = 64, numExperts = 64) => ({
   ...{ maxTokens, shareTokens: maxTokens, topK, localExperts, numExperts, owners: 1 },

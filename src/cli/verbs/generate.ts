@@ -7,7 +7,7 @@ import { planLayout } from '../../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
 import type { AdapterFacts } from '../../platform/platform.ts';
 import { createEngine } from '../../runtime/engine.ts';
-import { CACHE_DTYPES, type CacheDtype } from '../../runtime/sizes.ts';
+import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
 import { generate as continuePrompt } from '../../runtime/generate.ts';
 import { loadModel, TINY_MOE, tokenizerOf } from '../model.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';

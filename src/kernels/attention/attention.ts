@@ -3,11 +3,12 @@
  * Queries are the last qLen of kvLen positions of their sequence.
  */
 import { invariant } from '../../core/errors.ts';
+import { partsOf, partsPay, partsWords } from '../../core/key-parts.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { gridPieces } from './grid.ts';
-import { merge, MERGE_BLOCK, partsOf } from './merge.ts';
+import { merge, MERGE_BLOCK } from './merge.ts';
 import { type AttentionShape, attentionVariants } from './variants.ts';
 import { chooseVariant, preferring } from '../variants.ts';
 
@@ -46,17 +47,9 @@ function bestFirst(gpu: Gpu, shape: AttentionShape): typeof attentionVariants {
   const whole = preferring(attentionVariants, 'decode');
   const order = onGpu ? whole : preferring(whole, 'decode-subgroup');
   const { numSequences = 1, queries, numHeads } = shape;
-  const busy = !onGpu || numSequences * queries * numHeads >= BUSY_WORKGROUPS;
-  return busy || keysSeen(shape) < LEAST_SPLIT_KEYS ? order : preferring(order, 'split');
+  const split = onGpu && partsPay(numSequences * queries * numHeads, keysSeen(shape));
+  return split ? preferring(order, 'split') : order;
 }
-
-/**
- * Workgroups that keep a GPU's cores busy, a guess. With 2 cores parts did not pay (minima of 7 runs): 1 head, 8,192 keys,
- * llvmpipe 0.85 -> 1.05 ms; 1 head, 2,048 keys, SwiftShader 1.9 -> 2.2 ms (2026-11-24).
- */
-const BUSY_WORKGROUPS = 256;
-/** With fewer keys the second dispatch costs more than it brings. A guess. */
-const LEAST_SPLIT_KEYS = 512;
 
 function keysSeen({ cacheLength, window = 0 }: AttentionShape): number {
   return window > 0 ? Math.min(window, cacheLength) : cacheLength;
@@ -66,14 +59,9 @@ function chosenVariant(gpu: Gpu, shape: AttentionShape, requested?: string) {
   return chooseVariant('attention', bestFirst(gpu, shape), shape, gpu, requested);
 }
 
-/** Words that `prepareAttention` will ask for, without preparing. */
-export function attentionScratchWords(gpu: Gpu, shape: AttentionShape, numRows: number): number {
-  return wordsOf(chosenVariant(gpu, shape).split, shape, numRows);
-}
-
-function wordsOf(split: boolean | undefined, shape: AttentionShape, numRows: number): number {
-  if (!split) return 0;
-  return numRows * shape.numHeads * partsOf(keysSeen(shape)).numParts * (shape.headDim + 4);
+/** Whether `prepareAttention` will cut the keys into parts, without preparing. */
+export function splitsKeys(gpu: Gpu, shape: AttentionShape): boolean {
+  return chosenVariant(gpu, shape).split ?? false;
 }
 
 /** @throws ConfigError when the requested variant does not exist or cannot run. */
@@ -96,7 +84,7 @@ export async function prepareAttention(
   const most = gpu.limits.maxComputeWorkgroupsPerDimension;
   return {
     variant: variant.name,
-    scratchWords: (numRows) => wordsOf(split, shape, numRows),
+    scratchWords: (numRows) => (split ? partsWords(numRows, numHeads, headDim, keysSeen(shape)) : 0),
     record: (commands, p, { q, k, v, sequences, o, sinks, scratch }) => {
       invariant(
         (sinks !== undefined) === (shape.sinks ?? false),

@@ -1,23 +1,6 @@
-/** Split-KV decoding (flash-decoding): into how many parts the keys are cut, and the kernel that joins them. */
-import { ceilDiv } from '../../core/math.ts';
+/** Split-KV decoding (flash-decoding): the kernel that joins what the parts of the keys gave (see `core/key-parts.ts`). */
 import { defineKernel } from '../../gpu/kernel.ts';
 import { type QueryBlock, wholeGrid } from './grid.ts';
-
-/** Fewer keys are not worth a workgroup of their own. A guess. */
-const LEAST_KEYS = 128;
-/** A merge reads the parts of a query one after another. A guess. */
-const MOST_PARTS = 64;
-
-export interface Parts {
-  readonly numParts: number;
-  readonly keysPerPart: number;
-}
-
-/** partsOf(2048) = { numParts: 16, keysPerPart: 128 }: of the keys that a query sees at most. */
-export function partsOf(numKeys: number): Parts {
-  const keysPerPart = LEAST_KEYS * Math.max(1, ceilDiv(numKeys, LEAST_KEYS * MOST_PARTS));
-  return { numParts: Math.max(1, ceilDiv(numKeys, keysPerPart)), keysPerPart };
-}
 
 /** A workgroup joins the parts of one query. */
 export const MERGE_BLOCK: QueryBlock = { queries: 1, workgroups: 1 };

@@ -11,11 +11,11 @@ import {
   chunkGroups,
   FORMAT_CODE,
   packType,
-  requireIndexable,
   scaleStart,
   type WeightDtype,
   wholeChunks,
 } from '../weights.ts';
+import { requireIndexable } from '../../tensor/weight-bytes.ts';
 
 export type { WeightDtype };
 

@@ -11,7 +11,8 @@ import { defineKernel } from '../../gpu/kernel.ts';
 import { expertParams, rowKernel, rowSpec, vectorKernel, vectorSpec } from './experts.ts';
 import { expertShapes, type ExpertWeights, type RoutedShape } from './products.ts';
 import { broadcastRefusal, broadcastSpec } from '../subgroups.ts';
-import { chunkGroups, FORMAT_CODE, requireIndexable, scaleStart } from '../weights.ts';
+import { chunkGroups, FORMAT_CODE, scaleStart } from '../weights.ts';
+import { requireIndexable } from '../../tensor/weight-bytes.ts';
 
 const downParams = {
   depth: 'u32',

@@ -16,11 +16,11 @@ import {
   FORMAT_CODE,
   isQuantised,
   packType,
-  requireIndexable,
   scaleStart,
   type WeightDtype,
   wholeChunks,
 } from '../weights.ts';
+import { requireIndexable } from '../../tensor/weight-bytes.ts';
 
 export interface ExpertShape {
   readonly numExperts: number;

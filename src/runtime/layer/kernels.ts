@@ -1,9 +1,5 @@
 /** The compiled kernels of one rank's layer. All ranks of a layout have equal shapes, so one set serves all. */
-import {
-  attentionScratchWords,
-  prepareAttention,
-  type Attention,
-} from '../../kernels/attention/attention.ts';
+import { prepareAttention, splitsKeys, type Attention } from '../../kernels/attention/attention.ts';
 import type { AttentionShape } from '../../kernels/attention/variants.ts';
 import { prepareGemm, type Gemm } from '../../kernels/dense/gemm.ts';
 import type { RoutedShape } from '../../kernels/experts/products.ts';
@@ -19,7 +15,8 @@ import type { Gpu } from '../../gpu/gpu.ts';
 import type { Layout } from '../../layout/layout.ts';
 import { type ExchangedExperts, prepareExchangedExperts } from '../../routed/exchanged.ts';
 import { type LocalExperts, prepareLocalExperts } from '../../routed/local.ts';
-import { tilesRefusal, type RankSizes } from '../sizes.ts';
+import type { DeviceTraits, KeySizes } from '../../memory/device-traits.ts';
+import { tilesRefusal, type RankSizes } from '../../memory/rank-sizes.ts';
 
 /** Queries that attention over whole prompts is chosen for. A guess. */
 const MANY_QUERIES = 64;
@@ -84,7 +81,7 @@ async function prepareExperts(
   return { exchanged: await prepareExchangedExperts(gpu, owned, transport) };
 }
 
-function attentionShape(z: RankSizes, queries: number): AttentionShape {
+function attentionShape(z: KeySizes, queries: number): AttentionShape {
   const { numHeads, numKvHeads, headDim, maxLength, cacheSlots, cacheDtype } = z;
   return {
     ...{ numHeads, numKvHeads, headDim, causal: true, scale: 1 / Math.sqrt(headDim) },
@@ -92,9 +89,13 @@ function attentionShape(z: RankSizes, queries: number): AttentionShape {
   };
 }
 
-/** What attention keeps between its dispatches, one token per sequence: one buffer for all ranks, which take turns. */
-export function attentionScratchBytes(gpu: Gpu, z: RankSizes): number {
-  return 4 * attentionScratchWords(gpu, attentionShape(z, 1), z.cacheSlots);
+/** This device, as far as it decides the memory of an engine. */
+export function traitsOf(gpu: Gpu): DeviceTraits {
+  return {
+    offsetAlignment: gpu.limits.minStorageBufferOffsetAlignment,
+    bindableBytes: gpu.mostBytes('whole'),
+    splitsKeys: (z) => splitsKeys(gpu, attentionShape(z, 1)),
+  };
 }
 
 async function prepareDense(

@@ -7,13 +7,13 @@ import { range } from '../../core/math.ts';
 import type { GpuBuffer } from '../../gpu/buffer.ts';
 import type { WeightDtype } from '../../kernels/weights.ts';
 import type { WeightSource } from '../../model/config.ts';
-import { BYTES_OF } from '../../tensor/tensor.ts';
 import { attentionSegments } from './attention-block.ts';
 import { expertSegments } from './expert-block.ts';
-import { layerShards, type LayerShards, type Shard } from '../shards.ts';
-import type { RankSizes } from '../sizes.ts';
+import { cacheBytes } from '../../memory/arrays.ts';
+import type { LayerShards } from '../../memory/shards.ts';
+import { layerShards, type Shard } from '../shards.ts';
 import type { StageContext, StageLayer, StageStep } from './context.ts';
-import { bufferBytes, StageWorkspace } from '../stage-workspace.ts';
+import { StageWorkspace } from '../stage-workspace.ts';
 
 export class Stage {
   readonly index: number;
@@ -76,9 +76,4 @@ export class Stage {
     const entries = Object.entries<Shard>({ ...shards }).map(([name, shard]) => [name, weights.get(shard)]);
     return Object.fromEntries(entries) as { [K in keyof LayerShards]: GpuBuffer };
   }
-}
-
-/** Bytes of one rank's K (or V) cache of one layer: [slots, length, KVl, Dh]. */
-export function cacheBytes(z: RankSizes): number {
-  return bufferBytes(BYTES_OF[z.cacheDtype] * z.cacheSlots * z.maxLength * z.numKvHeads * z.headDim);
 }

@@ -5,7 +5,7 @@
 import { ConfigError } from '../../core/errors.ts';
 import { at, balancedRun, maxOf, range, sum } from '../../core/math.ts';
 import type { Layout, Run } from '../../layout/layout.ts';
-import type { RankSizes } from '../sizes.ts';
+import type { RankSizes } from '../../memory/rank-sizes.ts';
 
 /** New tokens of one sequence. */
 export interface Request {
@@ -157,16 +157,6 @@ export function logitRows(step: GroupStep, which: 'last' | 'all'): number[] {
   if (which === 'all') return range(step.numTokens);
   let end = 0;
   return step.sequences.map((s) => (end += s.ids.length) - 1);
-}
-
-/** Words per group of each table; every group has a part of equal size. */
-export function tableWords(z: RankSizes): { ids: number; place: number; sequences: number; rows: number } {
-  return {
-    ids: z.maxTokens,
-    place: 2 * z.maxTokens,
-    sequences: 4 * Math.min(z.maxTokens, z.cacheSlots),
-    rows: z.maxTokens,
-  };
 }
 
 /** One group's tables: token ids, (position, cache row) per token, (first q row, qLen, kvLen, slot) per sequence. */

@@ -4,10 +4,9 @@ import { SymmetricArray } from '../../collectives/symmetric.ts';
 import { at, range } from '../../core/math.ts';
 import type { GpuBuffer } from '../../gpu/buffer.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
-import { groupTables, logitRows, tableWords, type MicroBatch, type RankLoad } from './plan.ts';
-import type { RankSizes } from '../sizes.ts';
-
-type TableName = 'ids' | 'place' | 'sequences' | 'rows';
+import { stageTableWords, type TableName, tableWords } from '../../memory/arrays.ts';
+import { groupTables, logitRows, type MicroBatch, type RankLoad } from './plan.ts';
+import type { RankSizes } from '../../memory/rank-sizes.ts';
 
 export class StepTables {
   readonly #gpu: Gpu;
@@ -28,12 +27,7 @@ export class StepTables {
     this.place = array('place');
     this.sequences = array('sequences');
     this.rows = array('rows');
-    this.shares = gpu.buffer(`tables/m${index}/shares`, 16 * z.numRanks);
-  }
-
-  static predictBytes(gpu: Gpu, z: RankSizes): number {
-    const arrays = Object.values(tableWords(z)).map((words) => SymmetricArray.bytes(gpu, z.numGroups, words));
-    return arrays.reduce((a, b) => a + b, 16 * z.numRanks);
+    this.shares = gpu.buffer(`tables/m${index}/shares`, 4 * stageTableWords(z.numRanks).shares);
   }
 
   /** Queues the writes; they happen before everything that is submitted later. */

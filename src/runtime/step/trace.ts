@@ -7,7 +7,7 @@ import type { Gpu } from '../../gpu/gpu.ts';
 import type { Layout } from '../../layout/layout.ts';
 import type { StageStep } from '../layer/context.ts';
 import type { Request } from './plan.ts';
-import type { RankSizes } from '../sizes.ts';
+import type { RankSizes } from '../../memory/rank-sizes.ts';
 
 export interface ExpertTrace {
   readonly array: SymmetricArray;

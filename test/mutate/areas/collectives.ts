@@ -39,8 +39,8 @@ export const collectiveFaults: readonly Mutant[] = [
     { tests: ['runtime/engine.test.ts'], only: 'share a dispatch' },
     [
       {
-        find: 'this.stride = roundUp(Math.max(1, wordsPerPart), alignment);',
-        replace: 'this.stride = roundUp(Math.max(1, wordsPerPart) + 1, alignment);',
+        find: 'this.stride = partStride(wordsPerPart,',
+        replace: 'this.stride = partStride(wordsPerPart + 1,',
         why: 'parts have a word more than predicted',
       },
     ],

@@ -260,7 +260,7 @@ export const denseFaults: readonly Mutant[] = [
       why: 'the last element is not added',
     },
   ]),
-  ...faultsIn('src/kernels/weights.ts', { tests: ['kernels/dense/weights.shared.test.ts'] }, [
+  ...faultsIn('src/tensor/weight-bytes.ts', { tests: ['kernels/dense/weights.shared.test.ts'] }, [
     {
       find: 'scalesAt: roundUp(bytes, VIEW_ALIGNMENT),',
       replace: 'scalesAt: roundUp(bytes, 4),',

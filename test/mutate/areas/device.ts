@@ -59,13 +59,15 @@ export const deviceFaults: readonly Mutant[] = [
         replace: 'end();',
         why: 'staging buffers are never freed',
       },
-      {
-        find: 'const size = Math.max(16, roundUp(bytes, 16));',
-        replace: 'const size = Math.max(16, bytes);',
-        why: 'buffers are no multiple of 16 bytes',
-      },
     ],
   ),
+  ...faultsIn('src/core/buffer-bytes.ts', { tests: ['gpu/memory.shared.test.ts'] }, [
+    {
+      find: 'return Math.max(16, roundUp(bytes, 16));',
+      replace: 'return Math.max(16, bytes);',
+      why: 'buffers are no multiple of 16 bytes',
+    },
+  ]),
   ...faultsIn('src/gpu/device-state.ts', { tests: ['gpu/lost.test.ts', 'gpu/memory.shared.test.ts'] }, [
     {
       find: 'this.#ended ??= reason;',

@@ -98,7 +98,7 @@ export const runtimeFaults: readonly Mutant[] = [
       why: 'a sequence may be a position too long',
     },
   ]),
-  ...faultsIn('src/runtime/sizes.ts', sizes, [
+  ...faultsIn('src/memory/rank-sizes.ts', sizes, [
     {
       find: 'tokens * Math.min(model.topK, experts) <= MOST_TILES',
       replace: 'tokens > 0',
@@ -165,11 +165,28 @@ export const runtimeFaults: readonly Mutant[] = [
       },
     ],
   ),
-  ...faultsIn('src/runtime/memory.ts', { tests: ['runtime/engine.test.ts'], only: 'share a dispatch' }, [
+  ...faultsIn('src/memory/lists.ts', { tests: ['memory/lists.test.ts'] }, [
     {
-      find: 'z.numRanks * 2 * cacheBytes(z)',
-      replace: 'z.numRanks * cacheBytes(z)',
+      find: "...['k', 'v'].map(",
+      replace: "...['k'].map(",
       why: 'values of the cache are not predicted',
+    },
+    {
+      find: 'range(tp).map((ep) => layout.rankAt({ replica: 0, stage, ep })));',
+      replace: '[layout.rankAt({ replica: 0, stage, ep: 0 })]);',
+      why: 'only the first rank of a stage may be the fullest',
+    },
+    {
+      find: 'numGroups: 1, owners: 1 };',
+      replace: 'numGroups: 1 };',
+      why: 'a rank of a cluster has room for the rows of its neighbours',
+    },
+  ]),
+  ...faultsIn('src/memory/arrays.ts', { tests: ['memory/lists.test.ts'] }, [
+    {
+      find: 'return owners * receiveRows * expertDim;',
+      replace: 'return receiveRows * expertDim;',
+      why: 'ranks that share a stack have hidden rows for one',
     },
   ]),
   ...faultsIn(

@@ -1,7 +1,8 @@
 /** What one rank holds: derived once from model, layout and the limits that the user sets. Integers only. */
 import { ConfigError } from '../core/errors.ts';
 import { ceilDiv, divisorsOf, roundUp } from '../core/math.ts';
-import { isIndexable, requireIndexable, weightBytes, type WeightDtype } from '../kernels/weights.ts';
+import type { WeightDtype } from '../tensor/quantised.ts';
+import { isIndexable, requireIndexable, weightBytes } from '../tensor/weight-bytes.ts';
 import type { Layout } from '../layout/layout.ts';
 import { tileCapacity } from '../core/plan-sizes.ts';
 

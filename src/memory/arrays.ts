@@ -1,0 +1,138 @@
+/**
+ * Words (4 bytes) of every array that an engine writes. What allocates takes its sizes from here, and so does the list
+ * that predicts.
+ */
+import { partsWords } from '../core/key-parts.ts';
+import { balancedRun } from '../core/math.ts';
+import { GRID_WORDS, planScratchWords, TILE_WORDS, tileCapacity } from '../core/plan-sizes.ts';
+import type { Layout, Run } from '../layout/layout.ts';
+import { BYTES_OF } from '../tensor/tensor.ts';
+import type { DeviceTraits } from './device-traits.ts';
+import type { RankSizes } from './rank-sizes.ts';
+
+export type SymmetricName =
+  | 'x' // [T, D] residual stream of the TP group's tokens, whole on every member
+  | 'partial' // [T, D] this rank's heads through its part of the output projection
+  | 'attended' // [share, D] the summed output projection of its share of the tokens
+  | 'mixed' // [share, D] the layer's output for its share
+  | 'start' // [E + 1] first send row of every expert
+  | 'starts' // [ep, E + 1] those of the whole EP group
+  | 'receiveStart' // [local E, ep]
+  | 'tiles' // [tiles, 4] of the grouped GEMM: a list lies in the parts of the ranks that it serves
+  | 'grid' // [2, 4] its indirect grids, in the part of the first of them
+  | 'send' // [share K, D] rows sorted by expert
+  | 'receive' // [rows, D] rows of the local experts
+  | 'expertOut' // [rows, D]
+  | 'returned'; // [share K, D] expert outputs, back in send order
+
+export type PrivateName =
+  | 'normed'
+  | 'qkv'
+  | 'q'
+  | 'heads'
+  | 'sum'
+  | 'routed'
+  | 'logits'
+  | 'ids'
+  | 'scores'
+  | 'slot'
+  | 'rowToken'
+  | 'planScratch';
+
+/** Sizes of groups: a group of one makes arrays needless, its collectives would only copy. */
+export interface GroupSizes {
+  readonly tp: number;
+  readonly ep: number;
+}
+
+/** One rank's part of each symmetric array of a stage. */
+export function symmetricWords(z: RankSizes, { tp, ep }: GroupSizes): Map<SymmetricName, number> {
+  const D = z.modelDim;
+  const words: [SymmetricName, number][] = [
+    ['x', z.maxTokens * D],
+    ['partial', z.maxTokens * D],
+    ['start', z.numExperts + 1],
+    ['tiles', TILE_WORDS * tileCapacity(z.receiveRows, z.localExperts, 1)],
+    ['grid', GRID_WORDS],
+    ['expertOut', z.receiveRows * D],
+  ];
+  if (tp > 1) words.push(['attended', z.shareTokens * D], ['mixed', z.shareTokens * D]);
+  if (ep > 1) {
+    words.push(
+      ['starts', ep * (z.numExperts + 1)],
+      ['receiveStart', z.localExperts * ep],
+      ['send', z.sendRows * D],
+      ['receive', z.receiveRows * D],
+      ['returned', z.sendRows * D],
+    );
+  }
+  return new Map(words);
+}
+
+/** Every private array of one rank of a stage. */
+export function privateWords(z: RankSizes): Record<PrivateName, number> {
+  const D = z.modelDim;
+  return {
+    normed: z.maxTokens * D,
+    qkv: z.maxTokens * (z.numHeads + 2 * z.numKvHeads) * z.headDim,
+    q: z.maxTokens * z.numHeads * z.headDim,
+    heads: z.maxTokens * z.numHeads * z.headDim,
+    sum: z.shareTokens * D,
+    routed: z.shareTokens * D,
+    logits: z.shareTokens * z.numExperts,
+    ids: z.sendRows,
+    scores: z.sendRows,
+    slot: z.sendRows,
+    rowToken: z.sendRows,
+    planScratch: planScratchWords(z.sendRows, z.numExperts),
+  };
+}
+
+/** [rows, F] between the two products, of the ranks that share a stack of experts. */
+export function hiddenWords({ owners, receiveRows, expertDim }: RankSizes): number {
+  return owners * receiveRows * expertDim;
+}
+
+/** Bytes of one rank's K (or V) cache of one layer: [slots, length, KVl, Dh]. */
+export function cacheBytes(z: RankSizes): number {
+  return BYTES_OF[z.cacheDtype] * z.cacheSlots * z.maxLength * z.numKvHeads * z.headDim;
+}
+
+/** What attention keeps between its dispatches, one token per sequence: one buffer for all ranks, which take turns. */
+export function attentionWords(z: RankSizes, traits: DeviceTraits): number {
+  return traits.splitsKeys(z) ? partsWords(z.cacheSlots, z.numHeads, z.headDim, z.maxLength) : 0;
+}
+
+/** A rank of the last stage on its way to logits. */
+export function headWords(layout: Layout, z: RankSizes): Record<'rows' | 'normed' | 'logits', number> {
+  const rows = z.maxTokens * z.modelDim;
+  return { rows, normed: rows, logits: z.maxTokens * vocabularyOf(layout, 0).count };
+}
+
+/** Rows of the vocabulary that a TP member of the last stage scores. */
+export function vocabularyOf(layout: Layout, tp: number): Run {
+  const [first, count] = balancedRun(layout.model.vocabSize, layout.spec.tp, tp);
+  return { first, count };
+}
+
+export type TableName = 'ids' | 'place' | 'sequences' | 'rows';
+
+/** Each table of a micro-batch, per attention group. */
+export function tableWords(z: RankSizes): Record<TableName, number> {
+  return {
+    ids: z.maxTokens,
+    place: 2 * z.maxTokens,
+    sequences: 4 * Math.min(z.maxTokens, z.cacheSlots),
+    rows: z.maxTokens,
+  };
+}
+
+/** Tables about all ranks of a stage: which rows each keeps (per micro-batch), and the groups of an axis. */
+export function stageTableWords(numRanks: number): Record<'shares' | 'members' | 'ofRank', number> {
+  return { shares: 4 * numRanks, members: numRanks, ofRank: 4 * numRanks };
+}
+
+/** cos and sin of every position. */
+export function ropeWords({ maxLength, headDim }: RankSizes): number {
+  return maxLength * headDim;
+}

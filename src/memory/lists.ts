@@ -1,0 +1,151 @@
+/**
+ * What an engine takes, buffer by buffer, from its plan alone: on one device that plays all ranks, and on a rank of a
+ * cluster. Steps take their read-back buffers besides, for as long as they last.
+ */
+import { bufferBytes, partStride } from '../core/buffer-bytes.ts';
+import { range, sum } from '../core/math.ts';
+import { weightBytes } from '../tensor/weight-bytes.ts';
+import {
+  attentionWords,
+  cacheBytes,
+  headWords,
+  hiddenWords,
+  privateWords,
+  ropeWords,
+  stageTableWords,
+  symmetricWords,
+  tableWords,
+} from './arrays.ts';
+import type { DeviceTraits } from './device-traits.ts';
+import type { EnginePlan } from './engine-plan.ts';
+import type { RankSizes } from './rank-sizes.ts';
+import { endShardShapes, layerShardShapes, type ShardShape } from './shards.ts';
+
+/** So many buffers of equal size. */
+export interface MemoryItem {
+  /** 'workspace/send'; its first part is the purpose. */
+  readonly name: string;
+  /** Of one buffer, as a device allocates it. */
+  readonly bytes: number;
+  readonly count: number;
+}
+
+/** Everything that lives on one device while the engine does. Shards that ranks have in common are there once. */
+export function deviceMemory(plan: EnginePlan, traits: DeviceTraits): MemoryItem[] {
+  const { layout, sizes: z, weightDtype } = plan;
+  const { pp, tp, ep } = layout.spec;
+  const { numLayers } = layout.model;
+  const ends = endShardShapes(layout, weightDtype);
+  const shards = [
+    ...range(numLayers).flatMap((layer) =>
+      range(ep).flatMap((e) => shardsOf(plan, layer, { tp: e % tp, ep: e, owners: z.owners })),
+    ),
+    ...[ends.embedding, ends.finalNorm, ...range(tp).map(ends.lmHead)],
+  ];
+  const distinct = new Map(shards.map((shard) => [shard.key, shard]));
+  return [
+    ...[...distinct.values()].map(itemOf),
+    ...arrays(plan, z, traits, { stages: pp, layers: numLayers, heads: z.numRanks }),
+  ];
+}
+
+/** What one rank of a cluster would hold, on a device of its own. @param rank in [0, world size). */
+export function rankMemory(plan: EnginePlan, traits: DeviceTraits, rank: number): MemoryItem[] {
+  const { layout, weightDtype } = plan;
+  const { stage, tp, ep } = layout.coordinates(rank);
+  const layers = layout.layersOf(stage);
+  const alone: RankSizes = { ...plan.sizes, numRanks: 1, numGroups: 1, owners: 1 };
+  const ends = endShardShapes(layout, weightDtype);
+  const isLast = stage === layout.spec.pp - 1;
+  const shards = [
+    ...range(layers.count).flatMap((i) => shardsOf(plan, layers.first + i, { tp, ep, owners: 1 })),
+    ...(stage === 0 ? [ends.embedding] : []),
+    ...(isLast ? [ends.finalNorm, ends.lmHead(tp)] : []),
+  ];
+  return [
+    ...shards.map(itemOf),
+    ...arrays(plan, alone, traits, { stages: 1, layers: layers.count, heads: isLast ? 1 : 0 }),
+  ];
+}
+
+/** The rank of a cluster that would hold the most, by number, and its bytes. */
+export function fullestRank(plan: EnginePlan, traits: DeviceTraits): { rank: number; bytes: number } {
+  const { layout } = plan;
+  const { pp, tp } = layout.spec;
+  // Ranks differ by stage, and by their part of the vocabulary.
+  const ranks = range(pp).flatMap((stage) => range(tp).map((ep) => layout.rankAt({ replica: 0, stage, ep })));
+  const found = ranks.map((rank) => ({ rank, bytes: totalBytes(rankMemory(plan, traits, rank)) }));
+  return found.reduce((most, other) => (other.bytes > most.bytes ? other : most));
+}
+
+export function totalBytes(items: readonly MemoryItem[]): number {
+  return sum(items.map(({ bytes, count }) => bytes * count));
+}
+
+/** Bytes by the first part of the names, as the ledger tells them: weights, kv-cache, workspace, tables. */
+export function bytesByPurpose(items: readonly MemoryItem[]): Record<string, number> {
+  const totals: Record<string, number> = {};
+  for (const { name, bytes, count } of items) {
+    const purpose = name.slice(0, name.indexOf('/'));
+    totals[purpose] = (totals[purpose] ?? 0) + bytes * count;
+  }
+  return totals;
+}
+
+function shardsOf(
+  { layout, weightDtype }: EnginePlan,
+  layer: number,
+  where: { tp: number; ep: number; owners: number },
+): ShardShape[] {
+  return Object.values<ShardShape>({ ...layerShardShapes(layout, weightDtype, layer, where) });
+}
+
+function itemOf({ key, dtype, shape }: ShardShape): MemoryItem {
+  return { name: key, bytes: bufferBytes(weightBytes(dtype, shape)), count: 1 };
+}
+
+/**
+ * Caches, workspaces and tables of the ranks that `z` counts. @param present stages, layers of one rank of each of them
+ * together, and ranks of the last stage.
+ */
+function arrays(
+  { layout, sizes, microBatches }: EnginePlan,
+  z: RankSizes,
+  traits: DeviceTraits,
+  { stages, layers, heads }: { stages: number; layers: number; heads: number },
+): MemoryItem[] {
+  const words = (name: string, count: number, size: number): MemoryItem => ({
+    name,
+    bytes: bufferBytes(4 * size),
+    count,
+  });
+  const parts = (name: string, count: number, numParts: number, size: number): MemoryItem =>
+    words(name, count, numParts * partStride(size, traits.offsetAlignment));
+  const perStage = stageTableWords(sizes.numRanks);
+  const scratch = attentionWords(z, traits);
+  const items = [
+    ...['k', 'v'].map((name) => ({
+      ...{ name: `kv-cache/${name}`, bytes: bufferBytes(cacheBytes(z)), count: layers * z.numRanks },
+    })),
+    ...[...symmetricWords(z, layout.spec)].map(([name, size]) =>
+      parts(`workspace/${name}`, stages, z.numRanks, size),
+    ),
+    ...Object.entries(privateWords(z)).map(([name, size]) =>
+      words(`workspace/${name}`, stages * z.numRanks, size),
+    ),
+    words('workspace/hidden', (stages * z.numRanks) / z.owners, hiddenWords(z)),
+    ...Object.entries(headWords(layout, z)).map(([name, size]) =>
+      words(`workspace/head/${name}`, heads, size),
+    ),
+    words('workspace/attention-parts', scratch === 0 ? 0 : 1, scratch),
+    ...Object.entries(tableWords(z)).map(([name, size]) =>
+      parts(`tables/${name}`, microBatches, z.numGroups, size),
+    ),
+    words('tables/shares', microBatches, perStage.shares),
+    words('tables/rope', 1, ropeWords(z)),
+    // Of TP and of EP.
+    words('tables/members', 2, perStage.members),
+    words('tables/of-rank', 2, perStage.ofRank),
+  ];
+  return items.filter(({ count }) => count > 0);
+}
