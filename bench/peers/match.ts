@@ -3,8 +3,8 @@
  * changes for all. A window is one or more runs and one wait for the last; the host's clock times it for everyone.
  */
 import { messageOf } from '../../src/core/errors.ts';
-import { at } from '../../src/core/math.ts';
-import { seededRandom, seedOf, type Random } from '../../src/core/random.ts';
+import { seededRandom, seedOf } from '../../src/core/random.ts';
+import { shuffled } from '../../src/measure/rounds.ts';
 import { summarise, type Summary } from '../../src/measure/statistics.ts';
 import type { Contestant } from './contestants/contestant.ts';
 import type { Entrant, Host, PeerRow } from './row.ts';
@@ -124,16 +124,6 @@ async function playRounds(seats: readonly Seat[], options: MatchOptions): Promis
       seat.samplesNs.push((await window(seat.contestant, seat.repeats, now)) / seat.repeats);
     }
   }
-}
-
-/** Every order is as likely as every other (Fisher and Yates). */
-export function shuffled<Item>(items: readonly Item[], random: Random): Item[] {
-  const order = [...items];
-  for (let i = order.length - 1; i > 0; i--) {
-    const j = random.integer(i + 1);
-    [order[i], order[j]] = [at(order, j), at(order, i)];
-  }
-  return order;
 }
 
 async function window(contestant: Contestant, repeats: number, now: () => number): Promise<number> {

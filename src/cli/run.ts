@@ -1,7 +1,8 @@
 /** From arguments to an exit code: 0 done, 1 a check failed, 2 wrong use, 70 our own fault. */
 import { CommanderError } from 'commander';
 import { CheckError, ConfigError, messageOf } from '../core/errors.ts';
-import { printable, shortened } from '../core/printable.ts';
+import { printable } from '../core/printable.ts';
+import { shortened } from '../core/quoted.ts';
 import { complain, hasPrintedJson, printJson, watchOutput, write } from './output.ts';
 import { buildProgram } from './program.ts';
 import { ownStderr } from './quiet.ts';

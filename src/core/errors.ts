@@ -34,3 +34,9 @@ export function invariant(condition: boolean, message: () => string): asserts co
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** The system's code of anything that was thrown, as 'ENOENT'; '' where it has none. */
+export function codeOf(error: unknown): string {
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  return typeof code === 'string' ? code : '';
+}

@@ -28,13 +28,3 @@ function escapeOf(char: string): string {
 function hex(char: string, digits: number): string {
   return char.charCodeAt(0).toString(16).padStart(digits, '0');
 }
-
-/**
- * A text of at most `most` characters: what is too long loses its middle, since messages begin with the place and
- * end with the remedy.
- */
-export function shortened(text: string, most: number): string {
-  if (text.length <= most) return text;
-  const end = Math.floor(most / 3);
-  return `${text.slice(0, most - end - 3)} … ${text.slice(text.length - end)}`;
-}

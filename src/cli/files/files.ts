@@ -2,7 +2,7 @@
 import type { Stats } from 'node:fs';
 import { access, constants, open, readlink, realpath, rmdir, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, resolve, sep } from 'node:path';
-import { ConfigError } from '../../core/errors.ts';
+import { codeOf, ConfigError } from '../../core/errors.ts';
 import { makeFolders } from '../../platform/node/folders.ts';
 import { withDraft } from './draft.ts';
 import { behindLinks, statOf } from './links.ts';
@@ -133,8 +133,8 @@ async function refusing(path: string, remedy: string, work: () => Promise<void>)
   try {
     await work();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined || error instanceof ConfigError) throw error;
+    const code = codeOf(error);
+    if (code === '' || error instanceof ConfigError) throw error;
     throw new ConfigError(`cannot write ${path}: ${await reasonOf(code, path)}. ${remedy}`);
   }
 }

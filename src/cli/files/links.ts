@@ -2,6 +2,7 @@
 import { readlink, realpath, stat } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { codeOf } from '../../core/errors.ts';
 
 /** As many as Linux follows, see path_resolution(7). */
 const MOST_LINKS = 40;
@@ -29,8 +30,4 @@ export async function behindLinks(path: string): Promise<string> {
     place = resolve(dirname(place), next);
   }
   throw Object.assign(new Error('too many links'), { code: 'ELOOP' });
-}
-
-export function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? '';
 }

@@ -4,8 +4,8 @@ import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { ConfigError } from '../../core/errors.ts';
-import { behindLinks, codeOf } from './links.ts';
+import { codeOf, ConfigError } from '../../core/errors.ts';
+import { behindLinks } from './links.ts';
 
 /** The work behind a lock takes milliseconds; whoever has held it so long is gone, wherever it ran. A guess. */
 const STALE_MS = 10_000;

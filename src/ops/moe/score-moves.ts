@@ -3,6 +3,7 @@
  * of themselves while it is small, and never by more than a score can be: the bound does not grow with the logits.
  */
 import { at, maxOf, range, sum } from '../../core/math.ts';
+import { sigmoid } from '../../reference/activation.ts';
 import type { ScoreBudgetInput } from '../budgets.ts';
 
 /** Absolute bounds, [T, K]. @param errors_TE how far each logit may be off. */
@@ -31,8 +32,6 @@ export function scoreMoves(input: ScoreBudgetInput, errors_TE: Float64Array): Fl
   }
   return moves_TK;
 }
-
-const sigmoid = (v: number): number => 1 / (1 + Math.exp(-v));
 
 const logSigmoid = (v: number): number => Math.min(v, 0) - Math.log1p(Math.exp(-Math.abs(v)));
 

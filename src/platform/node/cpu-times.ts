@@ -1,9 +1,9 @@
 /** What the cores of this machine have done, as the system counts it. */
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { NS_PER_MS } from '../../core/units.ts';
 import type { CpuTimes } from '../platform.ts';
 
-const NS_PER_MS = 1e6;
 /** Linux counts in hundredths of a second, whatever the kernel's own tick is. */
 const NS_PER_TICK = 1e7;
 

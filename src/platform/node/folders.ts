@@ -1,6 +1,7 @@
 /** Making folders. */
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { codeOf } from '../../core/errors.ts';
 
 /**
  * Makes a folder with those above it. @returns the outermost that was not there, undefined when all were. @throws a
@@ -11,14 +12,14 @@ export async function makeFolders(path: string, mode = 0o777): Promise<string | 
     await mkdir(path, mode);
     return path;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = codeOf(error);
     if (code === 'EEXIST' && (await stat(path)).isDirectory()) return undefined;
     const parent = dirname(path);
     if (code !== 'ENOENT' || parent === path || (await isThere(parent))) throw error;
     const outermost = await makeFolders(parent, mode);
     await mkdir(path, mode).catch((later: unknown) => {
       // Another process was faster.
-      if ((later as NodeJS.ErrnoException).code !== 'EEXIST') throw later;
+      if (codeOf(later) !== 'EEXIST') throw later;
     });
     return outermost ?? path;
   }

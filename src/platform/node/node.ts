@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { AbsentFileError, ConfigError, messageOf } from '../../core/errors.ts';
+import { AbsentFileError, codeOf, ConfigError, messageOf } from '../../core/errors.ts';
 import type { KernelKind, Platform } from '../platform.ts';
 import { openAdapter } from './adapters.ts';
 import { deviceClosed } from './collect.ts';
@@ -41,10 +41,6 @@ const REASONS: Readonly<Record<string, string>> = {
   ELOOP: 'it is a link to itself',
   ERR_INVALID_ARG_VALUE: 'its name holds a zero byte',
 };
-
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? '';
-}
 
 /** A relative path counts from the working folder, then from the package, where the bundled model lies. */
 async function readBytes(path: string, mostBytes?: number): Promise<Uint8Array> {

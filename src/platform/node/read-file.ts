@@ -2,6 +2,7 @@
 import { constants, type Stats } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
+import { codeOf } from '../../core/errors.ts';
 
 /** What one read of Node's takes. */
 const MOST_BYTES = 2 ** 31 - 1;
@@ -73,7 +74,7 @@ async function readPipe(file: FileHandle, mostBytes: number): Promise<Uint8Array
         if (bytesRead > 0 || begun) return bytesRead;
         if (performance.now() > end) throw new Unreadable('it is a pipe that nothing came through');
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+        if (codeOf(error) !== 'EAGAIN') throw error;
       }
       await pause(wait);
     }

@@ -9,7 +9,7 @@ import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createBrotliDecompress } from 'node:zlib';
 import { extract } from 'tar-stream';
-import { ConfigError, messageOf } from '../../core/errors.ts';
+import { codeOf, ConfigError, messageOf } from '../../core/errors.ts';
 import { anyFolder } from './cache-folder.ts';
 import { entryOf, installCommand } from './optional.ts';
 import { isWhole, listWhole } from './whole.ts';
@@ -113,7 +113,7 @@ async function moveInPlace(fresh: string, folder: string, whole: () => Promise<b
   const aside = `${fresh}-old`;
   if (!(await whole())) {
     await rename(folder, aside).catch((error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      if (codeOf(error) !== 'ENOENT') throw error;
     });
   }
   try {

@@ -2,6 +2,7 @@
 import type { ComparedRow, Comparison } from '../../compare/compare.ts';
 import { ALPHA } from '../../compare/decide.ts';
 import { formatNs } from '../../core/units.ts';
+import { plural } from '../../layout/text.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';
 
@@ -21,8 +22,6 @@ export function renderComparison(found: Comparison, style: Style = PLAIN, all = 
     ...missingText(found).flatMap((text) => paragraph(text)),
   ];
 }
-
-const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 function unitText({ unit, runsA, runsB }: Comparison): string {
   return `${plural(runsA, 'run')} (A) and ${plural(runsB, 'run')} (B), measured; a ${unit} is the unit`;

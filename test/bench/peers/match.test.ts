@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Contestant } from '../../../bench/peers/contestants/contestant.ts';
-import { playRow, shuffled, type MatchResult } from '../../../bench/peers/match.ts';
+import { playRow, type MatchResult } from '../../../bench/peers/match.ts';
+import { shuffled } from '../../../src/measure/rounds.ts';
 import type { Entrant, Host, PeerRow } from '../../../bench/peers/row.ts';
 import { rowLines, summaryLines } from '../../../bench/peers/table.ts';
 import { seededRandom } from '../../../src/core/random.ts';
