@@ -81,7 +81,8 @@ export function planDispatch(idsPerSource: readonly ArrayLike<number>[], owners:
   return { sends, receives };
 }
 
-function planSend(ids_TK: ArrayLike<number>, numExperts: number, source: number): SendPlan {
+/** @throws ConfigError when an id is neither an expert nor `DROPPED`. */
+export function planSend(ids_TK: ArrayLike<number>, numExperts: number, source = 0): SendPlan {
   const count_E = range(numExperts).map(() => 0);
   for (let i = 0; i < ids_TK.length; i++) {
     const id = at(ids_TK, i);
@@ -105,7 +106,8 @@ function planSend(ids_TK: ArrayLike<number>, numExperts: number, source: number)
   return { count_E, start_E, slot_TK, numRows: sum(count_E) };
 }
 
-function planReceive(sends: readonly SendPlan[], experts: readonly number[]): ReceivePlan {
+/** What the owner of `experts` receives from all sources. */
+export function planReceive(sends: readonly SendPlan[], experts: readonly number[]): ReceivePlan {
   const blocks: ReceiveBlock[] = [];
   let recvStart = 0;
   for (const expert of experts) {
@@ -117,6 +119,25 @@ function planReceive(sends: readonly SendPlan[], experts: readonly number[]): Re
   }
   const count_L = experts.map((expert) => sum(sends.map((send) => at(send.count_E, expert))));
   return { blocks, count_L, start_L: exclusiveScan(count_L), numRows: recvStart };
+}
+
+/** Rows [first, end) of one local expert, of which a workgroup of the grouped GEMM takes all. */
+export interface Tile {
+  readonly localExpert: number;
+  readonly first: number;
+  readonly end: number;
+}
+
+/** Tiles of at most `tileRows` rows over all received rows. In the example with 1: rank 0 has (0,0,1), (0,1,2), (1,2,3). */
+export function tilesOf({ count_L, start_L }: ReceivePlan, tileRows: number): Tile[] {
+  return count_L.flatMap((count, localExpert) => {
+    const start = at(start_L, localExpert);
+    return range(Math.ceil(count / tileRows)).map((i) => ({
+      localExpert,
+      first: start + i * tileRows,
+      end: start + Math.min(count, (i + 1) * tileRows),
+    }));
+  });
 }
 
 function checkOwners(owners: ExpertOwners): number {

@@ -10,6 +10,7 @@ import {
   expertOwners,
   isPermutation,
   planDispatch,
+  tilesOf,
 } from '../../src/layout/dispatch-plan.ts';
 import { planLayout } from '../../src/layout/layout.ts';
 import { modelWith } from './support.ts';
@@ -59,6 +60,20 @@ describe('planDispatch: the example in its comment', () => {
         start_L: [0, 2],
         numRows: 3,
       },
+    ]);
+  });
+
+  test('tiles', () => {
+    const [first, second] = plan.receives.map((receive) => tilesOf(receive, 1));
+    const places = [
+      { localExpert: 0, first: 0, end: 1 },
+      { localExpert: 0, first: 1, end: 2 },
+      { localExpert: 1, first: 2, end: 3 },
+    ];
+    expect([first, second]).toEqual([places, places]);
+    expect(tilesOf(at(plan.receives, 0), 4)).toEqual([
+      { localExpert: 0, first: 0, end: 2 },
+      { localExpert: 1, first: 2, end: 3 },
     ]);
   });
 
@@ -214,6 +229,18 @@ test('for random ids every row travels once, sorted and stable', () => {
         expect(sum(receive.count_L)).toBe(receive.numRows);
         const starts = receive.blocks.map((block) => block.recvStart);
         expect(starts).toEqual(exclusiveScan(receive.blocks.map((block) => block.count)));
+        for (const tileRows of [1, 2, 3, 8]) {
+          const tiles = tilesOf(receive, tileRows);
+          // One after the other over all rows, none empty, none too long, none across two experts.
+          expect(tiles.map(({ first }) => first)).toEqual(exclusiveScan(tiles.map((t) => t.end - t.first)));
+          expect(sum(tiles.map((t) => t.end - t.first))).toBe(receive.numRows);
+          expect(tiles.every((t) => t.end > t.first && t.end - t.first <= tileRows)).toBe(true);
+          for (const [l, count] of receive.count_L.entries()) {
+            const own = tiles.filter(({ localExpert }) => localExpert === l);
+            expect(sum(own.map((t) => t.end - t.first))).toBe(count);
+            expect(own).toHaveLength(Math.ceil(count / tileRows));
+          }
+        }
       });
     }),
     { numRuns: 100 },

@@ -3,11 +3,10 @@ import { at, maxOf, range, roundUp, sum } from '../../core/math.ts';
 import { prepareLocalPlan } from '../../kernels/routing/local-plan.ts';
 import { planScratchWords, tileCapacity } from '../../core/plan-sizes.ts';
 import { prepareReceivePlan, prepareRoutePlan } from '../../kernels/routing/route-plan.ts';
+import { DROPPED, entryOfRow, planReceive, planSend, tilesOf } from '../../layout/dispatch-plan.ts';
 import type { OpBuffers } from '../../ops/op-buffers.ts';
 import type { Maker } from '../draw/maker.ts';
 import type { Internal, InternalCase } from './internal-case.ts';
-
-const NO_SLOT = 0xffffffff;
 
 interface RouteSizes {
   readonly tokens: number;
@@ -15,40 +14,28 @@ interface RouteSizes {
   readonly experts: number;
   /** False: always histogram, scan and scatter. */
   readonly allowSmall?: boolean;
-  /** The id of one choice; NO_SLOT when it was dropped. */
+  /** The id of one choice; DROPPED when it was dropped. */
   readonly id?: (make: Maker) => number;
-}
-
-/**
- * Choices in order of expert, then token, then k, by sorting.
- * ids [2, 0, 2, 1] of 3 experts, K = 2 -> start [0, 1, 2, 4], slot [2, 0, 3, 1], rowToken [0, 1, 0, 1].
- */
-export function plannedRoute(ids: Uint32Array, topK: number, experts: number) {
-  const choices = range(ids.length)
-    .filter((i) => at(ids, i) < experts)
-    .sort((a, b) => at(ids, a) - at(ids, b) || a - b);
-  const slot = new Uint32Array(ids.length).fill(NO_SLOT);
-  choices.forEach((choice, row) => (slot[choice] = row));
-  const start = range(experts + 1).map((e) => choices.filter((i) => at(ids, i) < e).length);
-  return { start, slot, rowToken: choices.map((i) => Math.floor(i / topK)) };
 }
 
 function route(make: Maker, sizes: RouteSizes): Internal & { readonly ids: Uint32Array } {
   const { tokens, topK, experts, allowSmall = true, id = (m) => m.random.integer(experts) } = sizes;
   const ids = Uint32Array.from({ length: tokens * topK }, () => id(make));
-  const { start, slot, rowToken } = plannedRoute(ids, topK, experts);
+  const plan = planSend(ids, experts);
+  const start = [...plan.start_E, plan.numRows];
+  const rowToken = entryOfRow(plan).map((entry) => Math.floor(entry / topK));
   return {
     ids,
     expected: {
       start: { values: start, shape: [experts + 1] },
-      slot: { values: slot, shape: [tokens, topK] },
+      slot: { values: plan.slot_TK, shape: [tokens, topK] },
       rowToken: { values: rowToken, shape: [rowToken.length] },
     },
     bytes: 4 * (3 * ids.length + experts),
     prepare: async (space) => {
-      const plan = await prepareRoutePlan(space.gpu, { numExperts: experts, topK, allowSmall });
+      const kernels = await prepareRoutePlan(space.gpu, { numExperts: experts, topK, allowSmall });
       const t = planTensors(space, sizes, ids, rowToken.length);
-      return (commands) => plan.record(commands, tokens, t);
+      return (commands) => kernels.record(commands, tokens, t);
     },
   };
 }
@@ -115,30 +102,30 @@ interface ReceiveSizes {
 
 /** On each owner places by (local expert, source); per list tiles of at most `tileRows` rows of one expert. */
 function plannedReceive(sizes: ReceiveSizes) {
-  const { first, local, owners = 1, lists = 1, rowStride = 0, tileRows, counts } = sizes;
-  const receiveStart: number[] = [];
+  const { experts, first, local, owners = 1, lists = 1, rowStride = 0, tileRows, counts } = sizes;
+  const sends = counts.map((c) =>
+    planSend(
+      c.flatMap((n, expert) => Array<number>(n).fill(expert)),
+      experts,
+    ),
+  );
+  const plans = range(lists * owners).map((rank) =>
+    planReceive(
+      sends,
+      range(local).map((i) => first + rank * local + i),
+    ),
+  );
   const ofLists = range(lists).map((list) => {
-    const tiles: number[][] = [];
-    let rows = 0;
-    for (const owner of range(owners)) {
-      let row = 0;
-      for (const i of range(local)) {
-        const begin = row;
-        const expert = first + (list * owners + owner) * local + i;
-        for (const source of counts) {
-          receiveStart.push(row);
-          row += at(source, expert);
-        }
-        for (let r = begin; r < row; r += tileRows) {
-          const [from, to] = [r, Math.min(r + tileRows, row)].map((n) => owner * rowStride + n);
-          tiles.push([owner * local + i, from ?? 0, to ?? 0, 0]);
-        }
-      }
-      rows += row;
-    }
-    return { tiles, rows };
+    const ofList = plans.slice(list * owners, (list + 1) * owners);
+    const tiles = ofList.flatMap((plan, owner) =>
+      tilesOf(plan, tileRows).map((tile) => {
+        const [from, to] = [owner * rowStride + tile.first, owner * rowStride + tile.end];
+        return [owner * local + tile.localExpert, from, to, 0];
+      }),
+    );
+    return { tiles, rows: sum(ofList.map(({ numRows }) => numRows)) };
   });
-  return { receiveStart, ofLists };
+  return { receiveStart: plans.flatMap(({ blocks }) => blocks.map((block) => block.recvStart)), ofLists };
 }
 
 function receive(sizes: ReceiveSizes): Internal {
@@ -206,12 +193,12 @@ export const planCases: Readonly<Record<string, InternalCase>> = {
   'route plan, dropped choices': (make) =>
     route(make, {
       ...{ tokens: 50, topK: 2, experts: 6 },
-      id: (m) => (m.random.integer(4) === 0 ? NO_SLOT : m.random.integer(6)),
+      id: (m) => (m.random.integer(4) === 0 ? DROPPED : m.random.integer(6)),
     }),
   'route plan, dropped choices, three dispatches': (make) =>
     route(make, {
       ...{ tokens: 1400, topK: 2, experts: 6 },
-      id: (m) => (m.random.integer(4) === 0 ? NO_SLOT : m.random.integer(6)),
+      id: (m) => (m.random.integer(4) === 0 ? DROPPED : m.random.integer(6)),
     }),
   'route plan, no tokens': (make) => route(make, { tokens: 0, topK: 2, experts: 5 }),
   'local plan': (make) => local(make, { tokens: 40, topK: 3, experts: 7, tileRows: 8 }),
@@ -226,7 +213,7 @@ export const planCases: Readonly<Record<string, InternalCase>> = {
   'local plan, dropped choices': (make) =>
     local(make, {
       ...{ tokens: 50, topK: 2, experts: 6, tileRows: 3 },
-      id: (m) => (m.random.integer(4) === 0 ? NO_SLOT : m.random.integer(6)),
+      id: (m) => (m.random.integer(4) === 0 ? DROPPED : m.random.integer(6)),
     }),
   'local plan, one expert of two blocks': (make) =>
     local(make, { tokens: 1500, topK: 1, experts: 3, tileRows: 8, id: () => 1 }),

@@ -187,6 +187,11 @@ export const collectiveFaults: readonly Mutant[] = [
       replace: 'blocks.push({ source, expert, sendStart: recvStart, recvStart, count });',
       why: 'rows are sent from where they land',
     },
+    {
+      find: 'end: start + Math.min(count, (i + 1) * tileRows),',
+      replace: 'end: start + (i + 1) * tileRows,',
+      why: "an expert's last tile is full",
+    },
     { find: 'return total - count;', replace: 'return total;', why: 'an exclusive scan includes its own' },
   ]),
   ...faultsIn('src/core/math.ts', { tests: ['layout', 'runtime/step-plan.test.ts'] }, [
