@@ -12,6 +12,7 @@ import type { BenchClock } from '../measure/stopwatch.ts';
 import type { ModelReport } from './model/check.ts';
 import type { ForwardComparison } from './model/sharded.ts';
 import type { TargetComparison } from './model/throughput.ts';
+import type { RegisteredFacts } from '../validate/registered.ts';
 import type { Verdict } from './verdict.ts';
 
 export const RESULT_SCHEMA = 'moebius-bench';
@@ -45,6 +46,8 @@ export interface BenchResult {
     readonly notRun: number;
     /** Null when only some kernels were asked for. */
     readonly model: ModelReport | null;
+    /** Variants of the user's own, one by one; their runs are counted in `kernels`. Absent when there were none. */
+    readonly registered?: readonly RegisteredFacts[];
   };
   /** Measured. */
   readonly kernels: readonly KernelTiming[];

@@ -154,7 +154,9 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
   const host = await progress.step('Time host tasks', () =>
     timeHostTasks(gpu, inputs.checkpoint, sizes.hostMs),
   );
-  const checks = { kernels: checked.families, notRun: checked.notRun, model: modelReport };
+  const { families, notRun, registered } = checked;
+  const own = registered.length > 0 && { registered };
+  const checks = { kernels: families, notRun, model: modelReport, ...own };
   const verdict = verdictOf({ adapter, checks, ceilings, kernels, forward, card });
   return {
     schema: RESULT_SCHEMA,

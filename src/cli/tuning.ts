@@ -4,6 +4,8 @@ import { AbsentFileError, ConfigError } from '../core/errors.ts';
 import { shortened } from '../core/quoted.ts';
 import { seedOf } from '../core/random.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { FAMILIES, type VariantFamily } from '../kernels/registered/interfaces.ts';
+import { registeredVariants } from '../kernels/variants.ts';
 import { cacheFolder } from '../platform/node/cache-folder.ts';
 import { MOST_JSON_BYTES } from '../model/safetensors/strict-json.ts';
 import type { AdapterFacts } from '../platform/platform.ts';
@@ -129,8 +131,22 @@ export async function attachTuning(gpu: Gpu, options: TuningOptions = {}): Promi
   gpu.tuning = table;
   const { entries } = table;
   const count = entries === 1 ? '1 entry' : `${entries} entries`;
-  const note = `tuning: ${count} of ${read.cache.date.slice(0, 10)} (${read.cache.points.length} shapes measured)`;
+  const { date, points } = read.cache;
+  const note = `tuning: ${count} of ${date.slice(0, 10)} (${points.length} shapes measured)${absentText(gpu, points)}`;
   return { state: 'used', note, path, entries };
+}
+
+/** What is said of choices that are not here: as a rule a user's own, whose module was not given. */
+function absentText(gpu: Gpu, points: readonly TuningPoint[]): string {
+  const absent = points.flatMap(({ family, choice }) => {
+    if (choice === null || !Object.hasOwn(FAMILIES, family)) return [];
+    const ours = FAMILIES[family as VariantFamily].variants;
+    const names = [...ours, ...registeredVariants(gpu, family)].map(({ name }) => name);
+    return names.includes(choice) ? [] : [choice];
+  });
+  if (absent.length === 0) return '';
+  const names = [...new Set(absent)].join(', ');
+  return `, of which ${absent.length} for ${names}, not here: if it is your own, give its module with --with`;
 }
 
 /** The table of an adapter's cache for one's own use: `gpu.tuning = await loadTuning(gpu)`. Undefined without a usable one. */

@@ -191,6 +191,8 @@ function outcomeText(found: readonly TuningPoint[], dryRun: boolean, resumed: nu
 export interface RecheckReport {
   readonly points: readonly TuningPoint[];
   readonly dropped: readonly { readonly what: string; readonly reason: string }[];
+  /** Choices of variants that are not here, as a user's own without its module: they stay as they are. */
+  readonly absent: readonly string[];
   readonly kept: number;
   readonly wrong: TuneReport['wrong'];
 }
@@ -206,6 +208,7 @@ export async function recheckPoints(
   const clock = await chooseClock(gpu);
   const codeOf = codesOf(gpu.platform);
   const dropped: { what: string; reason: string }[] = [];
+  const absent: string[] = [];
   const wrong: { what: string; variant: string; message: string }[] = [];
   const checked: TuningPoint[] = [];
   const entries = points.filter(({ choice }) => choice !== null);
@@ -224,6 +227,7 @@ export async function recheckPoints(
         const kernelCase = subjectCase(subject);
         const question = (await questionsOf(gpu, kernelCase))[index];
         if (question?.family !== point.family) return undefined;
+        if (![...question.able, ...question.refused].some(({ name }) => name === choice)) return 'absent';
         const request = {
           subject,
           kernelCase,
@@ -239,8 +243,13 @@ export async function recheckPoints(
         for (const w of result.wrong) wrong.push({ what, ...w });
         return result.point;
       },
-      (found) => verdictOn(found, choice) ?? 'kept',
+      (found) => (found === 'absent' ? `${choice} is not here` : (verdictOn(found, choice) ?? 'kept')),
     );
+    if (again === 'absent') {
+      absent.push(`${what}: ${choice}`);
+      checked.push(point);
+      continue;
+    }
     const reason = verdictOn(again, choice);
     if (again === undefined || reason !== undefined) {
       dropped.push({ what: `${what}: ${choice}`, reason: reason ?? '' });
@@ -248,7 +257,8 @@ export async function recheckPoints(
     } else checked.push({ ...again, choice, reason: again.choice === choice ? again.reason : point.reason });
     await options.onPoints?.(checked.slice(-1), clock);
   }
-  return { points: checked, dropped, kept: entries.length - dropped.length, wrong };
+  const kept = entries.length - dropped.length - absent.length;
+  return { points: checked, dropped, absent, kept, wrong };
 }
 
 /** Why a choice is dropped; undefined when it is kept. */

@@ -1,6 +1,7 @@
 /** The rows of the table of kernels: which variant of which case, and who would take it. */
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { KernelCase } from '../../validate/kernel-case.ts';
+import { isRegistered } from '../../validate/registered.ts';
 import { observe } from '../../measure/observe.ts';
 
 export interface Job {
@@ -10,6 +11,8 @@ export interface Job {
   readonly named: string | undefined;
   /** The one that is taken when none is named. */
   readonly chosen: boolean;
+  /** One of the user's own, which is measured like what is taken. */
+  readonly registered: boolean;
   /** Who takes this one: the family by itself, or what was tuned. */
   readonly choice?: 'default' | 'tuned';
 }
@@ -27,10 +30,18 @@ export async function jobsOf(gpu: Gpu, kernelCase: KernelCase): Promise<Job[]> {
   const jobs = names.map((variant): Job => {
     const choice = single && variant === tuned.variant ? 'tuned' : undefined;
     const own = choice ?? (variant === byDefault.variant ? 'default' : undefined);
-    return { kernelCase, variant, named: variant, chosen: variant === chosen, ...(own && { choice: own }) };
+    return {
+      ...{ kernelCase, variant, named: variant, chosen: variant === chosen },
+      registered: isRegistered(kernelCase, variant),
+      ...(own && { choice: own }),
+    };
   });
   if (!isTuned || single) return jobs;
-  return [...jobs, { kernelCase, variant: 'mixed', named: undefined, chosen: true, choice: 'tuned' }];
+  const mixed: Job = {
+    ...{ kernelCase, variant: 'mixed', named: undefined, chosen: true, registered: false },
+    choice: 'tuned',
+  };
+  return [...jobs, mixed];
 }
 
 interface Chosen {

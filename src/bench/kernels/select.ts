@@ -3,7 +3,7 @@ import { ConfigError } from '../../core/errors.ts';
 import { didYouMean } from '../../core/near-names.ts';
 import { quoted } from '../../core/quoted.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
-import { ops } from '../../ops/ops.ts';
+import { registeredVariants } from '../../kernels/variants.ts';
 import { internalCases } from '../../validate/cases/internal.ts';
 import { caseFamilies } from '../../validate/cases.ts';
 import type { KernelCase } from '../../validate/kernel-case.ts';
@@ -28,7 +28,7 @@ export function rowsOf(gpu: Gpu, quick: boolean, { families = [], kernels = [] }
   for (const family of families) requireFamily(family);
   const all = [...benchCases(SCALES[gpu.facts.kind === 'gpu' ? 'gpu' : 'software']), ...internalCases];
   const ofFamily = all.filter(({ family }) => families.length === 0 || families.includes(family));
-  const words = kernels.flatMap((text) => wordsOf(text, ofFamily));
+  const words = kernels.flatMap((text) => wordsOf(gpu, text, ofFamily));
   const inMode = ofFamily.filter((one) => one.quick || !quick || words.length > 0);
   // A word of a row's name is that; 'attention/decode' is the variant of that name.
   const asks = (word: string, one: KernelCase, variant: string): boolean =>
@@ -48,7 +48,8 @@ export function rowsOf(gpu: Gpu, quick: boolean, { families = [], kernels = [] }
   return {
     cases,
     namesVariants: words.some((word) => !inMode.some((one) => isRow(word, one))),
-    isFamily: ({ family }) => (families.length === 0 && words.length === 0) || chosen.has(family),
+    isFamily: ({ family }) =>
+      chosen.has(family) || (words.length === 0 && (families.length === 0 || families.includes(family))),
     wants,
   };
 }
@@ -63,12 +64,12 @@ export function requireFamily(family: string): void {
 }
 
 /** Names of rows hold commas, so a list is cut only where the whole is no name. */
-function wordsOf(text: string, cases: readonly KernelCase[]): string[] {
-  if (isKnown(text, cases)) return [text];
+function wordsOf(gpu: Gpu, text: string, cases: readonly KernelCase[]): string[] {
+  if (isKnown(gpu, text, cases)) return [text];
   const words = text.split(',').map((word) => word.trim());
   for (const word of words) {
-    if (isKnown(word, cases)) continue;
-    const variants = [...new Set(cases.flatMap(allVariants))];
+    if (isKnown(gpu, word, cases)) continue;
+    const variants = [...new Set(cases.flatMap((one) => allVariants(gpu, one)))];
     const rows = cases.filter(({ family }) => family !== 'internal').map(({ name }) => name);
     throw new ConfigError(
       `there is no kernel ${quoted(word)}. Variants: ${variants.join(', ')}. Rows, of which a part will do: ${rows.join('; ')}.`,
@@ -77,9 +78,9 @@ function wordsOf(text: string, cases: readonly KernelCase[]): string[] {
   return words;
 }
 
-function isKnown(word: string, cases: readonly KernelCase[]): boolean {
+function isKnown(gpu: Gpu, word: string, cases: readonly KernelCase[]): boolean {
   if (word === '') return false;
-  return cases.some((one) => isRow(word, one) || allVariants(one).some((v) => isVariant(word, one, v)));
+  return cases.some((one) => isRow(word, one) || allVariants(gpu, one).some((v) => isVariant(word, one, v)));
 }
 
 function isRow(word: string, { name }: KernelCase): boolean {
@@ -92,8 +93,9 @@ function isVariant(word: string, { family }: KernelCase, variant: string): boole
 }
 
 /** Those of the family, whether or not they can run here. */
-function allVariants({ family }: KernelCase): string[] {
-  return ops.find(({ name }) => name === family)?.variants.map(({ name }) => name) ?? [];
+function allVariants(gpu: Gpu, { op }: KernelCase): string[] {
+  if (op === undefined) return [];
+  return [...op.variants, ...registeredVariants(gpu, op.registry)].map(({ name }) => name);
 }
 
 function variantNames(cases: readonly KernelCase[], gpu: Gpu): string {

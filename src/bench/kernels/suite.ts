@@ -29,6 +29,8 @@ export interface KernelTiming {
   readonly variant: string;
   /** True for the variant that is taken when none is named. */
   readonly chosen: boolean;
+  /** One of the user's own. */
+  readonly registered?: true;
   /** Who chooses this one: the family by itself, or what was tuned; absent for all others. */
   readonly choice?: 'default' | 'tuned';
   /** A sample per round: the median of its burst. */
@@ -122,7 +124,7 @@ export async function timeKernels(
   for (const kernelCase of cases) {
     const own = await jobsOf(gpu, kernelCase);
     for (const job of own) {
-      if ((!chosenOnly || job.choice !== undefined) && wants(kernelCase, job.variant)) jobs.push(job);
+      if ((!chosenOnly || isAsked(job)) && wants(kernelCase, job.variant)) jobs.push(job);
     }
   }
   const found = new Map<Job, Found>();
@@ -130,8 +132,8 @@ export async function timeKernels(
   let plannedNs = 0;
   for (const job of inOrder(jobs)) {
     say(`check ${job.kernelCase.family}: ${job.kernelCase.name}, ${job.variant}`);
-    const isLate = job.choice === undefined && now() > othersEnd;
-    const mostNs = job.choice === undefined ? budgetNs : OVERTIME * budgetNs;
+    const isLate = !isAsked(job) && now() > othersEnd;
+    const mostNs = isAsked(job) ? OVERTIME * budgetNs : budgetNs;
     const one = isLate || !(plannedNs < mostNs) ? skipped() : await makeReady(gpu, job, options);
     if ('timing' in one) found.set(job, one);
     else if (plannedNs + LEAST_ROUNDS * one.burstNs > mostNs) found.set(job, skipped(one.known));
@@ -169,13 +171,16 @@ export async function timeKernels(
   }
 }
 
+/** Taken by someone, or given by the user. */
+const isAsked = ({ choice, registered }: Job): boolean => choice !== undefined || registered;
+
 /** What is taken first, then the rest; the cheap before the dear: when the time is up, little is missing. */
 function inOrder(jobs: readonly Job[]): Job[] {
   const costOf = ({ kernelCase }: Job): number => {
     const { flops, bytes } = kernelCase.cost();
     return flops + bytes;
   };
-  const rank = ({ chosen, choice }: Job): number => (chosen ? 0 : choice === undefined ? 2 : 1);
+  const rank = (job: Job): number => (job.chosen ? 0 : isAsked(job) ? 1 : 2);
   return [...jobs].sort((a, b) => rank(a) - rank(b) || costOf(a) - costOf(b));
 }
 
@@ -240,13 +245,14 @@ function timingOf(
   return { state: 'measured', clock, samplesNs: bursts.map(({ ns }) => ns), repeats, warmUp };
 }
 
-function rowOf({ kernelCase, variant, chosen, choice }: Job, found: Found): KernelTiming {
+function rowOf({ kernelCase, variant, chosen, choice, registered }: Job, found: Found): KernelTiming {
   const { family, name } = kernelCase;
   return {
     family,
     name,
     variant,
     chosen,
+    ...(registered && { registered }),
     ...(choice && { choice }),
     ...found,
     ...rates(kernelCase, found.timing),

@@ -15,6 +15,7 @@ import { formatResult } from '../../report/file/schema.ts';
 import { caseFamilies } from '../../validate/cases.ts';
 import { checkResultPlace, keepResult, RESULTS, stampOf } from '../files/keep.ts';
 import { loadModel, TINY_MOE } from '../model.ts';
+import { familiesOf, loadVariants, registerAll, WITH, type WithOptions } from '../own/modules.ts';
 import { collect, moreThan, type GlobalOptions } from '../options.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { commitHere, versionsHere } from '../package.ts';
@@ -25,7 +26,7 @@ import { attachTuning, TUNING_FILE } from '../tuning.ts';
 /** Time to measure for. A guess at what a reader waits for. */
 const SECONDS = { quick: 35, full: 90 } as const;
 
-export interface BenchOptions {
+export interface BenchOptions extends WithOptions {
   readonly adapter?: string;
   readonly quick?: boolean;
   /** The reference deployment's when absent. */
@@ -54,6 +55,9 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   }
   const families = family.flatMap((names) => names.split(',').map((name) => name.trim()));
   families.forEach(requireFamily);
+  const own = await loadVariants(options);
+  // Those of the user's own beside ours: their families, unless others are named.
+  if (families.length === 0 && kernel.length === 0) families.push(...familiesOf(own));
   const layout = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
   const model = await loadModel(TINY_MOE);
   planLayout(layout, model.config);
@@ -61,6 +65,7 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   const answers = await readKnownAnswers(TINY_MOE, readFile);
   const checkpoint = await readFile(`${TINY_MOE}/model.safetensors`);
   return withGpu(adapter, async (gpu) => {
+    await registerAll(gpu, own);
     const tuning = await attachTuning(gpu, options);
     return runBench(gpu, {
       tuning,
@@ -81,7 +86,7 @@ export function resultName({ date, adapter }: BenchResult): string {
   return `${stampOf(date)}-${name}.json`;
 }
 
-interface CommandOptions extends GlobalOptions {
+interface CommandOptions extends GlobalOptions, WithOptions {
   readonly quick?: boolean;
   readonly layout: string;
   readonly out?: string;
@@ -118,6 +123,7 @@ export function describeBench(command: Command): Command {
       collect,
       [],
     )
+    .option(...WITH)
     .option('--cold', 'time kernels on inputs that no cache holds: enough copies in turn')
     .option(...TUNING_FILE)
     .option('--no-tuning', "the families' own choice of variants, whatever was tuned")
@@ -129,6 +135,7 @@ Examples:
   moebius bench --adapter swiftshader --out swiftshader.json
   moebius bench --family matmul,moe
   moebius bench --kernel decode --kernel matmul/tiled
+  moebius bench --quick --with ./mine.ts
   moebius bench --layout ep=8,pp=2,tp=2 --json`,
     )
     .action(async (_options: object, command: Command) => {

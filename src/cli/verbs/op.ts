@@ -12,11 +12,12 @@ import { compare, describe } from '../../tensor/compare.ts';
 import { toF64, type Tensor } from '../../tensor/tensor.ts';
 import { checkOutput, OTHER_OUT, writeWhole } from '../files/files.ts';
 import { collect, refuseIdle, type GlobalOptions } from '../options.ts';
+import { loadVariants, registerAll, WITH, type WithOptions } from '../own/modules.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { platformHere, withGpu } from '../session.ts';
 import { attachTuning, type TuningUse, TUNING_FILE } from '../tuning.ts';
 
-export interface OpOptions {
+export interface OpOptions extends WithOptions {
   readonly adapter?: string;
   readonly name: string;
   /** A safetensors file with the op's tensors by their names. */
@@ -73,11 +74,13 @@ export async function op(options: OpOptions): Promise<OpResult> {
 async function compute(options: OpOptions): Promise<{ result: OpResult; file: Uint8Array }> {
   const chosen = opNamed(options.name);
   const attrs = parseAttrs(chosen, options.attrs ?? []);
+  const own = await loadVariants(options);
   await checkOutput(options.out, { inputs: [options.in], remedy: OTHER_OUT });
   const tensors = readSafetensors(await platformHere().readFile(resolve(options.in)), options.in);
   const inputs: OpInputs = { tensors, attrs };
   chosen.check(inputs);
   return withGpu(options.adapter ?? 'auto', async (gpu) => {
+    await registerAll(gpu, own);
     const tuning = await attachTuning(gpu, options);
     const prepared = await chosen.prepare(gpu, inputs, options.variant);
     let outputs: Map<string, Tensor>;
@@ -130,7 +133,7 @@ function factsOf(tensors: ReadonlyMap<string, Tensor>): TensorFact[] {
   return [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
 }
 
-interface CommandOptions extends GlobalOptions {
+interface CommandOptions extends GlobalOptions, WithOptions {
   readonly in?: string;
   readonly out?: string;
   readonly attr: readonly string[];
@@ -150,6 +153,7 @@ export function describeOp(command: Command): Command {
     .option('--out <file>', 'where to write the outputs')
     .option('--attr <name=value>', 'an attribute; may be repeated', collect, [])
     .option('--variant <name>', 'of the kernel; the best that can run when absent')
+    .option(...WITH)
     .option('--check', 'compare with float64 before writing')
     .option(...TUNING_FILE)
     .option('--no-tuning', "the family's own choice of a variant, whatever was tuned")
@@ -165,7 +169,7 @@ Examples:
     .action(async (name: string | undefined, _options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
       const style = stdoutStyle();
-      const all = ['in', 'out', 'attr', 'variant', 'check', 'tuning', 'tuningFile'];
+      const all = ['in', 'out', 'attr', 'variant', 'with', 'check', 'tuning', 'tuningFile'];
       const listed = given.list === true;
       const shown = given.help === true;
       refuseIdle(command, [[listed || shown, all, `${listed ? '--list' : '--help'} runs nothing`]]);
@@ -189,10 +193,11 @@ Examples:
           `op ${name} needs ${missing}. "moebius op ${name} --help" shows what it takes.`,
         );
       }
-      const { adapter, attr: attrs, variant, check, tuning, tuningFile } = given;
+      const { adapter, attr: attrs, variant, with: modules, check, tuning, tuningFile } = given;
       const { result, file } = await compute({
         ...{ adapter, name, in: input, out, attrs, tuning },
         ...(tuningFile !== undefined && { tuningFile }),
+        ...(modules !== undefined && { with: modules }),
         ...(variant !== undefined && { variant }),
         ...(check !== undefined && { check }),
       });

@@ -20,7 +20,11 @@ import {
   type RecheckReport,
   type TuneReport,
 } from '../../tune/tune.ts';
+import { kernelCases } from '../../validate/cases.ts';
+import { checkRegistered, runsOf } from '../../validate/registered.ts';
+import { removeVariant } from '../../kernels/variants.ts';
 import { familyNamed } from '../families.ts';
+import { loadVariants, registerAll, WITH, type WithOptions } from '../own/modules.ts';
 import { collect, refuseIdle, type GlobalOptions } from '../options.ts';
 import { complain, printJson, printLines, stdoutStyle } from '../output.ts';
 import { packageVersion } from '../package.ts';
@@ -32,7 +36,7 @@ export const TUNED_FAMILIES = ['matmul', 'moe', 'moe-path', 'attention', 'gate-t
 /** A guess. */
 const DEFAULT_SECONDS = 60;
 
-export interface TuneVerbOptions {
+export interface TuneVerbOptions extends WithOptions {
   readonly adapter?: string;
   /** Seconds to spend; 60 when absent. */
   readonly budget?: number;
@@ -70,16 +74,19 @@ export type TuneResult = {
 export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
   const { adapter = 'auto', family, shapes, dryRun = false, recheck = false } = options;
   const { progress = SILENT, onWarning = () => undefined, budget = DEFAULT_SECONDS } = options;
-  const families = family?.map((name) => familyNamed(name, TUNED_FAMILIES));
+  const own = await loadVariants(options);
+  const named = family?.map((name) => familyNamed(name, TUNED_FAMILIES));
+  const families = named ?? (own.length > 0 ? [...new Set(own.map((v) => v.family))] : undefined);
   if (!(budget > 0)) throw new ConfigError(`the budget (${budget}) must be more than 0 seconds.`);
   const given =
     shapes === undefined
       ? undefined
       : readSubjects(await platformHere().readFile(shapes, MOST_JSON_BYTES), shapes);
-  const named = options.tuningFile ?? options.cache;
-  if (named !== undefined && !dryRun) await checkTuningFile(resolve(named));
+  const place = options.tuningFile ?? options.cache;
+  if (place !== undefined && !dryRun) await checkTuningFile(resolve(place));
   return withGpu(adapter, async (gpu) => {
-    const path = await tuningPath(gpu.facts, named);
+    await registerAll(gpu, own);
+    const path = await tuningPath(gpu.facts, place);
     if (path === undefined) {
       throw new ConfigError('there is no folder to keep the results in. Name a file with --tuning-file.');
     }
@@ -95,6 +102,7 @@ export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
     const project = packageVersion();
     const kept = keeper(gpu, path, project, old);
     const common = { budgetNs: budget * NS_PER_S, project, progress, onPoints: kept.add };
+    const condemned = own.length === 0 || dryRun ? [] : await withoutWrong(gpu, progress);
     if (recheck) {
       if (read?.cache === undefined) {
         throw new ConfigError(
@@ -102,7 +110,8 @@ export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
         );
       }
       const report = await recheckPoints(gpu, old, common);
-      return { mode: 'rechecked', adapter: gpu.facts, path, ...kept.state(), ...report };
+      const wrong = [...condemned, ...report.wrong];
+      return { mode: 'rechecked', adapter: gpu.facts, path, ...kept.state(), ...report, wrong };
     }
     const subjects = given ?? defaultSubjects(gpu);
     const report = await tuneKernels(gpu, {
@@ -114,7 +123,25 @@ export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
     });
     // Also without a new point: a damaged file becomes a whole one.
     if (!dryRun) await kept.add([], report.clock);
-    return { mode: dryRun ? 'dry run' : 'tuned', adapter: gpu.facts, path, ...kept.state(), ...report };
+    const mode = dryRun ? 'dry run' : 'tuned';
+    const wrong = [...condemned, ...report.wrong];
+    return { mode, adapter: gpu.facts, path, ...kept.state(), ...report, wrong };
+  });
+}
+
+/** Holds the user's own against all cases of their families. Those that fail are told, and not measured. */
+async function withoutWrong(gpu: Gpu, progress: Progress): Promise<TuneReport['wrong']> {
+  const reports = await progress.step(
+    'Check kernels of your own against float64',
+    (say) => checkRegistered(gpu, kernelCases, { say }),
+    (checked) => (checked.every(({ pass }) => pass) ? 'all pass' : 'FAILED'),
+  );
+  return reports.flatMap((report) => {
+    const failed = runsOf(report).find(({ pass }) => !pass);
+    if (failed === undefined) return [];
+    removeVariant(gpu, report.family, report.variant);
+    const { family, name, variant, message } = failed;
+    return [{ what: `${family}, ${name}`, variant, message }];
   });
 }
 
@@ -151,7 +178,7 @@ function keeper(
   };
 }
 
-interface CommandOptions extends GlobalOptions {
+interface CommandOptions extends GlobalOptions, WithOptions {
   readonly budget: number;
   readonly family: readonly string[];
   readonly shapes?: string;
@@ -186,6 +213,7 @@ export function describeTune(command: Command): Command {
     .option('--shapes <file>', 'a JSON list of {op, dims, attrs, dtypes, with}')
     .option(TUNING_FILE[0], "where results are kept (default: MOEBIUS_TUNING or the user's cache folder)")
     .addOption(new Option('--cache <file>', 'the same').conflicts('tuningFile').hideHelp())
+    .option(...WITH)
     .option('--again', 'measure what an earlier run has measured as well')
     .option('--recheck', 'measure what is kept against the defaults, and drop what is slower')
     .option('--dry-run', 'only say what would be measured')
@@ -196,6 +224,7 @@ Examples:
   moebius tune
   moebius tune --budget 5m --family matmul --adapter swiftshader
   moebius tune --recheck
+  moebius tune --with ./mine.ts
   moebius tune --dry-run --json`,
     )
     .action(async (_options: object, command: Command) => {

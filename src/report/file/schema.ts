@@ -11,13 +11,14 @@
  *                        there is none
  *   pass, checks         every check by family and of the model; nothing that failed has a time. notRun: runs of variants
  *                        that are not taken by default for which there was no time; model: null when only some kernels
- *                        were asked for
+ *                        were asked for; registered: variants of the user's own, with their WGSL, cases and races
  *   kernels              one entry per kernel case and variant; its timing is one of
  *                          {state: 'measured', clock, samplesNs, repeats}   one sample per round, ns per run; warmUp: before it
  *                          {state: 'too-fine', clock, grainNs, windowNs}    the clock cannot carry it
  *                          {state: 'skipped', reason}                       no time left
  *                          {state: 'failed', reason}                        its check failed, or it is above the roofline
- *                        compileNs, firstUseNs: host time before steady state; choice: who takes this variant when none is named
+ *                        compileNs, firstUseNs: host time before steady state; choice: who takes this variant when none is named;
+ *                        registered: it is the user's own
  *                        cold: copies of its inputs that took turns; drift: its bursts beside a drift of the canary
  *                        roof: its share of the roofline of `ceilings`, and whether compute or bandwidth binds
  *   rounds               how many, the seed of their orders, and how many bursts a row needs to have a time
@@ -129,6 +130,21 @@ const Checks = v.object({
   ),
   notRun: Count,
   model: v.nullable(Model),
+  registered: v.exactOptional(
+    v.array(
+      v.object({
+        ...{ family: v.string(), variant: v.string(), shader: v.string(), pass: v.boolean() },
+        ...{ cases: Count, refused: Count, notRun: Count },
+        races: v.array(
+          v.object({
+            subject: v.string(),
+            state: v.picklist(['none', 'races', 'unknown']),
+            message: v.string(),
+          }),
+        ),
+      }),
+    ),
+  ),
 });
 
 const Phase = v.object({ phase: v.string(), ns: Ns, passes: Count, share: v.number() });
@@ -179,6 +195,7 @@ export const BenchResultFile = v.object({
       name: v.string(),
       variant: v.string(),
       chosen: v.boolean(),
+      registered: v.exactOptional(v.literal(true)),
       choice: v.exactOptional(v.picklist(['default', 'tuned'])),
       timing: Timing,
       compileNs: v.exactOptional(Ns),

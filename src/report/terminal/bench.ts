@@ -4,9 +4,10 @@ import { unmeasured, type Verdict } from '../../bench/verdict.ts';
 import { summarise } from '../../measure/statistics.ts';
 import type { KernelTiming } from '../../bench/kernels/suite.ts';
 import type { Timing } from '../../measure/timing.ts';
-import { formatNs, formatSi } from '../../core/units.ts';
+import { rankRegistered, type Rank } from '../../bench/kernels/ranking.ts';
+import { formatNs, formatNumber, formatSi } from '../../core/units.ts';
 import { renderCeilings, roofText, ROOF_LEGEND } from './ceilings.ts';
-import { renderFamilies, renderModel } from './checks.ts';
+import { renderFamilies, renderModel, renderRegistered } from './checks.ts';
 import { kindText } from './doctor.ts';
 import { timingNotes } from './timing-notes.ts';
 import { renderForward, renderStages } from './forward.ts';
@@ -33,6 +34,7 @@ export function renderBench(result: BenchResult, style: Style = PLAIN): string[]
     '',
     head(`Kernels against float64${result.quick ? ' (quick subset)' : ''}`),
     ...renderFamilies(checks.kernels, style),
+    ...renderRegistered(checks.registered ?? []),
     '',
     ...(checks.model === null
       ? []
@@ -45,6 +47,7 @@ export function renderBench(result: BenchResult, style: Style = PLAIN): string[]
       `Latency of kernels (measured; median of ${result.rounds.count} rounds; inputs ${result.cold ? 'cold' : 'warm'})`,
     ),
     ...renderKernels(shownRows(result), style),
+    ...rankRegistered(result.kernels).flatMap((rank) => paragraph(rankText(rank))),
     ...unmeasuredNote(result, style),
     ...timingNotes(result).flatMap((note) => paragraph(note)),
     ...paragraph(
@@ -90,6 +93,15 @@ function unmeasuredNote(result: BenchResult, style: Style): string[] {
     ...inFile,
     ...paragraph(style.bad(`NOT MEASURED: ${missing.length} of ${result.kernels.length}: ${told}.`)),
   ];
+}
+
+/** 'matmul/mine on card q, k, v: 32 rows: 3rd of 7 by time, 1.32 times that of subgroup (1.30 to 1.35)' */
+function rankText({ row: { family, name, variant }, place, of, against }: Rank): string {
+  const where = `${family}/${variant}, your own, on ${name}: place ${place} of ${of} by time`;
+  if (against === undefined) return `${where}.`;
+  const { median, low, high } = against.ratio;
+  const interval = `${formatNumber(low)} to ${formatNumber(high)}`;
+  return `${where}, ${formatNumber(median)} times that of ${against.variant} (${interval}).`;
 }
 
 const WORDS = { pass: 'pass', fail: 'FAIL', open: 'open' } as const;

@@ -91,13 +91,16 @@ export function renderPlan(plan: readonly PlannedPoint[], style: Style = PLAIN):
 }
 
 export function renderRecheck(
-  { points, dropped, kept, wrong }: RecheckReport,
+  { points, dropped, absent, kept, wrong }: RecheckReport,
   style: Style = PLAIN,
 ): string[] {
   return [
     style.bold(`Re-checked: ${kept} kept, ${dropped.length} dropped`),
     ...renderPoints(points, style),
     ...dropped.flatMap(({ what, reason }) => paragraph(style.warn(`${what}: ${reason}`))),
+    ...absent.flatMap((what) =>
+      paragraph(style.warn(`${what}: not here, left as it is; --with gives the module of your own`)),
+    ),
     ...wrong.flatMap((w) => paragraph(style.bad(`WRONG: ${w.what}, variant ${w.variant}: ${w.message}`))),
   ];
 }
