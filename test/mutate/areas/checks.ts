@@ -103,13 +103,13 @@ export const checkFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('src/validate/draw/fuzz.ts', checks, [
     {
-      find: 'if (!result.pass) failures.push(failureOf(gpu, seed + i, result));',
-      replace: 'if (!result.pass && i === 0) failures.push(failureOf(gpu, seed + i, result));',
+      find: 'if (!result.pass) failures.push(failureOf(gpu, seed + i, result, modules));',
+      replace: 'if (!result.pass && i === 0) failures.push(failureOf(gpu, seed + i, result, modules));',
       why: 'failures after the first random case are not counted',
     },
     {
-      find: 'failureOf(gpu, seed + i, result)',
-      replace: 'failureOf(gpu, seed, result)',
+      find: 'failureOf(gpu, seed + i, result, modules)',
+      replace: 'failureOf(gpu, seed, result, modules)',
       why: 'every failure names the first seed',
     },
     {
