@@ -3,17 +3,21 @@
  * device, and otherwise is something to wait for, between two submits.
  */
 import type { CommandList, SubmittedList } from '../gpu/command-list.ts';
+import type { Run } from '../layout/layout.ts';
 
 /** Joins the list at hand. Decides nothing, waits for nothing. */
 export interface Recorded {
   /** Where its time counts: 'experts'. That of the segment before it when absent. */
   readonly span?: string;
+  /** What times are to carry in place of the span's name. */
+  readonly tag?: unknown;
   record(commands: CommandList): void;
 }
 
 /** Runs when all before it has been submitted; what follows is recorded when it has ended. */
 export interface Awaited {
   readonly span?: string;
+  readonly tag?: unknown;
   run(): Promise<void>;
 }
 
@@ -21,6 +25,16 @@ export type Segment = Recorded | Awaited;
 
 export function local(span: string, record: (commands: CommandList) => void): Recorded {
   return { span, record };
+}
+
+/** Whose rows a dispatch of a span works on, where not all its ranks'. */
+export interface SpanPart {
+  readonly ranks: Run;
+}
+
+/** What follows in the span is of `count` ranks from `first` on, numbered within the stage. */
+export function ofRanks(commands: CommandList, first: number, count = 1): void {
+  commands.part({ ranks: { first, count } } satisfies SpanPart);
 }
 
 /** A collective's time counts as `span`. */
@@ -72,7 +86,8 @@ export function runSegments(
         return segment.run();
       }
       commands ??= open();
-      if (segment.span !== undefined) commands.span(segment.span);
+      const tag = segment.tag ?? segment.span;
+      if (tag !== undefined) commands.span(tag);
       segment.record(commands);
       return undefined;
     });

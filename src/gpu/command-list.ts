@@ -41,7 +41,8 @@ export class CommandList {
   #pass: GPUComputePassEncoder | undefined;
   #pipeline: GPUComputePipeline | undefined;
   #storageGroup: GPUBindGroup | undefined;
-  #span = '';
+  #tag: unknown;
+  #part: unknown;
   #dispatches = 0;
   #over: 'submitted' | 'discarded' | undefined;
 
@@ -60,11 +61,17 @@ export class CommandList {
     return this.#dispatches;
   }
 
-  /** What follows belongs to the span `name`: 'stage 0/attention'. Spans of one name add up. */
-  span(name: string): void {
-    if (name === this.#span) return;
-    this.#span = name;
+  /** What follows belongs to the span `tag`, which its times carry: anything. An equal tag (`===`) goes on with the span. */
+  span(tag: unknown): void {
+    if (tag === this.#tag) return;
+    this.#tag = tag;
+    this.#part = undefined;
     if (this.#timing === 'span') this.#endPass();
+  }
+
+  /** What follows is this part of the span: times carry it where every dispatch has its own. It never ends a pass. */
+  part(part: unknown): void {
+    this.#part = part;
   }
 
   /**
@@ -138,12 +145,15 @@ export class CommandList {
   submit(): SubmittedList {
     this.#mustBeOpen();
     const { chunks, timer } = this.#holds;
+    let submittedNs: number;
     try {
       this.#gpu.state.check();
       this.#endPass();
       timer?.resolve(this.#encoder);
+      const buffer = this.#encoder.finish();
+      submittedNs = this.#gpu.now();
       this.#gpu.params.flush(chunks);
-      this.#gpu.device.queue.submit([this.#encoder.finish()]);
+      this.#gpu.device.queue.submit([buffer]);
     } catch (error) {
       this.discard();
       throw error;
@@ -151,6 +161,7 @@ export class CommandList {
     this.#end('submitted');
     let times: Promise<SpanTime[]> | undefined;
     return {
+      submittedNs,
       spans: () => (times ??= timer?.read() ?? Promise.resolve([])),
       discard: () => timer?.destroy(),
     };
@@ -206,8 +217,13 @@ export class CommandList {
 
   #openPass(kernelName: string): GPUComputePassEncoder {
     if (this.#pass !== undefined) return this.#pass;
-    const label = this.#timing === 'dispatch' ? `${this.#span}|${kernelName}` : this.#span;
-    const timestampWrites = this.#holds.timer?.begin(label);
+    const alone = this.#timing === 'dispatch';
+    const label = alone ? kernelName : this.label;
+    const timestampWrites = this.#holds.timer?.begin({
+      tag: this.#tag,
+      part: alone ? this.#part : undefined,
+      kernel: alone ? kernelName : undefined,
+    });
     this.#pass = this.#encoder.beginComputePass(
       timestampWrites === undefined ? { label } : { label, timestampWrites },
     );
@@ -240,6 +256,8 @@ export class CommandList {
 const INDIRECT_BYTES = 12;
 
 export interface SubmittedList {
+  /** The host's clock right before the list was sent, ns: nothing of it ran earlier. */
+  readonly submittedNs: number;
   /**
    * GPU time of every pass in order of recording; empty without timestamps. Waits for the device.
    * @throws DeviceError when it fails, is lost or closed.

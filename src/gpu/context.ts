@@ -21,4 +21,6 @@ export interface DeviceContext {
   readonly state: DeviceState;
   readonly ledger: MemoryLedger;
   has(feature: GPUFeatureName): boolean;
+  /** The host's clock, ns. */
+  now(): number;
 }

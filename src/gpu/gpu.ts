@@ -109,6 +109,10 @@ export class Gpu implements DeviceContext {
     return this.device.features.has(feature);
   }
 
+  now(): number {
+    return this.platform.now();
+  }
+
   /**
    * Lanes that should share one row of a reduction: a GPU hides a barrier behind other workgroups; a CPU adapter
    * switches fibres at each, unless the workgroup is one subgroup.

@@ -10,8 +10,16 @@ const SPANS_PER_SET = 2048;
 /** Two timestamps of 8 bytes. */
 const BYTES_PER_SPAN = 16;
 
-export interface SpanTime {
-  readonly label: string;
+/** What a pass was for, in words of whoever recorded it. */
+export interface SpanPlace {
+  /** As given to `CommandList.span` and `CommandList.part`. */
+  readonly tag: unknown;
+  /** Undefined unless every dispatch has a pass of its own. */
+  readonly part: unknown;
+  readonly kernel: string | undefined;
+}
+
+export interface SpanTime extends SpanPlace {
   /** GPU time in ns; undefined when the clock went backwards within the pass (the reading is void). */
   readonly ns: number | undefined;
   readonly beginNs: bigint;
@@ -28,7 +36,7 @@ export interface TimedDevice {
 export class SpanTimer {
   readonly #on: TimedDevice;
   readonly #sets: GPUQuerySet[] = [];
-  readonly #labels: string[] = [];
+  readonly #places: SpanPlace[] = [];
   readonly #owned: { destroy(): void }[] = [];
   #staging: GPUBuffer | undefined;
 
@@ -36,9 +44,9 @@ export class SpanTimer {
     this.#on = on;
   }
 
-  begin(label: string): GPUComputePassTimestampWrites {
-    const index = this.#labels.length;
-    this.#labels.push(label);
+  begin(place: SpanPlace): GPUComputePassTimestampWrites {
+    const index = this.#places.length;
+    this.#places.push(place);
     if (index % SPANS_PER_SET === 0) {
       const set = this.#on.device.createQuerySet({ type: 'timestamp', count: 2 * SPANS_PER_SET });
       this.#own(set, 'query-sets', BYTES_PER_SPAN * SPANS_PER_SET);
@@ -53,14 +61,14 @@ export class SpanTimer {
   }
 
   resolve(encoder: GPUCommandEncoder): void {
-    if (this.#labels.length === 0) return;
+    if (this.#places.length === 0) return;
     const bytes = BYTES_PER_SPAN * SPANS_PER_SET * this.#sets.length;
     const buffer = (usage: number): GPUBuffer =>
       this.#own(this.#on.device.createBuffer({ label: 'spans', size: bytes, usage }), 'staging', bytes);
     const resolved = buffer(BUFFER_USAGE.QUERY_RESOLVE | BUFFER_USAGE.COPY_SRC);
     const staging = buffer(BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST);
     this.#sets.forEach((set, i) => {
-      const spans = Math.min(SPANS_PER_SET, this.#labels.length - i * SPANS_PER_SET);
+      const spans = Math.min(SPANS_PER_SET, this.#places.length - i * SPANS_PER_SET);
       encoder.resolveQuerySet(set, 0, 2 * spans, resolved, BYTES_PER_SPAN * SPANS_PER_SET * i);
     });
     encoder.copyBufferToBuffer(resolved, 0, staging, 0, bytes);
@@ -69,7 +77,7 @@ export class SpanTimer {
 
   /** Once: what was held for it is freed, whatever comes of it. @throws DeviceError when the device fails. */
   async read(): Promise<SpanTime[]> {
-    if (this.#labels.length === 0) return [];
+    if (this.#places.length === 0) return [];
     const staging = this.#staging;
     invariant(staging !== undefined, () => 'the times of a list were read twice, or before it was submitted');
     this.#staging = undefined;
@@ -77,10 +85,10 @@ export class SpanTimer {
       await this.#on.state.wait('Reading times', staging.mapAsync(MAP_MODE.READ));
       this.#on.state.throwPending();
       const times = new BigUint64Array(staging.getMappedRange());
-      return this.#labels.map((label, i) => {
+      return this.#places.map((place, i) => {
         const beginNs = at(times, 2 * i);
         const endNs = at(times, 2 * i + 1);
-        return { label, beginNs, endNs, ns: endNs >= beginNs ? Number(endNs - beginNs) : undefined };
+        return { ...place, beginNs, endNs, ns: endNs >= beginNs ? Number(endNs - beginNs) : undefined };
       });
     } finally {
       this.destroy();

@@ -79,7 +79,7 @@ function dispatchWindow(gpu: Gpu, record: Recorder, counted: RegExp): Stopwatch[
   return async (repeats) => {
     const commands = gpu.commands('measure', 'dispatch');
     for (let i = 0; i < repeats; i++) record(commands);
-    const spans = (await commands.submit().spans()).filter(({ label }) => counted.test(label));
+    const spans = (await commands.submit().spans()).filter(({ kernel }) => counted.test(kernel ?? ''));
     gpu.throwPending();
     return spans.reduce<number | undefined>(
       (total, { ns }) => (total === undefined || ns === undefined ? undefined : total + ns),

@@ -3,7 +3,7 @@
  * receive plan lists tiles over what has come, and the rows go back the way they came. Sizes are known to the GPU only.
  */
 import type { GroupTable } from '../collectives/groups.ts';
-import { local, within } from '../collectives/segments.ts';
+import { local, ofRanks, within } from '../collectives/segments.ts';
 import type { SymmetricArray } from '../collectives/symmetric.ts';
 import type { RowExchange, Transport } from '../collectives/transport.ts';
 import { invariant } from '../core/errors.ts';
@@ -106,6 +106,7 @@ export async function prepareExchangedExperts(
     for (const rank of groups.flatMap(({ ranks }) => ranks)) {
       const { numTokens, x, ids, slot, rowToken, planScratch: scratch } = rowsOf(rank);
       if (numTokens === 0) continue;
+      ofRanks(commands, rank);
       const start = arrays.start.part(rank);
       plan.record(commands, numTokens, { ids, start, slot, rowToken, scratch });
       permute.record(
@@ -151,6 +152,7 @@ export async function prepareExchangedExperts(
         at(g.ranks, i + owners - 1) === first + owners - 1,
         () => `ranks ${g.ranks.join()} are no neighbours`,
       );
+      ofRanks(commands, first, owners);
       productsOf(g).record(commands, {
         ...stackOf(first),
         x: arrays.receive.parts(first, owners),
@@ -202,6 +204,7 @@ export async function prepareExchangedExperts(
       local('combine', (commands) => {
         for (const rank of work.groups.flatMap(({ ranks }) => ranks)) {
           const { numTokens, slot, scores, residual: added, y } = work.rowsOf(rank);
+          ofRanks(commands, rank);
           const expertOut = work.arrays.returned.part(rank);
           join.record(commands, numTokens, { expertOut, slot, scores, residual: added, y });
         }

@@ -102,6 +102,7 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       gpu,
       layout,
       sizes,
+      weightDtype,
       kernels: await prepareLayer(gpu, layout, sizes, weightDtype, transport),
       transport,
       weights: store,

@@ -8,13 +8,14 @@ import { ConfigError, invariant } from '../core/errors.ts';
 import { at, maxOf, range, sum } from '../core/math.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { SubmittedList } from '../gpu/command-list.ts';
-import type { SpanTime } from '../gpu/span-timer.ts';
 import type { PipelineEnds, LogitsBlock } from './ends.ts';
+import { HostTimes } from './step/host-times.ts';
+import { tagged, type StepSpanTime } from './step/span.ts';
 import type { StepOptions, StepResult } from './step/step.ts';
 import { collectExperts, expertTrace, type ExpertTrace } from './step/trace.ts';
 import { vocabularyOf } from '../memory/arrays.ts';
 import { worthwhileMicroBatches } from '../memory/rank-sizes.ts';
-import type { Stage } from './layer/stage.ts';
+import type { LayerSegments, Stage } from './layer/stage.ts';
 import type { StageContext, StageStep } from './layer/context.ts';
 import { logitRows, planStep, rankLoads, type Request } from './step/plan.ts';
 import { StepTables } from './step/tables.ts';
@@ -72,7 +73,8 @@ export class Pipeline {
     this.#checkOpen();
     const { gpu, layout, sizes: z } = this.#c;
     const { logits: which = 'last', experts = false, timing = 'none' } = options;
-    const began = gpu.platform.now();
+    const began = gpu.now();
+    const host = new HostTimes('plan', began);
     const batches = planStep(z, requests, (s) => this.lengthOf(s), this.#wanted(requests));
     const steps = batches.map((batch, m): StageStep => {
       const loads = rankLoads(layout, z, batch);
@@ -88,17 +90,27 @@ export class Pipeline {
       const syncsBefore = gpu.hostSyncs;
       let dispatches = 0;
       const onSubmit = (list: SubmittedList, count: number): void => {
+        host.begin('submit', list.submittedNs);
+        host.begin('record', gpu.now());
         lists.push(list);
         dispatches += count;
       };
+      host.begin('record', gpu.now());
       this.#pending = this.#run(onSubmit, steps, blocks, which, readBack, trace, timing);
       if (this.#pending !== undefined) await this.#pending;
       const hostSyncsInLayers = gpu.hostSyncs - syncsBefore;
+      host.begin('read-back', gpu.now());
       const words = await gpu.read(readBack, [readBack.byteLength / 4]);
-      const hostNs = gpu.platform.now() - began;
+      const endNs = gpu.now();
       invariant(words.data instanceof Float32Array, () => 'logits are f32');
-      let spans: SpanTime[] = [];
-      for (const list of lists) spans = spans.concat(await list.spans());
+      const spans: StepSpanTime[] = [];
+      const submits: StepResult['submits'][number][] = [];
+      for (const list of lists) {
+        // Timed lists are recorded with our own tags only.
+        const own = (await list.spans()) as StepSpanTime[];
+        submits.push({ submittedNs: list.submittedNs, spans: { first: spans.length, count: own.length } });
+        for (const span of own) spans.push(span);
+      }
       const chosen = trace && (await collectExperts(gpu, layout, z, steps, trace, requests));
       const result: StepResult = {
         logits: this.#assemble(requests.length, steps, blocks, which, words.data),
@@ -106,7 +118,9 @@ export class Pipeline {
         dispatches,
         hostSyncsInLayers,
         spans,
-        hostNs,
+        submits,
+        host: host.end(endNs),
+        hostNs: endNs - began,
       };
       for (const { sequence, ids } of requests)
         this.#lengths.set(sequence, this.lengthOf(sequence) + ids.length);
@@ -141,7 +155,11 @@ export class Pipeline {
         const onIds: StageStep['onIds'] =
           trace && ((commands, layer, rank, ids) => trace.record(commands, m, layer, rank, ids));
         const toBlocks = { blocks: at(blocks, m), readBack };
-        return this.#stageSegments(stage, { ...step, onIds }, which, toBlocks);
+        const own = this.#stageSegments(stage, { ...step, onIds }, which, toBlocks);
+        if (timing === 'none') return own.flatMap(({ segments }) => segments);
+        const { sizes, weightDtype } = this.#c;
+        const place = { sizes, weightDtype, which, stage: stage.index, microBatch: m, step };
+        return own.flatMap(({ layer, segments }) => tagged(place, layer, segments));
       });
       return runSegments(segments, () => this.#c.gpu.commands(`clock ${clock}`, timing), onSubmit);
     });
@@ -152,22 +170,18 @@ export class Pipeline {
     step: StageStep,
     which: 'last' | 'all',
     { blocks, readBack }: { blocks: readonly LogitsBlock[]; readBack: GpuBuffer },
-  ): Segment[] {
+  ): (Omit<LayerSegments, 'layer'> & { readonly layer?: number })[] {
     const { workspace, index } = stage;
     const next = this.#stages[index + 1];
-    const segments = [
-      ...(index === 0
-        ? [local('embedding', (commands) => this.#ends.recordEmbedding(commands, workspace, step))]
-        : []),
-      ...stage.segments(step),
+    const last: Segment =
       next === undefined
         ? local('logits', (commands) => {
             this.#ends.recordLogits(commands, workspace, step, which);
             this.#ends.recordCopy(commands, blocks, readBack);
           })
-        : within('send', this.#handOver(stage, next, step)),
-    ];
-    return segments.map((segment) => within(`stage ${index}/${segment.span}`, segment));
+        : within('send', this.#handOver(stage, next, step));
+    const first = local('embedding', (commands) => this.#ends.recordEmbedding(commands, workspace, step));
+    return [...(index === 0 ? [{ segments: [first] }] : []), ...stage.layers(step), { segments: [last] }];
   }
 
   #handOver(from: Stage, to: Stage, { loads }: StageStep): Segment {

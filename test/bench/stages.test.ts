@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { hostClockStepNs, stepOf } from '../../src/measure/clock.ts';
 import { stageTimes } from '../../src/bench/model/sharded.ts';
-import { partsOf, profileStages } from '../../src/bench/model/stages.ts';
+import { profileStages } from '../../src/bench/model/stages.ts';
 import { compareWithTarget, tokensPerMs, usefulFlopsPerSecond } from '../../src/bench/model/throughput.ts';
 import { CARD_LAYOUT } from '../../src/layout/spec.ts';
 import { flopsPerToken } from '../../src/model/cost.ts';
@@ -29,22 +29,13 @@ test("the host clock's step is the smallest difference of two readings", () => {
   expect(hostClockStepNs(() => readings[Math.min(i++, 5)] ?? 0, 5)).toBe(200);
 });
 
-test('partsOf: the example in its comment', () => {
-  expect(partsOf('stage 0/attention|gemm/register.wgsl')).toEqual({
-    stage: 'stage 0',
-    phase: 'attention',
-    kernel: 'gemm/register.wgsl',
-  });
-  expect(partsOf('stage 1/route')).toEqual({ stage: 'stage 1', phase: 'route', kernel: undefined });
-});
-
 describe('profileStages', () => {
   const profile = profileStages([
-    { label: 'stage 0/attention|gemm', ns: 10 },
-    { label: 'stage 0/experts|gemm', ns: 30 },
-    { label: 'stage 1/attention|flash', ns: 20 },
-    { label: 'stage 0/attention|flash', ns: 40 },
-    { label: 'stage 1/attention|gemm', ns: undefined },
+    { tag: { stage: 0, operation: 'attention' }, kernel: 'gemm', ns: 10 },
+    { tag: { stage: 0, operation: 'experts' }, kernel: 'gemm', ns: 30 },
+    { tag: { stage: 1, operation: 'attention' }, kernel: 'flash', ns: 20 },
+    { tag: { stage: 0, operation: 'attention' }, kernel: 'flash', ns: 40 },
+    { tag: { stage: 1, operation: 'attention' }, kernel: 'gemm', ns: undefined },
   ]);
 
   test('sums by stage and by phase, in order of first appearance', () => {

@@ -98,27 +98,31 @@ test('spans have times that go forward, one pass each', async (context) => {
   const add = await prepareAdd(gpu);
   const [a, b, y] = ['a', 'b', 'y'].map((name) => gpu.elements(name, 4096));
   if (!a || !b || !y) throw new Error('no buffers');
+  // Anything will do for a tag, and only the same one goes on with a span.
+  const tags = [{ name: 'same' }, { name: 'same' }];
   const record = async (timing: 'span' | 'dispatch' | 'none') => {
     const commands = gpu.commands('timed', timing);
-    for (const span of ['first', 'second']) {
-      commands.span(span);
+    for (const [i, tag] of tags.entries()) {
+      commands.span(tag);
       add.record(commands, 4096, { a, b, y });
+      if (i === 0) commands.part('second half');
       add.record(commands, 4096, { a: y, b, y: a });
     }
     return commands.submit().spans();
   };
   const spans = await record('span');
-  expect(spans.map((s) => s.label)).toEqual(['first', 'second']);
+  expect(spans.map(({ tag, kernel }) => [tag, kernel])).toEqual([
+    [tags[0], undefined],
+    [tags[1], undefined],
+  ]);
   for (const { beginNs, endNs, ns } of spans) {
     expect(endNs).toBeGreaterThanOrEqual(beginNs);
     expect(ns).toBe(Number(endNs - beginNs));
   }
   expect(spans[1]?.beginNs).toBeGreaterThanOrEqual(spans[0]?.endNs ?? 0n);
-  expect((await record('dispatch')).map((s) => s.label)).toEqual([
-    'first|elementwise/add.wgsl',
-    'first|elementwise/add.wgsl',
-    'second|elementwise/add.wgsl',
-    'second|elementwise/add.wgsl',
-  ]);
+  const dispatches = await record('dispatch');
+  expect(dispatches.map(({ part }) => part)).toEqual([undefined, 'second half', undefined, undefined]);
+  expect(dispatches.map(({ tag }) => tags.findIndex((other) => other === tag))).toEqual([0, 0, 1, 1]);
+  expect(new Set(dispatches.map(({ kernel }) => kernel))).toEqual(new Set(['elementwise/add.wgsl']));
   expect(await record('none')).toEqual([]);
 });

@@ -24,7 +24,7 @@ test('5,000 passes: every one has its label and a time after the one before', as
     add.record(commands, 4, { a, b, y });
   }
   const spans = await commands.submit().spans();
-  expect(spans.map(({ label }) => label)).toEqual(range(5000).map((i) => `pass ${i}`));
+  expect(spans.map(({ tag }) => tag)).toEqual(range(5000).map((i) => `pass ${i}`));
   const outOfOrder = range(4999).filter((i) => !(at(spans, i + 1).beginNs >= at(spans, i).endNs));
   expect(outOfOrder).toEqual([]);
   expect(at(spans, 0).beginNs).toBeGreaterThan(0n);
@@ -65,7 +65,7 @@ async function timesOf(readings: readonly bigint[], passes: number): Promise<(nu
   const ledger = new MemoryLedger();
   const state = { wait: <T>(_what: string, work: Promise<T>) => work, throwPending: () => undefined };
   const timer = new SpanTimer({ device, state, ledger });
-  const slots = range(passes).map((i) => timer.begin(`${i}`));
+  const slots = range(passes).map((i) => timer.begin({ tag: i, part: undefined, kernel: undefined }));
   for (const [i, { beginningOfPassWriteIndex: begin, endOfPassWriteIndex: end }] of slots.entries()) {
     expect([begin, end]).toEqual([2 * (i % 2048), 2 * (i % 2048) + 1]);
   }

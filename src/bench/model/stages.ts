@@ -2,9 +2,10 @@
 import { sum } from '../../core/math.ts';
 
 /** The part of a span that is needed here. */
-export interface LabelledTime {
-  /** 'stage 0/attention', or 'stage 0/attention|gemm/register.wgsl' with a pass per dispatch. */
-  readonly label: string;
+export interface PlacedTime {
+  readonly tag: { readonly stage: number; readonly operation: string };
+  /** With a pass per dispatch. */
+  readonly kernel?: string | undefined;
   readonly ns: number | undefined;
 }
 
@@ -32,44 +33,28 @@ export interface StageProfile {
   readonly kernels: readonly PhaseShare[];
 }
 
-interface Parts {
-  readonly stage: string;
-  readonly phase: string;
-  readonly kernel: string | undefined;
-}
-
-/** partsOf('stage 0/attention|gemm/register.wgsl') = {stage: 'stage 0', phase: 'attention', kernel: 'gemm/register.wgsl'} */
-export function partsOf(label: string): Parts {
-  const [place = '', kernel] = label.split('|');
-  const slash = place.indexOf('/');
-  if (slash < 0) return { stage: place, phase: '(all)', kernel };
-  return { stage: place.slice(0, slash), phase: place.slice(slash + 1), kernel };
-}
-
 /** Sums the spans of one forward pass. Stages and phases keep the order in which they first ran. */
-export function profileStages(spans: readonly LabelledTime[]): StageProfile {
+export function profileStages(spans: readonly PlacedTime[]): StageProfile {
   const totalNs = sum(spans.map(({ ns }) => ns ?? 0));
-  const byStage = groupBy(spans, ({ label }) => partsOf(label).stage);
+  const byStage = groupBy(spans, ({ tag }) => `stage ${tag.stage}`);
   const stages = [...byStage].map(([stage, members]) => ({
     stage,
     ns: sum(members.map(({ ns }) => ns ?? 0)),
     passes: members.length,
-    phases: shares(members, ({ label }) => partsOf(label).phase, totalNs),
+    phases: shares(members, ({ tag }) => tag.operation, totalNs),
   }));
-  const withKernel = spans.filter(({ label }) => label.includes('|'));
+  const withKernel = spans.filter(({ kernel }) => kernel !== undefined);
   return {
     totalNs,
     voidPasses: spans.filter(({ ns }) => ns === undefined).length,
     stages,
-    kernels: shares(withKernel, ({ label }) => partsOf(label).kernel ?? '', totalNs).sort(
-      (a, b) => b.ns - a.ns,
-    ),
+    kernels: shares(withKernel, ({ kernel }) => kernel ?? '', totalNs).sort((a, b) => b.ns - a.ns),
   };
 }
 
 function shares(
-  spans: readonly LabelledTime[],
-  keyOf: (span: LabelledTime) => string,
+  spans: readonly PlacedTime[],
+  keyOf: (span: PlacedTime) => string,
   totalNs: number,
 ): PhaseShare[] {
   return [...groupBy(spans, keyOf)].map(([phase, members]) => {

@@ -1,5 +1,5 @@
 /** x -> norm -> qkv -> rope, KV append -> attention -> output projection -> reduce-scatter over TP. */
-import { local, type Segment, within } from '../../collectives/segments.ts';
+import { local, ofRanks, type Segment, within } from '../../collectives/segments.ts';
 import { at, maxOf } from '../../core/math.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import { sizedFor } from '../../kernels/sized.ts';
@@ -39,6 +39,7 @@ function recordAttention(
 ): void {
   loads.forEach(({ group, numTokens }, rank) => {
     if (numTokens === 0) return;
+    ofRanks(commands, rank);
     const weights = at(layer.weights, rank);
     const cache = at(layer.cache, rank);
     const own = w.rank(rank);

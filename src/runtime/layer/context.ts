@@ -4,6 +4,7 @@ import type { Transport } from '../../collectives/transport.ts';
 import type { GpuBuffer } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
+import type { WeightDtype } from '../../kernels/weights.ts';
 import type { Layout } from '../../layout/layout.ts';
 import type { LayerKernels } from './kernels.ts';
 import type { LayerShards } from '../../memory/shards.ts';
@@ -17,6 +18,7 @@ export interface StageContext {
   readonly layout: Layout;
   readonly sizes: RankSizes;
   readonly kernels: LayerKernels;
+  readonly weightDtype: WeightDtype;
   readonly transport: Transport;
   readonly weights: WeightStore;
   /** cos and sin of every position, see `ropeTable`. */

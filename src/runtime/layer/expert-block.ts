@@ -2,7 +2,7 @@
  * residual -> norm -> router, top-k -> routed experts -> all-gather.
  * What is sent between ranks has a size that the GPU knows only: nothing is read back.
  */
-import { local, type Segment, within } from '../../collectives/segments.ts';
+import { local, ofRanks, type Segment, within } from '../../collectives/segments.ts';
 import { at, maxOf } from '../../core/math.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import { sizedFor } from '../../kernels/sized.ts';
@@ -44,6 +44,7 @@ function recordRouters(
   for (const rank of busy.flatMap(({ ranks }) => ranks)) {
     const { share } = at(step.loads, rank);
     if (share.count === 0) continue;
+    ofRanks(commands, rank);
     const own = w.rank(rank);
     const weights = at(layer.weights, rank);
     kernels.normResidual.record(

@@ -15,6 +15,12 @@ import { layerShards, type Shard } from '../shards.ts';
 import type { StageContext, StageLayer, StageStep } from './context.ts';
 import { StageWorkspace } from '../stage-workspace.ts';
 
+/** The way of a micro-batch through one layer, numbered in the whole model. */
+export interface LayerSegments {
+  readonly layer: number;
+  readonly segments: readonly Segment[];
+}
+
 export class Stage {
   readonly index: number;
   readonly workspace: StageWorkspace;
@@ -44,11 +50,14 @@ export class Stage {
   }
 
   /** Takes the residual stream in the workspace's `x` through all layers of the stage. */
-  segments(step: StageStep): Segment[] {
-    return this.#layers.flatMap((layer) => [
-      ...attentionSegments(this.#context, this.workspace, layer, step),
-      ...expertSegments(this.#context, this.workspace, layer, step),
-    ]);
+  layers(step: StageStep): LayerSegments[] {
+    return this.#layers.map((layer) => ({
+      layer: layer.index,
+      segments: [
+        ...attentionSegments(this.#context, this.workspace, layer, step),
+        ...expertSegments(this.#context, this.workspace, layer, step),
+      ],
+    }));
   }
 
   destroy(): void {

@@ -1,6 +1,8 @@
 /** What one forward step is asked for, and what it gives. */
 import type { TimingDetail } from '../../gpu/command-list.ts';
-import type { SpanTime } from '../../gpu/span-timer.ts';
+import type { Run } from '../../layout/layout.ts';
+import type { HostTime } from './host-times.ts';
+import type { StepSpanTime } from './span.ts';
 
 export interface StepOptions {
   /** Logits of each request's last new token, or of all. */
@@ -19,8 +21,12 @@ export interface StepResult {
   readonly dispatches: number;
   /** How often the host waited between the first dispatch and the last: 0 on one device. */
   readonly hostSyncsInLayers: number;
-  /** GPU time of the passes: 'stage 0/attention', or 'stage 0/attention|gemm/register.wgsl'. */
-  readonly spans: readonly SpanTime[];
+  /** GPU time of the passes in order of recording; empty unless asked for. */
+  readonly spans: readonly StepSpanTime[];
+  /** When each list was sent, by the host's clock in ns, and which spans it holds: none of them ran earlier. */
+  readonly submits: readonly { readonly submittedNs: number; readonly spans: Run }[];
+  /** What the host did in `hostNs`. */
+  readonly host: readonly HostTime[];
   /** Host time from planning the step to having the logits, ns. */
   readonly hostNs: number;
 }

@@ -241,8 +241,8 @@ export const checkFaults: readonly Mutant[] = [
       why: 'kernels of a window cannot be told apart',
     },
     {
-      find: 'counted.test(label)',
-      replace: '!counted.test(label)',
+      find: "counted.test(kernel ?? '')",
+      replace: "!counted.test(kernel ?? '')",
       why: 'all kernels count but those that shall',
     },
   ]),

@@ -1,0 +1,127 @@
+/** What a timed step says of itself: which passes, whose rows, at what cost, and what the host did meanwhile. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { at, range, sum } from '../../src/core/math.ts';
+import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
+import { planLayout } from '../../src/layout/layout.ts';
+import { parseLayout } from '../../src/layout/spec.ts';
+import { flopsPerToken } from '../../src/model/cost.ts';
+import { syntheticWeights } from '../../src/model/synthetic.ts';
+import type { MoeConfig } from '../../src/model/config.ts';
+import { loadCheckpoint, type Checkpoint } from '../../src/model/checkpoint.ts';
+import { createEngine, type StepOptions, type StepResult } from '../../src/runtime/engine.ts';
+import { testPlatform } from '../setup/gpu.ts';
+
+let gpu: Gpu;
+let tiny: Checkpoint;
+let model: MoeConfig;
+beforeAll(async () => {
+  const platform = testPlatform();
+  gpu = await openGpu(platform);
+  tiny = await loadCheckpoint('bench/models/tiny-moe', (path) => platform.readFile(path));
+  model = { ...tiny.config, numLayers: 2 };
+});
+afterAll(() => gpu.destroy());
+
+const LENGTH = 6;
+
+async function stepOn(
+  layout: string,
+  sequences: number,
+  options: StepOptions,
+): Promise<StepResult & { readonly wallNs: number }> {
+  const engine = await createEngine(gpu, {
+    layout: planLayout(parseLayout(layout), model),
+    weights: syntheticWeights(model, 1),
+    maxSequences: sequences,
+    maxLength: LENGTH,
+    microBatches: 2,
+  });
+  try {
+    const requests = range(sequences).map((sequence) => ({ sequence, ids: [1, 2, 3, 4, 5, 6] }));
+    const began = gpu.now();
+    const result = await engine.forward(requests, options);
+    return { ...result, wallNs: gpu.now() - began };
+  } finally {
+    engine.destroy();
+  }
+}
+
+test.each(['ep=1', 'ep=2,pp=2,tp=2,dp=2', 'ep=4,pp=1,tp=2,dp=1'])(
+  '%s: the FLOP of all spans are those of the model, whatever the layout',
+  async (layout) => {
+    if (!gpu.has('timestamp-query')) return;
+    const { spans } = await stepOn(layout, 8, { timing: 'span', logits: 'all' });
+    const flopOf = (operation: string): number =>
+      sum(spans.filter(({ tag }) => tag.operation === operation).map(({ tag }) => tag.flop));
+    const tokens = 8 * LENGTH;
+    const expected = flopsPerToken(model, (LENGTH + 1) / 2);
+    expect(flopOf('attention')).toBe(tokens * (expected.attentionProjections + expected.attentionScores));
+    expect(flopOf('experts')).toBe(tokens * expected.experts);
+    expect(flopOf('logits')).toBe(tokens * expected.lmHead);
+    const routed = spans.filter(({ tag }) => tag.operation === 'route').map(({ tag }) => tag);
+    expect(sum(new Set(routed.map(({ rows }) => rows)))).toBeGreaterThan(0);
+    const once = new Map(routed.map((tag) => [`${tag.layer}/${tag.microBatch}/${tag.stage}`, tag.flop]));
+    expect(sum(once.values())).toBe(tokens * expected.router);
+  },
+);
+
+test('every pass says where it was, and neighbours of one name are one pass', async (context) => {
+  if (!gpu.has('timestamp-query')) context.skip('this adapter has no timestamps');
+  const { spans } = await stepOn('ep=2,pp=2,tp=2,dp=1', 4, { timing: 'span' });
+  const tags = spans.map(({ tag }) => tag);
+  expect(new Set(tags.map(({ stage }) => stage))).toEqual(new Set([0, 1]));
+  expect(new Set(tags.map(({ microBatch }) => microBatch))).toEqual(new Set([0, 1]));
+  expect(tags.every(({ layer, stage }) => layer === undefined || layer === stage)).toBe(true);
+  expect(tags.filter(({ layer, operation }) => layer === undefined && operation === 'logits')).toHaveLength(
+    2,
+  );
+  for (const { rows, rowsOf, ranks } of tags) {
+    expect(ranks).toEqual({ first: 0, count: 2 });
+    if (rowsOf !== undefined) expect([rowsOf.length, sum(rowsOf)]).toEqual([2, rows]);
+  }
+  const layers = tags.filter(({ layer, microBatch }) => layer === 0 && microBatch === 0);
+  expect(layers.map(({ operation }) => operation)).toEqual([
+    ...[
+      'attention',
+      'reduce-scatter',
+      'route',
+      'all-to-all',
+      'experts',
+      'all-to-all',
+      'combine',
+      'all-gather',
+    ],
+  ]);
+});
+
+test('with a pass per dispatch a rank has its own passes, and experts those of their stack', async (context) => {
+  if (!gpu.has('timestamp-query')) context.skip('this adapter has no timestamps');
+  const { spans } = await stepOn('ep=4,pp=1,tp=2,dp=1', 4, { timing: 'dispatch' });
+  const partsOf = (operation: string) =>
+    new Set(spans.filter(({ tag }) => tag.operation === operation).map(({ part }) => JSON.stringify(part)));
+  const one = range(4).map((first) => JSON.stringify({ ranks: { first, count: 1 } }));
+  expect(partsOf('attention')).toEqual(new Set(one));
+  expect(partsOf('combine')).toEqual(new Set(one));
+  expect(partsOf('experts')).toEqual(new Set([JSON.stringify({ ranks: { first: 0, count: 4 } })]));
+  expect(partsOf('all-gather')).toEqual(new Set([undefined]));
+});
+
+test.each(['none', 'span', 'dispatch'] as const)(
+  'timing %s: what the host did has no gap, and lists are sent within it',
+  async (timing) => {
+    const { host, hostNs, submits, spans, wallNs } = await stepOn('ep=2,pp=2,tp=2,dp=2', 8, { timing });
+    expect(host.map(({ phase }) => phase)[0]).toBe('plan');
+    expect(host.at(-1)?.phase).toBe('read-back');
+    range(host.length - 1).forEach((i) => expect(at(host, i + 1).beginNs).toBe(at(host, i).endNs));
+    const lasted = sum(host.map(({ beginNs, endNs }) => endNs - beginNs));
+    expect(Math.abs(lasted - hostNs)).toBeLessThanOrEqual(1e-6 * hostNs);
+    expect(hostNs).toBeLessThanOrEqual(wallNs);
+    // Two stages and two micro-batches: three clocks, a list each.
+    expect(submits).toHaveLength(3);
+    expect(sum(submits.map((submit) => submit.spans.count))).toBe(spans.length);
+    for (const { submittedNs } of submits) {
+      expect(submittedNs).toBeGreaterThanOrEqual(at(host, 0).beginNs);
+      expect(submittedNs).toBeLessThanOrEqual(at(host, host.length - 1).endNs);
+    }
+  },
+);
