@@ -1,5 +1,5 @@
 /** What only the page does: its adapter by name, files by fetch. The adding of vectors runs here too. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { kindOf, webPlatform } from '../../src/platform/web/web.ts';
 import { testPlatform } from '../setup/platform.ts';
 
@@ -28,6 +28,18 @@ describe('the platform in a page', () => {
     await expect(webPlatform().openAdapter('voodoo')).rejects.toThrow(
       /no adapter opens for "voodoo".*SwiftShader/i,
     );
+  });
+
+  test('a browser whose WGSL lacks what kernels are written with is refused, and told which has it', async () => {
+    const features = vi.spyOn(navigator.gpu, 'wgslLanguageFeatures', 'get');
+    try {
+      features.mockReturnValue(new Set<string>());
+      await expect(webPlatform().openAdapter('auto')).rejects.toThrow(
+        /no unrestricted_pointer_parameters.*Chrome 123/,
+      );
+    } finally {
+      features.mockRestore();
+    }
   });
 
   test('reads a file below its base address', async () => {

@@ -40,12 +40,20 @@ export function kindOf(info: GPUAdapterInfo): AdapterKind {
   return saysNothing(...fields) ? 'unknown' : 'gpu';
 }
 
+/** Kernels pass buffers by pointer. */
+const NEEDED = 'unrestricted_pointer_parameters';
+
 async function openAdapter(choice: AdapterChoice): Promise<OpenAdapter> {
   // The types promise it, but only a secure page of a browser with WebGPU has it.
   const gpu = (navigator as Partial<Navigator>).gpu;
   if (gpu === undefined) {
     const reason = isSecureContext ? 'this browser has no WebGPU' : 'WebGPU needs a secure page';
     throw new ConfigError(`${reason}. Open the page over https or localhost in a current Chrome.`);
+  }
+  if (!gpu.wgslLanguageFeatures.has(NEEDED)) {
+    throw new ConfigError(
+      `the WGSL of this browser has no ${NEEDED}, which kernels are written with. Open the page in Chrome 123 or newer.`,
+    );
   }
   const search: string[] = [];
   const seen = new Set<string>();
