@@ -1,7 +1,7 @@
 /** What one rank holds: derived once from model, layout and the limits that the user sets. Integers only. */
 import { ConfigError } from '../core/errors.ts';
 import { ceilDiv, divisorsOf, roundUp } from '../core/math.ts';
-import type { WeightDtype } from '../tensor/quantised.ts';
+import { WEIGHT_DTYPES, type WeightDtype } from '../tensor/quantised.ts';
 import { isIndexable, requireIndexable, weightBytes } from '../tensor/weight-bytes.ts';
 import type { Layout } from '../layout/layout.ts';
 import { tileCapacity } from '../core/plan-sizes.ts';
@@ -87,6 +87,9 @@ export function rankSizes(layout: Layout, limits: EngineLimits, storage: Storage
   }
   if (!CACHE_DTYPES.includes(cacheDtype)) {
     throw new ConfigError(`cacheDtype (${String(cacheDtype)}) must be one of ${CACHE_DTYPES.join(', ')}.`);
+  }
+  if (!WEIGHT_DTYPES.includes(weightDtype)) {
+    throw new ConfigError(`weightDtype (${String(weightDtype)}) must be one of ${WEIGHT_DTYPES.join(', ')}.`);
   }
   if (cacheDtype === 'f16' && model.headDim % 4 !== 0) {
     throw new ConfigError(

@@ -1,19 +1,22 @@
 /** `moebius layout`: who is who in a layout, and what every rank holds. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { ConfigError } from '../../core/errors.ts';
 import { at } from '../../core/math.ts';
 import { formatBytes } from '../../core/units.ts';
 import { explainLayout, type LayoutExplanation } from '../../layout/explain.ts';
-import { planLayout } from '../../layout/layout.ts';
+import { planLayout, type Layout } from '../../layout/layout.ts';
 import { checkGpus, readingsOf, type Reading } from '../../layout/readings.ts';
 import { renderReadings } from '../../layout/render-readings.ts';
 import { renderExplanation } from '../../layout/render.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
+import { explainMemory, type MemoryExplanation, renderMemory } from '../../memory/explain.ts';
+import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
 import type { MoeConfig } from '../../model/config.ts';
 import { readHfConfig } from '../../model/hf-config.ts';
 import { presetNamed } from '../../model/presets.ts';
 import { MOST_JSON_BYTES } from '../../model/safetensors/strict-json.ts';
 import { integer, refuseIdle, requireInteger, type GlobalOptions } from '../options.ts';
+import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
 import { printJson, printLines } from '../output.ts';
 import { platformHere } from '../session.ts';
 
@@ -26,10 +29,19 @@ export interface LayoutOptions {
   readonly gpus?: number;
   /** The rank to follow along every axis; one that shows much is chosen when absent. */
   readonly rank?: number;
+  /** Sequences at once, for the memory of a rank; one for each attention group when absent. */
+  readonly sequences?: number;
+  /** Positions of one; 2,048 when absent, or as many as the model has. */
+  readonly length?: number;
+  /** How matrices, and keys and values, are stored; f32 when absent. */
+  readonly weights?: WeightDtype;
+  readonly cache?: CacheDtype;
 }
 
 export interface LayoutResult extends LayoutExplanation {
   readonly readings: readonly Reading[];
+  /** What a rank would hold; or why no engine can be made on this layout, where nothing was asked about memory. */
+  readonly memory: MemoryExplanation | { readonly refused: string };
 }
 
 /** @throws ConfigError for a layout that does not fit itself, the model, or the number of GPUs. */
@@ -49,7 +61,29 @@ export async function layout(options: LayoutOptions = {}): Promise<LayoutResult>
   const explained = explainLayout(plan, config);
   const { rank = explained.exampleRank } = options;
   const groups = explained.groups.map((group) => ({ ...group, ranks: plan.group(rank, group.axis) }));
-  return { ...explained, exampleRank: rank, groups, readings: readingsOf(spec, options.gpus) };
+  const memory = memoryOf(plan, options);
+  return { ...explained, exampleRank: rank, groups, readings: readingsOf(spec, options.gpus), memory };
+}
+
+/** @throws ConfigError for limits or dtypes that do not fit. A layout that nobody asked memory of is explained all the same. */
+function memoryOf(
+  plan: Layout,
+  { sequences, length, weights, cache }: LayoutOptions,
+): LayoutResult['memory'] {
+  if (sequences !== undefined) requireInteger('sequences', sequences, 1);
+  if (length !== undefined) requireInteger('length', length, 1);
+  try {
+    return explainMemory(plan, {
+      ...(sequences !== undefined && { maxSequences: sequences }),
+      ...(length !== undefined && { maxLength: length }),
+      ...(weights !== undefined && { weightDtype: weights }),
+      ...(cache !== undefined && { cacheDtype: cache }),
+    });
+  } catch (error) {
+    const asked = [sequences, length, weights, cache].some((option) => option !== undefined);
+    if (asked || !(error instanceof ConfigError)) throw error;
+    return { refused: error.message };
+  }
 }
 
 /** The shape of a model by preset or by path. */
@@ -65,6 +99,10 @@ interface CommandOptions extends GlobalOptions {
   readonly gpus?: number;
   readonly rank?: number;
   readonly readings?: boolean;
+  readonly sequences?: number;
+  readonly length?: number;
+  readonly weights?: WeightDtype;
+  readonly cache?: CacheDtype;
 }
 
 export function describeLayout(command: Command): Command {
@@ -74,6 +112,10 @@ export function describeLayout(command: Command): Command {
     .option('--preset <name>', 'model preset, or the path of a config.json', 'card')
     .option('--gpus <n>', 'refuse the layout unless it has this many GPUs', integer(1))
     .option('--rank <r>', 'follow this rank along every axis', integer(0))
+    .option('--sequences <n>', 'at once, for the memory of a rank; one a TP group when absent', integer(1))
+    .option('--length <n>', 'positions of a sequence, for the memory of a rank', integer(1))
+    .addOption(new Option('--weights <dtype>', 'how matrices are stored').choices(WEIGHT_DTYPES))
+    .addOption(new Option('--cache <dtype>', 'how keys and values are stored').choices(CACHE_DTYPES))
     .option('--readings', 'every way to read the tuple, with its world size')
     .addHelpText(
       'after',
@@ -86,12 +128,16 @@ Examples:
     .action(async (axes: string[], _options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
       const text = given.readings === true && given.json !== true;
-      refuseIdle(command, [[text, ['rank'], '--readings shows no ranks, but with --json']]);
+      const idle = ['rank', 'sequences', 'length', 'weights', 'cache'];
+      refuseIdle(command, [[text, idle, '--readings shows no ranks, but with --json']]);
       const result = await layout({ ...given, ...(axes.length > 0 && { layout: axes.join(',') }) });
       if (given.json) return printJson(result);
       if (given.readings) return printLines([renderReadings(result.spec, given.gpus)]);
       const share = given.rank === undefined ? [] : ['', rankLine(result)];
-      await printLines([renderExplanation(result), ...share]);
+      const { memory } = result;
+      const told =
+        'refused' in memory ? `No engine runs this layout: ${memory.refused}` : renderMemory(memory);
+      await printLines([renderExplanation(result), ...share, '', told]);
     });
 }
 
