@@ -53,11 +53,11 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   if (!(Number.isFinite(seconds) && seconds > 0)) {
     throw new ConfigError(`seconds (${seconds}) must be a number of more than 0.`);
   }
-  const families = family.flatMap((names) => names.split(',').map((name) => name.trim()));
-  families.forEach(requireFamily);
+  const asked = family.flatMap((names) => names.split(',').map((name) => name.trim()));
+  asked.forEach(requireFamily);
   const own = await loadVariants(options);
   // Those of the user's own beside ours: their families, unless others are named.
-  if (families.length === 0 && kernel.length === 0) families.push(...familiesOf(own));
+  const families = asked.length === 0 && kernel.length === 0 ? familiesOf(own) : asked;
   const layout = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
   const model = await loadModel(TINY_MOE);
   planLayout(layout, model.config);
