@@ -76,11 +76,13 @@ test('blocks that share a scale must be whole, also of a part of the heads', () 
 test('a layout on which no engine can be made is explained, unless its memory was asked for', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'moebius-'));
   const preset = join(folder, 'config.json');
-  writeFileSync(preset, JSON.stringify({ ...SMALL, hidden_size: 6 }));
+  // 1,024 experts of 4,096 x 2,048 are 2^33 values, and 2^32 on each of two ranks.
+  const huge = { hidden_size: 2048, intermediate_size: 4096, num_local_experts: 1024 };
+  writeFileSync(preset, JSON.stringify({ ...SMALL, ...huge }));
   const { memory, worldSize } = await layoutVerb({ layout: 'ep=2', preset });
   expect(worldSize).toBe(2);
-  expect(memory).toEqual({ refused: expect.stringMatching(/headDim 3 is odd/) as string });
-  await expect(layoutVerb({ layout: 'ep=2', preset, cache: 'f32' })).rejects.toThrow(/headDim 3 is odd/);
+  expect(memory).toEqual({ refused: expect.stringMatching(/fewer than 2\^32/) as string });
+  await expect(layoutVerb({ layout: 'ep=2', preset, cache: 'f32' })).rejects.toThrow(/fewer than 2\^32/);
   rmSync(folder, { recursive: true });
 });
 
