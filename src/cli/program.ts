@@ -69,6 +69,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./verbs/bench.ts')).describeBench,
   },
   {
+    usage: 'profile [options]',
+    summary: 'where the time of one step goes, and a timeline of it',
+    load: async () => (await import('./verbs/profile.ts')).describeProfile,
+  },
+  {
     usage: 'compare [options] <file...>',
     summary: 'which rows of two sets of bench results differ',
     load: async () => (await import('./verbs/compare.ts')).describeCompare,

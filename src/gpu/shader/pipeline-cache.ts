@@ -15,6 +15,8 @@ export interface CompiledKernel {
   readonly shader: ShaderInterface;
   /** Host time of compilation, ns; reported apart from run times. */
   readonly compileNs: number;
+  /** When it began, by the host's clock: compilations overlap. */
+  readonly compileBeganNs: number;
 }
 
 export class PipelineCache {
@@ -115,7 +117,15 @@ export class PipelineCache {
     });
     const pipeline = await this.#state.wait(compiling, made);
     const compileNs = this.#now() - began;
-    return { name: kernel.shader, pipeline, storageLayout, layoutKey, shader, compileNs };
+    return {
+      name: kernel.shader,
+      pipeline,
+      storageLayout,
+      layoutKey,
+      shader,
+      compileNs,
+      compileBeganNs: began,
+    };
   }
 
   #storageLayout(key: string): GPUBindGroupLayout {

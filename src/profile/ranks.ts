@@ -1,0 +1,134 @@
+/**
+ * A step as it would go with every rank on a device of its own: at clock t stage s works on micro-batch t - s, ranks of
+ * a stage meet after each operation, and links cost nothing. A rank's own passes are measured; a pass that served
+ * several ranks is split by their rows, evenly where only the GPU knows them.
+ */
+import { at, maxOf, range, sum } from '../core/math.ts';
+import type { SpanPart } from '../collectives/segments.ts';
+import type { StepResult } from '../runtime/engine.ts';
+import type { StepSpan, StepSpanTime } from '../runtime/step/span.ts';
+
+/** One operation of one rank. Times count from the step's begin. */
+export interface RankSlice {
+  readonly stage: number;
+  /** Of the stage: replica * ep + e. */
+  readonly rank: number;
+  readonly microBatch: number;
+  readonly layer: number | undefined;
+  readonly operation: string;
+  readonly beginNs: number;
+  readonly ns: number;
+  readonly source: 'measured' | 'split';
+}
+
+export interface RankTime {
+  readonly stage: number;
+  readonly rank: number;
+  readonly computeNs: number;
+  /** Nothing of it is hidden: a rank does one thing at a time. */
+  readonly communicationNs: number;
+  /** Clocks without a micro-batch for its stage. */
+  readonly bubbleNs: number;
+  /** Waits for slower ranks or stages. */
+  readonly idleNs: number;
+  readonly source: 'measured' | 'split';
+}
+
+export interface VirtualCluster {
+  readonly wallNs: number;
+  /** In order of stages, ranks and time. */
+  readonly slices: readonly RankSlice[];
+  /** The slowest first: the most compute and communication. */
+  readonly ranks: readonly RankTime[];
+}
+
+const COMMUNICATION = new Set(['reduce-scatter', 'all-gather', 'all-to-all', 'send']);
+
+interface Operation {
+  readonly tag: StepSpan;
+  /** By rank of the stage. */
+  readonly ns: number[];
+  source: 'measured' | 'split';
+}
+
+export function virtualCluster({ spans }: Pick<StepResult, 'spans'>): VirtualCluster {
+  const works = worksOf(spans);
+  const tags = spans.map(({ tag }) => tag);
+  const numStages =
+    1 +
+    maxOf(
+      tags.map(({ stage }) => stage),
+      -1,
+    );
+  const numBatches =
+    1 +
+    maxOf(
+      tags.map(({ microBatch }) => microBatch),
+      -1,
+    );
+  const numRanks = maxOf(
+    tags.map(({ ranks }) => ranks.first + ranks.count),
+    0,
+  );
+  const longest = (operations: readonly Operation[]): number => sum(operations.map(({ ns }) => maxOf(ns)));
+  const clocks = range(Math.max(0, numStages + numBatches - 1)).map((clock) =>
+    range(numStages).map((stage) => works.get(`${stage}/${clock - stage}`) ?? []),
+  );
+  const lengths = clocks.map((stages) => maxOf(stages.map(longest), 0));
+  const wallNs = sum(lengths);
+  const slices: RankSlice[] = [];
+  const ranks: RankTime[] = [];
+  for (const stage of range(numStages)) {
+    for (const rank of range(numRanks)) {
+      let [computeNs, communicationNs, bubbleNs, clockNs] = [0, 0, 0, 0];
+      let source: 'measured' | 'split' = 'measured';
+      clocks.forEach((stages, clock) => {
+        let beginNs = clockNs;
+        const operations = at(stages, stage);
+        for (const { tag, ns, source: how } of operations) {
+          const own = at(ns, rank);
+          const { layer, operation, microBatch } = tag;
+          if (own > 0) {
+            slices.push({ stage, rank, microBatch, layer, operation, beginNs, ns: own, source: how });
+            if (how === 'split') source = 'split';
+          }
+          if (COMMUNICATION.has(operation)) communicationNs += own;
+          else computeNs += own;
+          beginNs += maxOf(ns);
+        }
+        if (operations.length === 0) bubbleNs += at(lengths, clock);
+        clockNs += at(lengths, clock);
+      });
+      const idleNs = Math.max(0, wallNs - computeNs - communicationNs - bubbleNs);
+      ranks.push({ stage, rank, computeNs, communicationNs, bubbleNs, idleNs, source });
+    }
+  }
+  const busyNs = (r: RankTime): number => r.computeNs + r.communicationNs;
+  return { wallNs, slices, ranks: ranks.sort((a, b) => busyNs(b) - busyNs(a)) };
+}
+
+/** Operations of each stage's micro-batch, 'stage/micro-batch', in the order they were recorded. */
+function worksOf(spans: readonly StepSpanTime[]): Map<string, Operation[]> {
+  const works = new Map<string, Operation[]>();
+  let last: Operation | undefined;
+  for (const { tag, part, ns = 0 } of spans) {
+    if (last?.tag !== tag) {
+      last = { tag, ns: range(tag.ranks.first + tag.ranks.count).map(() => 0), source: 'measured' };
+      const key = `${tag.stage}/${tag.microBatch}`;
+      const work = works.get(key);
+      if (work === undefined) works.set(key, [last]);
+      else work.push(last);
+    }
+    const { first, count } = (part as SpanPart | undefined)?.ranks ?? tag.ranks;
+    const rows = range(count).map((i) =>
+      tag.rowsOf === undefined ? 1 : at(tag.rowsOf, first + i - tag.ranks.first),
+    );
+    const all = sum(rows);
+    if (count > 1) last.source = 'split';
+    for (const i of range(count)) {
+      const share = all === 0 ? 1 / count : at(rows, i) / all;
+      last.ns[first + i] = at(last.ns, first + i) + ns * share;
+    }
+  }
+  return works;
+}
