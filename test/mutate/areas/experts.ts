@@ -168,4 +168,25 @@ export const expertFaults: readonly Mutant[] = [
       why: 'what follows an absent choice is left out',
     },
   ]),
+  ...faultsIn('shaders/experts/vector.wgsl', all, [
+    {
+      find: 'total(panelDot(&w3_ENK, x, rowW, own))',
+      replace: 'total(panelDot(&w1_ENK, x, rowW, own))',
+      why: 'the up projection has the weights of the gate',
+    },
+  ]),
+  ...faultsIn('shaders/experts/few.wgsl', moe('int8 weights|int8 weights, an empty expert, 70 tokens'), [
+    {
+      find: 'u *= scale(&w3_ENK, rowW);',
+      replace: 'u *= scale(&w1_ENK, rowW);',
+      why: 'the up projection has the scales of the gate',
+    },
+  ]),
+  ...faultsIn('shaders/experts/tiled.wgsl', { ...moe('primes|silu, gated'), ...AS_ON_A_GPU }, [
+    {
+      find: 'w3 = weight(&w3_ENK, index, rowW);',
+      replace: 'w3 = weight(&w1_ENK, index, rowW);',
+      why: 'the up projection has the weights of the gate',
+    },
+  ]),
 ];
