@@ -10,7 +10,7 @@ const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const DIST = join(ROOT, 'dist');
 
 /** What a file of types says of another: `from './tensor.ts'`, `import("./tensor.ts")`. */
-const TYPESCRIPT = /((?:from |import\()['"]\.{1,2}\/[^'"]+)\.ts(['"])/g;
+const TYPESCRIPT = /((?:from |import\()['"]\.{1,2}\/[^'"]+)\.tsx?(['"])/g;
 
 /** TypeScript rewrites the endings in JavaScript only; not every reader of types takes a `.ts` for a `.d.ts`. */
 function nameBuiltFiles(): void {

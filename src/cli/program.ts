@@ -79,6 +79,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./verbs/compare.ts')).describeCompare,
   },
   {
+    usage: 'report [options] <file...>',
+    summary: 'a bench result as one page of HTML to look at',
+    load: async () => (await import('./verbs/report.ts')).describeReport,
+  },
+  {
     usage: 'growth [options]',
     summary: 'does time grow with size as it should?',
     load: async () => (await import('./verbs/growth.ts')).describeGrowth,

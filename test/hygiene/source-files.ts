@@ -37,7 +37,7 @@ export function filesBelow(folder: string): string[] {
 }
 
 export function isScript(path: string): boolean {
-  return /\.(ts|js|mjs)$/.test(path);
+  return /\.(tsx?|js|mjs)$/.test(path);
 }
 
 export function textOf(path: string): string {

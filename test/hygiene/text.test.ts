@@ -12,7 +12,7 @@ const FORBIDDEN: readonly (readonly [what: string, pattern: RegExp])[] = [
 ];
 
 /** Formats of our own hand; not lock files, not weights. */
-const WRITTEN = /(\.(ts|js|mjs|wgsl|py|md|html|css|json|yml|yaml|toml|svg)|\.ci\/\w+|ignore)$/;
+const WRITTEN = /(\.(tsx?|js|mjs|wgsl|py|md|html|css|json|yml|yaml|toml|svg)|\.ci\/\w+|ignore)$/;
 const written = filesBelow('.').filter(
   (path) => WRITTEN.test(path) && !/(^|\/)package-lock\.json$/.test(path),
 );

@@ -24,8 +24,8 @@ test('holds all shaders, the model and the command line', () => {
 });
 
 test('holds JavaScript and types for every file of the source, and no source', () => {
-  const sources = filesBelow('src').filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'));
-  const built = sources.map((path) => path.replace(/^src\//, 'dist/').replace(/\.ts$/, ''));
+  const sources = filesBelow('src').filter((path) => /\.tsx?$/.test(path) && !path.endsWith('.d.ts'));
+  const built = sources.map((path) => path.replace(/^src\//, 'dist/').replace(/\.tsx?$/, ''));
   expect(files).toEqual(expect.arrayContaining(built.flatMap((path) => [`${path}.js`, `${path}.d.ts`])));
   const mayBe =
     /^(bin|dist|shaders|bench\/(models\/tiny-moe|examples))\/|^(package\.json|LICENSE|[A-Z]+\.md)$/;

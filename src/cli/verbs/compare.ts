@@ -7,6 +7,7 @@ import { comparedRun } from '../../report/file/compared-runs.ts';
 import { readResult } from '../../report/file/schema.ts';
 import type { GlobalOptions } from '../options.ts';
 import { collect, integer, moreThan, refuseIdle } from '../options.ts';
+import { dealt, type Sides } from '../files/sides.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { cliProgress } from '../progress.ts';
 import { platformHere } from '../session.ts';
@@ -84,7 +85,7 @@ Examples:
       const given = command.optsWithGlobals<CommandOptions>();
       const ofRuns = ['runs', 'quick', 'family', 'kernel', 'seconds'];
       refuseIdle(command, [[given.run !== true, ofRuns, 'without --run nothing is measured']]);
-      const [a, b] = given.run === true ? await made(files, given) : dealt(files, command);
+      const [a, b] = given.run === true ? await made(files, given) : twoSides(files, command);
       const found = await compare({ a, b });
       await (given.json
         ? printJson(found)
@@ -93,25 +94,15 @@ Examples:
     });
 }
 
-/** Files before and after '--', which commander leaves out of the arguments. */
-function dealt(files: readonly string[], command: Command): [string[], string[]] {
-  const raw = rootOf(command).rawArgs;
-  const after = raw.includes('--') ? raw.length - 1 - raw.indexOf('--') : 0;
-  if (after === 0 && files.length !== 2) {
-    throw new ConfigError(
-      `compare was given ${files.length} files and no "--" between the two sides. Write: moebius compare A... -- B...`,
-    );
-  }
-  const first = files.length - (after === 0 ? 1 : after);
-  return [files.slice(0, first), files.slice(first)];
+function twoSides(files: readonly string[], command: Command): Sides {
+  const sides = dealt(files, command);
+  if (sides !== undefined) return sides;
+  throw new ConfigError(
+    `compare was given ${files.length} files and no "--" between the two sides. Write: moebius compare A... -- B...`,
+  );
 }
 
-function rootOf(command: Command): Command & { readonly rawArgs: readonly string[] } {
-  const root = command.parent ?? command;
-  return root as Command & { readonly rawArgs: readonly string[] };
-}
-
-async function made(checkouts: readonly string[], given: CommandOptions): Promise<[string[], string[]]> {
+async function made(checkouts: readonly string[], given: CommandOptions): Promise<Sides> {
   const [a, b, ...more] = checkouts;
   if (a === undefined || b === undefined || more.length > 0) {
     throw new ConfigError(`--run compares two checkouts; ${checkouts.length} were given.`);

@@ -1,0 +1,141 @@
+/** @jsxRuntime automatic @jsxImportSource preact */
+/** Every kernel: its time, its samples, its place under the roof. */
+import { formatBytes, formatNs, formatSi } from '../../core/units.ts';
+import { summarise } from '../../measure/statistics.ts';
+import { drawRoofline } from '../../plots/roofline.ts';
+import type { StoredBenchResult } from '../file/schema.ts';
+import { kernelName, peakOf, slopesOf, type StoredKernel } from '../findings.ts';
+import { percent } from './first-screen.tsx';
+import { Drawing, Section, Table } from './parts.tsx';
+
+type Samples = readonly number[];
+
+export function Roofline({
+  result,
+  document,
+}: {
+  readonly result: StoredBenchResult;
+  readonly document: Document;
+}) {
+  const peak = peakOf(result);
+  const slopes = slopesOf(result).map(({ footprintBytes, bytesPerSecond }) => ({
+    ...{ name: formatBytes(footprintBytes), bytesPerSecond },
+  }));
+  const rows = result.kernels.flatMap(({ chosen, flops, bytes, flopsPerSecond = 0, roof }) =>
+    chosen && roof !== undefined && bytes > 0 && flops > 0 && flopsPerSecond > 0
+      ? [{ intensity: flops / bytes, rate: flopsPerSecond, binds: roof.binds }]
+      : [],
+  );
+  return (
+    <Section id="roofline" title="Measured roofline" source={result.sources.ceilings}>
+      {peak === undefined || slopes.length === 0 ? (
+        <p>There is none: a probe that it needs has no value.</p>
+      ) : (
+        <Drawing
+          document={document}
+          label={`${rows.length} kernels under a peak of ${formatSi(peak, 'FLOP/s')}; the table of kernels has every number.`}
+          caption={
+            `● compute binds, ▲ bandwidth binds. The flat line is the peak, each slope the bandwidth of a working set ` +
+            `(${slopes.map(({ name, bytesPerSecond }) => `${name}: ${formatSi(bytesPerSecond, 'B/s')}`).join('; ')}). ` +
+            'FLOP and bytes are what an operation needs at least. Rows without arithmetic are left out.'
+          }
+          draw={(frame) => drawRoofline(frame, { peak, slopes, rows })}
+        />
+      )}
+      <h3>Ceilings</h3>
+      <Table
+        label="Ceilings of this adapter"
+        columns={[
+          { head: 'what' },
+          { head: 'working set', number: true },
+          { head: 'most', number: true },
+          { head: 'how', spare: true },
+        ]}
+        rows={result.ceilings.map((ceiling) => ({
+          cells: [
+            ceiling.name,
+            ceiling.footprintBytes === undefined ? '' : formatBytes(ceiling.footprintBytes),
+            ceiling.state === 'measured' ? formatSi(ceiling.value, ceiling.unit) : ceiling.state,
+            ceiling.state === 'measured' ? (ceiling.form ?? '') : ceiling.reason,
+          ],
+        }))}
+      />
+    </Section>
+  );
+}
+
+export function Kernels({ result }: { readonly result: StoredBenchResult }) {
+  return (
+    <Section id="kernels" title={`Kernels (${result.kernels.length})`} source={result.sources.kernels}>
+      <p class="soft">
+        Median of the rounds and half of its 95 % interval. A strip has one mark per round between half and
+        twice the median; ◂ and ▸ are rounds beyond. * is the variant taken by default, + the tuned one, ~
+        stands beside a drift of the canary.
+      </p>
+      <Table
+        label="Times of all kernels"
+        columns={[
+          { head: 'kernel' },
+          { head: 'time', number: true },
+          { head: '±', number: true, spare: true },
+          { head: 'rate', number: true, spare: true },
+          { head: 'roof', number: true },
+          { head: 'rounds', spare: true },
+        ]}
+        rows={result.kernels.map((kernel) => ({ cells: cellsOf(kernel) }))}
+      />
+    </Section>
+  );
+}
+
+const CHOICES = { default: ' *', tuned: ' +' } as const;
+
+function cellsOf(kernel: StoredKernel) {
+  const { timing, roof, choice, drift } = kernel;
+  const name = `${kernelName(kernel)}${choice === undefined ? '' : CHOICES[choice]}`;
+  if (timing.state === 'failed') return [name, <b class="bad">✗ failed</b>, '', '', '', timing.reason];
+  if (timing.state === 'skipped') return [name, <b class="open">not measured</b>, '', '', '', timing.reason];
+  if (timing.state === 'too-fine')
+    return [name, 'too fine', '', '', '', `the clock steps by ${formatNs(timing.grainNs)}`];
+  const { median, low, high } = summarise(timing.samplesNs);
+  return [
+    name,
+    `${drift?.marked ? '~' : ''}${formatNs(median)}`,
+    median === 0 ? '' : percent((high - low) / 2 / median),
+    rateText(kernel),
+    roof === undefined ? '' : `${percent(roof.share)} ${roof.binds === 'compute' ? '●' : '▲'}`,
+    <Strip samples={timing.samplesNs} median={median} />,
+  ];
+}
+
+/** FLOP/s where there is arithmetic worth the name, bytes/s where data only moves. */
+function rateText({ flops, bytes, flopsPerSecond, bytesPerSecond }: StoredKernel): string {
+  if (flopsPerSecond === undefined || bytesPerSecond === undefined) return '';
+  return flops > 4 * bytes ? formatSi(flopsPerSecond, 'FLOP/s') : formatSi(bytesPerSecond, 'B/s');
+}
+
+/** Marks from half (left) to twice the median (right), evenly in ratio. */
+function Strip({ samples, median }: { readonly samples: Samples; readonly median: number }) {
+  if (median === 0) return null;
+  const places = samples.map((ns) => 60 + 50 * Math.log2(ns / median));
+  const within = places.filter((x) => x >= 10 && x <= 110);
+  const marks = within.map((x) => `M${x.toFixed(1)} 2v10`).join('');
+  const left = places.some((x) => x < 10) ? 'M7 3l-6 4l6 4z' : '';
+  const right = places.some((x) => x > 110) ? 'M113 3l6 4l-6 4z' : '';
+  return (
+    <svg
+      class="strip"
+      viewBox="0 0 120 14"
+      role="img"
+      aria-label={`${samples.length} rounds, ${rangeText(samples)}`}
+    >
+      <path d={`M10 7h100${marks}`} stroke="currentColor" fill="none" stroke-opacity="0.7" />
+      {(left || right) && <path d={left + right} fill="currentColor" />}
+    </svg>
+  );
+}
+
+function rangeText(samples: Samples): string {
+  const { min, max } = summarise(samples);
+  return `${formatNs(min)} to ${formatNs(max)}`;
+}
