@@ -1,5 +1,5 @@
 import { invariant } from '../core/errors.ts';
-import { range, sum } from '../core/math.ts';
+import { balancedRun, range, sum } from '../core/math.ts';
 import type { MoeConfig } from '../model/config.ts';
 import type { Layout, RankAxis, Run } from './layout.ts';
 import { readingsOf, type Factor } from './readings.ts';
@@ -52,7 +52,7 @@ export interface RankShare {
   readonly bytes: number;
 }
 
-/** Numbers of weights. The embedding is on every rank of the first stage, the LM head on every rank of the last. */
+/** Numbers of weights. The embedding is on every rank of the first stage, and each TP member of the last has its rows of the LM head. */
 export interface RankParams {
   readonly attention: number;
   readonly experts: number;
@@ -117,6 +117,7 @@ function rankShare(layout: Layout, config: MoeConfig, rank: number, bytesPerWeig
     experts: experts.count,
     isFirst: where.stage === 0,
     isLast: where.stage === layout.spec.pp - 1,
+    vocabulary: balancedRun(config.vocabSize, layout.spec.tp, where.tp)[1],
   });
   const { replica, stage, ep, tp, tpGroup } = where;
   const place = { rank, replica, stage, ep, tp, tpGroup };
@@ -130,9 +131,14 @@ interface Share {
   readonly experts: number;
   readonly isFirst: boolean;
   readonly isLast: boolean;
+  /** Rows of the LM head. */
+  readonly vocabulary: number;
 }
 
-/** Weights of a share: q and o over the query heads, k and v over the KV heads, whole experts, everything else copied. */
+/**
+ * Weights of a share: q and o over the query heads, k and v over the KV heads, whole experts, rows of the LM head, everything
+ * else copied.
+ */
 function countParams(config: MoeConfig, share: Share): RankParams {
   const { modelDim, headDim, expertDim, numExperts, vocabSize } = config;
   const attention = share.layers * 2 * (share.heads + share.kvHeads) * headDim * modelDim;
@@ -140,7 +146,7 @@ function countParams(config: MoeConfig, share: Share): RankParams {
   const gate = share.layers * numExperts * modelDim;
   const norms = (share.layers * 2 + (share.isLast ? 1 : 0)) * modelDim;
   const embedding = share.isFirst ? vocabSize * modelDim : 0;
-  const lmHead = share.isLast ? vocabSize * modelDim : 0;
+  const lmHead = share.isLast ? share.vocabulary * modelDim : 0;
   const total = attention + experts + gate + norms + embedding + lmHead;
   return { attention, experts, gate, norms, embedding, lmHead, total };
 }
@@ -153,5 +159,6 @@ function modelParams(config: MoeConfig): number {
     experts: config.numExperts,
     isFirst: true,
     isLast: true,
+    vocabulary: config.vocabSize,
   }).total;
 }

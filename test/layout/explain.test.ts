@@ -64,7 +64,7 @@ describe('explainLayout of the card', () => {
 
   test('the embedding is on the first stage, the LM head and final norm on the last', () => {
     expect(card.ranks[0]?.params).toMatchObject({ embedding: 32_768_000, lmHead: 0, norms: 8192 });
-    expect(card.ranks[127]?.params).toMatchObject({ embedding: 0, lmHead: 32_768_000, norms: 9216 });
+    expect(card.ranks[127]?.params).toMatchObject({ embedding: 0, lmHead: 16_384_000, norms: 9216 });
   });
 
   test('one copy of the model has 1.74 G weights', () => {
