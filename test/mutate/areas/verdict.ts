@@ -1,7 +1,9 @@
-/** Faults of what a bench makes of its numbers: what fails it, the ratio of ranks, rates, and how it ends. */
+/** Faults of what is judged: what fails a bench, the ratio of ranks, rates, how it ends; what condemns a kernel of the user. */
 import { faultsIn, type Mutant } from '../mutant.ts';
 
 const verdict = { tests: ['bench/verdict.test.ts'] };
+const registered = { tests: ['validate/registered.test.ts'] };
+const register = { tests: ['kernels/registered/register.test.ts'] };
 
 export const verdictFaults: readonly Mutant[] = [
   ...faultsIn('src/bench/verdict.ts', verdict, [
@@ -86,6 +88,55 @@ export const verdictFaults: readonly Mutant[] = [
       find: 'attachTuning(gpu, options)',
       replace: 'attachTuning(gpu)',
       why: 'generate ignores --no-tuning',
+    },
+  ]),
+  // Kernels of the user's own.
+  ...faultsIn('src/validate/run-case.ts', registered, [
+    {
+      find: 'if (stray !== undefined) return failed(stray, prepared.variant);',
+      replace: '',
+      why: 'what is written beyond an output passes',
+    },
+    {
+      find: '[0x7fc0dead, 0xffff2152, 0x7fd55555, 0xffeaaaaa]',
+      replace: '[0x7fc0dead, 0x7fc0dead, 0x7fc0dead, 0x7fc0dead]',
+      why: 'every run has the same poison',
+    },
+  ]),
+  ...faultsIn('src/validate/registered.ts', registered, [
+    {
+      find: "races.every(({ state }) => state !== 'races')",
+      replace: 'races.length >= 0',
+      why: "a user's kernel may race",
+    },
+    {
+      find: 'const isRight = results.length > 0 && ',
+      replace: 'const isRight = ',
+      why: 'a kernel that refuses every case passes',
+    },
+    {
+      find: 'if (isHopeless(results)) break;',
+      replace: '',
+      why: 'what does not compile is tried for every case',
+    },
+  ]),
+  ...faultsIn('src/kernels/variants.ts', register, [
+    {
+      find: 'const [first] = able;',
+      replace: 'const [first] = [...added, ...able];',
+      why: "a user's kernel is taken by default",
+    },
+  ]),
+  ...faultsIn('src/kernels/registered/register.ts', register, [
+    {
+      find: "if ((given === 'read') !== readOnly) {",
+      replace: "if (given === 'read' && !readOnly) {",
+      why: 'an output that a shader cannot write is taken',
+    },
+    {
+      find: 'if (given !== type) refuse(',
+      replace: 'if (given === undefined) refuse(',
+      why: 'a parameter of another type is taken',
     },
   ]),
 ];
