@@ -84,6 +84,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./verbs/report.ts')).describeReport,
   },
   {
+    usage: 'export [options] <file...>',
+    summary: 'bench results as a table: CSV or Markdown',
+    load: async () => (await import('./verbs/export.ts')).describeExport,
+  },
+  {
     usage: 'growth [options]',
     summary: 'does time grow with size as it should?',
     load: async () => (await import('./verbs/growth.ts')).describeGrowth,
