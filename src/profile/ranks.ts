@@ -44,6 +44,10 @@ export interface VirtualCluster {
 
 const COMMUNICATION = new Set(['reduce-scatter', 'all-gather', 'all-to-all', 'send']);
 
+export function isCommunication(operation: string): boolean {
+  return COMMUNICATION.has(operation);
+}
+
 interface Operation {
   readonly tag: StepSpan;
   /** By rank of the stage. */
@@ -92,7 +96,7 @@ export function virtualCluster({ spans }: Pick<StepResult, 'spans'>): VirtualClu
             slices.push({ stage, rank, microBatch, layer, operation, beginNs, ns: own, source: how });
             if (how === 'split') source = 'split';
           }
-          if (COMMUNICATION.has(operation)) communicationNs += own;
+          if (isCommunication(operation)) communicationNs += own;
           else computeNs += own;
           beginNs += maxOf(ns);
         }

@@ -80,28 +80,35 @@ async function targetOf(path: string, remedy: string): Promise<string> {
   return behindLinks(path);
 }
 
+/** All at once, or in pieces: made anew each time they are asked for. */
+export type Contents = Uint8Array | string | AsyncIterable<Uint8Array>;
+
 /**
  * Writes beside the target and renames, so that a reader never sees half a file and an error leaves none. A link stays
  * a link, and the file behind it keeps its mode and owner. @param remedy the last sentence of a refusal.
  */
-export async function writeWhole(
-  path: string,
-  bytes: Uint8Array | string,
-  remedy = OTHER_PLACE,
-): Promise<void> {
+export async function writeWhole(path: string, bytes: Contents, remedy = OTHER_PLACE): Promise<void> {
   await refusing(path, remedy, async () => {
     const target = await targetOf(path, remedy);
     const there = await statOf(target);
     // What may be private is never for all to read, not even while it is being written.
     await withDraft(target, there === undefined ? NEW : PRIVATE, async (file, put) => {
       const alike = there === undefined || (there.nlink === 1 && (await takesAfter(file, there)));
-      await file.writeFile(bytes);
+      await file.writeFile(bytes as Parameters<FileHandle['writeFile']>[0]);
       await file.sync();
       if (alike && (await put())) return;
       // Another name of the same file, another owner, a mount: these only stay what they are when written in place.
       await writeInPlace(target, bytes);
     });
   });
+}
+
+async function wholeOf(contents: Contents): Promise<Uint8Array> {
+  if (typeof contents === 'string') return Buffer.from(contents);
+  if (contents instanceof Uint8Array) return contents;
+  const pieces: Uint8Array[] = [];
+  for await (const piece of contents) pieces.push(piece);
+  return Buffer.concat(pieces);
 }
 
 /** Whether the draft could be given owner and mode of the file that it replaces. */
@@ -116,10 +123,10 @@ async function takesAfter(draft: FileHandle, there: Stats): Promise<boolean> {
   }
 }
 
-async function writeInPlace(target: string, bytes: Uint8Array | string): Promise<void> {
+async function writeInPlace(target: string, bytes: Contents): Promise<void> {
   const file = await open(target, 'r+');
   try {
-    const whole = typeof bytes === 'string' ? Buffer.from(bytes) : bytes;
+    const whole = await wholeOf(bytes);
     await file.writeFile(whole);
     await file.truncate(whole.length);
     await file.sync();

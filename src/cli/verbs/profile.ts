@@ -15,7 +15,10 @@ import { profileSteps, unionNs, type ProfileDetail } from '../../profile/profile
 import type { RankTime } from '../../profile/ranks.ts';
 import { rated, type RatedRow } from '../../profile/rates.ts';
 import { renderProfile } from '../../report/terminal/profile.ts';
+import { timelineOf } from '../../profile/timeline/timeline.ts';
 import { createEngine } from '../../runtime/engine.ts';
+import { checkOutput } from '../files/files.ts';
+import { OTHER_TRACE, writeTrace } from '../files/trace-file.ts';
 import { loadModel, TINY_MOE } from '../model.ts';
 import { integer, requireInteger, type GlobalOptions } from '../options.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
@@ -48,6 +51,8 @@ export interface ProfileVerbOptions {
   readonly rounds?: number;
   /** False measures no roof: no shares of it, and no recoverable time of GPU rows. */
   readonly roof?: boolean;
+  /** Where the timeline goes: Perfetto's format, or Chrome's JSON where it ends in .json; gzipped where in .gz. */
+  readonly trace?: string;
   readonly tuning?: boolean;
   readonly tuningFile?: string;
   readonly progress?: Progress;
@@ -94,6 +99,7 @@ export async function profile(options: ProfileVerbOptions = {}): Promise<Profile
   if (!STEPS.includes(step))
     throw new ConfigError(`step (${String(step)}) must be one of ${STEPS.join(', ')}.`);
   if (options.microBatches !== undefined) requireInteger('micro-batches', options.microBatches, 1, batch);
+  if (options.trace !== undefined) await checkOutput(options.trace, { remedy: OTHER_TRACE });
   const spec = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
   const model = await loadModel(options.model ?? TINY_MOE);
   const layout = planLayout(spec, model.config);
@@ -131,6 +137,12 @@ export async function profile(options: ProfileVerbOptions = {}): Promise<Profile
         }),
       );
       const { account, cluster, cost, bareNs, instrumentedNs } = found;
+      const globalRank = (stage: number, rank: number): number =>
+        layout.rankAt({ replica: Math.floor(rank / spec.ep), stage, ep: rank % spec.ep });
+      if (options.trace !== undefined) {
+        const timeline = timelineOf(found.step, cluster, (stage, rank) => `rank ${globalRank(stage, rank)}`);
+        await writeTrace(options.trace, timeline);
+      }
       const compiled = kernels
         .filter(({ compileBeganNs }) => compileBeganNs >= began)
         .map(({ compileBeganNs, compileNs }) => ({
@@ -151,11 +163,7 @@ export async function profile(options: ProfileVerbOptions = {}): Promise<Profile
         ...(account.offset !== undefined && { offset: account.offset }),
         ranks: cluster.ranks.map((own) => ({
           ...own,
-          globalRank: layout.rankAt({
-            replica: Math.floor(own.rank / spec.ep),
-            stage: own.stage,
-            ep: own.rank % spec.ep,
-          }),
+          globalRank: globalRank(own.stage, own.rank),
         })),
         clusterNs: cluster.wallNs,
         compileNs: unionNs(compiled),
@@ -184,6 +192,7 @@ interface CommandOptions extends GlobalOptions {
   readonly step: (typeof STEPS)[number];
   readonly detail: ProfileDetail;
   readonly rounds: number;
+  readonly trace?: string;
   readonly roof: boolean;
   readonly tuning: boolean;
 }
@@ -210,6 +219,10 @@ export function describeProfile(command: Command): Command {
         .default(DEFAULTS.detail),
     )
     .option('--rounds <n>', 'bare steps, and as many instrumented', integer(1, 1000), DEFAULTS.rounds)
+    .option(
+      '--trace <file>',
+      "a timeline for ui.perfetto.dev; Chrome's JSON if it ends in .json; .gz compresses",
+    )
     .option('--no-roof', 'measure no roof: no shares of it')
     .option(...TUNING_FILE)
     .option('--no-tuning', "the families' own choice of variants, whatever was tuned")
@@ -219,6 +232,7 @@ export function describeProfile(command: Command): Command {
 Examples:
   moebius profile
   moebius profile --layout ep=1 --step decode --batch 1
+  moebius profile --trace step.pftrace.gz
   moebius profile --detail dispatch --json`,
     )
     .action(async (_options: object, command: Command) => {

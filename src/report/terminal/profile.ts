@@ -30,6 +30,7 @@ export interface ProfileFacts {
   readonly tuning: { readonly note: string };
 }
 
+/** Ranks that are shown; a guess at what one wants to see at a glance. */
 const MOST_RANKS = 5;
 const right = 'right' as const;
 
