@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import protobuf from 'protobufjs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { profile } from '../../src/cli/verbs/profile.ts';
 import { writeTrace } from '../../src/cli/files/trace-file.ts';
 import { at, range, sum } from '../../src/core/math.ts';
 import { virtualCluster } from '../../src/profile/ranks.ts';
@@ -204,6 +205,11 @@ describe('128 ranks and 16 micro-batches', () => {
       (STAGES - 1) * RANKS * BATCHES,
     ]);
   });
+});
+
+test('the place of a trace is tried before any work', async () => {
+  const asked = profile({ trace: join(tmpdir(), 'no', 'such', 'folder', 'x'), model: 'no such model' });
+  await expect(asked).rejects.toThrow(/^cannot write .*Name another place with --trace\.$/);
 });
 
 test('without passes there is the host alone', () => {
