@@ -1,4 +1,5 @@
 /** What an adapter is and what its smallest steps cost, measured. */
+import { requireGpu } from '../core/given.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { AdapterFacts } from '../platform/platform.ts';
 import { hostClockStepNs, measureClockStep, type ClockStep } from '../measure/clock.ts';
@@ -34,6 +35,7 @@ export interface AdapterExamination {
 }
 
 export async function examineAdapter(gpu: Gpu): Promise<AdapterExamination> {
+  requireGpu(gpu);
   return {
     facts: gpu.facts,
     limits: Object.fromEntries(SHOWN_LIMITS.map((name) => [name, gpu.limits[name]])),

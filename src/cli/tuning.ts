@@ -1,6 +1,7 @@
 /** Where tuned choices are kept, and how a device comes to have them. */
 import { dirname, join, resolve } from 'node:path';
 import { AbsentFileError, ConfigError } from '../core/errors.ts';
+import { requireGiven, requireGpu } from '../core/given.ts';
 import { shortened } from '../core/quoted.ts';
 import { seedOf } from '../core/random.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -151,6 +152,8 @@ function absentText(gpu: Gpu, points: readonly TuningPoint[]): string {
 
 /** The table of an adapter's cache for one's own use: `gpu.tuning = await loadTuning(gpu)`. Undefined without a usable one. */
 export async function loadTuning(gpu: Gpu, path?: string): Promise<TuningTable | undefined> {
+  requireGpu(gpu);
+  if (path !== undefined) requireGiven('The path', path, 'string');
   const place = await tuningPath(gpu.facts, path);
   const read = place === undefined ? undefined : await readTuningFile(place, gpu.facts);
   return read?.cache === undefined ? undefined : tuningTable(read.cache.points, codesOf(gpu.platform));

@@ -4,6 +4,7 @@
  */
 import { bufferBytes } from '../core/buffer-bytes.ts';
 import { ConfigError } from '../core/errors.ts';
+import { requireFields, requireGiven } from '../core/given.ts';
 import { roundUp } from '../core/math.ts';
 import { formatBytes } from '../core/units.ts';
 import type { AdapterFacts, KernelKind, OpenAdapter, Platform } from '../platform/platform.ts';
@@ -37,6 +38,8 @@ const STORAGE = STORED | COPY_SRC | COPY_DST | INDIRECT;
 
 /** Opens the chosen adapter with all the features and limits that kernels can make use of. */
 export async function openGpu(platform: Platform, choice = 'auto'): Promise<Gpu> {
+  requireFields('The platform', platform, { openAdapter: 'function' });
+  requireGiven('The adapter', choice, 'string');
   const { kernelKind } = platform;
   const open = await platform.openAdapter(choice);
   const adapter = await open.adapter();

@@ -2,6 +2,7 @@
  * A kernel is data: which shader, what is compiled in (spec), what is written per dispatch (params), which
  * buffers it reads and writes, and how many workgroups a problem needs. Names are the shader's own.
  */
+import { requireFields } from '../core/given.ts';
 import type { Access } from './shader/reflect.ts';
 import type { Spec } from './shader/specialise.ts';
 
@@ -33,6 +34,13 @@ export function defineKernel<
   const P extends Readonly<Record<string, ParamType>>,
   const B extends Readonly<Record<string, Access>>,
 >(definition: KernelDefinition<S, P, B>): KernelDefinition<S, P, B> {
+  requireFields('The kernel', definition, {
+    shader: 'string',
+    spec: 'record',
+    params: 'record',
+    buffers: 'record',
+    grid: 'function',
+  });
   return definition;
 }
 

@@ -1,5 +1,6 @@
 /** One registry of variants per kernel family: who can run, who is chosen, and why not. */
 import { ConfigError } from '../core/errors.ts';
+import { requireGiven, requireGpu } from '../core/given.ts';
 import { quoted } from '../core/quoted.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition, SpecChange } from '../gpu/kernel.ts';
@@ -60,6 +61,8 @@ export function chooseVariant<Shape, V extends Variant<Shape>>(
   gpu: Gpu,
   requested?: string,
 ): V {
+  requireGiven('The variants', variants, 'list');
+  requireGpu(gpu);
   const added = registeredVariants<V>(gpu, family);
   if (requested !== undefined) {
     const all = [...variants, ...added];
@@ -107,6 +110,7 @@ export function chooseVariant<Shape, V extends Variant<Shape>>(
 
 /** The variants with the named one first, the others in their order. */
 export function preferring<V extends { readonly name: string }>(variants: readonly V[], best: string): V[] {
+  requireGiven('The variants', variants, 'list');
   return [...variants].sort((a, b) => Number(b.name === best) - Number(a.name === best));
 }
 

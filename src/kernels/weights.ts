@@ -6,7 +6,8 @@
  *   int8          value n K + k is byte n K + k; scales [E N]
  *   int4, mxfp4   value n K + k is nibble n K + k, eight to a word, the lowest first; scales [E N, K / 32]
  */
-import { invariant } from '../core/errors.ts';
+import { ConfigError } from '../core/errors.ts';
+import { requireFields, requireGiven, requireGpu } from '../core/given.ts';
 import { ceilDiv } from '../core/math.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -92,6 +93,7 @@ export function leavesRange(weight: HostWeight, input: Magnitudes): boolean {
 
 /** How a weight on the host will lie on the device. */
 export function weightDtypeOf(weight: HostWeight): WeightDtype {
+  requireFields('The weight', weight, { shape: 'list', data: 'list' });
   if ('format' in weight) return weight.format;
   return weight.dtype === 'f16' ? 'f16' : 'f32';
 }
@@ -101,9 +103,14 @@ export function weightDtypeOf(weight: HostWeight): WeightDtype {
  * @throws ConfigError when the adapter cannot bind it, or kernels cannot number its values.
  */
 export function uploadWeight(gpu: Gpu, label: string, weight: HostWeight): GpuBuffer {
+  requireGpu(gpu);
+  requireGiven('The label', label, 'string');
+  requireGiven('The weight', weight, 'record');
   const dtype = weightDtypeOf(weight);
   const { shape, data } = weight;
-  invariant('format' in weight || weight.dtype === dtype, () => `${label} is neither f32, f16 nor quantised`);
+  if (!('format' in weight) && weight.dtype !== dtype) {
+    throw new ConfigError(`${label} is neither f32, f16 nor quantised. castFloat and quantise make it so.`);
+  }
   requireIndexable(label, shape);
   const buffer = gpu.buffer(label, weightBytes(dtype, shape));
   gpu.write(buffer, data);

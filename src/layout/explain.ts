@@ -1,4 +1,5 @@
 import { invariant } from '../core/errors.ts';
+import { requireFields } from '../core/given.ts';
 import { balancedRun, range, sum } from '../core/math.ts';
 import type { MoeConfig } from '../model/config.ts';
 import type { Layout, RankAxis, Run } from './layout.ts';
@@ -68,6 +69,15 @@ const MATRICES_PER_EXPERT = 3; // gate, up and down projection
 
 /** @param bytesPerWeight 4 for f32, 2 for f16; it is printed beside every number of bytes. */
 export function explainLayout(layout: Layout, config: MoeConfig, bytesPerWeight = 4): LayoutExplanation {
+  requireFields('The layout', layout, { spec: 'record', group: 'function' });
+  requireFields('The config', config, {
+    vocabSize: 'number',
+    modelDim: 'number',
+    numLayers: 'number',
+    numHeads: 'number',
+    numExperts: 'number',
+    topK: 'number',
+  });
   const planned = layout.model;
   invariant(planned.name === config.name, () => `layout planned for ${planned.name}, not ${config.name}`);
   const { spec, worldSize } = layout;

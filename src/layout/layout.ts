@@ -1,4 +1,5 @@
 import { invariant } from '../core/errors.ts';
+import { requireFields } from '../core/given.ts';
 import { balancedRun, range } from '../core/math.ts';
 import type { MoeConfig } from '../model/config.ts';
 import { checkViews, createMesh, type Mesh, type View } from './mesh.ts';
@@ -95,6 +96,15 @@ export const RANK_VIEWS: Readonly<Record<'attention' | 'expert', View<MeshPart>>
  * @throws ConfigError when the tuple does not fit itself or the model.
  */
 export function planLayout(spec: LayoutSpec, config: MoeConfig): Layout {
+  requireFields('The layout', spec, { ep: 'number', pp: 'number', tp: 'number', dp: 'number' });
+  requireFields('The config', config, {
+    vocabSize: 'number',
+    modelDim: 'number',
+    numLayers: 'number',
+    numHeads: 'number',
+    numExperts: 'number',
+    topK: 'number',
+  });
   checkLayout(spec, config);
   const mesh = createMesh<MeshPart>([
     { name: 'replica', size: spec.dp },

@@ -1,4 +1,5 @@
 import { invariant } from '../core/errors.ts';
+import { requireFields } from '../core/given.ts';
 import { at, maxOf } from '../core/math.ts';
 import { formatBytes, formatSi } from '../core/units.ts';
 import type { GroupExample, LayoutExplanation, RankShare } from './explain.ts';
@@ -9,6 +10,7 @@ import { alignColumns, formatRanks, formatRun, plural, wrap } from './text.ts';
 
 /** A layout told to a person, at most 80 columns wide: two views, a map, one sentence per axis, the weights. */
 export function renderExplanation(explanation: LayoutExplanation): string {
+  requireFields('The explanation', explanation, { spec: 'record', groups: 'list', ranks: 'list' });
   return [
     ...title(explanation),
     '',

@@ -1,4 +1,5 @@
 import { ConfigError } from '../core/errors.ts';
+import { requireFields, requireGiven } from '../core/given.ts';
 import { quoted, shortened } from '../core/quoted.ts';
 
 /**
@@ -27,6 +28,7 @@ export const MAX_WORLD_SIZE = 65_536;
 
 /** formatLayout(CARD_LAYOUT) = 'ep=16,pp=4,tp=2,dp=2' */
 export function formatLayout(spec: LayoutSpec): string {
+  requireFields('The layout', spec, { ep: 'number', pp: 'number', tp: 'number', dp: 'number' });
   return SPEC_AXES.map((axis) => `${axis}=${spec[axis]}`).join();
 }
 
@@ -43,6 +45,7 @@ const EXAMPLE = `"${formatLayout(CARD_LAYOUT)}"`;
  * @throws ConfigError when the text is not such a list.
  */
 export function parseLayout(text: string): LayoutSpec {
+  requireGiven('The layout', text, 'string');
   if (text.trim() === '') {
     throw new ConfigError(
       `The layout (${quoted(text)}) is empty; it must set at least one axis. Try ${EXAMPLE}.`,

@@ -1,4 +1,5 @@
 /** The step of a clock, found by reading it: every difference of two readings is a multiple of it. */
+import { requireGpu } from '../core/given.ts';
 import { at, range } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { emptyPipeline } from './dispatch-probe.ts';
@@ -36,6 +37,7 @@ const PASSES = 256;
 
 /** The step of the GPU's timestamps from many tiny passes; undefined when the adapter has no timestamps. */
 export async function measureClockStep(gpu: Gpu): Promise<ClockStep | undefined> {
+  requireGpu(gpu);
   if (!gpu.has('timestamp-query')) return undefined;
   const { device } = gpu;
   const pipeline = emptyPipeline(device);

@@ -7,7 +7,8 @@ import {
   min,
   quantileSorted,
 } from 'simple-statistics';
-import { invariant } from '../core/errors.ts';
+import { ConfigError } from '../core/errors.ts';
+import { requireGiven } from '../core/given.ts';
 import { at } from '../core/math.ts';
 
 export interface Summary {
@@ -24,7 +25,8 @@ export interface Summary {
 
 /** summarise([3, 1, 2]) has the median 2 and, with so few samples, the interval 1 to 3. */
 export function summarise(samples: readonly number[]): Summary {
-  invariant(samples.length > 0, () => 'there are no samples to summarise');
+  requireGiven('The samples', samples, 'list');
+  if (samples.length === 0) throw new ConfigError('there are no samples to summarise; give at least one.');
   const sorted = [...samples].sort((a, b) => a - b);
   const rank = intervalRank(sorted.length);
   return {

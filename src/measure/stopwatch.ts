@@ -1,5 +1,6 @@
 /** One kernel, or anything else that records dispatches, timed on the best clock that the adapter has. */
 import { messageOf } from '../core/errors.ts';
+import { requireGiven, requireGpu } from '../core/given.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { hostClockStepNs, measureClockStep } from './clock.ts';
@@ -20,6 +21,7 @@ export interface BenchClock {
 
 /** Timestamps where there are any that move, the host's clock otherwise. */
 export async function chooseClock(gpu: Gpu): Promise<BenchClock> {
+  requireGpu(gpu);
   const step = await measureClockStep(gpu);
   if (step !== undefined) {
     return { clock: 'gpu', grainNs: step.stepNs, note: `GPU timestamps, step ${step.stepNs} ns (measured)` };
@@ -40,6 +42,9 @@ export async function measureKernel(
   clock: BenchClock,
   options: SamplingOptions = {},
 ): Promise<Timing> {
+  requireGpu(gpu);
+  requireGiven('record', record, 'function');
+  requireGiven('The clock', clock, 'record');
   try {
     return await sampleTiming(stopwatchFor(gpu, record, clock), options);
   } catch (error) {

@@ -1,6 +1,7 @@
 /** A model on disk: `config.json`, `model.safetensors` (whole or in shards) and, where there is one, `vocab.json`. */
 import * as v from 'valibot';
 import { AbsentFileError, ConfigError, messageOf } from '../core/errors.ts';
+import { requireGiven } from '../core/given.ts';
 import { quoted, shapeText } from '../core/quoted.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Dtype, Tensor } from '../tensor/tensor.ts';
@@ -38,6 +39,8 @@ const IndexFile = v.object({ weight_map: v.record(v.string(), v.string()) });
  * the wrong shape or not of floats.
  */
 export async function loadCheckpoint(folder: string, readFile: ReadFile): Promise<Checkpoint> {
+  requireGiven('The folder', folder, 'string');
+  requireGiven('readFile', readFile, 'function');
   const base = folder.replace(/[/\\]+$/, '');
   const path = (file: string): string => `${base}/${file}`;
   const name = base.split(/[/\\]/).at(-1) ?? folder;

@@ -2,6 +2,7 @@
  * What a model costs by arithmetic alone: parameters, FLOP and bytes. Every number here is modelled.
  * D width, L layers, Hq and Hkv heads of Dh, E experts of width F, K per token, V vocabulary.
  */
+import { requireFields, requireGiven } from '../core/given.ts';
 import { sum } from '../core/math.ts';
 import type { MoeConfig } from './config.ts';
 
@@ -24,6 +25,14 @@ export interface Parameters {
 }
 
 export function parameters(config: MoeConfig): Parameters {
+  requireFields('The config', config, {
+    vocabSize: 'number',
+    modelDim: 'number',
+    numLayers: 'number',
+    numHeads: 'number',
+    numExperts: 'number',
+    topK: 'number',
+  });
   const { vocabSize, modelDim, numLayers, numExperts, topK, expertDim } = config;
   const parts = {
     embedding: vocabSize * modelDim,
@@ -58,6 +67,15 @@ export interface FlopsPerToken {
  * @param kvLength positions that the token attends to, itself included. A causal prefill of S tokens has (S + 1) / 2 on average.
  */
 export function flopsPerToken(config: MoeConfig, kvLength: number): FlopsPerToken {
+  requireFields('The config', config, {
+    vocabSize: 'number',
+    modelDim: 'number',
+    numLayers: 'number',
+    numHeads: 'number',
+    numExperts: 'number',
+    topK: 'number',
+  });
+  requireGiven('kvLength', kvLength, 'number');
   const count = parameters(config);
   const parts = {
     attentionProjections: 2 * count.attention,
@@ -71,10 +89,28 @@ export function flopsPerToken(config: MoeConfig, kvLength: number): FlopsPerToke
 
 /** Bytes of all weights. */
 export function weightBytes(config: MoeConfig, bytesPerWeight: number): number {
+  requireFields('The config', config, {
+    vocabSize: 'number',
+    modelDim: 'number',
+    numLayers: 'number',
+    numHeads: 'number',
+    numExperts: 'number',
+    topK: 'number',
+  });
+  requireGiven('bytesPerWeight', bytesPerWeight, 'number');
   return parameters(config).total * bytesPerWeight;
 }
 
 /** 2 L Hkv Dh bytes: what one token adds to the KV cache of the whole model. */
 export function kvBytesPerToken(config: MoeConfig, bytesPerElement: number): number {
+  requireFields('The config', config, {
+    vocabSize: 'number',
+    modelDim: 'number',
+    numLayers: 'number',
+    numHeads: 'number',
+    numExperts: 'number',
+    topK: 'number',
+  });
+  requireGiven('bytesPerElement', bytesPerElement, 'number');
   return 2 * config.numLayers * config.numKvHeads * config.headDim * bytesPerElement;
 }

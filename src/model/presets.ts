@@ -1,5 +1,6 @@
 /** Model shapes by name. */
 import { ConfigError } from '../core/errors.ts';
+import { requireGiven } from '../core/given.ts';
 import { nearestName } from '../core/near-names.ts';
 import { quoted } from '../core/quoted.ts';
 import { PRESETS, type Preset } from './preset-list.ts';
@@ -10,6 +11,7 @@ export const presets: ReadonlyMap<string, Preset> = new Map(PRESETS.map((p) => [
 
 /** @throws ConfigError for an unknown name, with the nearest one and the whole list. */
 export function presetNamed(name: string): Preset {
+  requireGiven('The preset', name, 'string');
   const found = presets.get(name);
   if (found !== undefined) return found;
   const names = [...presets.keys()];

@@ -2,6 +2,7 @@
  * What becomes of a model's numbers when its matrices are stored in another dtype. Norms stay f32. Under int8, int4 and
  * mxfp4 the router's gate stays f32, since near ties choose the experts, and the embedding, a look-up, is f16.
  */
+import { requireFields, requireGiven } from '../core/given.ts';
 import { quantise } from '../tensor/quantise.ts';
 import { dequantise, type HostWeight, isQuantised, type WeightDtype } from '../tensor/quantised.ts';
 import { castFloat } from '../tensor/tensor.ts';
@@ -29,6 +30,8 @@ export function storedWeight(source: WeightSource, name: string, dtype: WeightDt
 
 /** The same model with the numbers that are left of its weights when they are stored in `dtype`: for references. */
 export function storedValues(source: WeightSource, dtype: WeightDtype): WeightSource {
+  requireFields('The weights', source, { config: 'record', get: 'function' });
+  requireGiven('The dtype', dtype, 'string');
   return {
     config: source.config,
     origin: `${source.origin}, stored in ${dtype}`,

@@ -1,5 +1,6 @@
 /** Random weights of a given shape: the same for a seed on every machine, whichever tensors are asked for. */
 import { ConfigError } from '../core/errors.ts';
+import { requireFields, requireGiven } from '../core/given.ts';
 import { at } from '../core/math.ts';
 import { quoted } from '../core/quoted.ts';
 import { seededRandom, seedOf } from '../core/random.ts';
@@ -24,6 +25,13 @@ export function syntheticWeights(
   seed: number,
   dtype: 'f32' | 'f16' = 'f32',
 ): WeightSource {
+  requireFields('The config', config, {
+    name: 'string',
+    vocabSize: 'number',
+    modelDim: 'number',
+    numLayers: 'number',
+  });
+  requireGiven('The seed', seed, 'number');
   checkConfig(config);
   return {
     config,

@@ -1,5 +1,6 @@
 /** All ops by name, and the one call that runs one: check, upload, record, submit, read. */
 import { ConfigError } from '../core/errors.ts';
+import { requireFields, requireGiven, requireGpu } from '../core/given.ts';
 import { quoted } from '../core/quoted.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { checkTensor, type Tensor } from '../tensor/tensor.ts';
@@ -28,6 +29,7 @@ export const ops: readonly Op[] = [
 
 /** @throws ConfigError for an unknown name. */
 export function opByName(name: string): Op {
+  requireGiven('The op', name, 'string');
   const names = ops.map((op) => op.name);
   const found = ops.find((op) => op.name === name);
   if (found !== undefined) return found;
@@ -42,6 +44,9 @@ export function inputsOf(
   tensors: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
   attrs: Readonly<Record<string, AttrValue>> = {},
 ): OpInputs {
+  requireFields('The op', op, { name: 'string', attrs: 'list' });
+  requireGiven('The tensors', tensors, 'record');
+  requireGiven('The attributes', attrs, 'record');
   const byName: ReadonlyMap<string, Tensor> =
     tensors instanceof Map ? (tensors as ReadonlyMap<string, Tensor>) : new Map(Object.entries(tensors));
   return { tensors: byName, attrs: attrsFrom(op, attrs) };
@@ -58,6 +63,7 @@ export async function runOp(
   attrs: Readonly<Record<string, AttrValue>> = {},
   variant?: string,
 ): Promise<Map<string, Tensor>> {
+  requireGpu(gpu);
   const op = opByName(name);
   const inputs = inputsOf(op, tensors, attrs);
   for (const [tensorName, t] of inputs.tensors) checkTensor(t, `Tensor ${tensorName}`);

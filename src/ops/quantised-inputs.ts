@@ -6,6 +6,7 @@
  * in the packing of `tensor/quantised.ts`.
  */
 import { ConfigError, invariant } from '../core/errors.ts';
+import { requireGiven } from '../core/given.ts';
 import { at, product } from '../core/math.ts';
 import { type HostWeight, isQuantised, type WeightDtype } from '../kernels/weights.ts';
 import { unravel } from '../tensor/compare.ts';
@@ -126,6 +127,8 @@ export function scaleRoundings(dtype: WeightDtype): number {
 
 /** The tensors of a weight in few bits by their names, as an op takes them. */
 export function quantisedTensors(name: string, weight: HostWeight): Record<string, Tensor> {
+  requireGiven('The name', name, 'string');
+  requireGiven('The weight', weight, 'record');
   if (!('format' in weight)) return { [name]: weight };
   const { format, shape, data, scales } = weight;
   const rows = shape.slice(0, -1);

@@ -1,5 +1,6 @@
 /** The whole model in float64, on one device, without layout: the truth. T new tokens, D width, V vocabulary. */
 import { ConfigError } from '../core/errors.ts';
+import { requireFields } from '../core/given.ts';
 import { range } from '../core/math.ts';
 import { weightNames, type MoeConfig, type WeightSource } from '../model/config.ts';
 import { toF64 } from '../tensor/tensor.ts';
@@ -50,6 +51,7 @@ interface Layer {
 
 /** Converts all weights to float64 once (8 bytes each). */
 export function referenceModel(weights: WeightSource): ReferenceModel {
+  requireFields('The weights', weights, { config: 'record', get: 'function' });
   const { config } = weights;
   const read = (name: string): Float64Array => toF64(weights.get(name));
   const table = read(weightNames.embedding);

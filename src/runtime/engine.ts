@@ -6,6 +6,7 @@ import { groupTable } from '../collectives/groups.ts';
 import { oneDeviceTransport } from '../collectives/one-device.ts';
 import type { Transport } from '../collectives/transport.ts';
 import { ConfigError } from '../core/errors.ts';
+import { requireFields, requireGiven, requireGpu, requireOptions } from '../core/given.ts';
 import { range } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { ropeTable } from '../kernels/attention/rope.ts';
@@ -71,8 +72,26 @@ export interface Engine extends Steps {
   destroy(): void;
 }
 
+/** The caller may change them before their turn comes. */
+function copied(requests: readonly Request[]): Request[] {
+  requireGiven('The requests', requests, 'list');
+  return requests.map((request) => {
+    requireFields('A request', request, { sequence: 'number', ids: 'list' });
+    return { sequence: request.sequence, ids: [...request.ids] };
+  });
+}
+
 /** @throws ConfigError when the model does not fit the limits or the adapter. */
 export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<Engine> {
+  requireGpu(gpu);
+  requireFields('The engine', options, {
+    layout: 'record',
+    weights: 'record',
+    maxSequences: 'number',
+    maxLength: 'number',
+  });
+  requireFields('The layout', options.layout, { spec: 'record', model: 'record', group: 'function' });
+  requireFields('The weights', options.weights, { config: 'record', get: 'function' });
   const { layout, weights: source, maxLength, weightDtype = 'f32' } = options;
   if (
     source.config.numLayers !== layout.model.numLayers ||
@@ -149,9 +168,9 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
 function stepsInTurn(pipeline: Pipeline): Pick<Engine, 'forward' | 'reset' | 'exclusively'> {
   const turns = new Turns();
   const stepsOf = (own: Turns): Steps => ({
-    forward: (requests, options = {}) => {
-      // The caller may change them before their turn comes.
-      const asked = requests.map(({ sequence, ids }) => ({ sequence, ids: [...ids] }));
+    forward: async (requests, options = {}) => {
+      requireOptions('A step', options, { logits: 'string?', experts: 'flag?', timing: 'string?' });
+      const asked = copied(requests);
       return own.take(() => pipeline.forward(asked, options));
     },
     reset: () => {

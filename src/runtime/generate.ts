@@ -1,5 +1,6 @@
 /** Continuing a prompt: greedy by default, or sampled at a temperature with a seed. */
 import { CheckError, ConfigError } from '../core/errors.ts';
+import { requireFields } from '../core/given.ts';
 import { at } from '../core/math.ts';
 import { seededRandom, type Random } from '../core/random.ts';
 import type { Engine, Steps } from './engine.ts';
@@ -33,6 +34,8 @@ export interface Generation {
  * @throws CheckError when a logit is not finite.
  */
 export async function generate(engine: Engine, options: GenerateOptions): Promise<Generation> {
+  requireFields('The engine', engine, { exclusively: 'function' });
+  requireFields('The continuation', options, { promptIds: 'list', tokens: 'number' });
   const { promptIds, tokens, temperature = 0 } = options;
   if (promptIds.length === 0)
     throw new ConfigError('The prompt is empty; give at least one token to continue.');

@@ -2,6 +2,7 @@
  * Comparison under a budget. An element passes only by proof, `err <= budget`, so NaN on either side fails.
  * The report names the worst element and its error as a multiple of what was allowed.
  */
+import { requireFields, requireGiven } from '../core/given.ts';
 import { at } from '../core/math.ts';
 
 /**
@@ -43,6 +44,10 @@ export function compare(
   shape: readonly number[],
   budget: Budget,
 ): Comparison {
+  requireGiven('What was computed', got, 'list');
+  requireGiven('What it should be', want, 'list');
+  requireGiven('The shape', shape, 'list');
+  requireGiven('The budget', budget, 'record');
   if (got.length !== want.length) {
     return {
       pass: false,
@@ -90,6 +95,8 @@ function errorOf(got: number, want: number, overflows: boolean): number {
 
 /** 'combine.y: 3 of 8192 over budget; worst [5, 17] got 1.02 want 0.98, 4.1x budget' */
 export function describe(name: string, c: Comparison): string {
+  requireGiven('The name', name, 'string');
+  requireFields('The comparison', c, { pass: 'flag', worstIndex: 'list' });
   if (c.worstIndex.length === 0 && !c.pass)
     return `${name}: the number of elements differs from the reference's ${c.count}`;
   const worst = `worst [${c.worstIndex.join(', ')}] got ${c.got} want ${c.want}, ${c.worstShare.toPrecision(3)}x budget`;

@@ -1,5 +1,6 @@
 /** From floats to few bits, each value to the nearest. The formats are those of `quantised.ts`. */
 import { ConfigError } from '../core/errors.ts';
+import { requireFields, requireGiven } from '../core/given.ts';
 import { product } from '../core/math.ts';
 import {
   BLOCK,
@@ -23,6 +24,8 @@ const LEAST_SCALE = 2 ** -126;
  * @throws ConfigError for a value that is not finite, or rows that are not whole blocks.
  */
 export function quantise(weights: Tensor, format: QuantFormat, name = 'the matrix'): QuantisedMatrix {
+  requireFields('The matrix', weights, { dtype: 'string', shape: 'list', data: 'list' });
+  requireGiven('The format', format, 'string');
   const { shape } = weights;
   requireBlocks(format, name, rowsAndDepth(shape).depth);
   const values = toF32(weights);

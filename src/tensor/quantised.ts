@@ -9,6 +9,7 @@
  * largest magnitude of its row (int8) or block: int8 A / 254, int4 A / 8, mxfp4 A / 4.
  */
 import { ConfigError } from '../core/errors.ts';
+import { requireFields } from '../core/given.ts';
 import { at, product } from '../core/math.ts';
 import { tensor, type Tensor } from './tensor.ts';
 
@@ -94,6 +95,7 @@ export function scalesInF32({ scales }: QuantisedMatrix): Float32Array {
  * int4, bytes [0x0f, 0x98, ...] with scale 0.5 -> 3.5, -4, 0, 0.5, ...
  */
 export function dequantise(matrix: QuantisedMatrix): Tensor {
+  requireFields('The matrix', matrix, { format: 'string', shape: 'list', data: 'list', scales: 'list' });
   const { format, shape, data } = matrix;
   const scales = scalesInF32(matrix);
   const { rows, depth } = rowsAndDepth(shape);

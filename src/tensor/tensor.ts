@@ -1,6 +1,7 @@
 /** Arrays on the CPU with a shape and an element type. f16 is kept as its 16 bits, as it lies in files. */
 import { Float16Array } from '@petamoriken/float16';
 import { ConfigError } from '../core/errors.ts';
+import { requireFields, requireGiven } from '../core/given.ts';
 import { product } from '../core/math.ts';
 
 export type Dtype = 'f32' | 'f16' | 'i32' | 'u32' | 'f64' | 'i8' | 'u8';
@@ -31,6 +32,9 @@ const ARRAY_OF = {
  * @throws ConfigError as `checkTensor`.
  */
 export function tensor(dtype: Dtype, shape: readonly number[], data: TensorData): Tensor {
+  requireGiven('The dtype', dtype, 'string');
+  requireGiven('The shape', shape, 'list');
+  requireGiven('The tensor', data, 'record');
   const made = { dtype, shape, data };
   checkTensor(made);
   return isOrdinary(data.buffer) ? made : { dtype, shape, data: new ARRAY_OF[dtype](data) };
@@ -41,7 +45,9 @@ export function tensor(dtype: Dtype, shape: readonly number[], data: TensorData)
  * @throws ConfigError when a dimension is no size, the array is not of the dtype's kind, or its number of elements is not
  * the product of the shape: also when it was transferred away or resized since.
  */
-export function checkTensor({ dtype, shape, data }: Tensor, name = 'A tensor'): void {
+export function checkTensor(given: Tensor, name = 'A tensor'): void {
+  requireFields(name, given, { dtype: 'string', shape: 'list', data: 'any' });
+  const { dtype, shape, data } = given;
   const wanted = (ARRAY_OF as Partial<Record<string, { readonly name: string }>>)[dtype]?.name;
   if (wanted === undefined) {
     throw new ConfigError(
@@ -99,11 +105,14 @@ function isDetached(buffer: ArrayBufferLike): boolean {
 }
 
 export function f32Tensor(shape: readonly number[], values: ArrayLike<number>): Tensor {
+  requireGiven('The shape', shape, 'list');
+  requireGiven('The tensor', values, 'list');
   return tensor('f32', shape, values instanceof Float32Array ? values : Float32Array.from(values));
 }
 
 /** The elements as f32 (f16 widens exactly; f64 rounds). The tensor's own array when it is f32 already. */
 export function toF32(t: Tensor): Float32Array {
+  requireFields('The tensor', t, { dtype: 'string', shape: 'list', data: 'list' });
   if (t.data instanceof Float32Array) return t.data;
   if (t.dtype === 'f16') return Float32Array.from(f16View(t.data));
   return Float32Array.from(t.data);
@@ -111,6 +120,7 @@ export function toF32(t: Tensor): Float32Array {
 
 /** The elements as f64, exactly. */
 export function toF64(t: Tensor): Float64Array {
+  requireFields('The tensor', t, { dtype: 'string', shape: 'list', data: 'list' });
   if (t.dtype === 'f16') return Float64Array.from(f16View(t.data));
   return Float64Array.from(t.data);
 }
@@ -123,6 +133,8 @@ export function toF16Bits(values: ArrayLike<number>): Uint16Array {
 
 /** The same values in another float type. */
 export function castFloat(t: Tensor, dtype: 'f32' | 'f16'): Tensor {
+  requireFields('The tensor', t, { dtype: 'string', shape: 'list', data: 'list' });
+  requireGiven('The dtype', dtype, 'string');
   if (t.dtype === dtype) return t;
   const values = toF32(t);
   return tensor(dtype, t.shape, dtype === 'f16' ? toF16Bits(values) : values);

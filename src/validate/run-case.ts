@@ -1,6 +1,7 @@
 /** Runs kernel cases against their reference, so that a kernel which writes nothing, or old results, cannot pass. */
 import { maxOf } from '../core/math.ts';
 import { messageOf } from '../core/errors.ts';
+import { requireFields, requireGiven, requireGpu } from '../core/given.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { guardOf, withGuards } from '../ops/guards.ts';
 import type { PreparedOp } from '../ops/op.ts';
@@ -42,6 +43,8 @@ export async function runCase(
   variant?: string,
   { strict = false }: CaseOptions = {},
 ): Promise<CaseResult> {
+  requireGpu(gpu);
+  requireFields('The case', kernelCase, { family: 'string', name: 'string' });
   const { family, name } = kernelCase;
   const failed = (message: string, ran = variant ?? 'default'): CaseResult => ({
     ...{ family, name, variant: ran, pass: false, comparisons: new Map() },
@@ -83,6 +86,8 @@ export async function runCases(
     ...options
   }: CaseOptions & { readonly wants?: (one: KernelCase, variant: string) => boolean } = {},
 ): Promise<CaseResult[]> {
+  requireGpu(gpu);
+  requireGiven('The cases', cases, 'list');
   const results: CaseResult[] = [];
   for (const kernelCase of cases) {
     for (const variant of kernelCase.variants(gpu)) {

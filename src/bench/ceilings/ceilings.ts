@@ -1,5 +1,6 @@
 /** The most that this adapter does of one thing, measured by probes. Each is checked before it is timed. */
 import { messageOf } from '../../core/errors.ts';
+import { requireFields, requireGpu } from '../../core/given.ts';
 import { at, maxOf } from '../../core/math.ts';
 import { NS_PER_S } from '../../core/units.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
@@ -65,6 +66,8 @@ export function probesFor(scale: ProbeScale): Probe[] {
 }
 
 export async function measureCeilings(gpu: Gpu, options: CeilingOptions): Promise<Ceilings> {
+  requireGpu(gpu);
+  requireFields('The measurement', options, { clock: 'record' });
   const { clock, budgetNs, say = () => undefined, scale = probeScale(gpu) } = options;
   const end = gpu.platform.now() + budgetNs;
   const probes = probesFor(scale);

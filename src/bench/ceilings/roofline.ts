@@ -2,6 +2,7 @@
  * How near a kernel is to what this adapter can do: attainable FLOP/s = min(peak, intensity x bandwidth), both
  * measured here. Nothing is faster than that, so a row above it is an error of the cost or of a measurement.
  */
+import { requireFields, requireGiven } from '../../core/given.ts';
 import { maxOf, minOf } from '../../core/math.ts';
 import { NS_PER_S, formatNs, formatSi } from '../../core/units.ts';
 import type { Cost } from '../../ops/op.ts';
@@ -44,6 +45,9 @@ export function bandwidthFor(ceilings: Ceilings, bytes: number): number | undefi
 
 /** Undefined when a probe that it needs is missing. */
 export function rooflineShare(ceilings: Ceilings, cost: Cost, ns: number): RooflineShare | undefined {
+  requireGiven('The ceilings', ceilings, 'list');
+  requireFields('The cost', cost, { flops: 'number', bytes: 'number' });
+  requireGiven('The time', ns, 'number');
   const peak = peakFlopsPerSecond(ceilings);
   const bandwidth = bandwidthFor(ceilings, cost.bytes);
   if (peak === undefined || bandwidth === undefined || !(ns > 0)) return undefined;

@@ -3,6 +3,7 @@
  * expert choices, generated text and loss. V vocabulary, K experts per token.
  */
 import { messageOf } from '../../core/errors.ts';
+import { requireFields, requireGiven, requireGpu } from '../../core/given.ts';
 import { at, maxOf, range, sum } from '../../core/math.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { planLayout } from '../../layout/layout.ts';
@@ -89,6 +90,9 @@ export async function checkModel(
   model: Checkpoint,
   options: ModelCheckOptions,
 ): Promise<ModelReport> {
+  requireGpu(gpu);
+  requireFields('The model', model, { config: 'record', get: 'function' });
+  requireGiven('The options', options, 'record');
   const { answers, layout, tokens, say = () => undefined } = options;
   const questions: Questions = {
     prompts: answers.prompts.slice(0, options.prompts),

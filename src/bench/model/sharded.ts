@@ -1,4 +1,5 @@
 /** The same forward pass on all ranks of a layout and on one rank, both on this one adapter. */
+import { requireFields, requireGiven, requireGpu } from '../../core/given.ts';
 import { at, maxOf, range, sum } from '../../core/math.ts';
 import { seededRandom } from '../../core/random.ts';
 import { NS_PER_S } from '../../core/units.ts';
@@ -70,6 +71,9 @@ export async function compareForward(
   model: Checkpoint,
   options: ForwardOptions,
 ): Promise<ForwardComparison> {
+  requireGpu(gpu);
+  requireFields('The model', model, { config: 'record', get: 'function' });
+  requireGiven('The options', options, 'record');
   const { sequences, tokensPerSequence } = options;
   const limits = { maxSequences: sequences, maxLength: tokensPerSequence };
   const make = (spec: LayoutSpec): Promise<Engine> =>

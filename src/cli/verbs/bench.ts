@@ -7,6 +7,7 @@ import { lastLevelCache } from '../../measure/cold.ts';
 import type { Progress } from '../../bench/progress.ts';
 import { requireFamily } from '../../bench/kernels/select.ts';
 import { ConfigError } from '../../core/errors.ts';
+import { chosen, requireOptions, type Fields } from '../../core/given.ts';
 import { formatNs } from '../../core/units.ts';
 import { planLayout } from '../../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
@@ -46,8 +47,23 @@ export interface BenchOptions extends WithOptions {
   readonly progress?: Progress;
 }
 
+const OPTIONS: Fields = {
+  with: 'list?',
+  adapter: 'string?',
+  quick: 'flag?',
+  layout: 'string?',
+  seconds: 'number?',
+  family: 'list?',
+  kernel: 'list?',
+  tuning: 'flag?',
+  tuningFile: 'string?',
+  cold: 'flag?',
+  progress: 'record?',
+};
+
 /** The result passes or not: see its `pass`. @throws ConfigError when the bench cannot be run. */
 export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
+  requireOptions('bench', options, OPTIONS);
   const { adapter = 'auto', quick = false, progress, family = [], kernel = [] } = options;
   const { seconds = quick ? SECONDS.quick : SECONDS.full } = options;
   if (!(Number.isFinite(seconds) && seconds > 0)) {
@@ -141,7 +157,7 @@ Examples:
     .action(async (_options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
       await checkResultPlace(given.out);
-      const result = await bench({ ...given, progress: cliProgress(given.json === true) });
+      const result = await bench(chosen({ ...given, progress: cliProgress(given.json === true) }, OPTIONS));
       await keepResult(given.out, resultName(result), formatResult(result), async (place) => {
         if (given.json) return printJson(result);
         const where = place === undefined ? '' : ` All samples are in ${place}.`;

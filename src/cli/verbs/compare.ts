@@ -2,6 +2,7 @@
 import { Option, type Command } from 'commander';
 import { compareRuns, type Comparison } from '../../compare/compare.ts';
 import { CheckError, ConfigError } from '../../core/errors.ts';
+import { requireOptions, type Fields } from '../../core/given.ts';
 import { renderComparison } from '../../report/terminal/compare.ts';
 import { comparedRun } from '../../report/file/compared-runs.ts';
 import { readResult } from '../../report/file/schema.ts';
@@ -22,8 +23,15 @@ export interface CompareOptions {
   readonly b: readonly string[];
 }
 
+const OPTIONS: Fields = {
+  a: 'list',
+  b: 'list',
+};
+
 /** @throws ConfigError for files that are no results, or that cannot be compared. */
-export async function compare({ a, b }: CompareOptions): Promise<Comparison> {
+export async function compare(options: CompareOptions): Promise<Comparison> {
+  requireOptions('compare', options, OPTIONS);
+  const { a, b } = options;
   const runs = (paths: readonly string[]) =>
     Promise.all(
       paths.map(async (path) => comparedRun(readResult(await platformHere().readFile(path), path), path)),

@@ -1,4 +1,5 @@
 /** `moebius doctor`: which adapter, how it was found, what it can do, what its smallest steps cost and what it reaches at most. */
+import { chosen, requireOptions, type Fields } from '../../core/given.ts';
 import type { Command } from 'commander';
 import { measureCeilings } from '../../bench/ceilings/ceilings.ts';
 import { examineAdapter } from '../../bench/examine.ts';
@@ -23,8 +24,15 @@ export interface DoctorOptions {
   readonly tuningFile?: string;
 }
 
+const OPTIONS: Fields = {
+  adapter: 'string?',
+  tuning: 'flag?',
+  tuningFile: 'string?',
+};
+
 /** @throws ConfigError when no adapter fits. */
-export function doctor(options: DoctorOptions = {}): Promise<DoctorFindings> {
+export async function doctor(options: DoctorOptions = {}): Promise<DoctorFindings> {
+  requireOptions('doctor', options, OPTIONS);
   return withGpu(options.adapter ?? 'auto', async (gpu) => ({
     ...(await examineAdapter(gpu)),
     ceilings: await measureCeilings(gpu, { clock: await chooseClock(gpu), budgetNs: CEILING_NS }),
@@ -51,7 +59,7 @@ Examples:
     )
     .action(async (_options: object, command: Command) => {
       const given = command.optsWithGlobals<GlobalOptions & { readonly tuning: boolean }>();
-      const found = await doctor(given);
+      const found = await doctor(chosen(given, OPTIONS));
       await (given.json ? printJson(found) : printLines(renderDoctor(found, stdoutStyle())));
     });
 }

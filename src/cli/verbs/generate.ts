@@ -1,6 +1,7 @@
 /** `moebius generate`: text from a model that runs on all the ranks of a layout. */
 import { Option, type Command } from 'commander';
 import { ConfigError } from '../../core/errors.ts';
+import { chosen, requireOptions, type Fields } from '../../core/given.ts';
 import { printableLines } from '../../core/printable.ts';
 import { formatNs } from '../../core/units.ts';
 import { planLayout } from '../../layout/layout.ts';
@@ -61,8 +62,24 @@ export interface GenerateResult {
   readonly timing: { readonly clock: 'host'; readonly prefillNs: number; readonly decodeNs: number };
 }
 
+const OPTIONS: Fields = {
+  adapter: 'string?',
+  prompt: 'string',
+  tokens: 'number',
+  temperature: 'number?',
+  seed: 'number?',
+  layout: 'string?',
+  model: 'string?',
+  weights: 'string?',
+  cache: 'string?',
+  tuning: 'flag?',
+  tuningFile: 'string?',
+  onText: 'function?',
+};
+
 /** @throws ConfigError for a prompt, a number or a layout that the model cannot run. */
 export async function generate(options: GenerateOptions): Promise<GenerateResult> {
+  requireOptions('generate', options, OPTIONS);
   const { tokens, temperature = 0, seed = 0, weights = 'f32', cache = 'f32' } = options;
   const spec = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
   const model = await loadModel(options.model ?? TINY_MOE);
@@ -191,7 +208,7 @@ Examples:
       refuseIdle(command, [
         [given.temperature === 0, ['seed'], 'with --temperature 0 the most likely token is taken every time'],
       ]);
-      if (given.json) return printJson(await generate({ ...given, prompt }));
+      if (given.json) return printJson(await generate(chosen({ ...given, prompt }, OPTIONS)));
       await streamText({ ...given, prompt });
     });
 }
@@ -205,7 +222,7 @@ async function streamText(given: CommandOptions & { readonly prompt: string }): 
     started = true;
     process.stdout.write(shownText(text));
   };
-  const result = await generate({ ...given, onText });
+  const result = await generate(chosen({ ...given, onText }, OPTIONS));
   const { prefillNs, decodeNs } = result.timing;
   const steps = result.ids.length - 1;
   const perToken = steps === 0 ? '' : `, ${formatNs(decodeNs / steps)} per further token`;

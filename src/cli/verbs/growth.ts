@@ -5,6 +5,7 @@ import { GROWTH_SERIES } from '../../bench/model/growth-series.ts';
 import { chooseClock, type BenchClock } from '../../measure/stopwatch.ts';
 import { SILENT, type Progress } from '../../bench/progress.ts';
 import { CheckError, ConfigError } from '../../core/errors.ts';
+import { chosen, requireOptions, type Fields } from '../../core/given.ts';
 import { NS_PER_S } from '../../core/units.ts';
 import type { AdapterFacts } from '../../platform/platform.ts';
 import { renderGrowth } from '../../report/terminal/growth.ts';
@@ -40,8 +41,18 @@ export interface GrowthReport {
   readonly series: readonly GrowthResult[];
 }
 
+const OPTIONS: Fields = {
+  adapter: 'string?',
+  series: 'list?',
+  budget: 'number?',
+  tuning: 'flag?',
+  tuningFile: 'string?',
+  progress: 'record?',
+};
+
 /** @throws ConfigError for an adapter or a series that is not there. */
 export function growth(options: GrowthOptions = {}): Promise<GrowthReport> {
+  requireOptions('growth', options, OPTIONS);
   const { adapter = 'auto', series = [], budget = DEFAULT_SECONDS, progress = SILENT } = options;
   const names = GROWTH_SERIES.map(({ name }) => name);
   const unknown = series.find((part) => !names.some((name) => name.includes(part)));
@@ -97,7 +108,7 @@ Examples:
     )
     .action(async (_options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
-      const report = await growth({ ...given, progress: cliProgress(given.json === true) });
+      const report = await growth(chosen({ ...given, progress: cliProgress(given.json === true) }, OPTIONS));
       await (given.json
         ? printJson(report)
         : printLines([...renderGrowth(report.series, stdoutStyle()), '', report.tuning.note]));

@@ -1,6 +1,7 @@
 /** `moebius layout`: who is who in a layout, and what every rank holds. */
 import { type Command, Option } from 'commander';
 import { ConfigError } from '../../core/errors.ts';
+import { chosen, requireOptions, type Fields } from '../../core/given.ts';
 import { at } from '../../core/math.ts';
 import { formatBytes } from '../../core/units.ts';
 import { explainLayout, type LayoutExplanation } from '../../layout/explain.ts';
@@ -44,8 +45,20 @@ export interface LayoutResult extends LayoutExplanation {
   readonly memory: MemoryExplanation | { readonly refused: string };
 }
 
+const OPTIONS: Fields = {
+  layout: 'string?',
+  preset: 'string?',
+  gpus: 'number?',
+  rank: 'number?',
+  sequences: 'number?',
+  length: 'number?',
+  weights: 'string?',
+  cache: 'string?',
+};
+
 /** @throws ConfigError for a layout that does not fit itself, the model, or the number of GPUs. */
 export async function layout(options: LayoutOptions = {}): Promise<LayoutResult> {
+  requireOptions('layout', options, OPTIONS);
   const spec = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
   const config = await modelShape(options.preset ?? 'card');
   if (options.gpus !== undefined) checkGpus(spec, options.gpus);
@@ -130,7 +143,9 @@ Examples:
       const text = given.readings === true && given.json !== true;
       const idle = ['rank', 'sequences', 'length', 'weights', 'cache'];
       refuseIdle(command, [[text, idle, '--readings shows no ranks, but with --json']]);
-      const result = await layout({ ...given, ...(axes.length > 0 && { layout: axes.join(',') }) });
+      const result = await layout(
+        chosen({ ...given, ...(axes.length > 0 && { layout: axes.join(',') }) }, OPTIONS),
+      );
       if (given.json) return printJson(result);
       if (given.readings) return printLines([renderReadings(result.spec, given.gpus)]);
       const share = given.rank === undefined ? [] : ['', rankLine(result)];

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CheckError, ConfigError } from '../../core/errors.ts';
+import { requireOptions, type Fields } from '../../core/given.ts';
 import { readSafetensors, writeSafetensors } from '../../model/safetensors/safetensors.ts';
 import { parseAttrs } from '../../ops/attrs.ts';
 import type { AttrValue, Op, OpInputs } from '../../ops/op.ts';
@@ -60,11 +61,25 @@ export interface TensorFact {
   readonly shape: readonly number[];
 }
 
+const OPTIONS: Fields = {
+  with: 'list?',
+  adapter: 'string?',
+  name: 'string',
+  in: 'string',
+  out: 'string',
+  attrs: 'list?',
+  variant: 'string?',
+  check: 'flag?',
+  tuning: 'flag?',
+  tuningFile: 'string?',
+};
+
 /**
  * @throws ConfigError for a name, attribute, file, tensor or variant that does not fit.
  * @throws CheckError when `check` is asked for and fails: then there is no output file.
  */
 export async function op(options: OpOptions): Promise<OpResult> {
+  requireOptions('op', options, OPTIONS);
   const { result, file } = await compute(options);
   await writeWhole(options.out, file, OTHER_OUT);
   return result;

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { SILENT, type Progress } from '../../bench/progress.ts';
 import { CheckError, ConfigError } from '../../core/errors.ts';
+import { chosen, requireOptions, type Fields } from '../../core/given.ts';
 import { NS_PER_S } from '../../core/units.ts';
 import { MOST_JSON_BYTES } from '../../model/safetensors/strict-json.ts';
 import type { BenchClock } from '../../measure/stopwatch.ts';
@@ -70,8 +71,24 @@ export type TuneResult = {
   ({ readonly mode: 'tuned' | 'dry run' } & TuneReport) | ({ readonly mode: 'rechecked' } & RecheckReport)
 );
 
+const OPTIONS: Fields = {
+  with: 'list?',
+  adapter: 'string?',
+  budget: 'number?',
+  family: 'list?',
+  shapes: 'string?',
+  tuningFile: 'string?',
+  cache: 'string?',
+  dryRun: 'flag?',
+  recheck: 'flag?',
+  again: 'flag?',
+  progress: 'record?',
+  onWarning: 'function?',
+};
+
 /** @throws ConfigError for an adapter, family, file or place that does not fit. */
 export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
+  requireOptions('tune', options, OPTIONS);
   const { adapter = 'auto', family, shapes, dryRun = false, recheck = false } = options;
   const { progress = SILENT, onWarning = () => undefined, budget = DEFAULT_SECONDS } = options;
   const own = await loadVariants(options);
@@ -236,13 +253,14 @@ Examples:
         [dryRun, ['budget'], '--dry-run measures nothing'],
       ]);
       const warnings: string[] = [];
-      const result = await tune({
+      const options = {
         ...rest,
         ...{ recheck, dryRun },
         ...(family.length > 0 && { family }),
         progress: cliProgress(given.json === true),
-        onWarning: (line) => warnings.push(line),
-      });
+        onWarning: (line: string) => warnings.push(line),
+      };
+      const result = await tune(chosen(options, OPTIONS));
       for (const line of warnings) await complain(`moebius: ${line}`);
       await (given.json ? printJson(result) : printLines(linesOf(result)));
       if (result.unsaved !== undefined) throw new ConfigError(result.unsaved);

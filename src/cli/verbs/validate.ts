@@ -5,6 +5,7 @@ import { readKnownAnswers } from '../../bench/model/known-answers.ts';
 import { checkModelAfter, type ModelReport } from '../../bench/model/check.ts';
 import { SILENT, type Progress } from '../../bench/progress.ts';
 import { CheckError, ConfigError } from '../../core/errors.ts';
+import { chosen, requireOptions, type Fields } from '../../core/given.ts';
 import type { OwnVariant } from '../../kernels/registered/own-variant.ts';
 import { planLayout } from '../../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
@@ -58,8 +59,20 @@ const SIZES = {
   full: { prompts: 2, tokens: 100, windows: 8 },
 } as const;
 
+const OPTIONS: Fields = {
+  adapter: 'string?',
+  quick: 'flag?',
+  family: 'string?',
+  layout: 'string?',
+  fuzz: 'number?',
+  seed: 'number?',
+  progress: 'record?',
+  with: 'list?',
+};
+
 /** The result passes or not: see its `pass`. @throws ConfigError for an unknown family, layout or adapter. */
 export async function validate(options: ValidateOptions = {}): Promise<ValidateResult> {
+  requireOptions('validate', options, OPTIONS);
   const { adapter = 'auto', quick = false, progress = SILENT } = options;
   const family = options.family === undefined ? undefined : familyNamed(options.family, caseFamilies);
   const own = await loadVariants(options);
@@ -206,7 +219,9 @@ Examples:
         [family !== undefined, ['layout'], 'with --family the model is not run'],
         [given.with?.length !== 0, ['layout'], 'with --with the model is not run'],
       ]);
-      const result = await validate({ ...given, progress: cliProgress(given.json === true) });
+      const result = await validate(
+        chosen({ ...given, progress: cliProgress(given.json === true) }, OPTIONS),
+      );
       await (given.json ? printJson(result) : printLines(renderResult(result)));
       if (!result.pass) throw new CheckError(summaryOf(result));
     });

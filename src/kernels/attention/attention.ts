@@ -3,6 +3,7 @@
  * Queries are the last qLen of kvLen positions of their sequence.
  */
 import { invariant } from '../../core/errors.ts';
+import { requireGiven, requireGpu } from '../../core/given.ts';
 import { partsOf, partsPay, partsWords } from '../../core/key-parts.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
@@ -70,6 +71,8 @@ export async function prepareAttention(
   shape: AttentionShape,
   requested?: string,
 ): Promise<Attention> {
+  requireGpu(gpu);
+  requireGiven('The shape', shape, 'record');
   const variant = chosenVariant(gpu, shape, requested);
   const { split = false } = variant;
   const { numHeads, numKvHeads, headDim, cacheLength, scale, window = 0, softcap = 0, pageSize = 0 } = shape;

@@ -1,5 +1,6 @@
 /** Rotary embedding (Su et al., arXiv 2104.09864), alone or fused with the append to the KV cache. */
 import { invariant } from '../../core/errors.ts';
+import { requireGiven, requireGpu } from '../../core/given.ts';
 import { ceilDiv } from '../../core/math.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
@@ -112,6 +113,8 @@ export interface Rope {
 
 /** @throws ConfigError when the requested variant does not exist or cannot run. */
 export async function prepareRope(gpu: Gpu, shape: RopeShape, requested?: string): Promise<Rope> {
+  requireGpu(gpu);
+  requireGiven('The shape', shape, 'record');
   // A CPU adapter pays for loads; a GPU wants a thread per pair to be busy with few rows.
   const order = gpu.kernelsFor === 'gpu' ? ropeVariants : preferring(ropeVariants, 'rows');
   const variant = chooseVariant('rope', order, shape, gpu, requested);

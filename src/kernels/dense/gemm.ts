@@ -1,4 +1,5 @@
 /** Dense GEMM against weights as they are stored: c[M,N] = a[M,K] b[N,K]^T. a and c in f32, b in any format. */
+import { requireGiven, requireGpu } from '../../core/given.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
@@ -174,6 +175,8 @@ export interface Gemm {
 
 /** @throws ConfigError when the requested variant does not exist or cannot run, or b has 2^32 values. */
 export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string): Promise<Gemm> {
+  requireGpu(gpu);
+  requireGiven('The shape', shape, 'record');
   requireIndexable('The matrix b', [shape.numCols, shape.depth]);
   const variant = chooseVariant('matmul', preferred(gpu, shape), shape, gpu, requested);
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));

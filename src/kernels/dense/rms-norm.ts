@@ -1,4 +1,5 @@
 /** RMSNorm with an optional residual that is added first: y = weight * s / sqrt(mean(s^2) + eps), s = x + residual. */
+import { requireGiven, requireGpu } from '../../core/given.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
@@ -67,6 +68,8 @@ export interface RmsNorm {
 
 /** @throws ConfigError when the requested variant does not exist or cannot run. */
 export async function prepareRmsNorm(gpu: Gpu, shape: RmsNormShape, requested?: string): Promise<RmsNorm> {
+  requireGpu(gpu);
+  requireGiven('The shape', shape, 'record');
   // A CPU adapter pays for loads; a GPU wants a workgroup per row to be busy with few rows.
   const order = gpu.kernelsFor === 'gpu' ? rmsNormVariants : preferring(rmsNormVariants, 'rows');
   const variant = chooseVariant('rms-norm', order, shape, gpu, requested);

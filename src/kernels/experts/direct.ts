@@ -2,6 +2,7 @@
  * The routed experts of few tokens without a plan: every choice is a row of its own, and the down projection joins
  * the choices of a token at once. Two dispatches instead of plan, both projections and combine.
  */
+import { requireGiven, requireGpu } from '../../core/given.ts';
 import { ceilDiv } from '../../core/math.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
@@ -73,6 +74,8 @@ export interface DirectExperts {
  * @throws ConfigError for a stack of 2^32 values.
  */
 export async function prepareDirectExperts(gpu: Gpu, shape: RoutedShape): Promise<DirectExperts> {
+  requireGpu(gpu);
+  requireGiven('The shape', shape, 'record');
   const { topK, residual } = shape;
   const { up, down } = expertShapes(shape, 1, false);
   for (const { numExperts, numCols, depth } of [up, down]) {

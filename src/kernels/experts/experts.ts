@@ -2,6 +2,7 @@
  * Grouped GEMM over all local experts in one dispatch, from a tile list that the GPU has built, with the
  * expert's epilogue: y = act(w1 x + b1) * (w3 x + b3). The down projection is the same without gate or activation.
  */
+import { requireGiven, requireGpu } from '../../core/given.ts';
 import type { Activation } from '../../core/activation.ts';
 import { ceilDiv } from '../../core/math.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
@@ -264,6 +265,8 @@ export async function prepareExpertGemm(
   shape: ExpertShape,
   requested?: string,
 ): Promise<ExpertGemm> {
+  requireGpu(gpu);
+  requireGiven('The shape', shape, 'record');
   requireIndexable('The stack of experts', [shape.numExperts, shape.numCols, shape.depth]);
   const order = preferring(expertVariants, preferred(gpu, shape));
   const variant = chooseVariant('moe', order, shape, gpu, requested);

@@ -1,4 +1,5 @@
 /** Both products of the routed experts over one list of tiles: into their width with the activation, and back out. */
+import { requireFields, requireGiven, requireGpu } from '../../core/given.ts';
 import type { Activation } from '../../core/activation.ts';
 import { tileCapacity } from '../../core/plan-sizes.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
@@ -101,6 +102,9 @@ export async function prepareProducts(
   expect: { readonly rowsPerExpert: number; readonly gather: boolean },
   requested?: string,
 ): Promise<ExpertProducts> {
+  requireGpu(gpu);
+  requireGiven('The shape', shape, 'record');
+  requireFields('What is expected', expect, { rowsPerExpert: 'number', gather: 'flag' });
   const shapes = expertShapes(shape, expect.rowsPerExpert, expect.gather);
   const [up, down] = await Promise.all([
     prepareExpertGemm(gpu, shapes.up, requested),

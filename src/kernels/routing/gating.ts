@@ -1,5 +1,6 @@
 /** Gating: the K experts of highest score per token, from logits or fused with the router GEMM. */
 import { invariant } from '../../core/errors.ts';
+import { requireGiven, requireGpu } from '../../core/given.ts';
 import type { GroupLimit, ScoreFunction } from '../../core/gating.ts';
 import { ceilDiv } from '../../core/math.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
@@ -141,6 +142,8 @@ const MOST_OF_A_THREAD = 32;
 
 /** Top-k of given logits [T, E]. @throws ConfigError for sizes beyond what gating is made for. */
 export async function prepareTopk(gpu: Gpu, shape: GatingShape, requested?: string): Promise<Gating> {
+  requireGpu(gpu);
+  requireGiven('The shape', shape, 'record');
   const byWorkgroup = gpu.kernelsFor === 'gpu' && shape.numExperts > MOST_OF_A_THREAD;
   const order = byWorkgroup ? [...topkVariants].reverse() : topkVariants;
   const variant = chooseVariant('gate-topk', order, shape, gpu, requested);

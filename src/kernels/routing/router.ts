@@ -1,5 +1,6 @@
 /** The router: logits = x gate^T and the K experts of highest score, in one dispatch or in two. */
 import { invariant } from '../../core/errors.ts';
+import { requireGiven, requireGpu } from '../../core/given.ts';
 import { at } from '../../core/math.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
@@ -71,6 +72,8 @@ const routerVariants: readonly Variant<RouterShape>[] = [
 
 /** @throws ConfigError for sizes beyond what gating is made for. */
 export function prepareRouter(gpu: Gpu, shape: RouterShape): Promise<Router> {
+  requireGpu(gpu);
+  requireGiven('The shape', shape, 'record');
   const order = preferring(routerVariants, savesMore(gpu, shape) ? 'fused' : 'two steps');
   const { name } = chooseVariant('router', order, shape, gpu);
   return name === 'fused' ? prepareFused(gpu, shape) : prepareTwoSteps(gpu, shape);

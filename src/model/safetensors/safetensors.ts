@@ -3,6 +3,7 @@
  * a tensor that is not aligned to its element size is copied. Little-endian machines, as WebGPU's are.
  */
 import { ConfigError } from '../../core/errors.ts';
+import { requireFields, requireGiven } from '../../core/given.ts';
 import { product, roundUp } from '../../core/math.ts';
 import { quoted, shapeText } from '../../core/quoted.ts';
 import { BYTES_OF, tensor, type Dtype, type Tensor, type TensorData } from '../../tensor/tensor.ts';
@@ -25,6 +26,8 @@ const STORED_NAME: Record<Dtype, string> = {
  * @throws ConfigError for a file that breaks the format, an unsupported dtype, and an I64 value out of i32's range.
  */
 export function readSafetensors(bytes: Uint8Array, label: string): Map<string, Tensor> {
+  requireGiven('The file', bytes, 'list');
+  requireGiven('Its name', label, 'string');
   const tensors = new Map<string, Tensor>();
   for (const entry of readHeader(bytes, label)) tensors.set(entry.name, readTensor(bytes, entry, label));
   return tensors;
@@ -90,7 +93,11 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
   metadata?: Readonly<Record<string, string>>,
 ): Uint8Array {
+  requireGiven('What is to be written', tensors, 'record');
   const entries: [string, Tensor][] = isMap(tensors) ? [...tensors] : Object.entries(tensors);
+  for (const [name, t] of entries) {
+    requireFields(`Tensor ${quoted(name)}`, t, { dtype: 'string', shape: 'list', data: 'list' });
+  }
   entries.sort(([a, x], [b, y]) => BYTES_OF[y.dtype] - BYTES_OF[x.dtype] || (a < b ? -1 : a > b ? 1 : 0));
   const header = new Map<string, unknown>();
   if (metadata !== undefined) header.set('__metadata__', metadata);

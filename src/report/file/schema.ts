@@ -39,6 +39,7 @@
 import * as v from 'valibot';
 import { RESULT_SCHEMA, RESULT_VERSION, type BenchResult } from '../../bench/result.ts';
 import { ConfigError } from '../../core/errors.ts';
+import { requireGiven } from '../../core/given.ts';
 import { PROBE_NAMES } from '../../measure/probes/probe.ts';
 import { parseStrictJson } from '../../model/safetensors/strict-json.ts';
 import type { Differences, Json, Nowhere } from './differences.ts';
@@ -302,6 +303,8 @@ export function formatResult(result: BenchResult): string {
 
 /** @throws ConfigError when the bytes are no result of this version; the message names the first wrong field. */
 export function readResult(bytes: Uint8Array, label: string): StoredBenchResult {
+  requireGiven('The file', bytes, 'list');
+  requireGiven('Its name', label, 'string');
   const parsed = v.safeParse(BenchResultFile, parseStrictJson(bytes, label));
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
