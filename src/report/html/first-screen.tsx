@@ -63,7 +63,8 @@ export function LookHere({ result }: { readonly result: StoredBenchResult }) {
         <>
           <p class="soft">
             Recoverable is time × (1 − share of the measured roof): what one run of that row would win at the
-            roof. Rows are cases of the bench, not weighed by how often a model runs them.
+            roof. Rows are cases of ops, not weighed by how often a model runs them; internal parts are with
+            all kernels below.
           </p>
           <Table
             label="Kernels by recoverable time"

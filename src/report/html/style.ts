@@ -15,7 +15,7 @@ nav ul{display:flex;flex-wrap:wrap;gap:4px 16px;list-style:none;padding:0;margin
 .verdict{font-size:1.15rem;line-height:1.45}.verdict b,.good,.bad,.open{font-weight:700}
 .good{color:var(--good)}.bad{color:var(--bad)}.open{color:var(--warn)}.soft{color:var(--soft)}
 .warning{background:var(--warn-paper);border-left:4px solid var(--warn);padding:8px 12px;margin:10px 0}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(180px,1fr));gap:10px;padding:0;margin:14px 0;list-style:none}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;padding:0;margin:14px 0;list-style:none}
 .tiles li{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:10px 12px}
 .tiles .what{color:var(--soft);font-size:.87rem}.tiles .value{font-size:1.45rem;font-weight:650;line-height:1.25}
 .tiles .beside{font-size:.84rem;color:var(--soft);margin:2px 0 6px}
