@@ -31,7 +31,7 @@ beforeAll(async () => {
 const TAKE_ANYTHING = new Set(['nodePlatform', 'powerOfTwo', 'spread', 'spreadPerRank', 'ropeTable']);
 
 /** These do their whole work when they are given nothing, or no more than a device. */
-const BY_DEFAULT = new Set(['bench', 'doctor', 'growth', 'layout', 'tune', 'validate']);
+const BY_DEFAULT = new Set(['bench', 'doctor', 'growth', 'layout', 'profile', 'tune', 'validate']);
 const NEED_A_DEVICE_ONLY = new Set(['chooseClock', 'examineAdapter', 'loadTuning', 'measureClockStep']);
 
 const checked = functions.filter(([name]) => !TAKE_ANYTHING.has(name));
@@ -62,7 +62,17 @@ describe.each(checked)('%s', (name, call) => {
 });
 
 describe('options', () => {
-  const verbs = ['bench', 'doctor', 'generate', 'growth', 'layout', 'op', 'tune', 'validate'] as const;
+  const verbs = [
+    'bench',
+    'doctor',
+    'generate',
+    'growth',
+    'layout',
+    'op',
+    'profile',
+    'tune',
+    'validate',
+  ] as const;
   const whole = { generate: { prompt: 'a', tokens: 1 }, op: { name: 'matmul', in: 'in', out: 'out' } };
 
   test.each(verbs)('%s refuses one that it does not have', async (verb) => {

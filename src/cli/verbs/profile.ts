@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander';
 import { measureCeilings } from '../../bench/ceilings/ceilings.ts';
 import { SILENT, type Progress } from '../../bench/progress.ts';
 import { ConfigError } from '../../core/errors.ts';
+import { chosen, requireOptions, type Fields } from '../../core/given.ts';
 import { at, range } from '../../core/math.ts';
 import { NS_PER_S } from '../../core/units.ts';
 import { planLayout } from '../../layout/layout.ts';
@@ -87,8 +88,26 @@ export interface ProfileReport {
   readonly cost: Summary & { readonly resolved: boolean };
 }
 
+const OPTIONS: Fields = {
+  adapter: 'string?',
+  model: 'string?',
+  layout: 'string?',
+  batch: 'number?',
+  tokens: 'number?',
+  microBatches: 'number?',
+  step: 'string?',
+  detail: 'string?',
+  rounds: 'number?',
+  roof: 'flag?',
+  trace: 'string?',
+  tuning: 'flag?',
+  tuningFile: 'string?',
+  progress: 'record?',
+};
+
 /** @throws ConfigError for a model, a layout or a number that cannot be run. */
 export async function profile(options: ProfileVerbOptions = {}): Promise<ProfileReport> {
+  requireOptions('profile', options, OPTIONS);
   const { progress = SILENT, detail = DEFAULTS.detail, step = DEFAULTS.step } = options;
   const { batch = DEFAULTS.batch, tokens = DEFAULTS.tokens, rounds = DEFAULTS.rounds } = options;
   requireInteger('batch', batch, 1);
@@ -237,7 +256,7 @@ Examples:
     )
     .action(async (_options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
-      const report = await profile({ ...given, progress: cliProgress(given.json === true) });
+      const report = await profile(chosen({ ...given, progress: cliProgress(given.json === true) }, OPTIONS));
       await (given.json ? printJson(report) : printLines(renderProfile(report, stdoutStyle())));
     });
 }
