@@ -1,12 +1,22 @@
 /**
  * A step as it would go with every rank on a device of its own: at clock t stage s works on micro-batch t - s, ranks of
  * a stage meet after each operation, and links cost nothing. A rank's own passes are measured; a pass that served
- * several ranks is split by their rows, evenly where only the GPU knows them.
+ * several ranks is split by their rows. Where only the GPU knows those, equal parts are assumed.
  */
 import { at, maxOf, range, sum } from '../core/math.ts';
 import type { SpanPart } from '../collectives/segments.ts';
 import type { StepResult } from '../runtime/engine.ts';
 import type { StepSpan, StepSpanTime } from '../runtime/step/span.ts';
+
+/** Where a rank's time comes from: a pass of its own, its rows of one that served several, an equal part of such. */
+export type RankSource = 'measured' | 'split' | 'assumed';
+
+const BY_TRUST: readonly RankSource[] = ['measured', 'split', 'assumed'];
+
+/** The one that is trusted less. */
+function weaker(one: RankSource, other: RankSource): RankSource {
+  return BY_TRUST.indexOf(one) > BY_TRUST.indexOf(other) ? one : other;
+}
 
 /** One operation of one rank. Times count from the step's begin. */
 export interface RankSlice {
@@ -18,7 +28,7 @@ export interface RankSlice {
   readonly operation: string;
   readonly beginNs: number;
   readonly ns: number;
-  readonly source: 'measured' | 'split';
+  readonly source: RankSource;
 }
 
 export interface RankTime {
@@ -31,7 +41,7 @@ export interface RankTime {
   readonly bubbleNs: number;
   /** Waits for slower ranks or stages. */
   readonly idleNs: number;
-  readonly source: 'measured' | 'split';
+  readonly source: RankSource;
 }
 
 export interface VirtualCluster {
@@ -52,7 +62,7 @@ interface Operation {
   readonly tag: StepSpan;
   /** By rank of the stage. */
   readonly ns: number[];
-  source: 'measured' | 'split';
+  source: RankSource;
 }
 
 export function virtualCluster({ spans }: Pick<StepResult, 'spans'>): VirtualCluster {
@@ -85,7 +95,7 @@ export function virtualCluster({ spans }: Pick<StepResult, 'spans'>): VirtualClu
   for (const stage of range(numStages)) {
     for (const rank of range(numRanks)) {
       let [computeNs, communicationNs, bubbleNs, clockNs] = [0, 0, 0, 0];
-      let source: 'measured' | 'split' = 'measured';
+      let source: RankSource = 'measured';
       clocks.forEach((stages, clock) => {
         let beginNs = clockNs;
         const operations = at(stages, stage);
@@ -94,7 +104,7 @@ export function virtualCluster({ spans }: Pick<StepResult, 'spans'>): VirtualClu
           const { layer, operation, microBatch } = tag;
           if (own > 0) {
             slices.push({ stage, rank, microBatch, layer, operation, beginNs, ns: own, source: how });
-            if (how === 'split') source = 'split';
+            source = weaker(how, source);
           }
           if (isCommunication(operation)) communicationNs += own;
           else computeNs += own;
@@ -128,7 +138,7 @@ function worksOf(spans: readonly StepSpanTime[]): Map<string, Operation[]> {
       tag.rowsOf === undefined ? 1 : at(tag.rowsOf, first + i - tag.ranks.first),
     );
     const all = sum(rows);
-    if (count > 1) last.source = 'split';
+    if (count > 1) last.source = weaker(tag.rowsOf === undefined ? 'assumed' : 'split', last.source);
     for (const i of range(count)) {
       const share = all === 0 ? 1 / count : at(rows, i) / all;
       last.ns[first + i] = at(last.ns, first + i) + ns * share;

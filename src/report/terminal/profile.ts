@@ -88,7 +88,8 @@ export function renderProfile(profile: ProfileFacts, style: Style = PLAIN): stri
         `(${formatNumber(cost.low)} to ${formatNumber(cost.high)})${cost.resolved ? '' : ': not resolvable'}. ` +
         (offset === undefined ? '' : `Host and GPU clocks are aligned within ${formatNs(offset.errorNs)}. `) +
         (profile.voidPasses === 0 ? '' : `${profile.voidPasses} passes have no time. `) +
-        'Times are measured, FLOP and bytes modelled; passes that served many ranks are split by rows.',
+        'Times are measured, FLOP and bytes modelled; passes that served many ranks are split by rows; ' +
+        'where only the GPU knows those, as of experts, equal parts are assumed.',
     ),
     profile.tuning.note,
   ];
