@@ -159,7 +159,7 @@ export function expertParams(shape: ExpertShape): { readonly [K in keyof typeof 
   };
 }
 
-interface ExpertVariant extends Variant<
+export interface ExpertVariant extends Variant<
   ExpertShape,
   typeof plain | typeof tiled | typeof subgroup | typeof few | typeof vectorKernel | typeof rowKernel
 > {
