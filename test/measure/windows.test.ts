@@ -4,7 +4,8 @@ import { stopwatchFor } from '../../src/measure/stopwatch.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 
 interface Span {
-  readonly label: string;
+  /** The path of its shader. */
+  readonly kernel: string;
   readonly ns: number | undefined;
 }
 
@@ -28,7 +29,7 @@ function deviceWith(spans: readonly Span[]): { gpu: Gpu; timings: (string | unde
 }
 
 const clock = { clock: 'gpu', grainNs: 1, note: '' } as const;
-const span = (ns: number | undefined, label = 'measure'): Span => ({ label, ns });
+const span = (ns: number | undefined, kernel = ''): Span => ({ kernel, ns });
 
 test('the time of all passes of a window, not of the last or the first', async () => {
   const { gpu, timings } = deviceWith([span(5), span(70), span(900)]);
@@ -48,12 +49,12 @@ test('a window with a void pass is void', async () => {
 });
 
 test('of dispatches only those that are counted, all of them', async () => {
-  const spans = [span(1, '|gating/a.wgsl'), span(20, '|experts/b.wgsl'), span(300, '|experts/c.wgsl')];
+  const spans = [span(1, 'gating/a.wgsl'), span(20, 'experts/b.wgsl'), span(300, 'experts/c.wgsl')];
   const { gpu, timings } = deviceWith(spans);
   const watch = stopwatchFor(gpu, () => undefined, clock, /experts\//);
   expect(await watch.window(1)).toBe(320);
   expect(timings).toEqual(['dispatch']);
-  const isVoid = deviceWith([span(1, '|gating/a.wgsl'), span(undefined, '|experts/b.wgsl')]);
+  const isVoid = deviceWith([span(1, 'gating/a.wgsl'), span(undefined, 'experts/b.wgsl')]);
   expect(await stopwatchFor(isVoid.gpu, () => undefined, clock, /experts\//).window(1)).toBeUndefined();
   expect(await stopwatchFor(isVoid.gpu, () => undefined, clock, /gating\//).window(1)).toBe(1);
 });

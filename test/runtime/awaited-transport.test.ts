@@ -73,12 +73,12 @@ test('an engine that is destroyed while a collective is under way still gives th
   const honest = await engineOn('ep=2,pp=2,tp=2,dp=1');
   const engine = await engineOn('ep=2,pp=2,tp=2,dp=1', { transport });
   const step = engine.forward(REQUESTS);
-  const late = engine.forward(REQUESTS);
+  const late = expect(engine.forward(REQUESTS)).rejects.toThrow(/was destroyed/);
   await atFirst;
   engine.destroy();
   release();
   expect((await step).logits).toEqual((await honest.forward(REQUESTS)).logits);
-  await expect(late).rejects.toThrow(/was destroyed/);
+  await late;
   honest.destroy();
 });
 
