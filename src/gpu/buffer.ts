@@ -40,6 +40,7 @@ export class GpuBuffer {
   }
 }
 
+/** A part of a buffer, in bytes. `GpuBuffer.view` makes one; it owns nothing. */
 export interface BufferView {
   readonly buffer: GpuBuffer;
   readonly byteOffset: number;

@@ -13,9 +13,12 @@ import { SpanTimer, type SpanTime } from './span-timer.ts';
 /** `none`: one pass for all. `span`: a pass per span. `dispatch`: a pass per dispatch. */
 export type TimingDetail = 'none' | 'span' | 'dispatch';
 
+/** What a dispatch of a kernel binds, by the names of its definition. */
 export type Buffers<D extends KernelDefinition> = {
   readonly [K in keyof D['buffers']]: Bindable;
 };
+
+/** What a dispatch of a kernel sets, a number for each of its params. */
 export type Params<D extends KernelDefinition> = { readonly [K in keyof D['params']]: number };
 
 /** What a list holds until it is submitted. */
@@ -32,6 +35,7 @@ const dropped = new FinalizationRegistry(
   },
 );
 
+/** Work that is recorded first and submitted once. `Gpu.commands` makes one. */
 export class CommandList {
   readonly label: string;
   readonly #gpu: DeviceContext;

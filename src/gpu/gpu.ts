@@ -55,6 +55,7 @@ export async function openGpu(platform: Platform, choice = 'auto'): Promise<Gpu>
 /** How a buffer is bound: `parts` may be larger than a binding. */
 export type Bound = 'whole' | 'parts';
 
+/** An open device with its buffers, compiled kernels and command lists. `openGpu` makes one. */
 export class Gpu implements DeviceContext {
   readonly device: GPUDevice;
   readonly facts: AdapterFacts;

@@ -6,9 +6,13 @@ import { requireFields } from '../core/given.ts';
 import type { Access } from './shader/reflect.ts';
 import type { Spec } from './shader/specialise.ts';
 
+/** Types that a field of a shader's `Params` may have. */
 export type ParamType = 'u32' | 'i32' | 'f32';
+
+/** Workgroups of a dispatch along x, y and z. */
 export type Grid = readonly [x: number, y: number, z: number];
 
+/** What a kernel is before it is compiled: its shader, spec, params, buffers and grid, under the shader's own names. */
 export interface KernelDefinition<
   S extends Spec = Spec,
   P extends Readonly<Record<string, ParamType>> = Readonly<Record<string, ParamType>>,
@@ -29,6 +33,10 @@ export interface KernelDefinition<
   readonly features?: readonly GPUFeatureName[];
 }
 
+/**
+ * The definition as it is given, its names kept as types.
+ * @throws ConfigError when it lacks a shader, spec, params, buffers or grid.
+ */
 export function defineKernel<
   S extends Spec,
   const P extends Readonly<Record<string, ParamType>>,

@@ -5,6 +5,9 @@ import { quoted } from '../core/quoted.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition, SpecChange } from '../gpu/kernel.ts';
 
+/**
+ * One way to compute a family's operation: its kernel, what is compiled into it for a shape, and where it cannot run.
+ */
 export interface Variant<Shape, D extends KernelDefinition = KernelDefinition> {
   readonly name: string;
   /** What it does differently, one line for the reader of a table. */

@@ -99,6 +99,7 @@ export function weightDtypeOf(weight: HostWeight): WeightDtype {
 }
 
 /**
+ * Lays a weight [N, K] or a stack [E, N, K] down as kernels read it: values, then scales.
  * @param weight f32, f16 or quantised. @returns a buffer that the caller owns.
  * @throws ConfigError when the adapter cannot bind it, or kernels cannot number its values.
  */

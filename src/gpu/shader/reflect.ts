@@ -2,6 +2,7 @@
 import { WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
 import { ConfigError } from '../../core/errors.ts';
 
+/** What a kernel does with a buffer. */
 export type Access = 'read' | 'write' | 'readwrite';
 
 export interface ParamField {

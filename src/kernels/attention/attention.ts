@@ -13,6 +13,7 @@ import { merge, MERGE_BLOCK } from './merge.ts';
 import { type AttentionShape, attentionVariants } from './variants.ts';
 import { chooseVariant, preferring } from '../variants.ts';
 
+/** A compiled attention, to be recorded any number of times over batches of its shape. */
 export interface Attention {
   readonly variant: string;
   /** Words of scratch that `numRows` rows of q need; 0 when the variant needs none. */
@@ -65,7 +66,10 @@ export function splitsKeys(gpu: Gpu, shape: AttentionShape): boolean {
   return chosenVariant(gpu, shape).split ?? false;
 }
 
-/** @throws ConfigError when the requested variant does not exist or cannot run. */
+/**
+ * Chooses and compiles attention for a shape. `requested` names a variant; by default the batch to expect decides.
+ * @throws ConfigError when the requested variant does not exist or cannot run.
+ */
 export async function prepareAttention(
   gpu: Gpu,
   shape: AttentionShape,

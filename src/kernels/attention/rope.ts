@@ -76,11 +76,13 @@ export function ropeTable(
   return table;
 }
 
+/** Width of a head, and which values make a pair: neighbours when interleaved, otherwise i and i + headDim / 2. */
 export interface RopeShape {
   readonly headDim: number;
   readonly interleaved: boolean;
 }
 
+/** The variants of rotary embedding. A GPU takes them in this order, a CPU adapter `rows` first. */
 export const ropeVariants: readonly Variant<RopeShape, typeof rope | typeof ropeRows>[] = [
   {
     name: 'default',
@@ -98,6 +100,10 @@ export const ropeVariants: readonly Variant<RopeShape, typeof rope | typeof rope
   },
 ];
 
+/**
+ * A compiled rotary embedding, to be recorded any number of times: `table` is what `ropeTable` makes, y f32 [T, H,
+ * Dh].
+ */
 export interface Rope {
   readonly variant: string;
   /**
@@ -111,7 +117,10 @@ export interface Rope {
   ): void;
 }
 
-/** @throws ConfigError when the requested variant does not exist or cannot run. */
+/**
+ * Chooses and compiles rotary embedding (Su et al., arXiv 2104.09864) for a shape. `requested` names a variant.
+ * @throws ConfigError when the requested variant does not exist or cannot run.
+ */
 export async function prepareRope(gpu: Gpu, shape: RopeShape, requested?: string): Promise<Rope> {
   requireGpu(gpu);
   requireGiven('The shape', shape, 'record');

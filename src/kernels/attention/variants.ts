@@ -8,6 +8,7 @@ import { defineKernel } from '../../gpu/kernel.ts';
 import { type QueryBlock, wholeGrid } from './grid.ts';
 import type { Variant } from '../variants.ts';
 
+/** What is known of attention before its kernel is compiled: heads, mask, cache, and the batch to expect. */
 export interface AttentionShape {
   readonly numHeads: number;
   readonly numKvHeads: number;
@@ -146,6 +147,7 @@ const eightLanes = (gpu: Gpu): string | undefined => {
   return subgroupMinSize >= 8 ? undefined : `subgroups may have ${subgroupMinSize} lanes; 8 are needed`;
 };
 
+/** A variant of attention, with how its workgroups cover the queries. */
 export interface AttentionVariant extends Variant<
   AttentionShape,
   typeof plain | typeof flash | typeof decode | typeof subgroup | typeof decodeSubgroup
@@ -165,6 +167,7 @@ const bySlab = (shape: AttentionShape, numParts: number): QueryBlock => ({
   workgroups: slabs(shape.headDim / 4) * numParts,
 });
 
+/** The variants of attention, in the order of their table; the device and the batch decide which one leads. */
 export const attentionVariants: readonly AttentionVariant[] = [
   {
     name: 'flash',

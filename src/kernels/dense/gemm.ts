@@ -20,6 +20,7 @@ import { requireIndexable } from '../../tensor/weight-bytes.ts';
 
 export type { WeightDtype };
 
+/** Sizes of c[M,N] = a[M,K] b[N,K]^T: M = `numRows`, N = `numCols`, K = `depth`, and how b is stored. */
 export interface GemmShape {
   /** Rows of a; 0 when they are not known yet. */
   readonly numRows: number;
@@ -116,6 +117,7 @@ const broadcast = (name: string, rows: number): GemmVariant => ({
   refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
 });
 
+/** The variants of the dense GEMM. The device and the number of rows decide which one leads. */
 export const gemmVariants: readonly GemmVariant[] = [
   broadcast('subgroup', 32),
   broadcast('subgroup-16', 16),
@@ -159,6 +161,7 @@ export const gemmVariants: readonly GemmVariant[] = [
   },
 ];
 
+/** A compiled dense GEMM, to be recorded any number of times: a f32 [M, K], b [N, K], c f32 [M, N]. */
 export interface Gemm {
   readonly variant: string;
   /** `b` is a whole weight as `uploadWeight` lays it down, scales included. */
@@ -173,7 +176,10 @@ export interface Gemm {
   ): void;
 }
 
-/** @throws ConfigError when the requested variant does not exist or cannot run, or b has 2^32 values. */
+/**
+ * Chooses and compiles a dense GEMM for a shape. `requested` names a variant; by default the device's best is taken.
+ * @throws ConfigError when the requested variant does not exist or cannot run, or b has 2^32 values.
+ */
 export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string): Promise<Gemm> {
   requireGpu(gpu);
   requireGiven('The shape', shape, 'record');

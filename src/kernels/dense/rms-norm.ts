@@ -33,12 +33,14 @@ const rows = defineKernel({
   grid: (_s, p) => spread(ceilDiv(p.numRows, 4)),
 });
 
+/** Rows of `width` values, the eps under the root, and whether a residual is added first. */
 export interface RmsNormShape {
   readonly width: number;
   readonly eps: number;
   readonly residual: boolean;
 }
 
+/** The variants of RMSNorm. A GPU takes them in this order, a CPU adapter `rows` first. */
 export const rmsNormVariants: readonly Variant<RmsNormShape, typeof rmsNorm | typeof rows>[] = [
   {
     name: 'default',
@@ -56,6 +58,7 @@ export const rmsNormVariants: readonly Variant<RmsNormShape, typeof rmsNorm | ty
   },
 ];
 
+/** A compiled RMSNorm, to be recorded any number of times: x, residual, y and sum f32 [T, D], weight f32 [D]. */
 export interface RmsNorm {
   readonly variant: string;
   /** `sum` receives x + residual; without a residual it is any other buffer and stays as it is. */
@@ -66,7 +69,10 @@ export interface RmsNorm {
   ): void;
 }
 
-/** @throws ConfigError when the requested variant does not exist or cannot run. */
+/**
+ * Chooses and compiles RMSNorm (Zhang and Sennrich, arXiv 1910.07467) for a shape. `requested` names a variant.
+ * @throws ConfigError when the requested variant does not exist or cannot run.
+ */
 export async function prepareRmsNorm(gpu: Gpu, shape: RmsNormShape, requested?: string): Promise<RmsNorm> {
   requireGpu(gpu);
   requireGiven('The shape', shape, 'record');

@@ -50,6 +50,7 @@ const downVector = defineKernel({
   features: ['subgroups'],
 });
 
+/** What the routed experts of T tokens read and write without a plan: D width, F hidden width, K experts per token. */
 export interface DirectTensors {
   /** [T, D] */
   readonly x: Bindable;
@@ -64,6 +65,7 @@ export interface DirectTensors {
   readonly y: Bindable;
 }
 
+/** The compiled pair of dispatches, to be recorded any number of times. */
 export interface DirectExperts {
   record(commands: CommandList, numTokens: number, tensors: DirectTensors): void;
 }

@@ -23,6 +23,10 @@ import {
 } from '../weights.ts';
 import { requireIndexable } from '../../tensor/weight-bytes.ts';
 
+/**
+ * One product of E experts over the rows that chose them: `depth` values in, `numCols` out, with what follows the
+ * product.
+ */
 export interface ExpertShape {
   readonly numExperts: number;
   /** Columns of the input rows. */
@@ -188,6 +192,7 @@ const broadcast = (name: string, rows: number): ExpertVariant => ({
   tileRows: rows,
 });
 
+/** The variants of the grouped GEMM of experts; the rows to expect of one expert decide which one leads. */
 export const expertVariants: readonly ExpertVariant[] = [
   broadcast('subgroup', 32),
   broadcast('subgroup-16', 16),
@@ -237,6 +242,7 @@ export const expertVariants: readonly ExpertVariant[] = [
   },
 ];
 
+/** A compiled grouped GEMM, to be recorded any number of times over a tile list whose `grid` the GPU has written. */
 export interface ExpertGemm {
   readonly variant: string;
   readonly tileRows: number;
@@ -259,7 +265,10 @@ export interface ExpertGemm {
   ): void;
 }
 
-/** @throws ConfigError when the requested variant does not exist or cannot run, or a stack has 2^32 values. */
+/**
+ * Chooses and compiles the grouped GEMM of a shape. `requested` names a variant; a plan cuts rows into its `tileRows`.
+ * @throws ConfigError when the requested variant does not exist or cannot run, or a stack has 2^32 values.
+ */
 export async function prepareExpertGemm(
   gpu: Gpu,
   shape: ExpertShape,

@@ -71,6 +71,7 @@ export interface ExpertWeights {
   readonly downBias?: Bindable | undefined;
 }
 
+/** What both products read and write: F is the experts' width, D the model's; rows lie as the tiles have them. */
 export interface ProductTensors {
   readonly weights: ExpertWeights;
   readonly x: Bindable;
@@ -85,6 +86,7 @@ export interface ProductTensors {
   readonly y: Bindable;
 }
 
+/** Both compiled products, to be recorded any number of times over one list of tiles. */
 export interface ExpertProducts {
   /** That of the up projection. */
   readonly variant: string;
@@ -95,7 +97,10 @@ export interface ExpertProducts {
   record(commands: CommandList, tensors: ProductTensors): void;
 }
 
-/** @throws ConfigError when the requested variant does not exist or cannot run, or a stack has 2^32 values. */
+/**
+ * Chooses and compiles both products for a shape and the rows to expect. `requested` names the variant of both.
+ * @throws ConfigError when the requested variant does not exist or cannot run, or a stack has 2^32 values.
+ */
 export async function prepareProducts(
   gpu: Gpu,
   shape: RoutedShape,

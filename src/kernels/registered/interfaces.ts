@@ -27,6 +27,7 @@ export const FAMILIES = {
   moe: { ...EXPERT_INTERFACE, variants: [...expertVariants, { name: 'direct' }] },
 } as const satisfies Record<string, FamilyInterface>;
 
+/** A family that users may add variants to, by its name in `FAMILIES`. */
 export type VariantFamily = keyof typeof FAMILIES;
 
 /** What each family knows of a problem when it chooses and compiles a kernel. */

@@ -11,6 +11,7 @@ import { chooseVariant, powerOfTwo, spread, type Variant } from '../variants.ts'
 
 export type { GroupLimit, ScoreFunction };
 
+/** How K of E experts are chosen per token, and what becomes of their scores. */
 export interface GatingShape {
   readonly numExperts: number;
   readonly topK: number;
@@ -97,6 +98,7 @@ export function gatingParams(shape: GatingShape, numTokens: number) {
   };
 }
 
+/** The variants of gating from logits, [T, E] to ids and scores [T, K]. */
 export const topkVariants: readonly Variant<GatingShape, typeof thread | typeof workgroup>[] = [
   {
     name: 'thread',
@@ -122,6 +124,7 @@ export const topkVariants: readonly Variant<GatingShape, typeof thread | typeof 
   },
 ];
 
+/** What gating reads and writes, for T tokens, E experts and K of them per token; f32, but ids u32. */
 export interface GatingTensors {
   /** [T, E] */
   readonly logits: Bindable;
@@ -132,6 +135,7 @@ export interface GatingTensors {
   readonly scores: Bindable;
 }
 
+/** A compiled gating, to be recorded any number of times. */
 export interface Gating {
   readonly variant: string;
   record(commands: CommandList, numTokens: number, tensors: GatingTensors): void;

@@ -30,6 +30,7 @@ const router = defineKernel({
   grid: (_s, p) => spread(p.numTokens),
 });
 
+/** The gating of a router, with the width D of its tokens and how its weights [E, D] are stored. */
 export interface RouterShape extends GatingShape {
   readonly modelDim: number;
   readonly weightDtype: WeightDtype;
@@ -37,6 +38,7 @@ export interface RouterShape extends GatingShape {
   readonly numTokens: number;
 }
 
+/** What a router reads and writes: the tensors of gating, and before them tokens and weights. */
 export interface RouterTensors extends GatingTensors {
   /** [T, D] */
   readonly x: Bindable;
@@ -46,6 +48,7 @@ export interface RouterTensors extends GatingTensors {
   readonly logits: Bindable;
 }
 
+/** A compiled router, to be recorded any number of times: one dispatch when fused, otherwise GEMM and gating. */
 export interface Router {
   readonly variant: 'fused' | 'two steps';
   record(commands: CommandList, numTokens: number, tensors: RouterTensors): void;
@@ -70,7 +73,10 @@ const routerVariants: readonly Variant<RouterShape>[] = [
   },
 ];
 
-/** @throws ConfigError for sizes beyond what gating is made for. */
+/**
+ * Compiles a router for a shape: fused where that saves more than it costs, in two steps otherwise.
+ * @throws ConfigError for sizes beyond what gating is made for.
+ */
 export function prepareRouter(gpu: Gpu, shape: RouterShape): Promise<Router> {
   requireGpu(gpu);
   requireGiven('The shape', shape, 'record');
