@@ -67,7 +67,10 @@ export interface RankParams {
 const AXES: readonly RankAxis[] = ['tp', 'attnDp', 'ep', 'edp', 'pp'];
 const MATRICES_PER_EXPERT = 3; // gate, up and down projection
 
-/** @param bytesPerWeight 4 for f32, 2 for f16; it is printed beside every number of bytes. */
+/**
+ * What each rank of a layout is and holds, in weights and bytes, and the groups of one rank as an example.
+ * @param bytesPerWeight 4 for f32, 2 for f16; it is printed beside every number of bytes.
+ */
 export function explainLayout(layout: Layout, config: MoeConfig, bytesPerWeight = 4): LayoutExplanation {
   requireFields('The layout', layout, { spec: 'record', group: 'function' });
   requireFields('The config', config, {

@@ -15,6 +15,7 @@ import { numWeights, weightShape, weightShapes } from './weight-shapes.ts';
 
 type ReadFile = Platform['readFile'];
 
+/** The weights of a checkpoint's folder, with its tokenizer. */
 export interface Checkpoint extends WeightSource {
   /** Undefined when the folder has no `vocab.json`. */
   readonly tokenizer: CharTokenizer | undefined;

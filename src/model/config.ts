@@ -5,6 +5,9 @@ import type { Tensor } from '../tensor/tensor.ts';
 
 export type { Activation };
 
+/**
+ * The shape of a mixture-of-experts model in the style of Mixtral: what layouts, engines and costs are computed from.
+ */
 export interface MoeConfig {
   readonly name: string;
   readonly vocabSize: number;

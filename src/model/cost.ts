@@ -24,6 +24,10 @@ export interface Parameters {
   readonly active: number;
 }
 
+/**
+ * Numbers of weights of a model, part by part, in all and active for one token.
+ * @throws ConfigError for a config without the sizes that it needs.
+ */
 export function parameters(config: MoeConfig): Parameters {
   requireFields('The config', config, {
     vocabSize: 'number',

@@ -7,9 +7,13 @@ import { PRESETS, type Preset } from './preset-list.ts';
 
 export type { Preset } from './preset-list.ts';
 
+/** The shapes of known models by name, each with where its numbers come from. */
 export const presets: ReadonlyMap<string, Preset> = new Map(PRESETS.map((p) => [p.config.name, p]));
 
-/** @throws ConfigError for an unknown name, with the nearest one and the whole list. */
+/**
+ * The preset of this name, as `moebius layout --preset` takes it.
+ * @throws ConfigError for an unknown name, with the nearest one and the whole list.
+ */
 export function presetNamed(name: string): Preset {
   requireGiven('The preset', name, 'string');
   const found = presets.get(name);

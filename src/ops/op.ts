@@ -37,6 +37,7 @@ export interface AttrRule {
   readonly about: string;
 }
 
+/** Tensors and attributes of one call by name, defaults filled in; `inputsOf` makes them. */
 export interface OpInputs {
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly attrs: ReadonlyMap<string, AttrValue>;
@@ -83,6 +84,7 @@ export interface OpFacts {
   readonly variants: readonly OpVariant[];
 }
 
+/** An operation that users run by name: rules for its inputs, kernels, float64 reference and cost. */
 export interface Op extends OpFacts {
   /** @throws ConfigError for tensors that do not fit the rules, each other or the attributes. */
   check(inputs: OpInputs): void;

@@ -16,6 +16,7 @@ import { rmsNorm } from './dense/rms-norm.ts';
 import { rope } from './dense/rope.ts';
 import { tpAttention } from './attention/tp-attention.ts';
 
+/** All ops, in the order in which they are listed to users. */
 export const ops: readonly Op[] = [
   gateTopk,
   moe,
@@ -27,7 +28,7 @@ export const ops: readonly Op[] = [
   matmul,
 ];
 
-/** @throws ConfigError for an unknown name. */
+/** The op that users run by this name. @throws ConfigError for an unknown name. */
 export function opByName(name: string): Op {
   requireGiven('The op', name, 'string');
   const names = ops.map((op) => op.name);

@@ -15,6 +15,7 @@ export type KernelKind = 'gpu' | 'software';
 /** `auto`, or part of an adapter's name: `llvmpipe`, `SwiftShader`, `NVIDIA`. */
 export type AdapterChoice = string;
 
+/** What an adapter says of itself, and how it was found. Fields that it leaves open are empty. */
 export interface AdapterFacts {
   readonly name: string;
   readonly vendor: string;
@@ -35,6 +36,7 @@ export interface OpenAdapter {
   adapter(): Promise<GPUAdapter>;
 }
 
+/** The machine as Moebius needs it: adapters, shaders, files and a clock. `nodePlatform` and `webPlatform` make one. */
 export interface Platform {
   readonly name: 'node' | 'browser';
   /** Kernels are chosen as for this kind, whatever the adapter is; by default as the adapter is. Read at each opening. */

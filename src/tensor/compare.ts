@@ -14,6 +14,7 @@ export type Budget =
   | { readonly atol: number; readonly rtol: number }
   | { readonly perElement: Float64Array; readonly overflows?: Uint8Array };
 
+/** How an output lies beside what was expected: `got` and `want` are of the worst element, at `worstIndex`. */
 export interface Comparison {
   readonly pass: boolean;
   readonly count: number;

@@ -13,6 +13,9 @@ import { requireFields } from '../core/given.ts';
 import { at, product } from '../core/math.ts';
 import { tensor, type Tensor } from './tensor.ts';
 
+/**
+ * Formats of weights in few bits: int8 with a scale per row, int4 and mxfp4 (OCP Microscaling) with one per 32 values.
+ */
 export type QuantFormat = 'int8' | 'int4' | 'mxfp4';
 
 export const QUANT_FORMATS: readonly QuantFormat[] = ['int8', 'int4', 'mxfp4'];
@@ -29,6 +32,7 @@ export function isQuantised(dtype: WeightDtype): dtype is QuantFormat {
 /** Values that share a scale in the formats of 4 bits. */
 export const BLOCK = 32;
 
+/** A weight in few bits as it lies on the host: values, and the scales to multiply them by. */
 export interface QuantisedMatrix {
   readonly format: QuantFormat;
   /** [N, K] or [E, N, K], in values. */

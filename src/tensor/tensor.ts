@@ -4,10 +4,12 @@ import { ConfigError } from '../core/errors.ts';
 import { requireFields, requireGiven } from '../core/given.ts';
 import { product } from '../core/math.ts';
 
+/** Element types of a tensor on the CPU. */
 export type Dtype = 'f32' | 'f16' | 'i32' | 'u32' | 'f64' | 'i8' | 'u8';
 export type TensorData =
   Float32Array | Uint16Array | Int32Array | Uint32Array | Float64Array | Int8Array | Uint8Array;
 
+/** An array on the CPU with its shape, the last dimension contiguous. */
 export interface Tensor {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
@@ -104,6 +106,10 @@ function isDetached(buffer: ArrayBufferLike): boolean {
   }
 }
 
+/**
+ * A tensor in f32 from any numbers, rounded to f32; a Float32Array is not copied.
+ * @throws ConfigError when the shape and the number of values do not fit each other.
+ */
 export function f32Tensor(shape: readonly number[], values: ArrayLike<number>): Tensor {
   requireGiven('The shape', shape, 'list');
   requireGiven('The tensor', values, 'list');

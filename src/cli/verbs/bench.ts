@@ -27,6 +27,7 @@ import { attachTuning, TUNING_FILE } from '../tuning.ts';
 /** Time to measure for. A guess at what a reader waits for. */
 const SECONDS = { quick: 35, full: 90 } as const;
 
+/** Options of `bench`, those of `moebius bench`; every one may be left out. */
 export interface BenchOptions extends WithOptions {
   readonly adapter?: string;
   readonly quick?: boolean;

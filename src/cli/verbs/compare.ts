@@ -17,6 +17,7 @@ import { runInTurns } from './compare-run.ts';
 const FAIL_ON = ['slower', 'faster', 'different'] as const;
 type FailOn = (typeof FAIL_ON)[number];
 
+/** The two sides of `compareResults`: B is set beside A. */
 export interface CompareOptions {
   /** Result files of `moebius bench`: 5 or more a side make the run the unit. */
   readonly a: readonly string[];
@@ -28,7 +29,11 @@ const OPTIONS: Fields = {
   b: 'list',
 };
 
-/** @throws ConfigError for files that are no results, or that cannot be compared. */
+/**
+ * Which rows of two sets of result files differ by more than chance: the ratio B / A of each with its interval and
+ * rank test.
+ * @throws ConfigError for files that are no results, or that cannot be compared.
+ */
 export async function compare(options: CompareOptions): Promise<Comparison> {
   requireOptions('compare', options, OPTIONS);
   const { a, b } = options;

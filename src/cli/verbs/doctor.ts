@@ -15,6 +15,7 @@ import { attachTuning, TUNING_FILE } from '../tuning.ts';
 /** Host time to aim at for the probes; a slow adapter takes longer for the few samples that each needs. A guess. */
 const CEILING_NS = 1.5e9;
 
+/** Options of `doctor`, those of `moebius doctor`. */
 export interface DoctorOptions {
   /** `auto`, or part of an adapter's name. */
   readonly adapter?: string;
@@ -30,7 +31,10 @@ const OPTIONS: Fields = {
   tuningFile: 'string?',
 };
 
-/** @throws ConfigError when no adapter fits. */
+/**
+ * What the adapter is and how it was found, what its smallest steps cost, and the most that it reaches: all measured.
+ * @throws ConfigError when no adapter fits.
+ */
 export async function doctor(options: DoctorOptions = {}): Promise<DoctorFindings> {
   requireOptions('doctor', options, OPTIONS);
   return withGpu(options.adapter ?? 'auto', async (gpu) => ({

@@ -17,6 +17,7 @@ import { complain, printJson, stdoutStyle, write } from '../output.ts';
 import { withGpu } from '../session.ts';
 import { attachTuning, type TuningUse, TUNING_FILE } from '../tuning.ts';
 
+/** Options of `generate`, those of `moebius generate`. */
 export interface GenerateOptions {
   readonly adapter?: string;
   readonly prompt: string;
@@ -41,6 +42,7 @@ export interface GenerateOptions {
   readonly onText?: (text: string) => void;
 }
 
+/** The continuation, with what it was computed with and how long it took on the host's clock, ns. */
 export interface GenerateResult {
   readonly promptIds: readonly number[];
   readonly ids: readonly number[];
@@ -77,7 +79,10 @@ const OPTIONS: Fields = {
   onText: 'function?',
 };
 
-/** @throws ConfigError for a prompt, a number or a layout that the model cannot run. */
+/**
+ * Continues a prompt with a checkpoint's own tokenizer, on all ranks of a layout.
+ * @throws ConfigError for a prompt, a number or a layout that the model cannot run.
+ */
 export async function generate(options: GenerateOptions): Promise<GenerateResult> {
   requireOptions('generate', options, OPTIONS);
   const { tokens, temperature = 0, seed = 0, weights = 'f32', cache = 'f32' } = options;

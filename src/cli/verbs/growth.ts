@@ -19,6 +19,7 @@ import { attachTuning, type TuningUse, TUNING_FILE } from '../tuning.ts';
 /** A guess. */
 const DEFAULT_SECONDS = 20;
 
+/** Options of `growth`, those of `moebius growth`. */
 export interface GrowthOptions {
   readonly adapter?: string;
   /** Parts of names of series; all when absent. */
@@ -32,6 +33,7 @@ export interface GrowthOptions {
   readonly progress?: Progress;
 }
 
+/** How time grew with size in each series, and whether that is what was expected. */
 export interface GrowthReport {
   /** False when an exponent is not what it should be, or a check failed. */
   readonly pass: boolean;
@@ -50,7 +52,10 @@ const OPTIONS: Fields = {
   progress: 'record?',
 };
 
-/** @throws ConfigError for an adapter or a series that is not there. */
+/**
+ * Measures how time grows with tokens, experts and sequence length, and judges the exponents.
+ * @throws ConfigError for an adapter or a series that is not there.
+ */
 export function growth(options: GrowthOptions = {}): Promise<GrowthReport> {
   requireOptions('growth', options, OPTIONS);
   const { adapter = 'auto', series = [], budget = DEFAULT_SECONDS, progress = SILENT } = options;

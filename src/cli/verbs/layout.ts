@@ -21,6 +21,7 @@ import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
 import { printJson, printLines } from '../output.ts';
 import { platformHere } from '../session.ts';
 
+/** Options of `layout`, those of `moebius layout`. */
 export interface LayoutOptions {
   /** 'ep=16,pp=4,tp=2,dp=2'; the reference deployment's when absent. */
   readonly layout?: string;
@@ -39,6 +40,7 @@ export interface LayoutOptions {
   readonly cache?: CacheDtype;
 }
 
+/** The explanation of a layout, with how else its text could be read and the memory of a rank. */
 export interface LayoutResult extends LayoutExplanation {
   readonly readings: readonly Reading[];
   /** What a rank would hold; or why no engine can be made on this layout, where nothing was asked about memory. */
@@ -56,7 +58,10 @@ const OPTIONS: Fields = {
   cache: 'string?',
 };
 
-/** @throws ConfigError for a layout that does not fit itself, the model, or the number of GPUs. */
+/**
+ * Explains what each rank of a layout holds and with whom it talks. Nothing is computed on a device.
+ * @throws ConfigError for a layout that does not fit itself, the model, or the number of GPUs.
+ */
 export async function layout(options: LayoutOptions = {}): Promise<LayoutResult> {
   requireOptions('layout', options, OPTIONS);
   const spec = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));

@@ -18,6 +18,7 @@ import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { platformHere, withGpu } from '../session.ts';
 import { attachTuning, type TuningUse, TUNING_FILE } from '../tuning.ts';
 
+/** Options of `op`, those of `moebius op`. */
 export interface OpOptions extends WithOptions {
   readonly adapter?: string;
   readonly name: string;
@@ -37,6 +38,7 @@ export interface OpOptions extends WithOptions {
   readonly tuningFile?: string;
 }
 
+/** What an op was run on and what came of it; the tensors themselves are in the file `out`. */
 export interface OpResult {
   readonly op: string;
   readonly variant: string;
@@ -75,6 +77,7 @@ const OPTIONS: Fields = {
 };
 
 /**
+ * Runs one op on the tensors of a safetensors file and writes its outputs to another.
  * @throws ConfigError for a name, attribute, file, tensor or variant that does not fit.
  * @throws CheckError when `check` is asked for and fails: then there is no output file.
  */

@@ -34,6 +34,7 @@ const DEFAULTS = { batch: 16, tokens: 32, rounds: 6, detail: 'pass', step: 'pref
 /** For the probes of the roof. */
 const ROOF_SECONDS = 4;
 
+/** Options of `profile`, those of `moebius profile`. */
 export interface ProfileVerbOptions {
   readonly adapter?: string;
   /** A checkpoint's folder; the bundled tiny-moe when absent. */
@@ -59,6 +60,7 @@ export interface ProfileVerbOptions {
   readonly progress?: Progress;
 }
 
+/** Where the wall time of one step went, and what measuring it cost. All times in ns. */
 export interface ProfileReport {
   readonly adapter: AdapterFacts;
   readonly tuning: TuningUse;
@@ -105,7 +107,10 @@ const OPTIONS: Fields = {
   progress: 'record?',
 };
 
-/** @throws ConfigError for a model, a layout or a number that cannot be run. */
+/**
+ * Measures one step of a model, with instruments and without, and splits its wall time into rows that add up to it.
+ * @throws ConfigError for a model, a layout or a number that cannot be run.
+ */
 export async function profile(options: ProfileVerbOptions = {}): Promise<ProfileReport> {
   requireOptions('profile', options, OPTIONS);
   const { progress = SILENT, detail = DEFAULTS.detail, step = DEFAULTS.step } = options;

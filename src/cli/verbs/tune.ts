@@ -37,6 +37,7 @@ export const TUNED_FAMILIES = ['matmul', 'moe', 'moe-path', 'attention', 'gate-t
 /** A guess. */
 const DEFAULT_SECONDS = 60;
 
+/** Options of `tune`, those of `moebius tune`. */
 export interface TuneVerbOptions extends WithOptions {
   readonly adapter?: string;
   /** Seconds to spend; 60 when absent. */
@@ -60,6 +61,7 @@ export interface TuneVerbOptions extends WithOptions {
   readonly onWarning?: (line: string) => void;
 }
 
+/** What was measured, or would be in a dry run, and the file that keeps it. */
 export type TuneResult = {
   readonly adapter: AdapterFacts;
   readonly path: string;
@@ -86,7 +88,10 @@ const OPTIONS: Fields = {
   onWarning: 'function?',
 };
 
-/** @throws ConfigError for an adapter, family, file or place that does not fit. */
+/**
+ * Checks and times the variants of kernel families at many shapes, and keeps those that beat the default for certain.
+ * @throws ConfigError for an adapter, family, file or place that does not fit.
+ */
 export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
   requireOptions('tune', options, OPTIONS);
   const { adapter = 'auto', family, shapes, dryRun = false, recheck = false } = options;

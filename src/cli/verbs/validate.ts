@@ -24,6 +24,7 @@ import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { cliProgress } from '../progress.ts';
 import { platformHere, withGpu } from '../session.ts';
 
+/** Options of `validate`, those of `moebius validate`. */
 export interface ValidateOptions extends WithOptions {
   readonly adapter?: string;
   readonly quick?: boolean;
@@ -37,6 +38,7 @@ export interface ValidateOptions extends WithOptions {
   readonly progress?: Progress;
 }
 
+/** What was checked, family by family and of the model; `pass` is true when nothing failed. */
 export interface ValidateResult {
   readonly pass: boolean;
   readonly adapter: AdapterFacts;

@@ -67,6 +67,7 @@ function kernelKind(): KernelKind | undefined {
   throw new ConfigError(`MOEBIUS_KIND is "${asked}"; it is "gpu", "software" or not set.`);
 }
 
+/** The platform of Node: adapters of Dawn's bindings, the package's shaders, files on disk, the monotonic clock. */
 export function nodePlatform(): Platform {
   const start = process.hrtime.bigint();
   return {

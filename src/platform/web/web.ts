@@ -5,6 +5,7 @@ import { isSoftwareName, matches, saysNothing } from '../choice.ts';
 import type { AdapterChoice, AdapterFacts, AdapterKind, OpenAdapter, Platform } from '../platform.ts';
 import { shaders } from './shaders.ts';
 
+/** Options of `webPlatform`. */
 export interface WebOptions {
   /** Where relative paths count from; by default the page's own address. */
   readonly baseUrl?: string | URL;
@@ -104,6 +105,7 @@ async function fetchBytes(url: URL): Promise<Uint8Array> {
   return new Uint8Array(await response.arrayBuffer());
 }
 
+/** The platform of a page: the browser's adapters, shaders bundled with the page, files by `fetch`. */
 export function webPlatform(options: WebOptions = {}): Platform {
   const base = new URL(options.baseUrl ?? '.', document.baseURI);
   return {
