@@ -11,6 +11,7 @@ import { ConfigError } from '../core/errors.ts';
 import { requireGiven } from '../core/given.ts';
 import { at } from '../core/math.ts';
 
+/** Samples in a few numbers, in the samples' own unit. */
 export interface Summary {
   readonly count: number;
   readonly median: number;

@@ -36,6 +36,7 @@ export async function chooseClock(gpu: Gpu): Promise<BenchClock> {
   return { clock: 'host', grainNs, note: `host clock, since ${why}; submission and wait included` };
 }
 
+/** Times what `record` adds to a command list, ns per run. What throws on the way becomes the state `failed`. */
 export async function measureKernel(
   gpu: Gpu,
   record: Recorder,

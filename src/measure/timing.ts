@@ -43,6 +43,7 @@ export interface Skipped {
   readonly reason: string;
 }
 
+/** A time, or why there is none. Only `measured` has samples. */
 export type Timing = Measured | TooFine | Failed | Skipped;
 
 /** Median of a measured time, undefined for every other state. */

@@ -26,6 +26,7 @@ export interface ForwardResult {
   readonly hidden: readonly Float64Array[];
 }
 
+/** A model in float64 on the CPU, which kernels and engines are checked against. */
 export interface ReferenceModel {
   readonly config: MoeConfig;
   newCache(): ReferenceCache;

@@ -27,6 +27,7 @@ import { WeightStore } from './weight-store.ts';
 
 export type { StepOptions, StepResult };
 
+/** What an engine is made of: layout, weights, and the sizes to reserve memory for. */
 export interface EngineOptions extends EngineSizing {
   readonly layout: Layout;
   readonly weights: WeightSource;
@@ -34,6 +35,7 @@ export interface EngineOptions extends EngineSizing {
   readonly transport?: Transport;
 }
 
+/** Device memory of an engine, all in bytes. */
 export interface MemoryReport {
   /** What the layout predicts, bytes; equal to what lives on the device when the engine has been made. */
   readonly predictedBytes: number;
@@ -56,6 +58,7 @@ export interface Steps {
   reset(): void;
 }
 
+/** A model on the ranks of a layout, with its weights and KV caches on the device until `destroy`. */
 export interface Engine extends Steps {
   readonly gpu: Gpu;
   readonly layout: Layout;
@@ -81,7 +84,10 @@ function copied(requests: readonly Request[]): Request[] {
   });
 }
 
-/** @throws ConfigError when the model does not fit the limits or the adapter. */
+/**
+ * Uploads the weights and compiles the kernels of all ranks. The caller destroys the engine.
+ * @throws ConfigError when the model does not fit the limits or the adapter.
+ */
 export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<Engine> {
   requireGpu(gpu);
   requireFields('The engine', options, {

@@ -5,6 +5,7 @@ import { at } from '../core/math.ts';
 import { seededRandom, type Random } from '../core/random.ts';
 import type { Engine, Steps } from './engine.ts';
 
+/** A prompt as token ids, and how to continue it. */
 export interface GenerateOptions {
   readonly promptIds: readonly number[];
   /** How many tokens to add. */
@@ -15,6 +16,7 @@ export interface GenerateOptions {
   readonly onToken?: (id: number, index: number) => void;
 }
 
+/** A continuation, with the host's times of its steps. */
 export interface Generation {
   /** The added tokens. */
   readonly ids: number[];

@@ -7,6 +7,7 @@ import { moeCases } from './cases/moe.ts';
 import { pagedAttentionCases } from './cases/paged-attention.ts';
 import type { KernelCase } from './kernel-case.ts';
 
+/** The fixed cases that every kernel is checked on: each with its inputs and its float64 reference. */
 export const kernelCases: readonly KernelCase[] = [
   ...gatingCases,
   ...moeCases,

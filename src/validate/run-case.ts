@@ -9,6 +9,7 @@ import { type Comparison, compare, describe } from '../tensor/compare.ts';
 import { type Tensor, toF64 } from '../tensor/tensor.ts';
 import type { KernelCase } from './kernel-case.ts';
 
+/** What came of one variant on one case. */
 export interface CaseResult {
   readonly family: string;
   readonly name: string;

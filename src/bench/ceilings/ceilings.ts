@@ -40,7 +40,10 @@ export interface MissingCeiling extends Probed {
   readonly reason: string;
 }
 
+/** The most that was reached of one thing, or why there is no number. */
 export type Ceiling = MeasuredCeiling | MissingCeiling;
+
+/** One entry per probe and working set. */
 export type Ceilings = readonly Ceiling[];
 
 export interface CeilingOptions {
@@ -65,6 +68,10 @@ export function probesFor(scale: ProbeScale): Probe[] {
   ];
 }
 
+/**
+ * Runs every probe, within the host time of `budgetNs` as far as a few samples of each allow, and keeps the best form
+ * of each.
+ */
 export async function measureCeilings(gpu: Gpu, options: CeilingOptions): Promise<Ceilings> {
   requireGpu(gpu);
   requireFields('The measurement', options, { clock: 'record' });

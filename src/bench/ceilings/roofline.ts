@@ -8,6 +8,7 @@ import { NS_PER_S, formatNs, formatSi } from '../../core/units.ts';
 import type { Cost } from '../../ops/op.ts';
 import type { Ceilings, MeasuredCeiling } from './ceilings.ts';
 
+/** A measured time beside the roofline of the same adapter (Williams et al., CACM 2009). Times in ns. */
 export interface RooflineShare {
   /** attainableNs over the measured time: 1 is the roof. */
   readonly share: number;

@@ -37,6 +37,10 @@ export interface ModelCheck {
   readonly limit: string;
 }
 
+/**
+ * The checks of a model on a layout, and whether all passed; `greedyTokens` is how many tokens each prompt was
+ * continued by.
+ */
 export interface ModelReport {
   readonly model: string;
   readonly layout: string;
@@ -85,6 +89,10 @@ interface Questions {
   readonly windowLength: number;
 }
 
+/**
+ * Runs a model on the ranks of a layout and on one rank, and compares both with known answers and with each other.
+ * @throws ConfigError for a layout that does not fit the model.
+ */
 export async function checkModel(
   gpu: Gpu,
   model: Checkpoint,

@@ -36,6 +36,7 @@ export interface ForwardTiming {
   readonly predictedBytes: number;
 }
 
+/** The same forward pass on the ranks of a layout and on one rank: logits compared, then both timed in turn. */
 export interface ForwardComparison {
   readonly sequences: number;
   readonly tokensPerSequence: number;

@@ -301,7 +301,10 @@ export function formatResult(result: BenchResult): string {
   return `${JSON.stringify(result, null, 2)}\n`;
 }
 
-/** @throws ConfigError when the bytes are no result of this version; the message names the first wrong field. */
+/**
+ * Parses the bytes of a result file of `moebius bench` and checks every field. `label` names the file in messages.
+ * @throws ConfigError when the bytes are no result of this version; the message names the first wrong field.
+ */
 export function readResult(bytes: Uint8Array, label: string): StoredBenchResult {
   requireGiven('The file', bytes, 'list');
   requireGiven('Its name', label, 'string');

@@ -4,6 +4,7 @@ import type { Run } from '../../layout/layout.ts';
 import type { HostTime } from './host-times.ts';
 import type { StepSpanTime } from './span.ts';
 
+/** What a step gives besides the last logits: by default nothing more, and no timing. */
 export interface StepOptions {
   /** Logits of each request's last new token, or of all. */
   readonly logits?: 'last' | 'all';
@@ -12,6 +13,7 @@ export interface StepOptions {
   readonly timing?: TimingDetail;
 }
 
+/** The logits of a step, and how it ran. V vocabulary, K experts per token; rows are new tokens. */
 export interface StepResult {
   /** Per request [rows, V]. */
   readonly logits: readonly Float32Array[];
