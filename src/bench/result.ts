@@ -22,7 +22,7 @@ export const RESULT_VERSION = 2;
 /** Where a number comes from. */
 export type Provenance = 'measured' | 'modelled' | 'assumed';
 
-/** Everything that `bench` found. Each part says whether it was measured, modelled or assumed. */
+/** Everything that `bench` found; `sources` says of each part whether it was measured, modelled or assumed. */
 export interface BenchResult {
   readonly schema: typeof RESULT_SCHEMA;
   readonly version: typeof RESULT_VERSION;

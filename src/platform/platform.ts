@@ -15,7 +15,7 @@ export type KernelKind = 'gpu' | 'software';
 /** `auto`, or part of an adapter's name: `llvmpipe`, `SwiftShader`, `NVIDIA`. */
 export type AdapterChoice = string;
 
-/** What an adapter says of itself, and how it was found. Fields that it leaves open are empty. */
+/** What an adapter says of itself, and how it was found. */
 export interface AdapterFacts {
   readonly name: string;
   readonly vendor: string;

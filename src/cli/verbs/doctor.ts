@@ -32,7 +32,7 @@ const OPTIONS: Fields = {
 };
 
 /**
- * What the adapter is and how it was found, what its smallest steps cost, and the most that it reaches: all measured.
+ * What the adapter is and how it was found; measured, what its smallest steps cost and the most that it reaches.
  * @throws ConfigError when no adapter fits.
  */
 export async function doctor(options: DoctorOptions = {}): Promise<DoctorFindings> {
