@@ -24,6 +24,8 @@ export const TUNING_FILE = [
   "what was tuned (default: MOEBIUS_TUNING or the user's cache folder)",
 ] as const;
 
+export const NO_TUNING = ['--no-tuning', "the families' own choice of variants, whatever was tuned"] as const;
+
 /** `MOEBIUS_TUNING` names the file; 'off' is the same as `--no-tuning`. */
 const VARIABLE = 'MOEBIUS_TUNING';
 

@@ -2,8 +2,8 @@
 import { at } from '../core/math.ts';
 import { seededRandom } from '../core/random.ts';
 import { median } from '../measure/statistics.ts';
-import { ALPHA, isWorthNaming, leastEffect, wordFor, type Word } from './decide.ts';
-import { effectOf, type Effect } from './effect.ts';
+import { ALPHA, isNamed, isWorthNaming, leastEffect, wordFor, type Word } from './decide.ts';
+import { effectOf, shift, type Effect } from './effect.ts';
 import { rankTest } from './rank-test.ts';
 import { falseAlarms, holm, jointPValues, relabellings, runsFor } from './relabel.ts';
 import { unitsOf, type Run, type Units } from './units.ts';
@@ -57,19 +57,17 @@ export function compareRuns(a: readonly Run[], b: readonly Run[]): Comparison {
   const compared = rows.map((row, i): ComparedRow => {
     const effect = effectOf(row.a, row.b, random);
     const word = wordFor(effect, at(p, i), at(least, i));
-    const isNamed = word === 'faster' || word === 'slower';
     const pJoint = joint?.[i];
     return {
       name: row.name,
       ...{ medianA: median(row.a), medianB: median(row.b), ...effect },
       ...{ p: at(p, i), pHolm: at(adjusted, i), ...(pJoint !== undefined && { pJoint }) },
-      ...{ least: at(least, i), word, certain: isNamed && pJoint !== undefined && pJoint <= ALPHA },
+      ...{ least: at(least, i), word, certain: isNamed(word) && pJoint !== undefined && pJoint <= ALPHA },
     };
   });
   const alarms = byRun
     ? falseAlarms(logs, a.length, ways, (x, y, i) => {
-        const ratio = Math.exp(median(y.flatMap((v) => x.map((u) => v - u))));
-        return isWorthNaming(ratio, at(least, i)) && rankTest(x, y).p <= ALPHA;
+        return isWorthNaming(Math.exp(shift(x, y)), at(least, i)) && rankTest(x, y).p <= ALPHA;
       })
     : undefined;
   return {

@@ -4,6 +4,11 @@ import type { Effect } from './effect.ts';
 
 export type Word = 'faster' | 'slower' | 'same' | 'ambiguous';
 
+/** Whether the sides are said to differ. */
+export function isNamed(word: Word): word is 'faster' | 'slower' {
+  return word === 'faster' || word === 'slower';
+}
+
 /** Chance of naming a row in which nothing differs. */
 export const ALPHA = 0.05;
 /** Less is of no use to a reader, whatever its p. A guess. */

@@ -1,7 +1,7 @@
 /** How much slower side b is than side a: a ratio that no single run decides, and the interval that it may lie in. */
 import { at, range } from '../core/math.ts';
 import type { Random } from '../core/random.ts';
-import { quantile } from '../measure/statistics.ts';
+import { median, quantile } from '../measure/statistics.ts';
 
 export interface Effect {
   /** Hodges and Lehmann (1963): the median of all ratios b / a of a run of each side. 1.1: b takes 10 % longer. */
@@ -11,7 +11,6 @@ export interface Effect {
   readonly high: number;
 }
 
-/** Of the bootstrap. A guess, and customary. */
 /** Draws of the bootstrap, and what they may cost in pairs of runs: fewer draws blur the interval's ends by a few percent of it. A guess. */
 const MOST_DRAWS = 1000;
 const LEAST_DRAWS = 200;
@@ -33,14 +32,10 @@ function drawsOf(pairs: number): number {
 }
 
 /** The median of all differences b - a. */
-function shift(a: readonly number[], b: readonly number[]): number {
+export function shift(a: readonly number[], b: readonly number[]): number {
   const all = new Float64Array(a.length * b.length);
-  let next = 0;
-  for (const y of b) for (const x of a) all[next++] = y - x;
-  all.sort();
-  const middle = all.length >> 1;
-  const upper = all[middle] ?? 0;
-  return all.length % 2 === 1 ? upper : ((all[middle - 1] ?? 0) + upper) / 2;
+  b.forEach((y, j) => a.forEach((x, i) => (all[j * a.length + i] = y - x)));
+  return median(all);
 }
 
 /** As many values, each drawn from all of them. */

@@ -39,9 +39,8 @@ function sample(count: number, wanted: number, random: Random): number[] {
     .sort((i, j) => i - j);
 }
 
-/** Values below and above, as a way calls them. */
-export function sides(row: Row, places: readonly number[]): [a: number[], b: number[]] {
-  const isA = new Set(places);
+/** Values of both sides, as a way calls them. */
+function sides(row: Row, isA: ReadonlySet<number>): [a: number[], b: number[]] {
   return [row.filter((_, i) => isA.has(i)), row.filter((_, i) => !isA.has(i))];
 }
 
@@ -49,8 +48,8 @@ export function sides(row: Row, places: readonly number[]): [a: number[], b: num
 const LEAST_DEVIATION = 1e-3;
 
 /** Student's t of the logarithms, without its sign. */
-function distance(row: Row, places: readonly number[]): number {
-  const [a, b] = sides(row, places);
+function distance(row: Row, isA: ReadonlySet<number>): number {
+  const [a, b] = sides(row, isA);
   const mean = (values: readonly number[]): number => sum(values) / values.length;
   const [meanA, meanB] = [mean(a), mean(b)];
   const squares = sum(a.map((x) => (x - meanA) ** 2)) + sum(b.map((x) => (x - meanB) ** 2));
@@ -64,13 +63,15 @@ function distance(row: Row, places: readonly number[]): number {
  * @param rows logarithms of times. @param ways from `relabellings`.
  */
 export function jointPValues(rows: readonly Row[], ways: readonly (readonly number[])[]): number[] {
-  const found = rows.map((row) => distance(row, at(ways, 0)));
+  const own = new Set(at(ways, 0));
+  const found = rows.map((row) => distance(row, own));
   const order = range(rows.length).sort((i, j) => at(found, j) - at(found, i));
   const exceeding = rows.map(() => 0);
   for (const places of ways) {
+    const isA = new Set(places);
     let highest = -Infinity;
     for (const i of [...order].reverse()) {
-      highest = Math.max(highest, distance(at(rows, i), places));
+      highest = Math.max(highest, distance(at(rows, i), isA));
       // Rounding must not make a way less far out than itself.
       if (highest >= at(found, i) * (1 - 1e-12)) exceeding[i] = at(exceeding, i) + 1;
     }
@@ -117,8 +118,9 @@ export function falseAlarms(
   });
   let named = 0;
   for (const places of others) {
+    const isA = new Set(places);
     centred.forEach((row, i) => {
-      const [a, b] = sides(row, places);
+      const [a, b] = sides(row, isA);
       if (isNamed(a, b, i)) named += 1;
     });
   }

@@ -77,7 +77,6 @@ function unitsIn(
   unit: Units['unit'],
 ): { a: number[]; b: number[] } {
   if (unit === 'run') return { a: a.map(median), b: b.map(median) };
-  // As many of each side for every row, so that rounds can be dealt anew together.
   return { a: a.flat(), b: b.flat() };
 }
 

@@ -1,5 +1,6 @@
 /** What kernels that share rows within a subgroup, by broadcasts or shuffles, ask of an adapter. */
 import type { Gpu } from '../gpu/gpu.ts';
+import { chunkGroups, packType, type WeightDtype } from './weights.ts';
 
 /** Rows that are broadcast at a time: one per lane, or two per lane on adapters with 4 lanes. */
 const SHARED_ROWS = 8;
@@ -18,4 +19,14 @@ export function broadcastSpec(gpu: Gpu): { readonly LANES: number; readonly WG: 
   const { subgroupMinSize = 0 } = gpu.device.adapterInfo;
   // A GPU wants whole wide subgroups, a CPU adapter small workgroups to spread over its cores.
   return { LANES: subgroupMinSize >= SHARED_ROWS ? 8 : 4, WG: gpu.kernelsFor === 'gpu' ? 64 : 16 };
+}
+
+/** The same for a tile of so many rows by four columns per lane. */
+export function broadcastTileSpec(gpu: Gpu, dtype: WeightDtype, rows: number) {
+  return {
+    ...broadcastSpec(gpu),
+    Pack: packType(dtype),
+    ROWS: rows,
+    STEP: rows === 8 && chunkGroups(dtype) === 8 ? 2 : 1,
+  };
 }

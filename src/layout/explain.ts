@@ -1,7 +1,7 @@
 import { invariant } from '../core/errors.ts';
 import { requireFields } from '../core/given.ts';
 import { balancedRun, range, sum } from '../core/math.ts';
-import type { MoeConfig } from '../model/config.ts';
+import { requireConfig, type MoeConfig } from '../model/config.ts';
 import type { Layout, RankAxis, Run } from './layout.ts';
 import { readingsOf, type Factor } from './readings.ts';
 import { formatLayout, type LayoutSpec } from './spec.ts';
@@ -73,14 +73,7 @@ const MATRICES_PER_EXPERT = 3; // gate, up and down projection
  */
 export function explainLayout(layout: Layout, config: MoeConfig, bytesPerWeight = 4): LayoutExplanation {
   requireFields('The layout', layout, { spec: 'record', group: 'function' });
-  requireFields('The config', config, {
-    vocabSize: 'number',
-    modelDim: 'number',
-    numLayers: 'number',
-    numHeads: 'number',
-    numExperts: 'number',
-    topK: 'number',
-  });
+  requireConfig(config);
   const planned = layout.model;
   invariant(planned.name === config.name, () => `layout planned for ${planned.name}, not ${config.name}`);
   const { spec, worldSize } = layout;

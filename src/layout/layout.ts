@@ -1,7 +1,7 @@
 import { invariant } from '../core/errors.ts';
 import { requireFields } from '../core/given.ts';
 import { balancedRun, range } from '../core/math.ts';
-import type { MoeConfig } from '../model/config.ts';
+import { requireConfig, type MoeConfig } from '../model/config.ts';
 import { checkViews, createMesh, type Mesh, type View } from './mesh.ts';
 import { checkLayout } from './rules.ts';
 import { worldSizeOf, type LayoutSpec } from './spec.ts';
@@ -97,14 +97,7 @@ export const RANK_VIEWS: Readonly<Record<'attention' | 'expert', View<MeshPart>>
  */
 export function planLayout(spec: LayoutSpec, config: MoeConfig): Layout {
   requireFields('The layout', spec, { ep: 'number', pp: 'number', tp: 'number', dp: 'number' });
-  requireFields('The config', config, {
-    vocabSize: 'number',
-    modelDim: 'number',
-    numLayers: 'number',
-    numHeads: 'number',
-    numExperts: 'number',
-    topK: 'number',
-  });
+  requireConfig(config);
   checkLayout(spec, config);
   const mesh = createMesh<MeshPart>([
     { name: 'replica', size: spec.dp },

@@ -1,12 +1,5 @@
 /** The few numbers that stand for many samples. Times are skewed to the right, so: the median and its interval. */
-import {
-  max,
-  median as medianOfAll,
-  medianAbsoluteDeviation,
-  medianSorted,
-  min,
-  quantileSorted,
-} from 'simple-statistics';
+import { max, medianAbsoluteDeviation, medianSorted, min, quantileSorted } from 'simple-statistics';
 import { ConfigError } from '../core/errors.ts';
 import { requireGiven } from '../core/given.ts';
 import { at } from '../core/math.ts';
@@ -65,8 +58,9 @@ export function relativeHalfWidth(summary: Summary): number {
 }
 
 /** median([3, 1, 2]) = 2. @param values not empty. */
-export function median(values: readonly number[]): number {
-  return medianOfAll([...values]);
+export function median(values: ArrayLike<number>): number {
+  // Doubles sort without a comparison of ours: bootstraps ask for many medians. The library only indexes what it is given.
+  return medianSorted(Float64Array.from(values).sort() as ArrayLike<number> as number[]);
 }
 
 /** quantile([1, 2, 3, 4, 5], 0.25) = 2. @param sorted ascending, not empty. */

@@ -1,6 +1,7 @@
 /** The shape of a mixture-of-experts decoder: all that layouts, kernels, references and cost formulas need. */
 
 import type { Activation } from '../core/activation.ts';
+import { requireFields } from '../core/given.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 export type { Activation };
@@ -32,6 +33,18 @@ export interface MoeConfig {
   readonly rmsEps: number;
   /** Positions the model was trained for: the longest sequence it is asked to serve. */
   readonly maxPositions: number;
+}
+
+/** What every caller of the API's formulas and layouts must give. @throws ConfigError for what is no config. */
+export function requireConfig(config: unknown): void {
+  requireFields('The config', config, {
+    vocabSize: 'number',
+    modelDim: 'number',
+    numLayers: 'number',
+    numHeads: 'number',
+    numExperts: 'number',
+    topK: 'number',
+  });
 }
 
 /**

@@ -2,9 +2,9 @@
  * What a model costs by arithmetic alone: parameters, FLOP and bytes. Every number here is modelled.
  * D width, L layers, Hq and Hkv heads of Dh, E experts of width F, K per token, V vocabulary.
  */
-import { requireFields, requireGiven } from '../core/given.ts';
+import { requireGiven } from '../core/given.ts';
 import { sum } from '../core/math.ts';
-import type { MoeConfig } from './config.ts';
+import { requireConfig, type MoeConfig } from './config.ts';
 
 export interface Parameters {
   /** V D: one row of it is read per token. */
@@ -29,14 +29,7 @@ export interface Parameters {
  * @throws ConfigError for a config without the sizes that it needs.
  */
 export function parameters(config: MoeConfig): Parameters {
-  requireFields('The config', config, {
-    vocabSize: 'number',
-    modelDim: 'number',
-    numLayers: 'number',
-    numHeads: 'number',
-    numExperts: 'number',
-    topK: 'number',
-  });
+  requireConfig(config);
   const { vocabSize, modelDim, numLayers, numExperts, topK, expertDim } = config;
   const parts = {
     embedding: vocabSize * modelDim,
@@ -71,14 +64,7 @@ export interface FlopsPerToken {
  * @param kvLength positions that the token attends to, itself included. A causal prefill of S tokens has (S + 1) / 2 on average.
  */
 export function flopsPerToken(config: MoeConfig, kvLength: number): FlopsPerToken {
-  requireFields('The config', config, {
-    vocabSize: 'number',
-    modelDim: 'number',
-    numLayers: 'number',
-    numHeads: 'number',
-    numExperts: 'number',
-    topK: 'number',
-  });
+  requireConfig(config);
   requireGiven('kvLength', kvLength, 'number');
   const count = parameters(config);
   const parts = {
@@ -93,28 +79,14 @@ export function flopsPerToken(config: MoeConfig, kvLength: number): FlopsPerToke
 
 /** Bytes of all weights. */
 export function weightBytes(config: MoeConfig, bytesPerWeight: number): number {
-  requireFields('The config', config, {
-    vocabSize: 'number',
-    modelDim: 'number',
-    numLayers: 'number',
-    numHeads: 'number',
-    numExperts: 'number',
-    topK: 'number',
-  });
+  requireConfig(config);
   requireGiven('bytesPerWeight', bytesPerWeight, 'number');
   return parameters(config).total * bytesPerWeight;
 }
 
 /** 2 L Hkv Dh bytes: what one token adds to the KV cache of the whole model. */
 export function kvBytesPerToken(config: MoeConfig, bytesPerElement: number): number {
-  requireFields('The config', config, {
-    vocabSize: 'number',
-    modelDim: 'number',
-    numLayers: 'number',
-    numHeads: 'number',
-    numExperts: 'number',
-    topK: 'number',
-  });
+  requireConfig(config);
   requireGiven('bytesPerElement', bytesPerElement, 'number');
   return 2 * config.numLayers * config.numKvHeads * config.headDim * bytesPerElement;
 }

@@ -1,7 +1,7 @@
 /** What a target rate asks of each GPU. Every number here is modelled; set it beside measured rates, never add them. */
 import { ConfigError } from '../core/errors.ts';
 import { requireFields, requireGiven } from '../core/given.ts';
-import type { MoeConfig } from './config.ts';
+import { requireConfig, type MoeConfig } from './config.ts';
 import { flopsPerToken, kvBytesPerToken, parameters } from './cost.ts';
 
 /** One GPU's share of the model, and how tokens come to it. */
@@ -51,14 +51,7 @@ export interface TargetNeeds {
  * @param tokensPerMsPerGpu r. @throws ConfigError when a number is not positive.
  */
 export function targetNeeds(config: MoeConfig, tokensPerMsPerGpu: number, layout: TargetLayout): TargetNeeds {
-  requireFields('The config', config, {
-    vocabSize: 'number',
-    modelDim: 'number',
-    numLayers: 'number',
-    numHeads: 'number',
-    numExperts: 'number',
-    topK: 'number',
-  });
+  requireConfig(config);
   requireGiven('The target', tokensPerMsPerGpu, 'number');
   requireFields('The layout', layout, { tp: 'number', pp: 'number', ep: 'number', kvLength: 'number' });
   const { tp, pp, ep, tokensPerMicroBatch, kvLength, tokensPerKvRead, bytesPerActivation } = layout;

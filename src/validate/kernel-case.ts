@@ -33,18 +33,23 @@ export interface OpCase {
 
 /** The cases of one op by name. Each has a seed of its own, from its name. */
 export function opCases(op: Op, cases: Readonly<Record<string, OpCase>>): KernelCase[] {
-  return Object.entries(cases).map(([name, { tensors, attrs, quick = false }]) => {
-    const inputs = once(() => inputsOf(op, tensors(maker(`${op.name}/${name}`)), attrs));
-    return {
-      family: op.name,
-      name,
-      quick,
-      op,
-      inputs,
-      variants: (gpu) => op.able(gpu, inputs()),
-      prepare: (gpu, variant) => op.prepare(gpu, inputs(), variant),
-      reference: once(() => op.reference(inputs())),
-      cost: () => op.cost(inputs()),
-    };
-  });
+  return Object.entries(cases).map(([name, { tensors, attrs, quick }]) =>
+    caseOf(op, name, () => inputsOf(op, tensors(maker(`${op.name}/${name}`)), attrs), quick),
+  );
+}
+
+/** A case of an op on inputs that are made when they are first asked for. */
+export function caseOf(op: Op, name: string, make: () => OpInputs, quick = false): KernelCase {
+  const inputs = once(make);
+  return {
+    family: op.name,
+    name,
+    quick,
+    op,
+    inputs,
+    variants: (gpu) => op.able(gpu, inputs()),
+    prepare: (gpu, variant) => op.prepare(gpu, inputs(), variant),
+    reference: once(() => op.reference(inputs())),
+    cost: () => op.cost(inputs()),
+  };
 }

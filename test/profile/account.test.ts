@@ -4,7 +4,7 @@ import { range, sum } from '../../src/core/math.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { planLayout } from '../../src/layout/layout.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
-import { loadCheckpoint, type Checkpoint } from '../../src/model/checkpoint.ts';
+import type { Checkpoint } from '../../src/model/checkpoint.ts';
 import { accountOf } from '../../src/profile/account.ts';
 import { profileSteps, unionNs } from '../../src/profile/profile.ts';
 import { virtualCluster } from '../../src/profile/ranks.ts';
@@ -12,6 +12,7 @@ import { rated } from '../../src/profile/rates.ts';
 import { createEngine, type StepResult } from '../../src/runtime/engine.ts';
 import type { StepSpan, StepSpanTime } from '../../src/runtime/step/span.ts';
 import { testPlatform } from '../setup/gpu.ts';
+import { loadTinyMoe } from '../model/tiny-moe.ts';
 
 function tagOf(change: Partial<StepSpan> = {}): StepSpan {
   return {
@@ -149,7 +150,7 @@ describe('of real steps', () => {
   beforeAll(async () => {
     const platform = testPlatform();
     gpu = await openGpu(platform);
-    model = await loadCheckpoint('bench/models/tiny-moe', (path) => platform.readFile(path));
+    model = await loadTinyMoe();
   });
   afterAll(() => gpu.destroy());
 

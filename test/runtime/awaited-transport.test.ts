@@ -4,9 +4,10 @@ import { inTurn, runSegments, type Segment } from '../../src/collectives/segment
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { planLayout } from '../../src/layout/layout.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
-import { loadCheckpoint, type Checkpoint } from '../../src/model/checkpoint.ts';
+import type { Checkpoint } from '../../src/model/checkpoint.ts';
 import { createEngine, type Engine, type EngineOptions } from '../../src/runtime/engine.ts';
 import { testPlatform } from '../setup/gpu.ts';
+import { loadTinyMoe } from '../model/tiny-moe.ts';
 import { hostTransport } from './host-transport.ts';
 
 let gpu: Gpu;
@@ -15,7 +16,7 @@ let model: Checkpoint;
 beforeAll(async () => {
   const platform = testPlatform();
   gpu = await openGpu(platform);
-  model = await loadCheckpoint('bench/models/tiny-moe', (path) => platform.readFile(path));
+  model = await loadTinyMoe();
 });
 afterAll(() => {
   expect(gpu.ledger.bytes, 'all buffers are returned').toBe(0);

@@ -6,13 +6,14 @@ import { at } from '../../src/core/math.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { planLayout, type Layout } from '../../src/layout/layout.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
-import { loadCheckpoint, type Checkpoint } from '../../src/model/checkpoint.ts';
+import type { Checkpoint } from '../../src/model/checkpoint.ts';
 import { weightNames, type MoeConfig, type WeightSource } from '../../src/model/config.ts';
 import { syntheticWeights } from '../../src/model/synthetic.ts';
 import { referenceModel } from '../../src/reference/forward.ts';
 import { createEngine, type Engine, type EngineOptions } from '../../src/runtime/engine.ts';
 import { logitsError } from '../../src/bench/model/check.ts';
 import { testPlatform } from '../setup/gpu.ts';
+import { loadTinyMoe } from '../model/tiny-moe.ts';
 
 let gpu: Gpu;
 let model: Checkpoint;
@@ -34,7 +35,7 @@ async function engineOn(text: string, options: Partial<EngineOptions> = {}): Pro
 beforeAll(async () => {
   const platform = testPlatform();
   gpu = await openGpu(platform);
-  model = await loadCheckpoint('bench/models/tiny-moe', (path) => platform.readFile(path));
+  model = await loadTinyMoe();
 });
 afterAll(() => {
   for (const engine of engines) engine.destroy();

@@ -7,9 +7,10 @@ import { parseLayout } from '../../src/layout/spec.ts';
 import { flopsPerToken } from '../../src/model/cost.ts';
 import { syntheticWeights } from '../../src/model/synthetic.ts';
 import type { MoeConfig } from '../../src/model/config.ts';
-import { loadCheckpoint, type Checkpoint } from '../../src/model/checkpoint.ts';
+import type { Checkpoint } from '../../src/model/checkpoint.ts';
 import { createEngine, type StepOptions, type StepResult } from '../../src/runtime/engine.ts';
 import { testPlatform } from '../setup/gpu.ts';
+import { loadTinyMoe } from '../model/tiny-moe.ts';
 
 let gpu: Gpu;
 let tiny: Checkpoint;
@@ -17,7 +18,7 @@ let model: MoeConfig;
 beforeAll(async () => {
   const platform = testPlatform();
   gpu = await openGpu(platform);
-  tiny = await loadCheckpoint('bench/models/tiny-moe', (path) => platform.readFile(path));
+  tiny = await loadTinyMoe();
   model = { ...tiny.config, numLayers: 2 };
 });
 afterAll(() => gpu.destroy());

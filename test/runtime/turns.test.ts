@@ -8,11 +8,11 @@ import { at, range } from '../../src/core/math.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { planLayout } from '../../src/layout/layout.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
-import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import { createEngine, type Engine, type EngineOptions } from '../../src/runtime/engine.ts';
 import { generate } from '../../src/runtime/generate.ts';
 import { Turns } from '../../src/runtime/turns.ts';
 import { testPlatform } from '../setup/gpu.ts';
+import { loadTinyMoe } from '../model/tiny-moe.ts';
 
 const IDS = [30, 27, 25, 17, 27, 10, 0, 5, 9, 2, 11, 4, 30, 1, 8, 3, 22, 6, 7, 12];
 
@@ -20,7 +20,7 @@ let gpu: Gpu;
 let engine: Engine;
 
 async function engineOn(text: string, options: Partial<EngineOptions> = {}): Promise<Engine> {
-  const model = await loadCheckpoint('bench/models/tiny-moe', (path) => testPlatform().readFile(path));
+  const model = await loadTinyMoe();
   const layout = planLayout(parseLayout(text), model.config);
   return createEngine(gpu, { layout, weights: model, maxSequences: 4, maxLength: 32, ...options });
 }

@@ -28,7 +28,7 @@ const layer: Subject = {
 
 test('both ways are checked and timed, and the op takes what the point says', async () => {
   const families = ['moe-path'];
-  const report = await tuneKernels(gpu, { subjects: [layer], families, budgetNs: 20e9, project: '0.0.0' });
+  const report = await tuneKernels(gpu, { subjects: [layer], families, budgetNs: 1e9, project: '0.0.0' });
   expect([report.wrong, report.unmeasured]).toEqual([[], []]);
   expect(report.points).toHaveLength(1);
   const point = at(report.points, 0);
@@ -36,8 +36,14 @@ test('both ways are checked and timed, and the op takes what the point says', as
   const seen = [...point.evidence, ...point.left].map(({ variant }) => variant);
   expect(seen.sort()).toEqual(['direct', 'planned']);
 
+  // Both ways with a time, whatever a busy machine left of what was measured.
+  const codeOf = codesOf(gpu.platform);
+  const evidence = [
+    { ...at(point.evidence, 0), variant: 'direct', code: codeOf('experts/down-combine.wgsl') },
+    { ...at(point.evidence, 0), variant: 'planned', code: codeOf('routing/plan-local.wgsl') },
+  ];
   const preparedWith = async (choice: string | null): Promise<string> => {
-    gpu.tuning = tuningTable([{ ...point, choice }], codesOf(gpu.platform));
+    gpu.tuning = tuningTable([{ ...point, evidence, choice }], codeOf);
     const prepared = await subjectCase(layer).prepare(gpu);
     gpu.tuning = undefined;
     prepared.destroy();

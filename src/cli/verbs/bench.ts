@@ -22,7 +22,7 @@ import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { commitHere, versionsHere } from '../package.ts';
 import { cliProgress } from '../progress.ts';
 import { platformHere, withGpu } from '../session.ts';
-import { attachTuning, TUNING_FILE } from '../tuning.ts';
+import { attachTuning, NO_TUNING, TUNING_FILE } from '../tuning.ts';
 
 /** Time to measure for. A guess at what a reader waits for. */
 const SECONDS = { quick: 35, full: 90 } as const;
@@ -143,7 +143,7 @@ export function describeBench(command: Command): Command {
     .option(...WITH)
     .option('--cold', 'time kernels on inputs that no cache holds: enough copies in turn')
     .option(...TUNING_FILE)
-    .option('--no-tuning', "the families' own choice of variants, whatever was tuned")
+    .option(...NO_TUNING)
     .addHelpText(
       'after',
       `

@@ -5,13 +5,12 @@ import { CheckError, ConfigError } from '../../core/errors.ts';
 import { requireOptions, type Fields } from '../../core/given.ts';
 import { renderComparison } from '../../report/terminal/compare.ts';
 import { comparedRun } from '../../report/file/compared-runs.ts';
-import { readResult } from '../../report/file/schema.ts';
 import type { GlobalOptions } from '../options.ts';
 import { collect, integer, moreThan, refuseIdle } from '../options.ts';
-import { dealt, type Sides } from '../files/sides.ts';
+import { readResultAt } from '../files/read-result.ts';
+import { sidesOf, type Sides } from '../files/sides.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { cliProgress } from '../progress.ts';
-import { platformHere } from '../session.ts';
 import { runInTurns } from './compare-run.ts';
 
 const FAIL_ON = ['slower', 'faster', 'different'] as const;
@@ -38,9 +37,7 @@ export async function compare(options: CompareOptions): Promise<Comparison> {
   requireOptions('compare', options, OPTIONS);
   const { a, b } = options;
   const runs = (paths: readonly string[]) =>
-    Promise.all(
-      paths.map(async (path) => comparedRun(readResult(await platformHere().readFile(path), path), path)),
-    );
+    Promise.all(paths.map(async (path) => comparedRun(await readResultAt(path), path)));
   return compareRuns(await runs(a), await runs(b));
 }
 
@@ -52,6 +49,8 @@ export function requireNone({ rows }: Comparison, failOn: FailOn): void {
   const more = wrong.length === 1 ? '' : ` and ${wrong.length - 1} more`;
   throw new CheckError(`${first.name}${more} ${first.word} in B: ${first.ratio.toFixed(3)} times A`);
 }
+
+const BETWEEN = { what: 'the two sides', usage: 'moebius compare A... -- B...' };
 
 interface CommandOptions extends GlobalOptions {
   readonly run?: boolean;
@@ -98,21 +97,13 @@ Examples:
       const given = command.optsWithGlobals<CommandOptions>();
       const ofRuns = ['runs', 'quick', 'family', 'kernel', 'seconds'];
       refuseIdle(command, [[given.run !== true, ofRuns, 'without --run nothing is measured']]);
-      const [a, b] = given.run === true ? await made(files, given) : twoSides(files, command);
+      const [a, b] = given.run === true ? await made(files, given) : sidesOf(files, command, BETWEEN);
       const found = await compare({ a, b });
       await (given.json
         ? printJson(found)
         : printLines(renderComparison(found, stdoutStyle(), given.verbose === true)));
       if (given.failOn !== undefined) requireNone(found, given.failOn);
     });
-}
-
-function twoSides(files: readonly string[], command: Command): Sides {
-  const sides = dealt(files, command);
-  if (sides !== undefined) return sides;
-  throw new ConfigError(
-    `compare was given ${files.length} files and no "--" between the two sides. Write: moebius compare A... -- B...`,
-  );
 }
 
 async function made(checkouts: readonly string[], given: CommandOptions): Promise<Sides> {

@@ -3,19 +3,16 @@ import { Option, type Command } from 'commander';
 import { ConfigError } from '../../core/errors.ts';
 import { csvOf, markdownOf } from '../../report/file/export.ts';
 import { tableOf, type TableRow } from '../../report/file/rows.ts';
-import { readResult } from '../../report/file/schema.ts';
 import { checkOutput, OTHER_OUT, writeWhole } from '../files/files.ts';
+import { readResultAt } from '../files/read-result.ts';
 import type { GlobalOptions } from '../options.ts';
 import { printJson, write } from '../output.ts';
-import { platformHere } from '../session.ts';
 
 const FORMATS = ['csv', 'md'] as const;
 
 /** One row per number of each file, as the columns of the table. @throws ConfigError for files that are no results. */
 export async function exportRows(files: readonly string[]): Promise<TableRow[]> {
-  const tables = files.map(async (path) =>
-    tableOf(readResult(await platformHere().readFile(path), path), path),
-  );
+  const tables = files.map(async (path) => tableOf(await readResultAt(path), path));
   return (await Promise.all(tables)).flat();
 }
 

@@ -15,7 +15,7 @@ import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
 import { atLeast, integer, MOST_SEED, refuseIdle, requireInteger, type GlobalOptions } from '../options.ts';
 import { complain, printJson, stdoutStyle, write } from '../output.ts';
 import { withGpu } from '../session.ts';
-import { attachTuning, type TuningUse, TUNING_FILE } from '../tuning.ts';
+import { attachTuning, type TuningUse, NO_TUNING, TUNING_FILE } from '../tuning.ts';
 
 /** Options of `generate`, those of `moebius generate`. */
 export interface GenerateOptions {
@@ -195,7 +195,7 @@ export function describeGenerate(command: Command): Command {
       new Option('--cache <dtype>', 'how keys and values are stored').choices(CACHE_DTYPES).default('f32'),
     )
     .option(...TUNING_FILE)
-    .option('--no-tuning', "the families' own choice of variants, whatever was tuned")
+    .option(...NO_TUNING)
     .addHelpText(
       'after',
       `

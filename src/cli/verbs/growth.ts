@@ -14,7 +14,7 @@ import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { cliProgress } from '../progress.ts';
 import { withGpu } from '../session.ts';
 import { seconds } from './tune.ts';
-import { attachTuning, type TuningUse, TUNING_FILE } from '../tuning.ts';
+import { attachTuning, type TuningUse, NO_TUNING, TUNING_FILE } from '../tuning.ts';
 
 /** A guess. */
 const DEFAULT_SECONDS = 20;
@@ -103,7 +103,7 @@ export function describeGrowth(command: Command): Command {
     .option('--series <part>', 'only series with this in their name; may be repeated', collect, [])
     .option('--budget <time>', 'for samples, as 20s or 1m; checks come on top', seconds, DEFAULT_SECONDS)
     .option(...TUNING_FILE)
-    .option('--no-tuning', "the families' own choice of variants, whatever was tuned")
+    .option(...NO_TUNING)
     .addHelpText(
       'after',
       `

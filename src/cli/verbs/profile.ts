@@ -25,7 +25,7 @@ import { integer, requireInteger, type GlobalOptions } from '../options.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { cliProgress } from '../progress.ts';
 import { withGpu } from '../session.ts';
-import { attachTuning, type TuningUse, TUNING_FILE } from '../tuning.ts';
+import { attachTuning, type TuningUse, NO_TUNING, TUNING_FILE } from '../tuning.ts';
 
 const STEPS = ['prefill', 'decode'] as const;
 const DETAILS: readonly ProfileDetail[] = ['pass', 'dispatch'];
@@ -249,7 +249,7 @@ export function describeProfile(command: Command): Command {
     )
     .option('--no-roof', 'measure no roof: no shares of it')
     .option(...TUNING_FILE)
-    .option('--no-tuning', "the families' own choice of variants, whatever was tuned")
+    .option(...NO_TUNING)
     .addHelpText(
       'after',
       `

@@ -4,13 +4,13 @@ import { compareRuns } from '../../compare/compare.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { formatBytes } from '../../core/units.ts';
 import { comparedRun } from '../../report/file/compared-runs.ts';
-import { readResult, type StoredBenchResult } from '../../report/file/schema.ts';
+import type { StoredBenchResult } from '../../report/file/schema.ts';
 import { verdictSentence } from '../../report/findings.ts';
 import { checkOutput, OTHER_OUT, writeWhole } from '../files/files.ts';
 import type { GlobalOptions } from '../options.ts';
 import { printJson, printLines } from '../output.ts';
-import { platformHere } from '../session.ts';
-import { dealt, type Sides } from '../files/sides.ts';
+import { readResultAt } from '../files/read-result.ts';
+import { sidesOf } from '../files/sides.ts';
 import { paragraph } from '../../report/terminal/table.ts';
 
 export interface ReportOptions {
@@ -52,10 +52,13 @@ async function reportOf({ files, before = [] }: ReportOptions): Promise<Read & {
 }
 
 function readAll(paths: readonly string[]): Promise<Read[]> {
-  return Promise.all(
-    paths.map(async (path) => ({ path, result: readResult(await platformHere().readFile(path), path) })),
-  );
+  return Promise.all(paths.map(async (path) => ({ path, result: await readResultAt(path) })));
 }
+
+const BETWEEN = {
+  what: 'those before and those after',
+  usage: 'moebius report A... -- B... --out report.html',
+};
 
 interface CommandOptions extends GlobalOptions {
   readonly out: string;
@@ -83,7 +86,7 @@ Examples:
     )
     .action(async (files: readonly string[], _options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
-      const [before, told] = files.length === 1 ? [[], files] : twoSides(files, command);
+      const [before, told] = files.length === 1 ? [[], files] : sidesOf(files, command, BETWEEN);
       await checkOutput(given.out, { inputs: files, remedy: OTHER_OUT });
       const { html, result, path } = await reportOf({ files: told, before });
       await writeWhole(given.out, html, OTHER_OUT);
@@ -95,13 +98,4 @@ Examples:
         `${given.out}: ${formatBytes(bytes)}, opens in any browser without a network.`,
       ]);
     });
-}
-
-function twoSides(files: readonly string[], command: Command): Sides {
-  const sides = dealt(files, command);
-  if (sides !== undefined) return sides;
-  throw new ConfigError(
-    `report was given ${files.length} files and no "--" between those before and those after. ` +
-      'Write: moebius report A... -- B... --out report.html',
-  );
 }

@@ -5,13 +5,12 @@ import type { Bindable } from '../../gpu/buffer.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import { ceilDiv } from '../../core/math.ts';
-import { broadcastRefusal, broadcastSpec } from '../subgroups.ts';
+import { broadcastRefusal, broadcastSpec, broadcastTileSpec } from '../subgroups.ts';
 import { chooseVariant, preferring, type Variant } from '../variants.ts';
 import {
   blockGroups,
   chunkGroups,
   FORMAT_CODE,
-  packType,
   scaleStart,
   type WeightDtype,
   wholeChunks,
@@ -109,10 +108,7 @@ const broadcast = (name: string, rows: number): GemmVariant => ({
   kernel: subgroup,
   spec: (shape, gpu) => ({
     ...formatSpec(shape),
-    ...broadcastSpec(gpu),
-    Pack: packType(shape.weightDtype),
-    ROWS: rows,
-    STEP: rows === 8 && chunkGroups(shape.weightDtype) === 8 ? 2 : 1,
+    ...broadcastTileSpec(gpu, shape.weightDtype, rows),
   }),
   refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
 });

@@ -9,14 +9,13 @@ import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
-import { broadcastRefusal, broadcastSpec } from '../subgroups.ts';
+import { broadcastRefusal, broadcastSpec, broadcastTileSpec } from '../subgroups.ts';
 import { chooseVariant, preferring, type Variant } from '../variants.ts';
 import {
   blockGroups,
   chunkGroups,
   FORMAT_CODE,
   isQuantised,
-  packType,
   scaleStart,
   type WeightDtype,
   wholeChunks,
@@ -183,10 +182,7 @@ const broadcast = (name: string, rows: number): ExpertVariant => ({
   kernel: subgroup,
   spec: (shape, gpu) => ({
     ...epilogueSpec(shape),
-    ...broadcastSpec(gpu),
-    Pack: packType(shape.weightDtype),
-    ROWS: rows,
-    STEP: rows === 8 && chunkGroups(shape.weightDtype) === 8 ? 2 : 1,
+    ...broadcastTileSpec(gpu, shape.weightDtype, rows),
   }),
   refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
   tileRows: rows,

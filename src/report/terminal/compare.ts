@@ -1,6 +1,6 @@
 /** A comparison told to a person: the sentence first, then the rows that differ, then what it is worth. */
 import type { ComparedRow, Comparison } from '../../compare/compare.ts';
-import { ALPHA } from '../../compare/decide.ts';
+import { ALPHA, isNamed } from '../../compare/decide.ts';
 import { formatNs } from '../../core/units.ts';
 import { plural } from '../../layout/text.ts';
 import { PLAIN, type Style } from './style.ts';
@@ -9,7 +9,7 @@ import { drawTable, paragraph } from './table.ts';
 /** @param all also rows that are the same, or of which nothing can be told. */
 export function renderComparison(found: Comparison, style: Style = PLAIN, all = false): string[] {
   const shown = [...found.rows]
-    .filter(({ word }) => all || word === 'faster' || word === 'slower')
+    .filter(({ word }) => all || isNamed(word))
     .sort((x, y) => Math.abs(Math.log(y.ratio)) - Math.abs(Math.log(x.ratio)));
   const left = found.rows.length - shown.length;
   return [
@@ -72,7 +72,7 @@ function rowTable(rows: readonly ComparedRow[], { unit }: Comparison, style: Sty
 /** '*': beyond doubt. '?': a hint of rounds that are not independent. */
 function mark({ word, certain }: ComparedRow, unit: Comparison['unit']): string {
   if (certain) return ' *';
-  return unit === 'round' && (word === 'slower' || word === 'faster') ? ' ?' : '';
+  return unit === 'round' && isNamed(word) ? ' ?' : '';
 }
 
 /** How often it is wrong, as far as its own files tell. */

@@ -13,8 +13,7 @@ import { quantise } from '../../tensor/quantise.ts';
 import { QUANT_FORMATS } from '../../tensor/quantised.ts';
 import { castFloat, type Tensor } from '../../tensor/tensor.ts';
 import { drawTensor } from './values.ts';
-import { once } from '../../core/once.ts';
-import type { KernelCase } from '../kernel-case.ts';
+import { caseOf, type KernelCase } from '../kernel-case.ts';
 import { maker } from './maker.ts';
 
 const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
@@ -68,18 +67,7 @@ export function subjectCase(subject: Subject): KernelCase {
   const op = opByName(subject.op);
   checkSubject(subject);
   const name = subjectText(subject);
-  const inputs = once(() => subjectInputs(op, subject, name));
-  return {
-    family: op.name,
-    name,
-    quick: false,
-    op,
-    inputs,
-    variants: (gpu) => op.able(gpu, inputs()),
-    prepare: (gpu, variant) => op.prepare(gpu, inputs(), variant),
-    reference: once(() => op.reference(inputs())),
-    cost: () => op.cost(inputs()),
-  };
+  return caseOf(op, name, () => subjectInputs(op, subject, name));
 }
 
 function checkNames(op: Op, { dims, dtypes = {}, with: given = [] }: Subject): void {
