@@ -17,6 +17,20 @@ const BUNDLED = [
   'wgsl_reflect/wgsl_reflect.module.js',
 ];
 
+/**
+ * What a page shows no better than Node, and takes minutes there: only in the page under `npm run test:full`. What the
+ * kernels do in Chromium is held by their cases.
+ */
+const SLOW_IN_PAGE =
+  process.env['MOEBIUS_RUNS'] === undefined
+    ? [
+        'test/validate/sabotage.shared.test.ts',
+        'test/ops/wide-scales.shared.test.ts',
+        'test/ops/extremes.shared.test.ts',
+        'test/ops/moe/gate-extremes.shared.test.ts',
+      ]
+    : [];
+
 /** The package by its own name, as the examples import it. */
 const OWN_NAME = [
   { find: /^moebius$/, replacement: fileURLToPath(new URL('./src/index.ts', import.meta.url)) },
@@ -49,6 +63,7 @@ export default defineConfig(async () => {
           test: {
             name: 'browser',
             include: ['test/browser/**/*.test.ts', 'test/**/*.shared.test.ts'],
+            exclude: SLOW_IN_PAGE,
             maxWorkers: 1,
             testTimeout: 180_000,
             hookTimeout: 120_000,
