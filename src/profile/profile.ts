@@ -6,7 +6,7 @@ import { median, summarise, type Summary } from '../measure/statistics.ts';
 import type { Engine, StepOptions, StepResult } from '../runtime/engine.ts';
 import type { Request } from '../runtime/step/plan.ts';
 import { accountOf, type Account } from './account.ts';
-import { virtualCluster, type VirtualCluster } from './ranks.ts';
+import { virtualCluster, type VirtualCluster } from '../runtime/step/virtual-cluster.ts';
 
 /** Of the order of the turns. */
 const SEED = 1;

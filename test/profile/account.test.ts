@@ -7,7 +7,7 @@ import { parseLayout } from '../../src/layout/spec.ts';
 import type { Checkpoint } from '../../src/model/checkpoint.ts';
 import { accountOf } from '../../src/profile/account.ts';
 import { profileSteps, unionNs } from '../../src/profile/profile.ts';
-import { virtualCluster } from '../../src/profile/ranks.ts';
+import { virtualCluster } from '../../src/runtime/step/virtual-cluster.ts';
 import { rated } from '../../src/profile/rates.ts';
 import { createEngine, type StepResult } from '../../src/runtime/engine.ts';
 import type { StepSpan, StepSpanTime } from '../../src/runtime/step/span.ts';

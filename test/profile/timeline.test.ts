@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { profile } from '../../src/cli/verbs/profile.ts';
 import { writeTrace } from '../../src/cli/files/trace-file.ts';
 import { range, sum } from '../../src/core/math.ts';
-import { virtualCluster } from '../../src/profile/ranks.ts';
+import { virtualCluster } from '../../src/runtime/step/virtual-cluster.ts';
 import { chromeTrace } from '../../src/profile/timeline/chrome.ts';
 import { perfettoTrace } from '../../src/profile/timeline/perfetto.ts';
 import { timelineOf, type Timeline } from '../../src/profile/timeline/timeline.ts';

@@ -13,7 +13,7 @@ import type { Summary } from '../../measure/statistics.ts';
 import type { AdapterFacts } from '../../platform/platform.ts';
 import type { HostOffset } from '../../profile/host-offset.ts';
 import { profileSteps, unionNs, type ProfileDetail } from '../../profile/profile.ts';
-import type { RankTime } from '../../profile/ranks.ts';
+import type { RankTime } from '../../runtime/step/virtual-cluster.ts';
 import { rated, type RatedRow } from '../../profile/rates.ts';
 import { renderProfile } from '../../report/terminal/profile.ts';
 import { timelineOf } from '../../profile/timeline/timeline.ts';

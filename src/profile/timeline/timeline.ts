@@ -5,7 +5,7 @@
 import { maxOf } from '../../core/math.ts';
 import type { StepResult } from '../../runtime/engine.ts';
 import { hostOffset } from '../host-offset.ts';
-import { isCommunication, type RankSlice, type VirtualCluster } from '../ranks.ts';
+import { isCommunication, type RankSlice, type VirtualCluster } from '../../runtime/step/virtual-cluster.ts';
 
 export interface Track {
   /** From 1 on. */

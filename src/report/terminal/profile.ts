@@ -1,6 +1,6 @@
 /** Where the time of one step went, told to a person. */
 import { formatNs, formatNumber, formatSi, NS_PER_S } from '../../core/units.ts';
-import type { RankTime } from '../../profile/ranks.ts';
+import type { RankTime } from '../../runtime/step/virtual-cluster.ts';
 import type { RatedRow } from '../../profile/rates.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';

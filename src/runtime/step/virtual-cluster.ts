@@ -3,10 +3,10 @@
  * a stage meet after each operation, and links cost nothing. A rank's own passes are measured; a pass that served
  * several ranks is split by their rows. Where only the GPU knows those, equal parts are assumed.
  */
-import { at, maxOf, range, sum } from '../core/math.ts';
-import type { SpanPart } from '../collectives/segments.ts';
-import type { StepResult } from '../runtime/engine.ts';
-import type { StepSpan, StepSpanTime } from '../runtime/step/span.ts';
+import { at, maxOf, range, sum } from '../../core/math.ts';
+import type { SpanPart } from '../../collectives/segments.ts';
+import type { StepResult } from './step.ts';
+import type { StepSpan, StepSpanTime } from './span.ts';
 
 /** Where a rank's time comes from: a pass of its own, its rows of one that served several, an equal part of such. */
 export type RankSource = 'measured' | 'split' | 'assumed';
