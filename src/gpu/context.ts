@@ -4,6 +4,7 @@ import type { DeviceState } from './device-state.ts';
 import type { KernelDefinition } from './kernel.ts';
 import type { MemoryLedger } from './ledger.ts';
 import type { ParamArena } from './param-arena.ts';
+import type { QueryPool } from './query-pool.ts';
 import type { CompiledKernel } from './shader/pipeline-cache.ts';
 
 /** A kernel compiled for this device: ready to be recorded. */
@@ -20,6 +21,7 @@ export interface DeviceContext {
   readonly params: ParamArena;
   readonly state: DeviceState;
   readonly ledger: MemoryLedger;
+  readonly queries: QueryPool;
   has(feature: GPUFeatureName): boolean;
   /** The host's clock, ns. */
   now(): number;

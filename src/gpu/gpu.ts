@@ -19,6 +19,7 @@ import { HostWaits } from './host-waits.ts';
 import type { KernelDefinition, SpecChange } from './kernel.ts';
 import { MemoryLedger } from './ledger.ts';
 import { ParamArena } from './param-arena.ts';
+import { QueryPool } from './query-pool.ts';
 import { PipelineCache } from './shader/pipeline-cache.ts';
 import type { Spec } from './shader/specialise.ts';
 import type { Tuning } from './tuning.ts';
@@ -69,6 +70,7 @@ export class Gpu implements DeviceContext {
   readonly pipelines: PipelineCache;
   readonly bindGroups: BindGroupCache;
   readonly params: ParamArena;
+  readonly queries: QueryPool;
   readonly platform: Platform;
   readonly state: DeviceState;
   /** Asked where a kernel is chosen and none is named; undefined: the defaults of each family. */
@@ -107,6 +109,8 @@ export class Gpu implements DeviceContext {
     );
     this.bindGroups = new BindGroupCache(device);
     this.params = new ParamArena(device, this.pipelines.paramsLayout, this.ledger);
+    this.queries = new QueryPool(device, this.ledger);
+    void device.lost.then(() => this.queries.destroy());
   }
 
   has(feature: GPUFeatureName): boolean {
@@ -256,6 +260,7 @@ export class Gpu implements DeviceContext {
     this.#closed = true;
     this.state.close();
     this.params.destroy();
+    this.queries.destroy();
     this.device.destroy();
     this.platform.deviceClosed?.();
     void this.#open;

@@ -4,9 +4,9 @@ import { at } from '../core/math.ts';
 import type { DeviceState } from './device-state.ts';
 import type { MemoryLedger } from './ledger.ts';
 import { BUFFER_USAGE, MAP_MODE } from './flags.ts';
+import { QUERIES_PER_BLOCK, type QueryBlock, type QueryPool } from './query-pool.ts';
 
-/** The specification's largest query set has 4,096 queries. */
-const SPANS_PER_SET = 2048;
+const SPANS_PER_BLOCK = QUERIES_PER_BLOCK / 2;
 /** Two timestamps of 8 bytes. */
 const BYTES_PER_SPAN = 16;
 
@@ -31,11 +31,12 @@ export interface TimedDevice {
   readonly device: GPUDevice;
   readonly state: Pick<DeviceState, 'wait' | 'throwPending'>;
   readonly ledger: Pick<MemoryLedger, 'hold'>;
+  readonly queries: Pick<QueryPool, 'take'>;
 }
 
 export class SpanTimer {
   readonly #on: TimedDevice;
-  readonly #sets: GPUQuerySet[] = [];
+  readonly #blocks: QueryBlock[] = [];
   readonly #places: SpanPlace[] = [];
   readonly #owned: { destroy(): void }[] = [];
   #staging: GPUBuffer | undefined;
@@ -47,32 +48,38 @@ export class SpanTimer {
   begin(place: SpanPlace): GPUComputePassTimestampWrites {
     const index = this.#places.length;
     this.#places.push(place);
-    if (index % SPANS_PER_SET === 0) {
-      const set = this.#on.device.createQuerySet({ type: 'timestamp', count: 2 * SPANS_PER_SET });
-      this.#own(set, 'query-sets', BYTES_PER_SPAN * SPANS_PER_SET);
-      this.#sets.push(set);
-    }
-    const slot = 2 * (index % SPANS_PER_SET);
-    return {
-      querySet: at(this.#sets, this.#sets.length - 1),
-      beginningOfPassWriteIndex: slot,
-      endOfPassWriteIndex: slot + 1,
-    };
+    if (index % SPANS_PER_BLOCK === 0) this.#blocks.push(this.#on.queries.take());
+    const { set, first } = at(this.#blocks, this.#blocks.length - 1);
+    const slot = first + 2 * (index % SPANS_PER_BLOCK);
+    return { querySet: set, beginningOfPassWriteIndex: slot, endOfPassWriteIndex: slot + 1 };
   }
 
   resolve(encoder: GPUCommandEncoder): void {
     if (this.#places.length === 0) return;
-    const bytes = BYTES_PER_SPAN * SPANS_PER_SET * this.#sets.length;
+    const bytes = BYTES_PER_SPAN * SPANS_PER_BLOCK * this.#blocks.length;
     const buffer = (usage: number): GPUBuffer =>
       this.#own(this.#on.device.createBuffer({ label: 'spans', size: bytes, usage }), 'staging', bytes);
     const resolved = buffer(BUFFER_USAGE.QUERY_RESOLVE | BUFFER_USAGE.COPY_SRC);
     const staging = buffer(BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST);
-    this.#sets.forEach((set, i) => {
-      const spans = Math.min(SPANS_PER_SET, this.#places.length - i * SPANS_PER_SET);
-      encoder.resolveQuerySet(set, 0, 2 * spans, resolved, BYTES_PER_SPAN * SPANS_PER_SET * i);
-    });
+    let place = 0;
+    for (const { set, first, count } of this.#runs()) {
+      encoder.resolveQuerySet(set, first, count, resolved, place);
+      place += (BYTES_PER_SPAN / 2) * count;
+    }
     encoder.copyBufferToBuffer(resolved, 0, staging, 0, bytes);
     this.#staging = staging;
+  }
+
+  /** Neighbouring blocks at once; of the last one only what was written. */
+  #runs(): { readonly set: GPUQuerySet; readonly first: number; readonly count: number }[] {
+    const runs: { set: GPUQuerySet; first: number; count: number }[] = [];
+    for (const [i, { set, first }] of this.#blocks.entries()) {
+      const count = 2 * Math.min(SPANS_PER_BLOCK, this.#places.length - i * SPANS_PER_BLOCK);
+      const last = runs.at(-1);
+      if (last?.set === set && last.first + last.count === first) last.count += count;
+      else runs.push({ set, first, count });
+    }
+    return runs;
   }
 
   /** Once: what was held for it is freed, whatever comes of it. @throws DeviceError when the device fails. */
@@ -99,6 +106,7 @@ export class SpanTimer {
   destroy(): void {
     this.#staging = undefined;
     for (const thing of this.#owned.splice(0)) thing.destroy();
+    for (const block of this.#blocks.splice(0)) block.release();
   }
 
   #own<T extends { destroy(): void }>(thing: T, label: string, bytes: number): T {

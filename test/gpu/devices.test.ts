@@ -91,14 +91,21 @@ test('times of passes are held until they are read, dropped, or fail', async (co
   expect(held()).toEqual(['params', 'query-sets', 'staging']);
   const [once, twice] = await Promise.all([submitted.spans(), submitted.spans()]);
   expect([once.length, twice]).toEqual([1, once]);
-  expect(held()).toEqual(['params']);
+  // The one set of queries stays for lists to come.
+  const sets = gpu.ledger.heldByPurpose()['query-sets'];
+  expect(held()).toEqual(['params', 'query-sets']);
   recorded().submit().discard();
-  expect(held()).toEqual(['params']);
+  expect(held()).toEqual(['params', 'query-sets']);
   recorded().discard();
-  expect(held()).toEqual(['params']);
+  expect(held()).toEqual(['params', 'query-sets']);
   const failing = recorded().submit();
   gpu.device.createBuffer({ size: 16, usage: 0xffff0000 });
   await expect(failing.spans()).rejects.toThrow(/^The adapter reported: /);
+  expect(held()).toEqual(['params', 'query-sets']);
+  expect(gpu.ledger.heldByPurpose()['query-sets']).toBe(sets);
+  const cut = recorded().submit();
+  gpu.device.destroy();
+  await expect(cut.spans()).rejects.toThrow(/was lost/);
   expect(held()).toEqual(['params']);
 });
 
@@ -119,15 +126,16 @@ test('a list that is dropped gives its parameters and times back', async () => {
     record('submit');
   }
   expect(gpu.ledger.heldByPurpose()).toEqual(one);
-  for (let i = 0; i < 5; i++) record('drop');
+  // More than one set of queries and one chunk of parameters hold.
+  for (let i = 0; i < 150; i++) record('drop');
   expect(gpu.ledger.heldByPurpose()).not.toEqual(one);
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
-  for (let i = 0; i < 20 && gpu.ledger.heldByPurpose()['query-sets'] !== undefined; i++) {
+  for (let i = 0; i < 20 && gpu.ledger.heldByPurpose()['query-sets'] !== one['query-sets']; i++) {
     collect();
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  expect(gpu.ledger.heldByPurpose()['query-sets']).toBeUndefined();
+  expect(gpu.ledger.heldByPurpose()['query-sets']).toBe(one['query-sets']);
   const most = gpu.ledger.heldByPurpose().params;
   for (let i = 0; i < 20; i++) record('submit');
   expect(gpu.ledger.heldByPurpose().params).toBe(most);

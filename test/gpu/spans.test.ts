@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { MemoryLedger } from '../../src/gpu/ledger.ts';
+import { QueryPool } from '../../src/gpu/query-pool.ts';
 import { SpanTimer } from '../../src/gpu/span-timer.ts';
 import { prepareAdd } from '../../src/kernels/routing/rows.ts';
 import { at, range } from '../../src/core/math.ts';
@@ -64,13 +65,17 @@ async function timesOf(readings: readonly bigint[], passes: number): Promise<(nu
   const { device, encoder } = deviceThatReads(readings);
   const ledger = new MemoryLedger();
   const state = { wait: <T>(_what: string, work: Promise<T>) => work, throwPending: () => undefined };
-  const timer = new SpanTimer({ device, state, ledger });
+  const queries = new QueryPool(device, ledger);
+  const timer = new SpanTimer({ device, state, ledger, queries });
   const slots = range(passes).map((i) => timer.begin({ tag: i, part: undefined, kernel: undefined }));
   for (const [i, { beginningOfPassWriteIndex: begin, endOfPassWriteIndex: end }] of slots.entries()) {
     expect([begin, end]).toEqual([2 * (i % 2048), 2 * (i % 2048) + 1]);
   }
   timer.resolve(encoder);
   const times = (await timer.read()).map(({ ns }) => ns);
+  // One set stays for lists to come.
+  expect(ledger.heldByPurpose()['query-sets']).toBe(passes === 0 ? undefined : 32768);
+  queries.destroy();
   expect(ledger.heldByPurpose()).toEqual({});
   return times;
 }
@@ -84,4 +89,30 @@ test('passes of a second and a third set of queries are read from their own plac
   const passes = 4100;
   const readings = range(passes).flatMap((i) => [1000n * BigInt(i), 1000n * BigInt(i) + BigInt(i)]);
   expect(await timesOf(readings, passes)).toEqual(range(passes));
+});
+
+test('lists that are open at once share one set, and a block that is free again is taken first', () => {
+  const ledger = new MemoryLedger();
+  const { device } = deviceThatReads([]);
+  const pool = new QueryPool(device, ledger);
+  const held = (): number | undefined => ledger.heldByPurpose()['query-sets'];
+  const blocks = range(128).map(() => pool.take());
+  expect(blocks.map(({ first }) => first)).toEqual(range(128).map((i) => 32 * i));
+  expect(new Set(blocks.map(({ set }) => set)).size).toBe(1);
+  expect(held()).toBe(32768);
+  const further = pool.take();
+  expect(further.set).not.toBe(at(blocks, 0).set);
+  expect(held()).toBe(2 * 32768);
+  further.release();
+  further.release();
+  expect(held()).toBe(32768);
+  at(blocks, 7).release();
+  at(blocks, 7).release();
+  expect(pool.take()).toMatchObject({ set: at(blocks, 0).set, first: 7 * 32 });
+  pool.destroy();
+  expect(held()).toBeUndefined();
+  // Of a device that has gone meanwhile.
+  at(blocks, 9).release();
+  pool.destroy();
+  expect(held()).toBeUndefined();
 });

@@ -85,15 +85,32 @@ export const deviceFaults: readonly Mutant[] = [
       why: 'an error of the device is told again and again',
     },
   ]),
+  ...faultsIn('src/gpu/query-pool.ts', { tests: ['gpu/spans.test.ts'] }, [
+    {
+      find: 'if (!taken) return;',
+      replace: '',
+      why: 'a block that is released twice is taken by two',
+    },
+    {
+      find: 'if (!idle || set === this.#sets[0] ||',
+      replace: 'if (!idle ||',
+      why: 'every list makes a set of its own again',
+    },
+    {
+      find: 'const set = this.#sets.find(({ free }) => free.length > 0) ?? this.#create();',
+      replace: 'const set = this.#create();',
+      why: 'lists share no set',
+    },
+  ]),
   ...faultsIn('src/gpu/span-timer.ts', { tests: ['gpu/spans.test.ts'] }, [
     {
-      find: 'resolved, BYTES_PER_SPAN * SPANS_PER_SET * i);',
-      replace: 'resolved, 8 * SPANS_PER_SET * i);',
+      find: 'place += (BYTES_PER_SPAN / 2) * count;',
+      replace: 'place += 4 * count;',
       why: 'spans past 2,048 are read from the wrong place',
     },
     {
-      find: 'const slot = 2 * (index % SPANS_PER_SET);',
-      replace: 'const slot = 2 * Math.min(index, SPANS_PER_SET - 1);',
+      find: 'const slot = first + 2 * (index % SPANS_PER_BLOCK);',
+      replace: 'const slot = first + 2 * Math.min(index, SPANS_PER_BLOCK - 1);',
       why: 'spans past 2,048 all write the last slot',
     },
     {
