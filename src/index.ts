@@ -6,6 +6,7 @@
 // The verbs.
 export { bench, type BenchOptions } from './cli/verbs/bench.ts';
 export { compare as compareResults, type CompareOptions } from './cli/verbs/compare.ts';
+export { claims, type ClaimsOptions } from './cli/verbs/plan/claims.ts';
 export { doctor, type DoctorOptions } from './cli/verbs/doctor.ts';
 export { generate, type GenerateOptions, type GenerateResult } from './cli/verbs/generate.ts';
 export { growth, type GrowthOptions, type GrowthReport } from './cli/verbs/growth.ts';

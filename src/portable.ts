@@ -36,6 +36,13 @@ export { planLayout, type Layout } from './layout/layout.ts';
 export { explainLayout, type LayoutExplanation } from './layout/explain.ts';
 export { renderExplanation } from './layout/render.ts';
 
+// The planner: costs of models, and a strategy's statements held against formulas.
+export { modelNamed } from './planner/models/named.ts';
+export { countsOf, type ModelCounts, type ModelFacts } from './planner/models/facts.ts';
+export { CARD_STRATEGY } from './planner/claims/card.ts';
+export { evaluateClaims, type ClaimResult, type ClaimsReport } from './planner/claims/evaluate.ts';
+export type { Claim, Strategy } from './planner/claims/strategy.ts';
+
 // Ops, and the engine that runs a model on all ranks.
 export { inputsOf, opByName, ops, runOp } from './ops/ops.ts';
 export { quantisedTensors } from './ops/quantised-inputs.ts';

@@ -44,6 +44,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./verbs/layout.ts')).describeLayout,
   },
   {
+    usage: 'claims [options] [strategy]',
+    summary: 'which statements of a strategy hold, and under what condition',
+    load: async () => (await import('./verbs/plan/claims.ts')).describeClaims,
+  },
+  {
     usage: 'generate [options]',
     summary: 'continue a prompt on all ranks of a layout',
     load: async () => (await import('./verbs/generate.ts')).describeGenerate,
