@@ -17,6 +17,7 @@ import { timeHostTasks } from './host-tasks.ts';
 import { checkKernels } from './kernels/check.ts';
 import { timeKernels } from './kernels/suite.ts';
 import type { KnownAnswers } from './model/known-answers.ts';
+import type { BenchLive } from './live.ts';
 import { loadBetween } from '../measure/load.ts';
 import { chooseClock } from '../measure/stopwatch.ts';
 import { checkModelAfter } from './model/check.ts';
@@ -57,11 +58,13 @@ export interface BenchInputs {
   readonly tuning?: BenchTuning;
   /** Times kernels on inputs that this cache does not hold. */
   readonly cold?: CacheSize;
+  /** Told of the parts as they are found. */
+  readonly live?: BenchLive;
 }
 
 /** @throws ConfigError for a selection of kernels that there are not. */
 export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResult> {
-  const { model, quick, layout, answers, progress = SILENT, only = {}, withModel = true } = inputs;
+  const { model, quick, layout, answers, progress = SILENT, only = {}, withModel = true, live = {} } = inputs;
   const now = (): number => gpu.platform.now();
   const [start, cpuBefore] = [now(), gpu.platform.cpuTimes?.()];
   const sizes = inputs.sizes ?? (quick ? SIZES.quick : SIZES.full);
@@ -74,6 +77,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
     () => gpu.facts.name,
   );
   const clock = await chooseClock(gpu);
+  live.adapter?.(adapter, clock);
   const probe = (step: string): Promise<Ceilings> =>
     progress.step(
       step,
@@ -84,11 +88,13 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
       },
     );
   let ceilings = await probe('Measure the ceilings of the adapter');
+  live.ceilings?.(ceilings);
   const checked = await progress.step(
     'Check kernels against float64',
     (say) =>
       checkKernels(gpu, (quick ? quickCases : kernelCases).filter(rows.isFamily), {
         ...{ chosenOnly: quick && !rows.namesVariants, othersEndNs: start + sizes.otherChecksEndNs, say },
+        onResult: (result) => live.checked?.(result),
       }),
     ({ families, notRun }) => {
       const [runs, failed] = [count(families, 'runs'), count(families, 'failed')];
@@ -104,6 +110,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
         ({ pass, checks }) => (pass ? `${checks.length} checks pass` : 'FAILED'),
       )
     : null;
+  if (modelReport !== null) live.model?.(modelReport);
   const forward = modelReport?.pass
     ? await progress.step(
         `Time the forward pass of ${sizes.sequences} x ${sizes.tokensPerSequence} tokens`,
@@ -116,6 +123,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
         ({ ratio }) => (ratio === undefined ? 'FAILED' : `sharded / unsharded ${formatNumber(ratio.median)}`),
       )
     : null;
+  if (forward !== null) live.forward?.(forward);
   const othersEndNs = start + sizes.otherRowsEndNs;
   const chosenOnly = quick && !rows.namesVariants;
   await progress.step('Compile kernels', async (say) => {
@@ -133,6 +141,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
         ...{ clock, checked: checked.families, budgetNs: KERNEL_SHARE * measuringNs },
         ...{ othersNs: Math.max(0, othersEndNs - now()), chosenOnly, wants: rows.wants },
         ...{ say, cold: inputs.cold, mostRounds: sizes.rounds },
+        onRow: (row) => live.row?.(row),
       }),
     ({ rows: found, rounds }) => {
       const missing = unmeasured(found).length;

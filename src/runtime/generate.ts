@@ -3,7 +3,7 @@ import { CheckError, ConfigError } from '../core/errors.ts';
 import { requireFields } from '../core/given.ts';
 import { at } from '../core/math.ts';
 import { seededRandom, type Random } from '../core/random.ts';
-import type { Engine, Steps } from './engine.ts';
+import type { Engine, StepOptions, StepResult, Steps } from './engine.ts';
 
 /** A prompt as token ids, and how to continue it. */
 export interface GenerateOptions {
@@ -14,6 +14,10 @@ export interface GenerateOptions {
   readonly temperature?: number;
   readonly seed?: number;
   readonly onToken?: (id: number, index: number) => void;
+  /** What every step is asked for besides its logits. */
+  readonly step?: StepOptions;
+  /** Called with every step, that of the prompt first, before its token. */
+  readonly onStep?: (step: StepResult, index: number) => void;
 }
 
 /** A continuation, with the host's times of its steps. */
@@ -53,11 +57,12 @@ export async function generate(engine: Engine, options: GenerateOptions): Promis
 async function continued(
   steps: Steps,
   prompt: readonly number[],
-  { tokens, temperature = 0, seed = 0, onToken }: GenerateOptions,
+  { tokens, temperature = 0, seed = 0, onToken, step: asked = {}, onStep }: GenerateOptions,
 ): Promise<Generation> {
   const random = seededRandom(seed);
   steps.reset();
-  const first = await steps.forward([{ sequence: 0, ids: prompt }]);
+  const first = await steps.forward([{ sequence: 0, ids: prompt }], asked);
+  onStep?.(first, 0);
   const lastLogits = at(first.logits, 0);
   const ids: number[] = [];
   let logits = lastLogits;
@@ -68,7 +73,8 @@ async function continued(
     ids.push(id);
     onToken?.(id, ids.length - 1);
     if (ids.length === tokens) break;
-    const step = await steps.forward([{ sequence: 0, ids: [id] }]);
+    const step = await steps.forward([{ sequence: 0, ids: [id] }], asked);
+    onStep?.(step, ids.length);
     logits = at(step.logits, 0);
     decodeNs += step.hostNs;
     hostSyncsInLayers += step.hostSyncsInLayers;

@@ -44,6 +44,8 @@ export interface CheckOptions {
   readonly othersEndNs?: number;
   /** Told what is at hand. */
   readonly say?: (text: string) => void;
+  /** Told of every run as it ends. */
+  readonly onResult?: ((result: CaseResult) => void) | undefined;
 }
 
 export interface KernelChecks {
@@ -68,9 +70,11 @@ export async function checkKernels(
     registeredOnly = false,
     othersEndNs = Infinity,
     say = () => undefined,
+    onResult = () => undefined,
   } = options;
   const registered = await checkRegistered(gpu, cases, { say });
   const results = registered.flatMap(runsOf);
+  results.forEach(onResult);
   const done = (notRun: number): KernelChecks => ({
     families: byFamily(cases, results),
     ...{ notRun, registered: registered.map(factsOf) },
@@ -80,6 +84,7 @@ export async function checkKernels(
   const run = async (kernelCase: KernelCase, variant?: string): Promise<CaseResult> => {
     const { result } = await timedCheck(gpu, kernelCase, variant);
     results.push(result);
+    onResult(result);
     say(`${kernelCase.family}: ${kernelCase.name}, ${result.variant}`);
     return result;
   };

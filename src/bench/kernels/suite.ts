@@ -21,6 +21,7 @@ import type { RooflineShare } from '../ceilings/roofline.ts';
 import { runRounds, type Burst, type Entrant } from '../../measure/rounds.ts';
 import { calibrate, type Calibration } from '../../measure/sampling.ts';
 import { timedCheck } from './timed-check.ts';
+import { median } from '../../measure/statistics.ts';
 import { medianNs, type Timing } from '../../measure/timing.ts';
 
 export interface KernelTiming {
@@ -86,6 +87,21 @@ export interface TimeKernelsOptions {
   /** Times each row on inputs that this cache does not hold. */
   readonly cold?: CacheSize | undefined;
   readonly say?: (text: string) => void;
+  /** Told of a row after its check, and after each of its rounds. */
+  readonly onRow?: (row: LiveRow) => void;
+}
+
+/** A row that is being timed: `waiting` for its rounds, `running` with the median of those it had, or at its end. */
+export interface LiveRow {
+  readonly family: string;
+  readonly name: string;
+  readonly variant: string;
+  readonly chosen: boolean;
+  readonly state: 'waiting' | 'running' | Timing['state'];
+  readonly rounds: number;
+  /** ns of one run. */
+  readonly ns?: number;
+  readonly reason?: string;
 }
 
 /** With fewer there is no median to speak of. */
@@ -118,6 +134,7 @@ export async function timeKernels(
   options: TimeKernelsOptions,
 ): Promise<KernelTimings> {
   const { chosenOnly = false, say = () => undefined, budgetNs, wants = () => true } = options;
+  const { onRow = () => undefined } = options;
   const now = (): number => gpu.platform.now();
   const othersEnd = now() + (options.othersNs ?? Infinity);
   const jobs: Job[] = [];
@@ -141,12 +158,13 @@ export async function timeKernels(
       plannedNs += LEAST_ROUNDS * one.burstNs;
       ready.push(one);
     }
+    onRow(liveRow(job, found.get(job)?.timing));
   }
   const canary = options.canary ?? (await openCanary(gpu, options.clock));
   const began = now();
   try {
     const rounds = await runRounds(
-      ready.map(({ entrant }) => entrant),
+      ready.map(({ job, entrant }) => told(entrant, (samples) => onRow(liveRow(job, undefined, samples)))),
       {
         ...{ seed: SEED, least: LEAST_ROUNDS, most: options.mostRounds ?? MOST_ROUNDS, now, say },
         ...{
@@ -169,6 +187,34 @@ export async function timeKernels(
   } finally {
     canary?.destroy();
   }
+}
+
+function liveRow(
+  { kernelCase, variant, chosen }: Job,
+  timing: Timing | undefined,
+  samples: readonly number[] = [],
+): LiveRow {
+  const who = { family: kernelCase.family, name: kernelCase.name, variant, chosen, rounds: samples.length };
+  if (timing === undefined) {
+    return {
+      ...who,
+      ...(samples.length === 0 ? { state: 'waiting' } : { state: 'running', ns: median(samples) }),
+    };
+  }
+  return { ...who, state: timing.state, ...('reason' in timing && { reason: timing.reason }) };
+}
+
+/** The same entrant, that tells its readings so far after each. */
+function told(entrant: Entrant, tell: (samples: readonly number[]) => void): Entrant {
+  const samples: number[] = [];
+  return {
+    burst: async () => {
+      const ns = await entrant.burst();
+      if (ns !== undefined) samples.push(ns);
+      if (samples.length > 0) tell(samples);
+      return ns;
+    },
+  };
 }
 
 /** Taken by someone, or given by the user. */

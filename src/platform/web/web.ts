@@ -105,9 +105,15 @@ async function fetchBytes(url: URL): Promise<Uint8Array> {
   return new Uint8Array(await response.arrayBuffer());
 }
 
+/** Of the page, or of the worker's script: a worker has no document. */
+function addressHere(): string {
+  const { document } = globalThis as { readonly document?: Document };
+  return document?.baseURI ?? globalThis.location.href;
+}
+
 /** The platform of a page: the browser's adapters, shaders bundled with the page, files by `fetch`. */
 export function webPlatform(options: WebOptions = {}): Platform {
-  const base = new URL(options.baseUrl ?? '.', document.baseURI);
+  const base = new URL(options.baseUrl ?? '.', addressHere());
   return {
     name: 'browser',
     openAdapter,
