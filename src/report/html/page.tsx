@@ -8,7 +8,8 @@ import { Checks, Method } from './checks.tsx';
 import { Compared } from './comparison.tsx';
 import { LookHere, ThisRun, Verdict } from './first-screen.tsx';
 import { Pass, Stages } from './forward.tsx';
-import { Kernels, Roofline } from './kernels.tsx';
+import { Kernels } from './kernels.tsx';
+import { Roofline } from './roofline.tsx';
 import { STYLE } from './style.ts';
 
 export interface Report {
