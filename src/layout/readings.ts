@@ -1,13 +1,13 @@
 import { ConfigError } from '../core/errors.ts';
 import { product } from '../core/math.ts';
-import { formatLayout, worldSizeOf, type LayoutSpec } from './spec.ts';
+import { formatLayout, worldSizeOf, type LayoutSpec, type SpecAxis } from './spec.ts';
 import { plural } from './text.ts';
 
 /**
  * A tuple like EP=16, PP=4, TP=2, DP=2 does not say by itself how many ranks there are: it depends on whether ep
  * shares ranks with tp and dp, and on what dp counts. These are the readings in use; Moebius runs 'folded'.
  */
-export type ReadingId = 'folded' | 'orthogonal' | 'attention-dp' | 'expert-tensor';
+export type ReadingId = 'folded' | 'orthogonal' | 'attention-dp' | 'expert-tensor' | 'vllm';
 
 /** One factor of a view: `size` ranks along `axis`. */
 export interface Factor {
@@ -28,6 +28,8 @@ export interface Reading {
   readonly views: { readonly attention: readonly Factor[]; readonly expert: readonly Factor[] } | null;
   /** What the reading means for who holds what. */
   readonly meaning: string;
+  /** What each of the four names stands for in it. */
+  readonly names: Readonly<Record<SpecAxis, string>>;
   /** Other consistent readings that give every rank the same job for this tuple. */
   readonly coincidesWith: readonly ReadingId[];
   /** Whether it is consistent with that number of GPUs; null when none was given. */
@@ -36,16 +38,16 @@ export interface Reading {
   readonly runs: boolean;
 }
 
-type Draft = Pick<Reading, 'id' | 'title' | 'formula' | 'meaning'> & {
+type Draft = Pick<Reading, 'id' | 'title' | 'formula' | 'meaning' | 'names'> & {
   readonly attention: readonly Factor[];
   readonly expert: readonly Factor[];
   readonly reason: string | null;
   readonly worldSize: number;
 };
 
-/** Every reading of the tuple, the one that runs first. `readingsOf(CARD_LAYOUT)` has worlds 128, 256, 16 (no) and 256. */
+/** Every reading of the tuple, the one that runs first. `readingsOf(CARD_LAYOUT)` has worlds 128, 256, 16 (no), 256 and 16 (no). */
 export function readingsOf(spec: LayoutSpec, gpus?: number): Reading[] {
-  const drafts = [folded(spec), orthogonal(spec), attentionDp(spec), expertTensor(spec)];
+  const drafts = [folded(spec), orthogonal(spec), attentionDp(spec), expertTensor(spec), vllm(spec)];
   return drafts.map((draft) => {
     const { attention, expert, ...rest } = draft;
     const consistent = draft.reason === null;
@@ -71,6 +73,12 @@ function folded(spec: LayoutSpec): Draft {
     attention: factors({ tp, attnDp: (ep * dp) / tp, pp }),
     expert: factors({ etp: 1, ep, edp: dp, pp }),
     reason: ep % tp === 0 ? null : `tp (${tp}) does not divide ep (${ep}), whose ranks form the TP groups`,
+    names: {
+      ep: 'ranks of a stage of one replica; they share its experts, and are its TP groups too',
+      tp: 'neighbours among the EP ranks that share attention',
+      dp: 'full replicas (Megatron: EDP)',
+      pp: PP_MEANS,
+    },
     meaning: `the ${ep} expert ranks of a stage are also its TP groups of ${tp}; dp=${dp} counts full replicas`,
   };
 }
@@ -85,6 +93,12 @@ function orthogonal(spec: LayoutSpec): Draft {
     attention: factors({ tp, attnDp: ep * dp, pp }),
     expert: factors({ etp: 1, ep, edp: tp * dp, pp }),
     reason: null,
+    names: {
+      ep: 'ranks that share the experts, on top of TP and DP',
+      tp: 'ranks that share attention; each repeats the experts',
+      dp: 'full replicas',
+      pp: PP_MEANS,
+    },
     meaning: `an expert is stored whole on ${plural(tp * dp, 'rank')}: in every replica, on each TP peer`,
   };
 }
@@ -100,6 +114,12 @@ function attentionDp(spec: LayoutSpec): Draft {
     attention: factors({ tp, attnDp: dp, pp }),
     expert: factors({ etp: 1, ep, edp: ranks / ep, pp }),
     reason: ranks % ep === 0 ? null : `ep (${ep}) does not divide the tp*dp = ${ranks} ranks of a stage`,
+    names: {
+      ep: 'ranks that share the experts, cut from the tp*dp of a stage',
+      tp: 'ranks that share attention',
+      dp: 'attention groups of a stage, which serve different sequences (Megatron, SGLang: DP attention)',
+      pp: PP_MEANS,
+    },
     meaning: `a stage has ${dp} TP groups of ${tp}, and its ${ranks} ranks form EP groups of ${ep}`,
   };
 }
@@ -114,9 +134,39 @@ function expertTensor(spec: LayoutSpec): Draft {
     attention: factors({ tp, attnDp: ep * dp, pp }),
     expert: factors({ etp: tp, ep, edp: dp, pp }),
     reason: null,
+    names: {
+      ep: 'groups that share the experts, each of tp ranks',
+      tp: 'ranks that share attention, and cut every expert (Megatron: ETP = TP)',
+      dp: 'full replicas',
+      pp: PP_MEANS,
+    },
     meaning: `an expert is cut into ${plural(tp, 'piece')}, one per TP peer; a piece is on ${plural(dp, 'rank')}`,
   };
 }
+
+function vllm(spec: LayoutSpec): Draft {
+  const { ep, pp, tp, dp } = spec;
+  const ranks = tp * dp;
+  return {
+    id: 'vllm',
+    title: "vLLM's, EP = TP x DP",
+    formula: 'tp*dp*pp',
+    worldSize: ranks * pp,
+    attention: factors({ tp, attnDp: dp, pp }),
+    expert: factors({ etp: 1, ep: ranks, edp: 1, pp }),
+    reason:
+      ep === ranks ? null : `expert parallelism takes all tp*dp = ${ranks} ranks of a stage, not ep (${ep})`,
+    names: {
+      ep: 'no number but a switch: all tp*dp ranks of a stage share the experts',
+      tp: 'ranks that share attention',
+      dp: 'attention groups of a stage; they exchange rows, so they are no replicas',
+      pp: PP_MEANS,
+    },
+    meaning: `the ${ranks} ranks of a stage hold each expert once; its ${dp} TP groups serve different sequences`,
+  };
+}
+
+const PP_MEANS = 'stages, each with a run of the layers';
 
 function factors(sizes: Readonly<Record<string, number>>): Factor[] {
   return Object.entries(sizes).map(([axis, size]) => ({ axis, size }));

@@ -1,5 +1,5 @@
 import { formatFactors, readingsOf, type Reading } from './readings.ts';
-import { formatLayout, type LayoutSpec } from './spec.ts';
+import { formatLayout, SPEC_AXES, type LayoutSpec } from './spec.ts';
 import { wrap } from './text.ts';
 
 /** Every reading of a tuple as text, the one that Moebius runs first and marked with a star. */
@@ -12,7 +12,7 @@ export function renderReadings(spec: LayoutSpec, gpus?: number): string {
 }
 
 function readingLines(reading: Reading): string[] {
-  const { id, runs, formula, worldSize, reason, views, meaning, coincidesWith, matchesGpus } = reading;
+  const { id, runs, formula, worldSize, reason, views, meaning, names, coincidesWith, matchesGpus } = reading;
   const mark = matchesGpus === true ? `  <- ${worldSize} GPUs` : '';
   const verdict = reason === null ? mark : '  impossible';
   const lines = [`${runs ? '*' : ' '} ${id.padEnd(14)} ${formula} = ${worldSize}${verdict}`];
@@ -20,6 +20,9 @@ function readingLines(reading: Reading): string[] {
     for (const line of wrap(text, '    ', '    ')) lines.push(line);
   };
   add(reason ?? meaning);
+  for (const axis of SPEC_AXES) {
+    for (const line of wrap(names[axis], `    ${axis}  `, '        ')) lines.push(line);
+  }
   if (views !== null) {
     add(`attention  ${formatFactors(views.attention)}`);
     add(`experts    ${formatFactors(views.expert)}`);

@@ -13,12 +13,13 @@ function viewsOf(reading: Reading): string[] {
 describe('readingsOf the card', () => {
   const readings = readingsOf(CARD_LAYOUT);
 
-  test('world sizes: 128, 256, 16 and 256', () => {
+  test('world sizes: 128, 256, 16, 256 and 16', () => {
     expect(readings.map(({ id, formula, worldSize }) => [id, formula, worldSize])).toEqual([
       ['folded', 'ep*pp*dp', 128],
       ['orthogonal', 'ep*pp*tp*dp', 256],
       ['attention-dp', 'tp*dp*pp', 16],
       ['expert-tensor', 'ep*pp*tp*dp', 256],
+      ['vllm', 'tp*dp*pp', 16],
     ]);
   });
 
@@ -28,12 +29,14 @@ describe('readingsOf the card', () => {
       ['tp 2 x attnDp 32 x pp 4 = 256', 'etp 1 x ep 16 x edp 4 x pp 4 = 256'],
       [],
       ['tp 2 x attnDp 32 x pp 4 = 256', 'etp 2 x ep 16 x edp 2 x pp 4 = 256'],
+      [],
     ]);
   });
 
-  test('one of them is impossible and says why; the folded one runs', () => {
+  test('two of them are impossible and say why; the folded one runs', () => {
     expect(readings.filter((reading) => !reading.consistent).map((reading) => reading.reason)).toEqual([
       'ep (16) does not divide the tp*dp = 4 ranks of a stage',
+      'expert parallelism takes all tp*dp = 4 ranks of a stage, not ep (16)',
     ]);
     expect(readings.filter((reading) => reading.runs).map((reading) => reading.id)).toEqual(['folded']);
   });
@@ -41,10 +44,10 @@ describe('readingsOf the card', () => {
   test('which of them have 256, 16 or an unknown number of GPUs', () => {
     const matches = (gpus?: number): (boolean | null)[] =>
       readingsOf(CARD_LAYOUT, gpus).map((reading) => reading.matchesGpus);
-    expect(matches(128)).toEqual([true, false, false, false]);
-    expect(matches(256)).toEqual([false, true, false, true]);
-    expect(matches(16)).toEqual([false, false, false, false]);
-    expect(matches()).toEqual([null, null, null, null]);
+    expect(matches(128)).toEqual([true, false, false, false, false]);
+    expect(matches(256)).toEqual([false, true, false, true, false]);
+    expect(matches(16)).toEqual([false, false, false, false, false]);
+    expect(matches()).toEqual([null, null, null, null, null]);
   });
 });
 
@@ -56,7 +59,9 @@ test('readings coincide when tp is 1, and when tp equals ep', () => {
     orthogonal: ['folded', 'expert-tensor'],
     'attention-dp': [],
     'expert-tensor': ['folded', 'orthogonal'],
+    vllm: [],
   });
+  expect(coincide('ep=8,tp=4,dp=2')).toMatchObject({ vllm: ['attention-dp'], 'attention-dp': ['vllm'] });
   expect(coincide('ep=4,tp=4,dp=2')).toMatchObject({ folded: ['attention-dp'], 'attention-dp': ['folded'] });
 });
 
@@ -106,10 +111,10 @@ describe('checkGpus', () => {
   });
 });
 
-test('renderReadings lists all four, fits 80 columns and marks the one that runs', () => {
+test('renderReadings lists all five, fits 80 columns and marks the one that runs', () => {
   const text = renderReadings(CARD_LAYOUT, 256);
   expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
-  expect(text).toContain('4 readings of ep=16,pp=4,tp=2,dp=2 are in use');
+  expect(text).toContain('5 readings of ep=16,pp=4,tp=2,dp=2 are in use');
   expect(text).toMatch(/^\* folded +ep\*pp\*dp = 128$/m);
   expect(text).toMatch(/^ {2}orthogonal +ep\*pp\*tp\*dp = 256 {2}<- 256 GPUs$/m);
   expect(text).toMatch(/^ {2}attention-dp +tp\*dp\*pp = 16 {2}impossible$/m);

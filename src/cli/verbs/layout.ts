@@ -8,14 +8,16 @@ import { explainLayout, type LayoutExplanation } from '../../layout/explain.ts';
 import { planLayout, type Layout } from '../../layout/layout.ts';
 import { checkGpus, readingsOf, type Reading } from '../../layout/readings.ts';
 import { renderReadings } from '../../layout/render-readings.ts';
+import { drawRanks } from '../../layout/rank-map.ts';
 import { renderExplanation } from '../../layout/render.ts';
-import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
+import { CARD_LAYOUT, formatLayout, parseLayout, type LayoutSpec } from '../../layout/spec.ts';
 import { explainMemory, type MemoryExplanation, renderMemory } from '../../memory/explain.ts';
 import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
 import type { MoeConfig } from '../../model/config.ts';
 import { readHfConfig } from '../../model/hf-config.ts';
 import { presetNamed } from '../../model/presets.ts';
 import { MOST_JSON_BYTES } from '../../model/safetensors/strict-json.ts';
+import { checkOutput, writeWhole } from '../files/files.ts';
 import { integer, refuseIdle, requireInteger, type GlobalOptions } from '../options.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
 import { printJson, printLines } from '../output.ts';
@@ -112,11 +114,27 @@ export async function modelShape(preset: string): Promise<MoeConfig> {
   return readHfConfig(await platformHere().readFile(path, MOST_JSON_BYTES), name, path);
 }
 
+const OTHER_SVG = 'Name another place with --svg.';
+
+/** A tuple that runs as no layout, or not on so many GPUs, can still be read. */
+async function readable(
+  spec: LayoutSpec,
+  options: LayoutOptions,
+): Promise<LayoutResult | { spec: LayoutSpec; readings: Reading[]; refused: string }> {
+  try {
+    return await layout(options);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return { spec, readings: readingsOf(spec, options.gpus), refused: error.message };
+  }
+}
+
 interface CommandOptions extends GlobalOptions {
   readonly preset: string;
   readonly gpus?: number;
   readonly rank?: number;
   readonly readings?: boolean;
+  readonly svg?: string;
   readonly sequences?: number;
   readonly length?: number;
   readonly weights?: WeightDtype;
@@ -128,13 +146,18 @@ export function describeLayout(command: Command): Command {
     .description('Explains a layout: its two views, its groups, and what every rank holds. Needs no GPU.')
     .argument('[axes...]', 'ep=16,pp=4,tp=2,dp=2 or separate words; the reference layout when absent')
     .option('--preset <name>', 'model preset, or the path of a config.json', 'card')
-    .option('--gpus <n>', 'refuse the layout unless it has this many GPUs', integer(1))
+    .option(
+      '--gpus <n>',
+      'refuse the layout unless it has this many; with --readings: which have',
+      integer(1),
+    )
     .option('--rank <r>', 'follow this rank along every axis', integer(0))
     .option('--sequences <n>', 'at once, for the memory of a rank; one a TP group when absent', integer(1))
     .option('--length <n>', 'positions of a sequence, for the memory of a rank', integer(1))
     .addOption(new Option('--weights <dtype>', 'how matrices are stored').choices(WEIGHT_DTYPES))
     .addOption(new Option('--cache <dtype>', 'how keys and values are stored').choices(CACHE_DTYPES))
     .option('--readings', 'every way to read the tuple, with its world size')
+    .option('--svg <file>', 'a map of the ranks, as a drawing')
     .addHelpText(
       'after',
       `
@@ -146,13 +169,16 @@ Examples:
     .action(async (axes: string[], _options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
       const text = given.readings === true && given.json !== true;
-      const idle = ['rank', 'sequences', 'length', 'weights', 'cache'];
+      const idle = ['preset', 'rank', 'sequences', 'length', 'weights', 'cache', 'svg'];
       refuseIdle(command, [[text, idle, '--readings shows no ranks, but with --json']]);
-      const result = await layout(
-        chosen({ ...given, ...(axes.length > 0 && { layout: axes.join(',') }) }, OPTIONS),
-      );
+      if (given.svg !== undefined) await checkOutput(given.svg, { remedy: OTHER_SVG });
+      const spec = parseLayout(axes.length > 0 ? axes.join(',') : formatLayout(CARD_LAYOUT));
+      if (text) return printLines([renderReadings(spec, given.gpus)]);
+      const options = chosen({ ...given, ...(axes.length > 0 && { layout: axes.join(',') }) }, OPTIONS);
+      const result = await (given.readings ? readable(spec, options) : layout(options));
+      if ('refused' in result) return printJson(result);
+      if (given.svg !== undefined) await writeWhole(given.svg, drawRanks(result), OTHER_SVG);
       if (given.json) return printJson(result);
-      if (given.readings) return printLines([renderReadings(result.spec, given.gpus)]);
       const share = given.rank === undefined ? [] : ['', rankLine(result)];
       const { memory } = result;
       const told =

@@ -1,0 +1,118 @@
+/** The ranks of a layout as a drawing: SVG text that stands alone, light or dark. */
+import { requireFields } from '../core/given.ts';
+import { at, range } from '../core/math.ts';
+import type { LayoutExplanation, RankShare } from './explain.ts';
+import { formatRun } from './text.ts';
+
+const CELL = { width: 46, height: 34, gap: 2, groupGap: 8 } as const;
+const LEFT = 96;
+const TOP = 64;
+const REPLICA_GAP = 26;
+/** Cells beyond are too many to look at: the first replicas and the first TP groups are drawn. Guesses. */
+const MOST_REPLICAS = 4;
+const MOST_STAGES = 32;
+const MOST_RANKS = 64;
+
+/**
+ * A map of who is who: a block per replica, a row per stage, a cell per rank with its number and its experts; a frame
+ * around each TP group, a bar over each EP group. Everything that is left out is said.
+ */
+export function drawRanks(explanation: LayoutExplanation): string {
+  requireFields('The explanation', explanation, { spec: 'record', ranks: 'list', layout: 'string' });
+  const { spec, ranks, layout, model, worldSize } = explanation;
+  const { ep, pp, tp, dp } = spec;
+  const replicas = Math.min(dp, MOST_REPLICAS);
+  const stages = Math.min(pp, MOST_STAGES);
+  const shown = ep <= MOST_RANKS ? ep : Math.max(tp, Math.floor(MOST_RANKS / tp) * tp);
+  const drawn = Math.min(shown, MOST_RANKS * 4);
+  const block = stages * (CELL.height + CELL.gap) + REPLICA_GAP;
+  const xOf = (e: number): number => LEFT + e * (CELL.width + CELL.gap) + Math.floor(e / tp) * CELL.groupGap;
+  const yOf = (replica: number, stage: number): number =>
+    TOP + replica * block + REPLICA_GAP + stage * (CELL.height + CELL.gap);
+  const width = Math.max(xOf(drawn - 1) + CELL.width + 16, 560);
+  const height = TOP + replicas * block + 34;
+  const left = [
+    ...(replicas < dp ? [`replicas ${replicas} to ${dp - 1} are alike`] : []),
+    ...(stages < pp ? [`stages ${stages} to ${pp - 1} are left out`] : []),
+    ...(drawn < ep ? [`of ${ep} ranks of a stage ${drawn} are shown`] : []),
+  ];
+  const title = `${layout} with model ${model}: ${worldSize} ${worldSize === 1 ? 'GPU' : 'GPUs'}`;
+  const parts = [
+    text(12, 22, title, 'title'),
+    text(
+      12,
+      42,
+      `frames: TP groups of ${tp}; columns: EP ranks, each with its experts; rows: pipeline stages`,
+      'small',
+    ),
+  ];
+  for (const replica of range(replicas)) {
+    parts.push(text(12, yOf(replica, 0) - 9, `replica ${replica}`, 'label'));
+    for (const stage of range(stages)) {
+      const first = (replica * pp + stage) * ep;
+      parts.push(stageLabel(at(ranks, first), yOf(replica, stage)));
+      for (const e of range(drawn)) parts.push(cell(at(ranks, first + e), xOf(e), yOf(replica, stage)));
+      for (let e = 0; e < drawn; e += tp) {
+        const members = Math.min(tp, drawn - e);
+        parts.push(
+          rect(
+            'group',
+            xOf(e) - 2,
+            yOf(replica, stage) - 1,
+            xOf(e + members - 1) - xOf(e) + CELL.width + 4,
+            CELL.height + 2,
+          ),
+        );
+      }
+    }
+  }
+  if (left.length > 0) parts.push(text(12, height - 12, left.join('; '), 'small'));
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escaped(`Map of the ranks of ${title}`)}">`,
+    `<style>${STYLE}</style>`,
+    `<rect class="paper" width="${width}" height="${height}"/>`,
+    ...parts,
+    '</svg>',
+    '',
+  ].join('\n');
+}
+
+/** Stages take hues in turn; told by their rows as well. */
+const STYLE =
+  '.paper{fill:#fff}text{font-family:system-ui,sans-serif;fill:#222}.title{font-size:15px;font-weight:600}' +
+  '.small{font-size:11px}.label{font-size:12px;font-weight:600}.rank{font-size:12px;text-anchor:middle}' +
+  '.experts{font-size:9px;text-anchor:middle}.group{fill:none;stroke:#444;stroke-width:1.2;rx:4}' +
+  '.cell{stroke:none;rx:3}.s0{fill:#cfe3f5}.s1{fill:#fbe1c4}.s2{fill:#d3eed2}.s3{fill:#ecd7ef}' +
+  '@media(prefers-color-scheme:dark){.paper{fill:#15181c}text{fill:#eee}.group{stroke:#bbb}.s0{fill:#24435f}' +
+  '.s1{fill:#6b4518}.s2{fill:#23512a}.s3{fill:#522b5a}}';
+const HUES = 4;
+
+function stageLabel({ stage, layers }: RankShare, y: number): string {
+  return (
+    text(12, y + 15, `stage ${stage}`, 'small') + text(12, y + 28, `layers ${formatRun(layers)}`, 'small')
+  );
+}
+
+function cell({ rank, stage, experts, heads, tp, replica }: RankShare, x: number, y: number): string {
+  const held = experts.count === 0 ? '' : `e ${formatRun(experts)}`;
+  const told = `rank ${rank}: replica ${replica}, stage ${stage}, TP index ${tp}, heads ${formatRun(heads)}, experts ${formatRun(experts)}`;
+  return (
+    `<g><title>${escaped(told)}</title>${rect(`cell s${stage % HUES}`, x, y, CELL.width, CELL.height)}` +
+    `${text(x + CELL.width / 2, y + 15, String(rank), 'rank')}${text(x + CELL.width / 2, y + 28, held, 'experts')}</g>`
+  );
+}
+
+const rect = (kind: string, x: number, y: number, width: number, height: number): string =>
+  `<rect class="${kind}" x="${x}" y="${y}" width="${width}" height="${height}"/>`;
+
+const text = (x: number, y: number, words: string, kind: string): string =>
+  `<text class="${kind}" x="${x}" y="${y}">${escaped(words)}</text>`;
+
+const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+
+/** Control characters are no XML at all. */
+function escaped(words: string): string {
+  return words
+    .replace(/[&<>"]/g, (char) => ENTITIES[char] ?? char)
+    .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd]/g, '?');
+}
