@@ -82,4 +82,5 @@ export { compareForward, type ForwardComparison } from './bench/model/sharded.ts
 export { summarise, type Summary } from './measure/statistics.ts';
 export type { Timing } from './measure/timing.ts';
 export type { BenchResult } from './bench/result.ts';
-export { readResult, type StoredBenchResult } from './report/file/schema.ts';
+export { readResult } from './report/file/result-file.ts';
+export type { StoredBenchResult } from './report/file/schema.ts';

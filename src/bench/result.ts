@@ -10,6 +10,7 @@ import type { KernelTiming, RoundsReport } from './kernels/suite.ts';
 import type { MachineLoad } from '../measure/load.ts';
 import type { BenchClock } from '../measure/stopwatch.ts';
 import type { ModelReport } from './model/check.ts';
+import type { GrowthResult } from './model/growth.ts';
 import type { ForwardComparison } from './model/sharded.ts';
 import type { TargetComparison } from './model/throughput.ts';
 import type { RegisteredFacts } from '../validate/registered.ts';
@@ -26,7 +27,9 @@ export type Provenance = 'measured' | 'modelled' | 'assumed';
 export interface BenchResult {
   readonly schema: typeof RESULT_SCHEMA;
   readonly version: typeof RESULT_VERSION;
-  /** ISO 8601, UTC. */
+  /** Of this run and no other (UUID). Absent in files of before 0.5.0. */
+  readonly runId?: string;
+  /** When it ended: ISO 8601, UTC. */
   readonly date: string;
   readonly quick: boolean;
   readonly layout: string;
@@ -52,8 +55,8 @@ export interface BenchResult {
   };
   /** Measured. */
   readonly kernels: readonly KernelTiming[];
-  /** How the samples of `kernels` were taken: one per round. */
-  readonly rounds: RoundsReport;
+  /** How the samples of `kernels` were taken: one per round. Null in what was version 1: those of a row lie side by side. */
+  readonly rounds: RoundsReport | null;
   /** Measured around every burst of `kernels`. Null when the clock cannot carry it. */
   readonly canary: CanaryReport | null;
   /** What else ran on the machine meanwhile. Null where the platform does not tell. */
@@ -62,6 +65,8 @@ export interface BenchResult {
   readonly cold: CacheSize | null;
   /** What was tuned for this adapter. Null when nobody looked. */
   readonly tuning: BenchTuning | null;
+  /** Measured: how time grows with size. Absent in quick runs, of some kernels only, and where no time was left. */
+  readonly growth?: readonly GrowthResult[];
   /** Measured. Null when a check failed before, or only some kernels were asked for. */
   readonly forward: ForwardComparison | null;
   /** Measured, on `model`: tokens per ms that one GPU of N passes, see `RATE_NOTE`. Null without a forward pass. */

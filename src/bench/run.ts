@@ -32,7 +32,9 @@ import {
 import { bandwidthFor, peakFlopsPerSecond } from './ceilings/roofline.ts';
 import { rowsOf, type Selection } from './kernels/select.ts';
 import { compareForward, type ForwardComparison } from './model/sharded.ts';
-import { FORWARD_SHARE, KERNEL_SHARE, SIZES, type BenchSizes } from './sizes.ts';
+import { measureGrowth } from './model/growth.ts';
+import { SHORT_SERIES } from './model/growth-series.ts';
+import { FORWARD_SHARE, GROWTH_SHARE, KERNEL_SHARE, SIZES, type BenchSizes } from './sizes.ts';
 import { summarise } from '../measure/statistics.ts';
 import { compareWithTarget, tokensPerMs, usefulFlopsPerSecond } from './model/throughput.ts';
 import { failuresOf, unmeasured, verdictOf } from './verdict.ts';
@@ -140,7 +142,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
       timeKernels(gpu, rows.cases, {
         ...{ clock, checked: checked.families, budgetNs: KERNEL_SHARE * measuringNs },
         ...{ othersNs: Math.max(0, othersEndNs - now()), chosenOnly, wants: rows.wants },
-        ...{ say, cold: inputs.cold, mostRounds: sizes.rounds },
+        ...{ say, cold: inputs.cold, mostRounds: sizes.rounds, originNs: start },
         onRow: (row) => live.row?.(row),
       }),
     ({ rows: found, rounds }) => {
@@ -160,6 +162,14 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
         measureCardRate(gpu, { ...CARD_RATE, say }),
       )
     : null;
+  const growth =
+    withModel && kernelsPass && now() - start < sizes.growthEndNs
+      ? await progress.step('Fit growth of time', (say) =>
+          measureGrowth(gpu, SHORT_SERIES, clock, GROWTH_SHARE * measuringNs, {
+            step: (title, work) => (say(title), work(say)),
+          }),
+        )
+      : undefined;
   const host = await progress.step('Time host tasks', () =>
     timeHostTasks(gpu, inputs.checkpoint, sizes.hostMs),
   );
@@ -170,6 +180,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
   return {
     schema: RESULT_SCHEMA,
     version: RESULT_VERSION,
+    runId: crypto.randomUUID(),
     date: new Date().toISOString(),
     quick,
     layout: formatLayout(layout),
@@ -181,6 +192,7 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
     load: loadBetween(cpuBefore, gpu.platform.cpuTimes?.()),
     cold: inputs.cold ?? null,
     tuning: inputs.tuning ?? null,
+    ...(growth && { growth }),
     forward,
     rates: forward === null ? null : ratesOf(model, forward),
     target: compareWithTarget(presetNamed('card').config, layout, planLayout(layout, model.config).worldSize),

@@ -1,7 +1,6 @@
 /** A burst of a row: prepared anew, so that neither luck nor bad luck with memory stays for all rounds. */
 import type { Entrant } from './rounds.ts';
 import type { Calibration, Stopwatch } from './sampling.ts';
-import { summarise } from './statistics.ts';
 
 /** Samples shorter than this hold more of what surrounds them than of the kernel. A guess. */
 export const LEAST_SAMPLE_NS = 4e6;
@@ -18,7 +17,7 @@ export function samplesOfBurst(windowNs: number): number {
   return Math.max(1, Math.min(MOST_SAMPLES, Math.round(BURST_NS / Math.max(1, windowNs))));
 }
 
-/** The median of a few windows after one that does not count: the first of a burst is slower. */
+/** A few windows after one that does not count: the first of a burst is slower. */
 export function burstOf(
   open: () => Promise<OpenedRow>,
   { repeats, windowNs }: Pick<Calibration, 'repeats' | 'windowNs'>,
@@ -33,7 +32,7 @@ export function burstOf(
           const ns = await window(repeats);
           if (ns !== undefined) samples.push(ns / repeats);
         }
-        return samples.length === 0 ? undefined : summarise(samples).median;
+        return samples;
       } finally {
         destroy();
       }

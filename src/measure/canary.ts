@@ -8,7 +8,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { stopwatchFor, type BenchClock } from './stopwatch.ts';
 import { fmaProbes } from './probes/arithmetic.ts';
 import { probeScale } from './probes/probe.ts';
-import type { Rounds } from './rounds.ts';
+import type { Burst, Rounds } from './rounds.ts';
 import { calibrate } from './sampling.ts';
 import { quantile, summarise } from './statistics.ts';
 
@@ -107,7 +107,7 @@ export function isDrift(drift: number): boolean {
 }
 
 /** Undefined when no burst of the row was beside a drift. */
-export function driftOf(readings: Rounds['readings'], bursts: Rounds['bursts'][number]): Drift | undefined {
+export function driftOf(readings: Rounds['readings'], bursts: readonly Pick<Burst, 'reading'>[]): Drift | undefined {
   const drifts = bursts.map(({ reading }) => driftAt(readings, reading)).filter(isDrift);
   if (drifts.length === 0) return undefined;
   const worst = drifts.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a));

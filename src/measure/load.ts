@@ -7,6 +7,11 @@ export interface MachineLoad {
   readonly othersShare: number;
   /** Of all cores' time, what other virtual machines took. Null where the system does not tell. */
   readonly stealShare: number | null;
+  /**
+   * Processes that ran or waited to run, over 1, 5 and 15 minutes, before the run and at its end: the first is others'.
+   * Absent where the system does not tell, and in files of before 0.5.0.
+   */
+  readonly average?: { readonly before: readonly number[]; readonly after: readonly number[] };
 }
 
 /** Others may take so much before the run says so. A guess, as is the next: of a virtual machine whose cores others use. */
@@ -24,6 +29,7 @@ export function loadBetween(a: CpuTimes | undefined, b: CpuTimes | undefined): M
     cores: b.cores,
     othersShare: share(others),
     stealShare: a.stealNs === undefined || b.stealNs === undefined ? null : share(b.stealNs - a.stealNs),
+    ...(a.loadAverage && b.loadAverage && { average: { before: a.loadAverage, after: b.loadAverage } }),
   };
 }
 

@@ -6,10 +6,11 @@
 import { messageOf } from '../core/errors.ts';
 import { at, range } from '../core/math.ts';
 import { seededRandom, type Random } from '../core/random.ts';
+import { median } from './statistics.ts';
 
 export interface Entrant {
-  /** One burst: ns of one run. Undefined when its readings were void. A burst that throws is the row's last. */
-  burst(): Promise<number | undefined>;
+  /** One burst: ns of one run by each of its windows. None when all were void. A burst that throws is the row's last. */
+  burst(): Promise<readonly number[]>;
 }
 
 export interface RoundsOptions {
@@ -30,14 +31,25 @@ export interface RoundsOptions {
 
 export interface Burst {
   readonly round: number;
+  /** The median of its windows. */
   readonly ns: number;
+  readonly windowsNs: readonly number[];
   /** The canary's reading right before it, as an index of all readings; the one right after is the next. */
   readonly reading: number;
+}
+
+export interface RoundTime {
+  readonly beginNs: number;
+  readonly endNs: number;
 }
 
 export interface Rounds {
   /** Rounds that came to their end. */
   readonly count: number;
+  /** Which entrants had their bursts one after the other, by round, with one that did not come to its end. */
+  readonly order: readonly (readonly number[])[];
+  /** By round, on the clock of `now`. */
+  readonly times: readonly RoundTime[];
   /** By entrant. */
   readonly bursts: readonly (readonly Burst[])[];
   /** Why an entrant has left, by entrant. */
@@ -52,6 +64,8 @@ export async function runRounds(entrants: readonly Entrant[], options: RoundsOpt
   const bursts = entrants.map((): Burst[] => []);
   const failures = entrants.map((): string | undefined => undefined);
   const readings: (number | undefined)[] = [];
+  const order: number[][] = [];
+  const times: RoundTime[] = [];
   const read = async (): Promise<void> => void (canary && readings.push(await canary()));
   let count = 0;
   await read();
@@ -60,21 +74,31 @@ export async function runRounds(entrants: readonly Entrant[], options: RoundsOpt
     const mayBegin = count < least ? began < lastNs : began + lastRoundNs <= endNs;
     if (!mayBegin || failures.every((reason) => reason !== undefined)) break;
     say(`round ${count + 1}`);
+    const own: number[] = [];
+    order.push(own);
+    const endRound = (): void => void times.push({ beginNs: began, endNs: now() });
     for (const i of shuffled(range(entrants.length), random)) {
       if (failures[i] !== undefined) continue;
-      if (now() >= lastNs) return { count, bursts, failures, readings };
+      if (now() >= lastNs) {
+        endRound();
+        return { count, order, times, bursts, failures, readings };
+      }
+      own.push(i);
       const reading = readings.length - 1;
       try {
-        const ns = await at(entrants, i).burst();
-        if (ns !== undefined) at(bursts, i).push({ round: count, ns, reading });
+        const windowsNs = await at(entrants, i).burst();
+        if (windowsNs.length > 0) {
+          at(bursts, i).push({ round: count, ns: median(windowsNs), windowsNs, reading });
+        }
       } catch (error) {
         failures[i] = messageOf(error);
       }
       await read();
     }
+    endRound();
     lastRoundNs = now() - began;
   }
-  return { count, bursts, failures, readings };
+  return { count, order, times, bursts, failures, readings };
 }
 
 /** The same values in an order of chance (Fisher and Yates). */

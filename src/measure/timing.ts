@@ -11,6 +11,9 @@ export interface Measured {
   readonly samplesNs: readonly number[];
   /** Runs within one window. */
   readonly repeats: number;
+  /** Of samples that were taken in rounds: the round of each, and the windows whose median it is, ns of one run. */
+  readonly rounds?: readonly number[];
+  readonly windowsNs?: readonly (readonly number[])[];
   /** What came before the samples and is in none of them. */
   readonly warmUp?: WarmUp;
 }

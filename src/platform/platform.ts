@@ -72,4 +72,6 @@ export interface CpuTimes {
   readonly ownNs: number;
   /** What other virtual machines took; undefined where the system does not tell. */
   readonly stealNs: number | undefined;
+  /** Processes that ran or waited to run, on average over 1, 5 and 15 minutes; undefined where the system does not tell. */
+  readonly loadAverage: readonly [number, number, number] | undefined;
 }

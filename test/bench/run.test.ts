@@ -4,9 +4,10 @@ import type { BenchResult } from '../../src/bench/result.ts';
 import { requirePass, runBench } from '../../src/bench/run.ts';
 import { readKnownAnswers } from '../../src/bench/model/known-answers.ts';
 import { openGpu } from '../../src/gpu/gpu.ts';
+import { range, sum } from '../../src/core/math.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
 import { renderBench } from '../../src/report/terminal/bench.ts';
-import { formatResult, readResult } from '../../src/report/file/schema.ts';
+import { formatResult, readResult } from '../../src/report/file/result-file.ts';
 import { styleFor } from '../../src/report/terminal/style.ts';
 import { visible } from '../../src/report/terminal/table.ts';
 import { loadTinyMoe, readBytes, TINY_MOE } from '../model/tiny-moe.ts';
@@ -29,7 +30,7 @@ beforeAll(async () => {
     only: { families: ['rope', 'internal'] },
     sizes: {
       ...{ prompts: 1, tokens: 3, windows: 1, sequences: 16, tokensPerSequence: 2, passes: 1, rounds: 3 },
-      ...{ hostMs: 1, ceilingNs: 2e8, otherChecksEndNs: 0, otherRowsEndNs: 0 },
+      ...{ hostMs: 1, ceilingNs: 2e8, otherChecksEndNs: 0, otherRowsEndNs: 0, growthEndNs: 0 },
     },
   });
   gpu.destroy();
@@ -65,10 +66,37 @@ test('ends with its verdict, a line or two each', () => {
 });
 
 test('every row was timed once a round', () => {
-  expect(result.rounds).toEqual({ seed: 1, count: 3, least: 3 });
+  expect(result.rounds).toMatchObject({ seed: 1, count: 3, least: 3 });
+  const rows = result.kernels.map((_, row) => row);
+  for (const own of result.rounds?.order ?? []) expect([...own].sort((a, b) => a - b)).toEqual(rows);
+  const ends = (result.rounds?.times ?? []).flatMap(({ beginNs, endNs }) => [beginNs, endNs]);
+  expect(ends).toHaveLength(6);
+  expect([0, ...ends, result.wallNs]).toEqual([0, ...ends, result.wallNs].sort((a, b) => a - b));
   for (const { timing } of result.kernels) {
     expect(timing.state === 'measured' ? timing.samplesNs.length : timing).toBe(3);
   }
+});
+
+test('a cluster of the layout: every choice has its rank and expert, every rank its memory and its time', () => {
+  const { cluster, worldSize = 0 } = result.forward?.sharded ?? {};
+  const tokens = result.forward?.tokens ?? 0;
+  // 2 choices a token, the same share of 32 tokens for each of 8 ranks.
+  expect(cluster?.expertLoad.map((layer) => layer.map(sum))).toEqual(
+    range(cluster?.expertLoad.length ?? 0).map(() => range(8).map(() => (2 * tokens) / 8)),
+  );
+  expect(cluster?.ranks).toHaveLength(worldSize);
+  expect(cluster?.ranks.every(({ weightsBytes, kvCacheBytes }) => weightsBytes > 0 && kvCacheBytes > 0)).toBe(
+    true,
+  );
+  if (!result.adapter.features['timestamp-query']) return;
+  const { pipeline } = cluster ?? {};
+  for (const { computeNs, communicationNs, bubbleNs, idleNs } of pipeline?.ranks ?? []) {
+    expect(computeNs + communicationNs + bubbleNs + idleNs).toBeCloseTo(pipeline?.wallNs ?? 0, 0);
+  }
+  const first = pipeline?.slots.filter(({ microBatch }) => microBatch === 0) ?? [];
+  expect(first.map(({ stage }) => stage)).toEqual([0, 1]);
+  const [begun, followed] = first;
+  expect(followed?.beginNs).toBeGreaterThanOrEqual((begun?.beginNs ?? 0) + (begun?.ns ?? 0));
 });
 
 test('a probe whose result is wrong fails the run by name', () => {
@@ -101,11 +129,9 @@ describe('the result file', () => {
     expect(stored.kernels.map(({ roof }) => roof)).toEqual(result.kernels.map(({ roof }) => roof));
   });
 
-  test('of another version is refused by its first wrong field', () => {
-    const other = formatResult({ ...result, version: 1 as 2 });
-    expect(() => readResult(encode(other), 'old.json')).toThrow(
-      /old\.json is no moebius-bench result of version 2: version: /,
-    );
+  test('of a newer version is refused', () => {
+    const other = formatResult({ ...result, version: 3 as 2 });
+    expect(() => readResult(encode(other), 'new.json')).toThrow(/new\.json is .* of version 3, newer than/);
   });
 
   test('cannot hold a number for a time that was not measured', () => {

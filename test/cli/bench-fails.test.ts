@@ -7,12 +7,12 @@ import * as run from '../../src/bench/run.ts';
 import { buildProgram } from '../../src/cli/program.ts';
 import { CheckError } from '../../src/core/errors.ts';
 import * as report from '../../src/report/terminal/bench.ts';
-import * as schema from '../../src/report/file/schema.ts';
+import * as schema from '../../src/report/file/result-file.ts';
 import { scratchFolder } from './spawn.ts';
 
 vi.mock('../../src/bench/run.ts', { spy: true });
 vi.mock('../../src/report/terminal/bench.ts', { spy: true });
-vi.mock('../../src/report/file/schema.ts', { spy: true });
+vi.mock('../../src/report/file/result-file.ts', { spy: true });
 
 type Outcome = BenchResult['verdict']['outcome'];
 

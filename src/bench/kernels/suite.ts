@@ -1,5 +1,6 @@
 /** All kernels timed: each checked at its own size, then all of them in rounds. */
 import { messageOf } from '../../core/errors.ts';
+import { at } from '../../core/math.ts';
 import { NS_PER_S } from '../../core/units.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { KernelCase } from '../../validate/kernel-case.ts';
@@ -18,7 +19,7 @@ import { jobsOf, type Job } from './jobs.ts';
 import { stopwatchFor, type BenchClock } from '../../measure/stopwatch.ts';
 import { withTuning } from '../../measure/observe.ts';
 import type { RooflineShare } from '../ceilings/roofline.ts';
-import { runRounds, type Burst, type Entrant } from '../../measure/rounds.ts';
+import { runRounds, type Burst, type Entrant, type RoundTime } from '../../measure/rounds.ts';
 import { calibrate, type Calibration } from '../../measure/sampling.ts';
 import { timedCheck } from './timed-check.ts';
 import { median } from '../../measure/statistics.ts';
@@ -64,6 +65,10 @@ export interface RoundsReport {
   /** Of the orders of the rows. */
   readonly seed: number;
   readonly count: number;
+  /** Rows of the result, as indices, in the order of their bursts: by round. Absent in files of before 0.5.0. */
+  readonly order?: readonly (readonly number[])[];
+  /** Of each round, from the begin of the run on, by the host's clock. Absent in files of before 0.5.0. */
+  readonly times?: readonly RoundTime[];
   /** A row with fewer bursts has no time. */
   readonly least: number;
 }
@@ -86,6 +91,8 @@ export interface TimeKernelsOptions {
   readonly canary?: Canary | undefined;
   /** Times each row on inputs that this cache does not hold. */
   readonly cold?: CacheSize | undefined;
+  /** What times of rounds count from, by the platform's clock; the call's own begin when absent. */
+  readonly originNs?: number;
   readonly say?: (text: string) => void;
   /** Told of a row after its check, and after each of its rounds. */
   readonly onRow?: (row: LiveRow) => void;
@@ -136,6 +143,7 @@ export async function timeKernels(
   const { chosenOnly = false, say = () => undefined, budgetNs, wants = () => true } = options;
   const { onRow = () => undefined } = options;
   const now = (): number => gpu.platform.now();
+  const { originNs = now() } = options;
   const othersEnd = now() + (options.othersNs ?? Infinity);
   const jobs: Job[] = [];
   for (const kernelCase of cases) {
@@ -181,7 +189,13 @@ export async function timeKernels(
     });
     return {
       rows: jobs.map((job) => rowOf(job, found.get(job) ?? skipped())),
-      rounds: { seed: SEED, count: rounds.count, least: LEAST_ROUNDS },
+      rounds: {
+        ...{ seed: SEED, count: rounds.count, least: LEAST_ROUNDS },
+        order: rounds.order.map((own) => own.map((i) => jobs.indexOf(at(ready, i).job))),
+        times: rounds.times.map(({ beginNs, endNs }) => ({
+          ...{ beginNs: beginNs - originNs, endNs: endNs - originNs },
+        })),
+      },
       canary: canary === undefined ? null : canaryReport(rounds.readings),
     };
   } finally {
@@ -209,10 +223,10 @@ function told(entrant: Entrant, tell: (samples: readonly number[]) => void): Ent
   const samples: number[] = [];
   return {
     burst: async () => {
-      const ns = await entrant.burst();
-      if (ns !== undefined) samples.push(ns);
+      const windows = await entrant.burst();
+      if (windows.length > 0) samples.push(median(windows));
       if (samples.length > 0) tell(samples);
-      return ns;
+      return windows;
     },
   };
 }
@@ -288,7 +302,10 @@ function timingOf(
 ): Timing {
   if (failure !== undefined) return { state: 'failed', reason: failure };
   if (bursts.length < LEAST_ROUNDS) return { state: 'skipped', reason: NO_TIME };
-  return { state: 'measured', clock, samplesNs: bursts.map(({ ns }) => ns), repeats, warmUp };
+  return {
+    ...{ state: 'measured', clock, samplesNs: bursts.map(({ ns }) => ns), repeats, warmUp },
+    ...{ rounds: bursts.map(({ round }) => round), windowsNs: bursts.map(({ windowsNs }) => windowsNs) },
+  };
 }
 
 function rowOf({ kernelCase, variant, chosen, choice, registered }: Job, found: Found): KernelTiming {

@@ -32,12 +32,18 @@ const layer = (T: number, E: number, D: number, k: number): Subject => ({
 /** Of the series that grow in another size. A guess. */
 const ROWS = 4096;
 
-export const GROWTH_SERIES: readonly GrowthSeries[] = [
+interface ListedSeries extends GrowthSeries {
+  /** Few and small ones that still carry a fit: for a bench, which has other things to do. */
+  readonly shortSizes: readonly number[];
+}
+
+export const GROWTH_SERIES: readonly ListedSeries[] = [
   {
     name: 'grouped GEMM, rows',
     variable: 'T',
     what: 'both products of an expert, 8 experts of width 128, top-2, so 2 T rows',
     sizes: powers(1, 4096, 2),
+    shortSizes: [1, 128, 256, 512, 1024],
     subject: (T) => layer(T, 8, 128, 2),
     counted: /experts\//,
     expected: 1,
@@ -50,6 +56,7 @@ export const GROWTH_SERIES: readonly GrowthSeries[] = [
     variable: 'E',
     what: `both products, ${ROWS} rows dealt to E experts of width 64`,
     sizes: powers(1, 256, 4),
+    shortSizes: [1, 8, 64],
     subject: (E) => layer(ROWS, E, 64, 1),
     counted: /experts\//,
     expected: 0,
@@ -62,6 +69,7 @@ export const GROWTH_SERIES: readonly GrowthSeries[] = [
     variable: 'T',
     what: 'top-2 of 16 experts, plan, permutation and combination of rows of width 16',
     sizes: powers(1, 32768, 2),
+    shortSizes: [1, 2048, 4096, 8192],
     subject: (T) => layer(T, 16, 16, 2),
     counted: /gating\/|routing\//,
     expected: 1,
@@ -74,6 +82,7 @@ export const GROWTH_SERIES: readonly GrowthSeries[] = [
     variable: 'KV',
     what: 'one query against KV keys, 8 heads of 64',
     sizes: powers(128, 8192, 2),
+    shortSizes: [128, 1024, 2048, 4096],
     subject: (Skv) => ({ op: 'attention', dims: { B: 1, Sq: 1, Skv, Hq: 8, Hkv: 8, Dh: 64 } }),
     expected: 1,
     tolerance: 0.2,
@@ -83,8 +92,15 @@ export const GROWTH_SERIES: readonly GrowthSeries[] = [
     variable: 'S',
     what: 'S queries against as many keys, causal, one head of 32',
     sizes: powers(128, 8192, 2),
+    shortSizes: [64, 512, 768, 1024],
     subject: (S) => ({ op: 'attention', dims: { B: 1, Sq: S, Skv: S, Hq: 1, Hkv: 1, Dh: 32 } }),
     expected: 2,
     tolerance: 0.25,
   },
 ];
+
+/** The same series over few and small sizes. */
+export const SHORT_SERIES: readonly GrowthSeries[] = GROWTH_SERIES.map(({ shortSizes, ...one }) => ({
+  ...one,
+  sizes: shortSizes,
+}));

@@ -10,8 +10,18 @@ import type { Checkpoint } from '../../model/checkpoint.ts';
 import { createEngine, type Engine, type StepOptions, type StepResult } from '../../runtime/engine.ts';
 import { LOGITS_LIMIT, logitsError, ONE_RANK } from './check.ts';
 import { shuffled } from '../../measure/rounds.ts';
+import { traitsOf } from '../../runtime/layer/kernels.ts';
+import { planEngine, type EngineSizing } from '../../memory/engine-plan.ts';
+import {
+  expertLoad,
+  pipelineTimes,
+  rankBytes,
+  type ExpertLoad,
+  type PipelineTimes,
+  type RankBytes,
+} from './cluster.ts';
 import { profileStages, type StageProfile } from './stages.ts';
-import { summarise, type Summary } from '../../measure/statistics.ts';
+import { median, summarise, type Summary } from '../../measure/statistics.ts';
 
 /** How much slower all ranks on one adapter may be than one rank: what the bookkeeping of a layout may cost. A guess. */
 export const RATIO_LIMIT = 3;
@@ -34,6 +44,15 @@ export interface ForwardTiming {
   readonly profiles: readonly StageProfile[];
   readonly liveBytes: number;
   readonly predictedBytes: number;
+  /** What a cluster of the layout would see of it; absent of one rank, and in files of before 0.5.0. */
+  readonly cluster?: ClusterView;
+}
+
+export interface ClusterView {
+  /** Of the pass with the median time; absent without timestamps. */
+  readonly pipeline?: PipelineTimes;
+  readonly expertLoad: ExpertLoad;
+  readonly ranks: readonly RankBytes[];
 }
 
 /** The same forward pass on the ranks of a layout and on one rank: logits compared, then both timed in turn. */
@@ -64,6 +83,10 @@ export interface ForwardOptions {
   readonly say?: (text: string) => void;
 }
 
+function limitsOf(sequences: number, tokensPerSequence: number): EngineSizing {
+  return { maxSequences: sequences, maxLength: tokensPerSequence };
+}
+
 type Requests = readonly { readonly sequence: number; readonly ids: readonly number[] }[];
 
 /** Checks that both give the same logits, then takes samples of one and the other in turn. */
@@ -76,7 +99,7 @@ export async function compareForward(
   requireFields('The model', model, { config: 'record', get: 'function' });
   requireGiven('The options', options, 'record');
   const { sequences, tokensPerSequence } = options;
-  const limits = { maxSequences: sequences, maxLength: tokensPerSequence };
+  const limits = limitsOf(sequences, tokensPerSequence);
   const make = (spec: LayoutSpec): Promise<Engine> =>
     createEngine(gpu, { layout: planLayout(spec, model.config), weights: model, ...limits });
   const engines: Engine[] = [];
@@ -97,7 +120,7 @@ async function compareEngines(
   const requests = requestsOf(options);
   const base = { sequences, tokensPerSequence, tokens: sequences * tokensPerSequence };
   say('first pass of both, compared');
-  const [a, b] = [await step(one, requests), await step(many, requests)];
+  const [a, b] = [await step(one, requests), await step(many, requests, { experts: true })];
   const worst = maxOf(range(sequences).map((i) => logitsError(at(b.logits, i), at(a.logits, i))));
   if (!(worst <= LOGITS_LIMIT)) return { ...base, logitsError: worst, pass: false };
 
@@ -117,7 +140,10 @@ async function compareEngines(
       results[which].push(await step(which === 'one' ? one : many, requests, { timing }));
     }
   }
-  const sharded = timingOf(many, results.many);
+  const sharded = {
+    ...timingOf(many, results.many),
+    cluster: clusterView(many, options, { requests, first: b, timed: results.many }),
+  };
   const unsharded = timingOf(one, results.one);
   const ratio = ratioOf(sharded.samplesNs, unsharded.samplesNs);
   return { ...base, logitsError: worst, pass: true, sharded, unsharded, ratio };
@@ -155,6 +181,25 @@ function timingOf(engine: Engine, results: readonly StepResult[]): ForwardTiming
     profiles: results.filter(({ spans }) => spans.length > 0).map(({ spans }) => profileStages(spans)),
     liveBytes: memory.liveBytes,
     predictedBytes: memory.predictedBytes,
+  };
+}
+
+function clusterView(
+  { gpu, layout }: Engine,
+  { sequences, tokensPerSequence }: ForwardOptions,
+  passes: { readonly requests: Requests; readonly first: StepResult; readonly timed: readonly StepResult[] },
+): ClusterView {
+  const traits = traitsOf(gpu);
+  const plan = planEngine(layout, limitsOf(sequences, tokensPerSequence), traits);
+  const middle = median(passes.timed.map(({ hostNs }) => hostNs));
+  const usual = passes.timed.reduce((best, other) =>
+    Math.abs(other.hostNs - middle) < Math.abs(best.hostNs - middle) ? other : best,
+  );
+  const pipeline = pipelineTimes(usual);
+  return {
+    ...(pipeline && { pipeline }),
+    expertLoad: expertLoad(plan, passes.requests, passes.first),
+    ranks: rankBytes(plan, traits),
   };
 }
 

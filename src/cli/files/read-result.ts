@@ -1,5 +1,6 @@
 /** A result file of `moebius bench`, by its path. */
-import { readResult, type StoredBenchResult } from '../../report/file/schema.ts';
+import { readResult } from '../../report/file/result-file.ts';
+import type { StoredBenchResult } from '../../report/file/schema.ts';
 import { platformHere } from '../session.ts';
 
 /** @throws ConfigError for a file that is not there, cannot be read, or is no result of this version. */

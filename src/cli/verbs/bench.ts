@@ -12,7 +12,7 @@ import { formatNs } from '../../core/units.ts';
 import { planLayout } from '../../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
 import { renderBench } from '../../report/terminal/bench.ts';
-import { formatResult } from '../../report/file/schema.ts';
+import { formatResult } from '../../report/file/result-file.ts';
 import { caseFamilies } from '../../validate/cases.ts';
 import { checkResultPlace, keepResult, RESULTS, stampOf } from '../files/keep.ts';
 import { loadModel, TINY_MOE } from '../model.ts';

@@ -1,6 +1,6 @@
 /** What the cores of this machine have done, as the system counts it. */
 import { readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { NS_PER_MS } from '../../core/units.ts';
 import type { CpuTimes } from '../platform.ts';
 
@@ -19,7 +19,8 @@ export function cpuTimes(): CpuTimes | undefined {
   }
   const busyNs = busy * NS_PER_MS;
   const totalNs = busyNs + idle * NS_PER_MS + (stealNs ?? 0);
-  return { cores: cores.length, totalNs, busyNs, ownNs: (user + system) * 1e3, stealNs };
+  const loadAverage = process.platform === 'win32' ? undefined : (loadavg() as [number, number, number]);
+  return { cores: cores.length, totalNs, busyNs, ownNs: (user + system) * 1e3, stealNs, loadAverage };
 }
 
 /** The eighth number of the first line of /proc/stat; undefined where there is none. */

@@ -1,7 +1,9 @@
 /**
  * The result file of `moebius bench`, version 2: one JSON object.
  *
- *   schema, version      'moebius-bench', 2. The version rises when a field changes its meaning or goes away.
+ *   schema, version      'moebius-bench', 2. The version rises when a field changes its meaning or goes away; a reader
+ *                        refuses fields that it does not know, and reads version 1 as well (`version-1.ts`)
+ *   runId                of this run and no other
  *   date, wallNs         when it ended (ISO 8601, UTC) and how long it took
  *   quick, layout, model what was run
  *   commit, versions     of the checkout (null outside of one), of this package, Node and what it computes with
@@ -13,7 +15,9 @@
  *                        that are not taken by default for which there was no time; model: null when only some kernels
  *                        were asked for; registered: variants of the user's own, with their WGSL, cases and races
  *   kernels              one entry per kernel case and variant; its timing is one of
- *                          {state: 'measured', clock, samplesNs, repeats}   one sample per round, ns per run; warmUp: before it
+ *                          {state: 'measured', clock, samplesNs, repeats}   one sample per round, ns per run; warmUp: before it;
+ *                                                                           rounds, windowsNs: of each sample its round and the
+ *                                                                           windows whose median it is
  *                          {state: 'too-fine', clock, grainNs, windowNs}    the clock cannot carry it
  *                          {state: 'skipped', reason}                       no time left
  *                          {state: 'failed', reason}                        its check failed, or it is above the roofline
@@ -21,12 +25,16 @@
  *                        registered: it is the user's own
  *                        cold: copies of its inputs that took turns; drift: its bursts beside a drift of the canary
  *                        roof: its share of the roofline of `ceilings`, and whether compute or bandwidth binds
- *   rounds               how many, the seed of their orders, and how many bursts a row needs to have a time
+ *   rounds               how many, the seed of their orders, and how many bursts a row needs to have a time; order: of the
+ *                        rows, as indices of `kernels`, by round; times: of each round, ns since the run began
  *   canary               a fixed probe around every burst: all readings, ns
- *   load                 what other processes and machines took of the cores meanwhile
+ *   load                 what other processes and machines took of the cores meanwhile; average: processes that ran or
+ *                        waited over 1, 5 and 15 minutes, before and after
  *   cold, tuning         the cache that inputs were kept out of; what was tuned for this adapter
  *   forward              sharded and unsharded passes in turn: all samples, GPU time by stage and phase, host waits; ratio:
- *                        of the two, round by round
+ *                        of the two, round by round; cluster: what a cluster of the layout would see of it: its pipeline,
+ *                        rows by layer, sending rank and expert, and what each rank would hold (modelled)
+ *   growth               how time grows with size: series of sizes with their samples, and the exponent that was fitted
  *   rates                tokens/ms per GPU: one adapter plays all ranks in turn
  *   target               what the target asks of a GPU: modelled, on the assumptions it lists
  *   card                 layers of the card model on one rank of a GPU: what the target is judged by
@@ -38,36 +46,15 @@
  */
 import * as v from 'valibot';
 import { RESULT_SCHEMA, RESULT_VERSION, type BenchResult } from '../../bench/result.ts';
-import { ConfigError } from '../../core/errors.ts';
-import { requireGiven } from '../../core/given.ts';
 import { PROBE_NAMES } from '../../measure/probes/probe.ts';
-import { parseStrictJson } from '../../model/safetensors/strict-json.ts';
 import type { Differences, Json, Nowhere } from './differences.ts';
-
-const Ns = v.pipe(v.number(), v.finite(), v.minValue(0));
-const Count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const Clock = v.picklist(['gpu', 'host']);
-const Source = v.picklist(['measured', 'modelled', 'assumed']);
-const Samples = v.pipe(v.array(Ns), v.minLength(1));
-
-const Timing = v.variant('state', [
-  v.object({
-    ...{ state: v.literal('measured'), clock: Clock, samplesNs: Samples, repeats: Count },
-    warmUp: v.exactOptional(v.object({ runs: Count, firstNs: v.exactOptional(Ns), hostNs: Ns })),
-  }),
-  v.object({ state: v.literal('too-fine'), clock: Clock, grainNs: Ns, windowNs: Ns }),
-  v.object({ state: v.literal('skipped'), reason: v.string() }),
-  v.object({ state: v.literal('failed'), reason: v.string() }),
-]);
-
-const Summary = v.object({
-  ...{ count: Count, median: Ns, low: Ns, high: Ns, mad: Ns, min: Ns, max: Ns },
-});
+import { ForwardTiming } from './schema-forward.ts';
+import { Clock, Count, fields, Ns, Samples, Source, Summary, Timing } from './schema-parts.ts';
 
 const Probed = { name: v.picklist(PROBE_NAMES), footprintBytes: v.exactOptional(Count) };
 const Rate = v.pipe(v.number(), v.finite(), v.minValue(0));
 const Ceiling = v.variant('state', [
-  v.object({
+  fields({
     ...Probed,
     state: v.literal('measured'),
     form: v.exactOptional(v.string()),
@@ -76,11 +63,11 @@ const Ceiling = v.variant('state', [
     samples: v.pipe(v.array(Rate), v.minLength(1)),
     clock: Clock,
   }),
-  v.object({ ...Probed, state: v.picklist(['absent', 'failed']), reason: v.string() }),
+  fields({ ...Probed, state: v.picklist(['absent', 'failed']), reason: v.string() }),
 ]);
 
-const Adapter = v.object({
-  facts: v.object({
+const Adapter = fields({
+  facts: fields({
     name: v.string(),
     vendor: v.string(),
     architecture: v.string(),
@@ -91,14 +78,14 @@ const Adapter = v.object({
   }),
   limits: v.record(v.string(), v.number()),
   features: v.record(v.string(), v.boolean()),
-  gpuClock: v.exactOptional(v.object({ stepNs: Ns, smallestNs: Ns, readings: Count })),
+  gpuClock: v.exactOptional(fields({ stepNs: Ns, smallestNs: Ns, readings: Count })),
   hostClockStepNs: Ns,
   readbackNs: Summary,
   dispatchFloorNs: Summary,
   indirectFloorNs: Summary,
 });
 
-const Model = v.object({
+const Model = fields({
   model: v.string(),
   layout: v.string(),
   worldSize: Count,
@@ -106,7 +93,7 @@ const Model = v.object({
   greedyTokens: Count,
   error: v.exactOptional(v.string()),
   checks: v.array(
-    v.object({
+    fields({
       what: v.picklist(['logits', 'experts', 'text', 'cross entropy']),
       who: v.picklist(['sharded', 'unsharded']),
       against: v.picklist(['known', 'unsharded']),
@@ -117,27 +104,27 @@ const Model = v.object({
   ),
 });
 
-const Checks = v.object({
+const Checks = fields({
   kernels: v.array(
-    v.object({
+    fields({
       family: v.string(),
       cases: Count,
       runs: Count,
       failed: Count,
       /** Null stands for infinity, which JSON cannot write. */
       worstShare: v.nullable(v.number()),
-      failures: v.array(v.object({ name: v.string(), variant: v.string(), message: v.string() })),
+      failures: v.array(fields({ name: v.string(), variant: v.string(), message: v.string() })),
     }),
   ),
   notRun: Count,
   model: v.nullable(Model),
   registered: v.exactOptional(
     v.array(
-      v.object({
+      fields({
         ...{ family: v.string(), variant: v.string(), shader: v.string(), pass: v.boolean() },
         ...{ cases: Count, refused: Count, notRun: Count },
         races: v.array(
-          v.object({
+          fields({
             subject: v.string(),
             state: v.picklist(['none', 'races', 'unknown']),
             message: v.string(),
@@ -148,37 +135,32 @@ const Checks = v.object({
   ),
 });
 
-const Phase = v.object({ phase: v.string(), ns: Ns, passes: Count, share: v.number() });
-const ForwardTiming = v.object({
-  layout: v.string(),
-  worldSize: Count,
-  samplesNs: Samples,
-  dispatches: Count,
-  microBatches: Count,
-  hostSyncsPerLayer: v.number(),
-  profiles: v.array(
-    v.object({
-      totalNs: Ns,
-      voidPasses: Count,
-      stages: v.array(v.object({ stage: v.string(), ns: Ns, passes: Count, phases: v.array(Phase) })),
-      kernels: v.array(Phase),
-    }),
-  ),
-  liveBytes: Count,
-  predictedBytes: Count,
+const Growth = fields({
+  ...{
+    name: v.string(),
+    variable: v.string(),
+    what: v.string(),
+    expected: v.number(),
+    tolerance: v.number(),
+  },
+  ...{ rule: v.string(), reason: v.string() },
+  verdict: v.picklist(['as expected', 'unexpected', 'unfit', 'failed']),
+  points: v.array(fields({ size: Count, timing: Timing, leastNs: v.exactOptional(Ns), fitted: v.boolean() })),
+  fit: v.exactOptional(fields({ exponent: v.number(), rSquared: v.nullable(v.number()) })),
 });
 
 const Card = v.variant('state', [
-  v.object({
+  fields({
     ...{ state: v.literal('measured'), clock: v.literal('host'), tokens: Count, layers: Count },
     ...{ modelLayers: Count, samplesNs: Samples, tokensPerMs: v.pipe(v.array(Rate), v.minLength(1)) },
   }),
-  v.object({ state: v.literal('skipped'), reason: v.string() }),
+  fields({ state: v.literal('skipped'), reason: v.string() }),
 ]);
 
-export const BenchResultFile = v.object({
+export const BenchResultFile = fields({
   schema: v.literal(RESULT_SCHEMA),
   version: v.literal(RESULT_VERSION),
+  runId: v.exactOptional(v.pipe(v.string(), v.uuid())),
   date: v.pipe(v.string(), v.isoTimestamp()),
   quick: v.boolean(),
   layout: v.string(),
@@ -186,12 +168,12 @@ export const BenchResultFile = v.object({
   commit: v.nullable(v.string()),
   versions: v.record(v.string(), v.string()),
   adapter: Adapter,
-  clock: v.object({ clock: Clock, grainNs: Ns, note: v.string() }),
+  clock: fields({ clock: Clock, grainNs: Ns, note: v.string() }),
   ceilings: v.array(Ceiling),
   pass: v.boolean(),
   checks: Checks,
   kernels: v.array(
-    v.object({
+    fields({
       family: v.string(),
       name: v.string(),
       variant: v.string(),
@@ -201,21 +183,27 @@ export const BenchResultFile = v.object({
       timing: Timing,
       compileNs: v.exactOptional(Ns),
       firstUseNs: v.exactOptional(Ns),
-      cold: v.exactOptional(v.object({ copies: Count, bytes: Ns, enough: v.boolean() })),
-      drift: v.exactOptional(v.object({ bursts: Count, worst: v.nullable(v.number()), marked: v.boolean() })),
+      cold: v.exactOptional(fields({ copies: Count, bytes: Ns, enough: v.boolean() })),
+      drift: v.exactOptional(fields({ bursts: Count, worst: v.nullable(v.number()), marked: v.boolean() })),
       flops: v.number(),
       bytes: v.number(),
       flopsPerSecond: v.exactOptional(v.number()),
       bytesPerSecond: v.exactOptional(v.number()),
       /** Share of the roofline of `ceilings`. */
       roof: v.exactOptional(
-        v.object({ share: v.number(), binds: v.picklist(['compute', 'bandwidth']), attainableNs: Ns }),
+        fields({ share: v.number(), binds: v.picklist(['compute', 'bandwidth']), attainableNs: Ns }),
       ),
     }),
   ),
-  rounds: v.object({ seed: Count, count: Count, least: Count }),
+  rounds: v.nullable(
+    fields({
+      ...{ seed: Count, count: Count, least: Count },
+      order: v.exactOptional(v.array(v.array(Count))),
+      times: v.exactOptional(v.array(fields({ beginNs: Ns, endNs: Ns }))),
+    }),
+  ),
   canary: v.nullable(
-    v.object({
+    fields({
       what: v.string(),
       driftLimit: v.number(),
       spreadLimit: v.number(),
@@ -223,13 +211,18 @@ export const BenchResultFile = v.object({
       spread: v.nullable(v.number()),
     }),
   ),
-  load: v.nullable(v.object({ cores: Count, othersShare: v.number(), stealShare: v.nullable(v.number()) })),
-  cold: v.nullable(v.object({ bytes: Count, source: v.picklist(['measured', 'assumed']), note: v.string() })),
+  load: v.nullable(
+    fields({
+      ...{ cores: Count, othersShare: v.number(), stealShare: v.nullable(v.number()) },
+      average: v.exactOptional(fields({ before: v.array(Ns), after: v.array(Ns) })),
+    }),
+  ),
+  cold: v.nullable(fields({ bytes: Count, source: v.picklist(['measured', 'assumed']), note: v.string() })),
   tuning: v.nullable(
-    v.object({ state: v.string(), note: v.string(), path: v.exactOptional(v.string()), entries: Count }),
+    fields({ state: v.string(), note: v.string(), path: v.exactOptional(v.string()), entries: Count }),
   ),
   forward: v.nullable(
-    v.object({
+    fields({
       sequences: Count,
       tokensPerSequence: Count,
       tokens: Count,
@@ -240,20 +233,21 @@ export const BenchResultFile = v.object({
       ratio: v.exactOptional(Summary),
     }),
   ),
+  growth: v.exactOptional(v.array(Growth)),
   rates: v.nullable(
-    v.object({
+    fields({
       clock: v.literal('host'),
       tokensPerMsPerGpu: v.number(),
       unshardedTokensPerMs: v.number(),
       usefulFlopsPerSecond: v.number(),
     }),
   ),
-  target: v.object({
+  target: fields({
     preset: v.string(),
     targetTokensPerMsPerGpu: v.number(),
     targetTokensPerMs: v.number(),
     worldSize: Count,
-    needs: v.object({
+    needs: fields({
       flopsPerSecond: v.number(),
       weightBytesPerSecond: v.number(),
       activationBytesPerSecond: v.number(),
@@ -263,7 +257,7 @@ export const BenchResultFile = v.object({
       tokensPerMsPerTpGroup: v.number(),
       expertRowsPerMs: v.number(),
     }),
-    assumptions: v.object({
+    assumptions: fields({
       tokensPerMicroBatch: v.number(),
       kvLength: v.number(),
       tokensPerKvRead: v.number(),
@@ -272,11 +266,11 @@ export const BenchResultFile = v.object({
     }),
   }),
   card: v.nullable(Card),
-  host: v.array(v.object({ task: v.string(), timing: Timing })),
-  verdict: v.object({
+  host: v.array(fields({ task: v.string(), timing: Timing })),
+  verdict: fields({
     outcome: v.picklist(['pass', 'failed', 'incomplete']),
     judgements: v.array(
-      v.object({
+      fields({
         what: v.picklist(['checks', 'timings', 'ratio', 'target']),
         state: v.picklist(['pass', 'fail', 'open']),
         text: v.string(),
@@ -284,7 +278,7 @@ export const BenchResultFile = v.object({
     ),
   }),
   wallNs: Ns,
-  sources: v.object({
+  sources: fields({
     ...{ ceilings: Source, kernels: Source, forward: Source, rates: Source },
     ...{ target: Source, card: Source, host: Source },
   }),
@@ -295,24 +289,3 @@ export type StoredBenchResult = v.InferOutput<typeof BenchResultFile>;
 
 /** A field that only the schema or only the result's type has, or has otherwise, does not compile. */
 export type SchemaIsTheType = Nowhere<Differences<Json<BenchResult>, Json<StoredBenchResult>>>;
-
-/** The result as it is stored: whole, with two blanks of indent. */
-export function formatResult(result: BenchResult): string {
-  return `${JSON.stringify(result, null, 2)}\n`;
-}
-
-/**
- * Parses the bytes of a result file of `moebius bench` and checks every field. `label` names the file in messages.
- * @throws ConfigError when the bytes are no result of this version; the message names the first wrong field.
- */
-export function readResult(bytes: Uint8Array, label: string): StoredBenchResult {
-  requireGiven('The file', bytes, 'list');
-  requireGiven('Its name', label, 'string');
-  const parsed = v.safeParse(BenchResultFile, parseStrictJson(bytes, label));
-  if (parsed.success) return parsed.output;
-  const [issue] = parsed.issues;
-  throw new ConfigError(
-    `${label} is no ${RESULT_SCHEMA} result of version ${RESULT_VERSION}: ` +
-      `${v.getDotPath(issue) ?? 'the file'}: ${issue.message}.`,
-  );
-}

@@ -67,9 +67,10 @@ export function Method({ result }: { readonly result: StoredBenchResult }) {
   return (
     <Section id="method" title="Method">
       <p>
-        Every kernel is checked against float64 before it is timed; what fails has no time. Each row has one
-        burst in each of {rounds.count} rounds, in an order drawn anew, and a round is one sample. Intervals
-        are of the median, 95 %, without an assumption on its distribution.
+        Every kernel is checked against float64 before it is timed; what fails has no time.{' '}
+        {rounds !== null &&
+          `Each row has one burst in each of ${rounds.count} rounds, in an order drawn anew, and a round is one sample. `}
+        Intervals are of the median, 95 %, without an assumption on its distribution.
         {canary !== null &&
           ` A probe that never changes (${canary.what}) runs beside every burst and marks those that drifted.`}
       </p>

@@ -109,7 +109,7 @@ export function ThisRun({ result, label }: { readonly result: StoredBenchResult;
           ['date', result.date],
           ['commit', commit ?? 'not of a checkout'],
           ['what', `bench${quick ? ' --quick' : ''}: ${model} on ${layout}, ${formatNs(wallNs)} in all`],
-          ['rounds', `${rounds.count}, order drawn anew in each (seed ${rounds.seed})`],
+          ['rounds', roundsText(rounds)],
           ['inputs', cold === null ? 'warm' : `cold (${cold.note})`],
           ['clock', clock.note],
           ['tuning', tuning === null ? 'not looked for' : tuning.note.replace(/^tuning: /, '')],
@@ -124,6 +124,12 @@ export function ThisRun({ result, label }: { readonly result: StoredBenchResult;
       />
     </Section>
   );
+}
+
+function roundsText(rounds: StoredBenchResult['rounds']): string {
+  return rounds === null
+    ? 'none: samples of a row lie side by side (version 1 of the file)'
+    : `${rounds.count}, order drawn anew in each (seed ${rounds.seed})`;
 }
 
 const KINDS = {

@@ -44,7 +44,7 @@ export function renderBench(result: BenchResult, style: Style = PLAIN): string[]
           '',
         ]),
     head(
-      `Latency of kernels (measured; median of ${result.rounds.count} rounds; inputs ${result.cold ? 'cold' : 'warm'})`,
+      `Latency of kernels (measured; median of ${result.rounds?.count ?? 'no'} rounds; inputs ${result.cold ? 'cold' : 'warm'})`,
     ),
     ...renderKernels(shownRows(result), style),
     ...rankRegistered(result.kernels).flatMap((rank) => paragraph(rankText(rank))),

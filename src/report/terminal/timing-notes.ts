@@ -7,8 +7,12 @@ import { formatBytes, formatNs } from '../../core/units.ts';
 
 export function timingNotes({ kernels, rounds, canary, load, cold }: BenchResult): string[] {
   return [
-    `Each row had a short burst in each of ${rounds.count} rounds, in an order drawn anew (seed ${rounds.seed}); a round is ` +
-      'one sample, and +- (on wide screens) half of the 95 % interval of their median.',
+    ...(rounds === null
+      ? []
+      : [
+          `Each row had a short burst in each of ${rounds.count} rounds, in an order drawn anew (seed ${rounds.seed}); a round is ` +
+            'one sample, and +- (on wide screens) half of the 95 % interval of their median.',
+        ]),
     ...compileNote(kernels),
     ...driftNote(kernels, canary),
     ...busyNote(canary, load),

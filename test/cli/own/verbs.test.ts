@@ -10,7 +10,7 @@ import { withGpu } from '../../../src/cli/session.ts';
 import { rankRegistered } from '../../../src/bench/kernels/ranking.ts';
 import { writeSafetensors } from '../../../src/model/safetensors/safetensors.ts';
 import { renderBench } from '../../../src/report/terminal/bench.ts';
-import { formatResult, readResult } from '../../../src/report/file/schema.ts';
+import { formatResult, readResult } from '../../../src/report/file/result-file.ts';
 import * as checks from '../../../src/bench/kernels/timed-check.ts';
 import * as turns from '../../../src/measure/sampling.ts';
 import { f32Tensor } from '../../../src/tensor/tensor.ts';
