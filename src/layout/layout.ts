@@ -2,6 +2,7 @@ import { invariant } from '../core/errors.ts';
 import { requireFields } from '../core/given.ts';
 import { balancedRun, range } from '../core/math.ts';
 import { requireConfig, type MoeConfig } from '../model/config.ts';
+import type { ExpertOwners } from '../routing/dispatch-plan.ts';
 import { checkViews, createMesh, type Mesh, type View } from './mesh.ts';
 import { checkLayout } from './rules.ts';
 import { worldSizeOf, type LayoutSpec } from './spec.ts';
@@ -152,6 +153,14 @@ function rankQuestions(spec: LayoutSpec, mesh: Mesh<MeshPart>): RankQuestions {
     ppGroup: (rank) => group(rank, 'pp'),
     attnDpGroup: (rank) => group(rank, 'attnDp'),
   };
+}
+
+/** The owners that a layout gives: equal runs of experts. */
+export function expertOwners(layout: Layout): ExpertOwners {
+  return range(layout.spec.ep).map((epIndex) => {
+    const { first, count } = layout.expertsOf(epIndex);
+    return range(count).map((i) => first + i);
+  });
 }
 
 type Ownership = Pick<

@@ -10,7 +10,7 @@ import { at, balancedRun, range } from '../../src/core/math.ts';
 import type { CommandList } from '../../src/gpu/command-list.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { prepareReceivePlan, prepareRoutePlan } from '../../src/kernels/routing/route-plan.ts';
-import { arrivalsAt, planDispatch } from '../../src/layout/dispatch-plan.ts';
+import { arrivalsAt, planDispatch } from '../../src/routing/dispatch-plan.ts';
 import { testPlatform } from '../setup/platform.ts';
 
 let gpu: Gpu;

@@ -3,7 +3,7 @@ import { at, maxOf, range, roundUp, sum } from '../../core/math.ts';
 import { prepareLocalPlan } from '../../kernels/routing/local-plan.ts';
 import { planScratchWords, tileCapacity } from '../../core/plan-sizes.ts';
 import { prepareReceivePlan, prepareRoutePlan } from '../../kernels/routing/route-plan.ts';
-import { DROPPED, entryOfRow, planReceive, planSend, tilesOf } from '../../layout/dispatch-plan.ts';
+import { DROPPED, entryOfRow, planReceive, planSend, tilesOf } from '../../routing/dispatch-plan.ts';
 import type { OpBuffers } from '../../ops/op-buffers.ts';
 import type { Maker } from '../draw/maker.ts';
 import type { Internal, InternalCase } from './internal-case.ts';

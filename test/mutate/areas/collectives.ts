@@ -176,7 +176,7 @@ export const collectiveFaults: readonly Mutant[] = [
       why: 'a rank holds the key/value head after its last',
     },
   ]),
-  ...faultsIn('src/layout/dispatch-plan.ts', layout, [
+  ...faultsIn('src/routing/dispatch-plan.ts', { tests: ['routing'] }, [
     {
       find: 'next_E[id] = slot + 1;',
       replace: 'next_E[id] = slot;',

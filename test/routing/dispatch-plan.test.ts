@@ -7,13 +7,12 @@ import {
   DROPPED,
   entryOfRow,
   exclusiveScan,
-  expertOwners,
   isPermutation,
   planDispatch,
   tilesOf,
-} from '../../src/layout/dispatch-plan.ts';
-import { planLayout } from '../../src/layout/layout.ts';
-import { modelWith } from './support.ts';
+} from '../../src/routing/dispatch-plan.ts';
+import { expertOwners, planLayout } from '../../src/layout/layout.ts';
+import { modelWith } from '../layout/support.ts';
 
 const TWO_RANKS = [
   [0, 1],

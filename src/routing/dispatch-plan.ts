@@ -1,6 +1,5 @@
 import { ConfigError, invariant } from '../core/errors.ts';
 import { at, range, sum } from '../core/math.ts';
-import type { Layout } from './layout.ts';
 
 /**
  * A MoE dispatch over one EP group as plain integers: where every row goes and where it lands. The GPU path is
@@ -57,14 +56,6 @@ export type ExpertOwners = readonly (readonly number[])[];
 
 /** An id or slot that stands for nothing: a pair that a capacity limit dropped (~0u in a shader). */
 export const DROPPED = 0xffff_ffff;
-
-/** The owners that a layout gives: equal runs of experts. */
-export function expertOwners(layout: Layout): ExpertOwners {
-  return range(layout.spec.ep).map((epIndex) => {
-    const { first, count } = layout.expertsOf(epIndex);
-    return range(count).map((i) => first + i);
-  });
-}
 
 /**
  * @param idsPerSource ids_TK of each source rank, row-major; sources may differ in length and may be empty.
