@@ -1,17 +1,19 @@
 /**
- * Where the wall time of one step went. Every moment of it belongs to one row: to a pass while the GPU runs one, and to
+ * Where the wall time of one run went. Every moment of it belongs to one row: to a pass while the GPU runs one, and to
  * what the host did, or waited for, while it runs none. So the rows add to the wall time by construction.
  */
 import { maxOf, minOf, sum } from '../core/math.ts';
-import type { StepResult } from '../runtime/engine.ts';
-import { hostOffset, type HostOffset } from './host-offset.ts';
+import { axisOf, deviceAxis, onHost, type DeviceAxis, type HostOffset } from './host-offset.ts';
+import { workOf, type ProfiledRun, type RunPiece } from './run.ts';
 
 export type AccountGroup = 'gpu busy' | 'gpu idle' | 'read-back' | 'other';
 
 export interface AccountRow {
   readonly group: AccountGroup;
-  /** 'stage 0 experts', 'host: record', 'between passes'. */
+  /** 'stage 0 experts', 'host: record', 'between passes'; with its part in front where a run has several. */
   readonly name: string;
+  /** 'prefill', 'decode'. */
+  readonly part?: string;
   readonly stage?: number;
   readonly operation?: string;
   readonly ns: number;
@@ -26,11 +28,12 @@ export interface AccountRow {
   readonly hiddenNs: number;
   /** Host waits in it. */
   readonly hostSyncs: number;
+  /** Of `ns`. */
   readonly source: 'measured';
 }
 
 export interface Account {
-  /** From planning the step to having its result, by the host's clock, ns. */
+  /** From planning the first step to having the last result, by the host's clock, ns. */
   readonly wallNs: number;
   readonly rows: readonly AccountRow[];
   /** Absent without timestamps: then the GPU's time is in the row 'device and read-back'. */
@@ -47,28 +50,64 @@ interface Busy {
 
 type Draft = { -readonly [K in keyof AccountRow]: AccountRow[K] };
 
-export function accountOf(step: Pick<StepResult, 'spans' | 'submits' | 'host' | 'hostNs'>): Account {
-  const { spans, host, hostNs: wallNs } = step;
-  const originNs = spans[0]?.beginNs ?? 0n;
-  const offset = hostOffset(step, originNs);
+/** @param all other passes of the same device whose bounds tell of its clock. */
+export function accountOfRun(
+  { wallNs, pieces }: ProfiledRun,
+  all: Parameters<typeof axisOf>[1] = [],
+): Account {
+  const axis = axisOf(pieces, all);
+  const rows = new Map<string, Draft>();
+  const accounts = pieces.map((piece) => accountOf(piece, axis));
+  for (const [i, own] of accounts.entries()) {
+    const part = pieces[i]?.part;
+    for (const row of own.rows) {
+      const name = part === undefined ? row.name : `${part}: ${row.name}`;
+      const there = rows.get(name);
+      if (there === undefined) rows.set(name, { ...row, name, ...(part !== undefined && { part }) });
+      else for (const key of ADDED) there[key] += row[key];
+    }
+  }
+  const rest = wallNs - sum([...rows.values()].map(({ ns }) => ns));
+  if (Math.abs(rest) > 1) {
+    const other = rows.get('other') ?? { ...NOTHING, group: 'other', name: 'other' };
+    rows.set('other', { ...other, ns: other.ns + rest });
+  }
+  return {
+    wallNs,
+    rows: shared(rows.values(), wallNs),
+    ...(axis.offset !== undefined && { offset: axis.offset }),
+    voidPasses: sum(accounts.map(({ voidPasses }) => voidPasses)),
+  };
+}
+
+const ADDED = ['ns', 'calls', 'flop', 'bytes', 'hiddenNs', 'hostSyncs'] as const;
+const NOTHING = {
+  ...{ ns: 0, share: 0, calls: 0, flop: 0, bytes: 0, hiddenNs: 0, hostSyncs: 0 },
+  source: 'measured',
+} as const;
+
+function shared(rows: Iterable<Draft>, wallNs: number): AccountRow[] {
+  return [...rows].map((row) => ({ ...row, share: wallNs > 0 ? row.ns / wallNs : 0 }));
+}
+
+export function accountOf(piece: RunPiece, axis: DeviceAxis = deviceAxis([piece])): Account {
+  const { spans, host, hostNs: wallNs, hostSyncs = 1 } = piece;
   const rows = new Map<string, Draft>();
   const row = (group: AccountGroup, name: string): Draft => {
     const there = rows.get(name);
     if (there !== undefined) return there;
-    const fresh: Draft = {
-      ...{ group, name, ns: 0, share: 0, calls: 0, flop: 0, bytes: 0, hiddenNs: 0, hostSyncs: 0 },
-      source: 'measured',
-    };
+    const fresh: Draft = { ...NOTHING, group, name };
     rows.set(name, fresh);
     return fresh;
   };
-  const busy = busyTimes(step, originNs, offset?.ns ?? 0);
+  const busy = busyTimes(piece, axis);
   const firstNs = busy[0]?.beginNs ?? Infinity;
   const lastNs = busy.at(-1)?.endNs ?? -Infinity;
   const seen = new Set<unknown>();
-  for (const { tag } of spans) {
-    const own = row('gpu busy', keyOf(tag));
-    own.stage = tag.stage;
+  for (const span of spans) {
+    const { tag } = span;
+    const own = row('gpu busy', workOf(piece, span));
+    if (piece.staged !== false) own.stage = tag.stage;
     own.operation = tag.operation;
     own.calls += 1;
     if (seen.has(tag)) continue;
@@ -96,7 +135,7 @@ export function accountOf(step: Pick<StepResult, 'spans' | 'submits' | 'host' | 
       if (rest > 0) row('gpu idle', 'between passes').ns += rest;
     };
     if (phase === 'read-back')
-      row('read-back', busy.length === 0 ? 'device and read-back' : 'read-back').hostSyncs += 1;
+      row('read-back', busy.length === 0 ? 'device and read-back' : 'read-back').hostSyncs += hostSyncs;
     else row('gpu idle', `host: ${phase}`).calls += 1;
     let at = beginNs;
     for (; next < busy.length; next++) {
@@ -116,32 +155,24 @@ export function accountOf(step: Pick<StepResult, 'spans' | 'submits' | 'host' | 
   }
   const rest = wallNs - sum([...rows.values()].map(({ ns }) => ns));
   if (Math.abs(rest) > 1) row('other', 'other').ns = rest;
-  for (const own of rows.values()) own.share = wallNs > 0 ? own.ns / wallNs : 0;
   return {
     wallNs,
-    rows: [...rows.values()],
-    ...(offset !== undefined && { offset }),
+    rows: shared(rows.values(), wallNs),
+    ...(axis.offset !== undefined && { offset: axis.offset }),
     voidPasses: spans.filter(({ ns }) => ns === undefined).length,
   };
 }
 
-function keyOf({ stage, operation }: { stage: number; operation: string }): string {
-  return `stage ${stage} ${operation}`;
-}
-
 /** Passes on the host's axis in order, none over another: where two overlap the time is the first's. */
-function busyTimes(
-  { spans, host }: Pick<StepResult, 'spans' | 'host'>,
-  originNs: bigint,
-  offsetNs: number,
-): Busy[] {
+function busyTimes(piece: RunPiece, axis: DeviceAxis): Busy[] {
+  const { spans, host } = piece;
   const [beginNs, endNs] = [host[0]?.beginNs ?? 0, host.at(-1)?.endNs ?? 0];
   const all = spans
     .filter(({ ns }) => ns !== undefined)
     .map((span) => ({
-      beginNs: Number(span.beginNs - originNs) + offsetNs,
-      endNs: Number(span.endNs - originNs) + offsetNs,
-      key: keyOf(span.tag),
+      beginNs: onHost(axis, span.beginNs),
+      endNs: onHost(axis, span.endNs),
+      key: workOf(piece, span),
     }))
     .sort((a, b) => a.beginNs - b.beginNs);
   let until = beginNs;

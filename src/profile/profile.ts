@@ -1,24 +1,26 @@
-/** Steps of an engine, bare and instrumented in shuffled turns: where the time of one goes, and what looking costs. */
+/** Runs, bare and instrumented in shuffled turns: where the time of one goes, and what looking costs. */
 import { shuffled } from '../measure/rounds.ts';
 import { at, maxOf, range } from '../core/math.ts';
 import { seededRandom } from '../core/random.ts';
 import { median, summarise, type Summary } from '../measure/statistics.ts';
-import type { Engine, StepOptions, StepResult } from '../runtime/engine.ts';
-import type { Request } from '../runtime/step/plan.ts';
-import { accountOf, type Account } from './account.ts';
-import { virtualCluster, type VirtualCluster } from '../runtime/step/virtual-cluster.ts';
+import { accountOfRun, type Account } from './account.ts';
+import { axisOf, type Bounded, type DeviceAxis } from './host-offset.ts';
+import { clusterOf, type ProfiledRun, type RunCluster } from './run.ts';
+import type { Subject } from './subjects/subject.ts';
 
 /** Of the order of the turns. */
 const SEED = 1;
 
 export type ProfileDetail = 'pass' | 'dispatch';
 
-export interface StepProfile {
-  /** Of the instrumented step with the median wall time. */
+export interface RunProfile {
+  /** Of the instrumented run with the median wall time. */
   readonly account: Account;
-  readonly cluster: VirtualCluster;
-  readonly step: StepResult;
-  /** The first step of all, with what only a first one does, ns. */
+  readonly cluster: RunCluster;
+  readonly run: ProfiledRun;
+  /** The device's clock by what all runs tell of it. */
+  readonly axis: DeviceAxis;
+  /** The first run of all, with what only a first one does, ns. */
   readonly firstNs: number;
   readonly bareNs: readonly number[];
   readonly instrumentedNs: readonly number[];
@@ -31,48 +33,46 @@ export interface StepProfile {
 export interface ProfileOptions {
   readonly detail: ProfileDetail;
   readonly rounds: number;
-  /** What the profiled step is given. */
-  readonly requests: readonly Request[];
-  /** What comes before it, for a step that continues. */
-  readonly before?: readonly Request[] | undefined;
+  /** Other passes of the same device whose bounds tell of its clock. */
+  readonly anchors?: readonly Bounded[];
   readonly say?: (text: string) => void;
 }
 
 /** Fewer paired rounds than so many give no interval of 95 %. */
 const LEAST_ROUNDS = 6;
 
-/** @throws ConfigError for requests that the engine was not made for. */
-export async function profileSteps(engine: Engine, options: ProfileOptions): Promise<StepProfile> {
-  const { detail, rounds, requests, before, say = () => undefined } = options;
-  const run = (timing: NonNullable<StepOptions['timing']>): Promise<StepResult> =>
-    engine.exclusively(async (steps) => {
-      steps.reset();
-      if (before !== undefined) await steps.forward(before);
-      return steps.forward(requests, { timing });
-    });
-  say('first step');
-  const firstNs = (await run('none')).hostNs;
+/** @throws ConfigError for what the subject cannot run. */
+export async function profileRuns(subject: Subject, options: ProfileOptions): Promise<RunProfile> {
+  const { detail, rounds, anchors = [], say = () => undefined } = options;
+  say('first run');
+  const firstNs = (await subject.run('none')).wallNs;
+  say('whose rows');
+  const expertRows = (await subject.expertRows?.()) ?? [];
   const timing = detail === 'pass' ? 'span' : 'dispatch';
   const random = seededRandom(SEED);
-  const results: Record<'bare' | 'instrumented', StepResult[]> = { bare: [], instrumented: [] };
+  const runs: Record<'bare' | 'instrumented', ProfiledRun[]> = { bare: [], instrumented: [] };
   for (const round of range(rounds)) {
     say(`round ${round + 1} of ${rounds}`);
     for (const which of shuffled(['bare', 'instrumented'] as const, random)) {
-      results[which].push(await run(which === 'bare' ? 'none' : timing));
+      runs[which].push(await subject.run(which === 'bare' ? 'none' : timing));
     }
   }
-  const timesOf = (steps: readonly StepResult[]): number[] => steps.map(({ hostNs }) => hostNs);
-  const [bareNs, instrumentedNs] = [timesOf(results.bare), timesOf(results.instrumented)];
+  const timesOf = (of: readonly ProfiledRun[]): number[] => of.map(({ wallNs }) => wallNs);
+  const [bareNs, instrumentedNs] = [timesOf(runs.bare), timesOf(runs.instrumented)];
   const cost = summarise(instrumentedNs.map((ns, i) => ns / at(bareNs, i)));
   const middle = median(instrumentedNs);
-  const step = results.instrumented.reduce((a, b) =>
-    Math.abs(b.hostNs - middle) < Math.abs(a.hostNs - middle) ? b : a,
+  const chosen = runs.instrumented.reduce((a, b) =>
+    Math.abs(b.wallNs - middle) < Math.abs(a.wallNs - middle) ? b : a,
   );
-  const resolved = rounds >= LEAST_ROUNDS && (cost.low > 1 || cost.high < 1);
+  const pieces = chosen.pieces.map((piece, i) => ({ ...piece, expertRows: expertRows[i] ?? [] }));
+  const run = { ...chosen, pieces };
+  const others = [...anchors, ...runs.instrumented.flatMap((other) => other.pieces)];
   return {
-    account: accountOf(step),
-    cluster: virtualCluster(step),
-    ...{ step, firstNs, bareNs, instrumentedNs, cost, costResolved: resolved },
+    account: accountOfRun(run, others),
+    cluster: clusterOf(run),
+    axis: axisOf(pieces, others),
+    ...{ run, firstNs, bareNs, instrumentedNs, cost },
+    costResolved: rounds >= LEAST_ROUNDS && (cost.low > 1 || cost.high < 1),
   };
 }
 

@@ -6,7 +6,7 @@ import { groupTable } from '../collectives/groups.ts';
 import { oneDeviceTransport } from '../collectives/one-device.ts';
 import type { Transport } from '../collectives/transport.ts';
 import { ConfigError } from '../core/errors.ts';
-import { requireFields, requireGiven, requireGpu, requireOptions } from '../core/given.ts';
+import { requireFields, requireGiven, requireGpu, requireOptions, type Fields } from '../core/given.ts';
 import { range } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { ropeTable } from '../kernels/attention/rope.ts';
@@ -170,12 +170,16 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
   }
 }
 
+const STEP_OPTIONS: Fields = {
+  ...{ logits: 'string?', experts: 'flag?', timing: 'string?', timesLater: 'flag?' },
+};
+
 /** A pipeline's steps in turn, and runs of them that have turns of their own. */
 function stepsInTurn(pipeline: Pipeline): Pick<Engine, 'forward' | 'reset' | 'exclusively'> {
   const turns = new Turns();
   const stepsOf = (own: Turns): Steps => ({
     forward: async (requests, options = {}) => {
-      requireOptions('A step', options, { logits: 'string?', experts: 'flag?', timing: 'string?' });
+      requireOptions('A step', options, STEP_OPTIONS);
       const asked = copied(requests);
       return own.take(() => pipeline.forward(asked, options));
     },

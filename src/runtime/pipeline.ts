@@ -11,6 +11,7 @@ import type { SubmittedList } from '../gpu/command-list.ts';
 import type { PipelineEnds, LogitsBlock } from './ends.ts';
 import { HostTimes } from './step/host-times.ts';
 import { tagged, type StepSpanTime } from './step/span.ts';
+import { laterTimes } from './step/timed-lists.ts';
 import type { StepOptions, StepResult } from './step/step.ts';
 import { collectExperts, expertTrace, type ExpertTrace } from './step/trace.ts';
 import { vocabularyOf } from '../memory/arrays.ts';
@@ -72,7 +73,7 @@ export class Pipeline {
   async forward(requests: readonly Request[], options: StepOptions): Promise<StepResult> {
     this.#checkOpen();
     const { gpu, layout, sizes: z } = this.#c;
-    const { logits: which = 'last', experts = false, timing = 'none' } = options;
+    const { logits: which = 'last', experts = false, timing = 'none', timesLater = false } = options;
     const began = gpu.now();
     const host = new HostTimes('plan', began);
     const batches = planStep(z, requests, (s) => this.lengthOf(s), this.#wanted(requests));
@@ -103,28 +104,23 @@ export class Pipeline {
       const words = await gpu.read(readBack, [readBack.byteLength / 4]);
       const endNs = gpu.now();
       invariant(words.data instanceof Float32Array, () => 'logits are f32');
-      const spans: StepSpanTime[] = [];
-      const submits: StepResult['submits'][number][] = [];
-      for (const list of lists) {
-        // Timed lists are recorded with our own tags only.
-        const own = (await list.spans()) as StepSpanTime[];
-        submits.push({ submittedNs: list.submittedNs, spans: { first: spans.length, count: own.length } });
-        for (const span of own) spans.push(span);
-      }
       const chosen = trace && (await collectExperts(gpu, layout, z, steps, trace, requests));
+      const logits = this.#assemble(requests.length, steps, blocks, which, words.data);
+      const later = laterTimes<StepSpanTime>(lists.splice(0), endNs);
+      const times = timesLater ? { spans: [], submits: [], later } : await later.read();
       const result: StepResult = {
-        logits: this.#assemble(requests.length, steps, blocks, which, words.data),
+        logits,
         microBatches: steps.length,
         dispatches,
         hostSyncsInLayers,
-        spans,
-        submits,
+        ...times,
+        ...chosen,
         host: host.end(endNs),
         hostNs: endNs - began,
       };
       for (const { sequence, ids } of requests)
         this.#lengths.set(sequence, this.lengthOf(sequence) + ids.length);
-      return chosen === undefined ? result : { ...result, experts: chosen };
+      return result;
     } finally {
       this.#pending = undefined;
       for (const list of lists) list.discard();

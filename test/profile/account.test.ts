@@ -5,8 +5,14 @@ import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { planLayout } from '../../src/layout/layout.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
 import type { Checkpoint } from '../../src/model/checkpoint.ts';
-import { accountOf } from '../../src/profile/account.ts';
-import { profileSteps, unionNs } from '../../src/profile/profile.ts';
+import { DROPPED } from '../../src/routing/dispatch-plan.ts';
+import { accountOf, accountOfRun } from '../../src/profile/account.ts';
+import { axisOf, deviceAxis, onHost } from '../../src/profile/host-offset.ts';
+import { clockAnchors } from '../../src/profile/clock-anchors.ts';
+import { receivedRows } from '../../src/runtime/step/trace.ts';
+import { generationSubject } from '../../src/profile/subjects/generation.ts';
+import { profileRuns, type RunProfile, unionNs } from '../../src/profile/profile.ts';
+import { stepSubject } from '../../src/profile/subjects/engine-step.ts';
 import { virtualCluster } from '../../src/runtime/step/virtual-cluster.ts';
 import { rated } from '../../src/profile/rates.ts';
 import { createEngine, type StepResult } from '../../src/runtime/engine.ts';
@@ -34,7 +40,7 @@ describe('by hand', () => {
   const experts = tagOf({ operation: 'experts', rowsOf: undefined });
   const step: Pick<StepResult, 'spans' | 'submits' | 'host' | 'hostNs'> = {
     spans: [span(attention, 1030, 1050), span(experts, 1060, 1100)],
-    submits: [{ submittedNs: 1920, spans: { first: 0, count: 2 } }],
+    submits: [{ submittedNs: 1920, doneNs: 2010, spans: { first: 0, count: 2 } }],
     host: [
       { phase: 'plan', beginNs: 1890, endNs: 1900 },
       { phase: 'record', beginNs: 1900, endNs: 1920 },
@@ -76,7 +82,7 @@ describe('by hand', () => {
     const account = accountOf({
       ...step,
       spans,
-      submits: [{ submittedNs: 1920, spans: { first: 0, count: 3 } }],
+      submits: [{ submittedNs: 1920, doneNs: 2010, spans: { first: 0, count: 3 } }],
     });
     expect(account.voidPasses).toBe(1);
     expect(account.rows.find(({ operation }) => operation === 'experts')?.ns).toBe(50);
@@ -99,6 +105,71 @@ describe('by hand', () => {
     expect(won['stage 0 attention']).toBeCloseTo(0);
     expect(won['stage 0 experts']).toBeCloseTo(20);
     expect(rows.at(-1)?.name).toBe('stage 0 attention');
+  });
+
+  test('the clocks: every list of every run bounds the offset, and what contradicts is left out', () => {
+    const bounds = (submittedNs: number, beginNs: number, endNs: number, doneNs: number) => ({
+      spans: [span(attention, beginNs, endNs)],
+      submits: [{ submittedNs, doneNs, spans: { first: 0, count: 1 } }],
+    });
+    // Offsets from the first begin, at 100: 900 to 990, and 880 to 940.
+    const [one, other] = [bounds(1000, 100, 110, 1100), bounds(1080, 200, 210, 1150)];
+    expect(deviceAxis([one]).offset).toEqual({ ns: 1045, errorNs: 45 });
+    expect(deviceAxis([one, other]).offset).toEqual({ ns: 1020, errorNs: 20 });
+    expect(onHost(deviceAxis([one, other]), 150n)).toBe(1070);
+    expect(axisOf([one], [other]).offset).toEqual({ ns: 1020, errorNs: 20 });
+    const wrong = bounds(9000, 300, 310, 9100);
+    expect(axisOf([one], [other, wrong]).offset).toEqual({ ns: 1045, errorNs: 45 });
+    expect(deviceAxis([]).offset).toBeUndefined();
+    expect(deviceAxis([{ spans: [span(attention, 20, 10)], submits: one.submits }]).offset).toBeUndefined();
+  });
+
+  test('a run of two parts: rows carry their part, and the choice of tokens is work of the host', () => {
+    const later = {
+      ...step,
+      host: [{ phase: 'choose' as const, beginNs: 1880, endNs: 1890 }, ...step.host],
+      hostNs: 130,
+    };
+    const { rows, wallNs } = accountOfRun({
+      wallNs: 400,
+      pieces: [
+        { ...step, part: 'prefill' },
+        { ...later, part: 'decode' },
+        { ...later, part: 'decode' },
+      ],
+    });
+    expect(wallNs).toBe(400);
+    const times = Object.fromEntries(rows.map(({ name, ns }) => [name, ns]));
+    expect(times['prefill: stage 0 attention']).toBe(20);
+    expect(times['decode: stage 0 attention']).toBe(40);
+    expect(times['decode: host: choose']).toBe(20);
+    expect(times.other).toBe(20);
+    expect(rows.find(({ name }) => name === 'decode: stage 0 experts')).toMatchObject({
+      ...{ part: 'decode', stage: 0, operation: 'experts', calls: 2, flop: 16, bytes: 32 },
+    });
+    expect(sum(rows.map(({ ns }) => ns))).toBe(400);
+    expect(sum(rows.map(({ share }) => share))).toBeCloseTo(1);
+  });
+
+  test('ranks: experts whose rows were traced are split by them, else in equal parts', () => {
+    const traced = [{ stage: 0, layer: 0, microBatch: 0, rows: [1, 7] }];
+    const spans = [span(experts, 0, 80)];
+    const timesOf = (step: Parameters<typeof virtualCluster>[0]) =>
+      [...virtualCluster(step).ranks]
+        .sort((a, b) => a.rank - b.rank)
+        .map(({ computeNs, source }) => [computeNs, source]);
+    expect(timesOf({ spans, expertRows: traced })).toEqual([
+      [10, 'split'],
+      [70, 'split'],
+    ]);
+    expect(timesOf({ spans })).toEqual([
+      [40, 'assumed'],
+      [40, 'assumed'],
+    ]);
+    // Two replicas of two ranks with two experts each: nobody sends to the other replica.
+    const layout = { spec: { ep: 2, pp: 1, tp: 1, dp: 2 }, ownerOfExpert: (e: number) => Math.floor(e / 2) };
+    const chosen = [[0, 3, 3, 2], [1], [0, 1], [DROPPED, 2]];
+    expect(receivedRows(layout, 4, (rank) => chosen[rank] ?? [])).toEqual([2, 3, 2, 1]);
   });
 
   test('ranks: a shared pass is split by rows, and what a rank waits for is idle or bubble', () => {
@@ -167,13 +238,24 @@ describe('of real steps', () => {
     });
     const requests = range(16).map((sequence) => ({ sequence, ids: [1, 2, 3, 4] }));
     const decode = requests.map(({ sequence }) => ({ sequence, ids: [5] }));
-    const { account, cluster, bareNs, step } = await profileSteps(engine, {
-      ...{ detail, rounds: 1, requests: decode, before: requests },
-    });
+    const anchors = await clockAnchors(gpu, 4);
+    const subjects = [
+      stepSubject(engine, decode, requests),
+      generationSubject(engine, { promptIds: [1, 2], tokens: 3 }),
+    ];
+    for (const subject of subjects) {
+      const found = await profileRuns(subject, { detail, rounds: 1, anchors });
+      holds(found, layout);
+    }
+    expect(gpu.ledger.heldByPurpose().staging).toBeUndefined();
     engine.destroy();
+  });
+
+  function holds({ account, cluster, bareNs, run, instrumentedNs }: RunProfile, layout: string): void {
+    const spans = run.pieces.flatMap((piece) => piece.spans);
     expect(bareNs).toHaveLength(1);
     const { wallNs, rows, offset } = account;
-    expect(wallNs).toBe(step.hostNs);
+    expect(instrumentedNs).toEqual([wallNs]);
     expect(Math.abs(sum(rows.map(({ ns }) => ns)) - wallNs)).toBeLessThanOrEqual(0.01 * wallNs);
     const other = sum(rows.filter(({ group }) => group === 'other').map(({ ns }) => Math.abs(ns)));
     expect(other).toBeLessThanOrEqual(0.05 * wallNs);
@@ -182,14 +264,16 @@ describe('of real steps', () => {
     // Both clocks tick alike: the bounds leave room.
     expect(offset?.errorNs).toBeGreaterThan(0);
     expect(offset?.errorNs).toBeLessThan(wallNs);
-    const gpuNs = sum(step.spans.map(({ ns = 0 }) => ns));
+    const gpuNs = sum(spans.map(({ ns = 0 }) => ns));
     const busyNs = sum(rows.filter(({ group }) => group === 'gpu busy').map(({ ns }) => ns));
     expect(Math.abs(busyNs - gpuNs)).toBeLessThanOrEqual(0.02 * gpuNs);
     const { ranks, slices, wallNs: clusterNs } = cluster;
-    expect(ranks).toHaveLength(engine.layout.worldSize);
+    expect(ranks).toHaveLength(planLayout(parseLayout(layout), model.config).worldSize);
+    // Rows of experts are known.
+    expect(ranks.filter(({ source }) => source === 'assumed')).toEqual([]);
     expect(Math.abs(sum(slices.map(({ ns }) => ns)) - gpuNs)).toBeLessThanOrEqual(1e-6 * gpuNs);
     for (const { computeNs, communicationNs, bubbleNs, idleNs } of ranks) {
       expect(computeNs + communicationNs + bubbleNs + idleNs).toBeCloseTo(clusterNs, 0);
     }
-  });
+  }
 });

@@ -8,11 +8,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { profile } from '../../src/cli/verbs/profile.ts';
 import { writeTrace } from '../../src/cli/files/trace-file.ts';
 import { range, sum } from '../../src/core/math.ts';
-import { virtualCluster } from '../../src/runtime/step/virtual-cluster.ts';
+import { clusterOf, type RunPiece } from '../../src/profile/run.ts';
 import { chromeTrace } from '../../src/profile/timeline/chrome.ts';
 import { perfettoTrace } from '../../src/profile/timeline/perfetto.ts';
 import { timelineOf, type Timeline } from '../../src/profile/timeline/timeline.ts';
-import type { StepResult } from '../../src/runtime/engine.ts';
 import type { StepSpanTime } from '../../src/runtime/step/span.ts';
 
 /** Of Perfetto's protos, as far as it matters here. */
@@ -27,15 +26,16 @@ const SCHEMA = `
   message Event {
     repeated uint64 category_iids = 3; repeated Annotation debug_annotations = 4; optional uint32 type = 9;
     optional uint64 name_iid = 10; optional uint64 track_uuid = 11;
-    repeated fixed64 flow_ids = 47; repeated fixed64 terminating_flow_ids = 48;
+    optional int64 counter_value = 30; repeated fixed64 flow_ids = 47; repeated fixed64 terminating_flow_ids = 48;
   }
   message Annotation { optional uint64 name_iid = 1; optional int64 int_value = 4; }
   message Name { optional uint64 iid = 1; optional string name = 2; }
   message Interned {
     repeated Name event_categories = 1; repeated Name event_names = 2; repeated Name debug_annotation_names = 3;
   }
+  message Counter { optional uint32 unit = 3; optional string unit_name = 6; }
   message Descriptor {
-    optional uint64 uuid = 1; optional string name = 2; optional uint64 parent_uuid = 5;
+    optional uint64 uuid = 1; optional string name = 2; optional uint64 parent_uuid = 5; optional Counter counter = 8;
     optional uint32 child_ordering = 11; optional int32 sibling_order_rank = 12;
   }`;
 
@@ -53,12 +53,14 @@ interface Packet {
     readonly uuid: number;
     readonly name: string;
     readonly parentUuid?: number;
+    readonly counter?: { readonly unit: number };
     readonly childOrdering: number;
     readonly siblingOrderRank: number;
   };
   readonly trackEvent?: {
     readonly type: number;
     readonly trackUuid: number;
+    readonly counterValue?: number;
     readonly nameIid?: number;
     readonly categoryIids?: number[];
     readonly flowIds?: string[];
@@ -80,6 +82,7 @@ function walked(packets: readonly Packet[]) {
   const busy = new Map<number, Map<string, number>>();
   const last = new Map<number, number>();
   const [sent, received]: [unknown[], unknown[]] = [[], []];
+  const counts = new Map<number, number[]>();
   let events = 0;
   for (const { trackEvent, timestamp = 0, internedData } of packets) {
     for (const { iid, name } of internedData?.eventCategories ?? []) categories.set(iid, name);
@@ -89,6 +92,10 @@ function walked(packets: readonly Packet[]) {
     const { type, trackUuid: track, nameIid = 0, categoryIids = [] } = trackEvent;
     if (!(timestamp >= (last.get(track) ?? 0))) throw new Error('times that go backwards');
     last.set(track, timestamp);
+    if (type === 4) {
+      counts.set(track, [...(counts.get(track) ?? []), trackEvent.counterValue ?? NaN]);
+      continue;
+    }
     const stack = open.get(track) ?? [];
     open.set(track, stack);
     if (type === 1) {
@@ -106,14 +113,14 @@ function walked(packets: readonly Packet[]) {
     }
   }
   expect([...open.values()].every((stack) => stack.length === 0)).toBe(true);
-  return { busy, sent, received, events };
+  return { busy, sent, received, events, counts };
 }
 
 const [STAGES, RANKS, BATCHES, LAYERS] = [4, 32, 16, 4];
 const OPERATIONS = ['attention', 'route', 'all-to-all', 'experts', 'combine', 'all-gather'];
 
 /** 128 ranks and 16 micro-batches, each pass split over the ranks of its stage by rows that differ. */
-function bigStep(): Pick<StepResult, 'spans' | 'submits' | 'host'> {
+function bigStep(): RunPiece {
   const spans: StepSpanTime[] = [];
   let now = 0;
   for (const clock of range(STAGES + BATCHES - 1)) {
@@ -131,7 +138,7 @@ function bigStep(): Pick<StepResult, 'spans' | 'submits' | 'host'> {
               operation,
               ranks: { first: 0, count: RANKS },
             },
-            ...{ rows: sum(rowsOf), rowsOf, flop: 1, bytes: 1 },
+            ...{ rows: sum(rowsOf), rowsOf, flop: 1, bytes: 1000 },
           };
           const ns = 100_000 + 1000 * i;
           spans.push({
@@ -145,17 +152,22 @@ function bigStep(): Pick<StepResult, 'spans' | 'submits' | 'host'> {
   }
   return {
     spans,
-    submits: [{ submittedNs: 5_000, spans: { first: 0, count: spans.length } }],
+    submits: [{ submittedNs: 5_000, doneNs: 10_000 + now, spans: { first: 0, count: spans.length } }],
     host: [
       { phase: 'plan', beginNs: 1_000, endNs: 4_000 },
       { phase: 'read-back', beginNs: 4_000, endNs: 10_000 + now },
     ],
+    hostNs: 9_000 + now,
   };
 }
 
 const step = bigStep();
-const cluster = virtualCluster(step);
-const timeline: Timeline = timelineOf(step, cluster, (stage, rank) => `rank ${stage * RANKS + rank}`);
+const cluster = clusterOf({ pieces: [step] });
+const timeline: Timeline = timelineOf(
+  { pieces: [step] },
+  cluster,
+  (stage, rank) => `rank ${stage * RANKS + rank}`,
+);
 
 describe('128 ranks and 16 micro-batches', () => {
   test('protobuf: nested, named, in order, small, and made in small pieces', () => {
@@ -177,8 +189,29 @@ describe('128 ranks and 16 micro-batches', () => {
     expect(tracks.every(({ childOrdering }) => childOrdering === 3)).toBe(true);
     const uuidOf = new Map(tracks.map(({ name, uuid }) => [name, uuid]));
     expect(range(128).every((rank) => uuidOf.has(`rank ${rank}`))).toBe(true);
-    const { busy, sent, received, events } = walked(packets);
+    const { busy, sent, received, events, counts } = walked(packets);
     expect(events).toBeGreaterThan(90_000);
+    const counters = tracks.filter(({ counter }) => counter !== undefined);
+    expect(counters.map(({ name, counter }) => [name, counter?.unit])).toEqual(
+      range(STAGES).flatMap(() => [
+        ['expert rows, fullest rank', 2],
+        ['expert rows, all ranks', 2],
+        ['bytes in flight (modelled)', 3],
+      ]),
+    );
+    const [fullest, all, inFlight] = counters.map(({ uuid }) => counts.get(uuid) ?? []);
+    // 32 ranks of 1 to 7 rows: each micro-batch and layer has some on 7, and nothing in between.
+    expect(fullest).toEqual(range(2 * BATCHES * LAYERS).map((i) => (i % 2 === 0 ? 7 : 0)));
+    expect(all?.filter((rows) => rows > 0)).toEqual(
+      range(BATCHES).flatMap((m) =>
+        range(LAYERS).map(() => sum(range(RANKS).map((rank) => 1 + ((rank + m) % 7)))),
+      ),
+    );
+    // Two operations of 1000 bytes a layer, one after the other; ranks with few rows have sent theirs first.
+    expect(inFlight?.filter((bytes) => bytes === 1000)).toHaveLength(2 * BATCHES * LAYERS);
+    expect(inFlight?.filter((bytes) => bytes === 0).length).toBeGreaterThanOrEqual(BATCHES * LAYERS);
+    expect(inFlight?.filter((bytes) => !(bytes >= 0 && bytes <= 1000))).toEqual([]);
+    expect(inFlight?.at(-1)).toBe(0);
     // A flow for each rank and micro-batch between two stages, from one place to one place.
     expect(sent).toHaveLength((STAGES - 1) * RANKS * BATCHES);
     expect(new Set(sent).size).toBe(sent.length);
@@ -199,7 +232,7 @@ describe('128 ranks and 16 micro-batches', () => {
     const { traceEvents } = JSON.parse(text) as { traceEvents: { ph: string; tid: number; ts: number }[] };
     const count = (ph: string): number => traceEvents.filter((event) => event.ph === ph).length;
     expect(count('B')).toBe(count('E'));
-    expect(count('B') + count('E')).toBe([...timeline.events()].length);
+    expect(count('B') + count('E') + count('C')).toBe([...timeline.events()].length);
     expect([count('s'), count('f')]).toEqual([
       (STAGES - 1) * RANKS * BATCHES,
       (STAGES - 1) * RANKS * BATCHES,
@@ -214,7 +247,7 @@ test('the place of a trace is tried before any work', async () => {
 
 test('without passes there is the host alone', () => {
   const bare = { ...step, spans: [], submits: [] };
-  const alone = timelineOf(bare, virtualCluster(bare), String);
+  const alone = timelineOf({ pieces: [bare] }, clusterOf({ pieces: [bare] }), String);
   expect(alone.tracks.map(({ name }) => name)).toEqual(['device, as it ran', 'GPU', 'host']);
   expect([...alone.events()].map((event) => (event.kind === 'begin' ? event.name : 'end'))).toEqual([
     ...['plan', 'end', 'read-back', 'end'],
@@ -225,7 +258,8 @@ describe('as a file', () => {
   let folder: string;
   beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'moebius-trace-'))));
   afterAll(() => rm(folder, { recursive: true }));
-  const small = timelineOf({ ...step, spans: step.spans.slice(0, 5) }, virtualCluster({ spans: [] }), String);
+  const few = { ...step, spans: step.spans.slice(0, 5), submits: [] };
+  const small = timelineOf({ pieces: [few] }, clusterOf({ pieces: [] }), String);
 
   test('the name says the format', async () => {
     const read = async (name: string): Promise<Buffer> => {

@@ -147,7 +147,7 @@ function checkOutputs(
   });
 }
 
-function factsOf(tensors: ReadonlyMap<string, Tensor>): TensorFact[] {
+export function factsOf(tensors: ReadonlyMap<string, Tensor>): TensorFact[] {
   return [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
 }
 

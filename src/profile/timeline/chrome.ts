@@ -1,5 +1,5 @@
 /** The JSON of chrome://tracing: every group is a process, every track a thread. Perfetto's UI ignores their order. */
-import type { Timeline, TimelineEvent, Track } from './timeline.ts';
+import type { Begin, End, Timeline, Track } from './timeline.ts';
 
 const NS_PER_US = 1000;
 const EVENTS_PER_CHUNK = 1024;
@@ -27,16 +27,26 @@ function* entriesOf(timeline: Timeline): Generator<object> {
     return parent === undefined ? track : groupOf(parent);
   };
   const process = new Map(tracks.map((track) => [track.id, groupOf(track).id]));
-  for (const [order, { id, name, parent }] of tracks.entries()) {
+  for (const [order, { id, name, parent, counts }] of tracks.entries()) {
+    if (counts !== undefined) continue;
     const pid = process.get(id);
     const what = parent === undefined ? 'process' : 'thread';
     yield { ph: 'M', pid, tid: id, name: `${what}_name`, args: { name } };
     yield { ph: 'M', pid, tid: id, name: `${what}_sort_index`, args: { sort_index: order } };
   }
-  for (const event of timeline.events()) yield* entriesOfEvent(event, process.get(event.track));
+  // Counters go by name and process: with the stage in front each has a name of its own.
+  const counterName = (track: Track | undefined): string =>
+    `${byId.get(track?.parent ?? 0)?.name ?? ''} ${track?.name ?? ''}`;
+  for (const event of timeline.events()) {
+    const pid = process.get(event.track);
+    if (event.kind === 'count') {
+      const [name, ts] = [counterName(byId.get(event.track)), event.ns / NS_PER_US];
+      yield { ph: 'C', pid, tid: event.track, ts, name, args: { value: event.value } };
+    } else yield* entriesOfEvent(event, pid);
+  }
 }
 
-function* entriesOfEvent(event: TimelineEvent, pid: number | undefined): Generator<object> {
+function* entriesOfEvent(event: Begin | End, pid: number | undefined): Generator<object> {
   const place = { pid, tid: event.track, ts: event.ns / NS_PER_US };
   if (event.kind === 'end') {
     yield { ph: 'E', ...place };

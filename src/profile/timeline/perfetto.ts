@@ -11,14 +11,17 @@ const PACKET = 1;
 const Packet = {
   ...{ timestamp: 8, sequence: 10, trackEvent: 11, interned: 12, flags: 13, trackDescriptor: 60, first: 87 },
 } as const;
-const Descriptor = { uuid: 1, name: 2, parent: 5, childOrdering: 11, siblingRank: 12 } as const;
+const Descriptor = { uuid: 1, name: 2, parent: 5, counter: 8, childOrdering: 11, siblingRank: 12 } as const;
+const Counter = { unit: 3, unitName: 6 } as const;
 const Event = {
-  ...{ categories: 3, annotations: 4, type: 9, name: 10, track: 11, flows: 47, endsFlows: 48 },
+  ...{ categories: 3, annotations: 4, type: 9, name: 10, track: 11, count: 30, flows: 47, endsFlows: 48 },
 } as const;
 const Interned = { categories: 1, names: 2, annotationNames: 3 } as const;
 const Annotation = { name: 1, int: 4 } as const;
 
-const [BEGIN, END] = [1, 2];
+const TYPES = { begin: 1, end: 2, count: 4 } as const;
+/** Units of a counter that the UI knows. */
+const UNITS = { rows: 2, bytes: 3 } as const;
 const EXPLICIT = 3;
 /** Flags of a packet: what was interned before is void, or needed. */
 const [CLEARED, NEEDED] = [1, 2];
@@ -54,11 +57,17 @@ function* packetsOf(timeline: Timeline, names: Names): Generator<(writer: Writer
   for (const event of timeline.events()) yield (writer) => writeEvent(writer, event, names);
 }
 
-function writeTrack(writer: Writer, { id, name, parent, rank }: Track): void {
+function writeTrack(writer: Writer, { id, name, parent, rank, counts }: Track): void {
   writer.uint32(tag(Packet.trackDescriptor, BYTES)).fork();
   writer.uint32(tag(Descriptor.uuid, VARINT)).uint64(id);
   writer.uint32(tag(Descriptor.name, BYTES)).string(name);
   if (parent !== undefined) writer.uint32(tag(Descriptor.parent, VARINT)).uint64(parent);
+  if (counts !== undefined) {
+    writer.uint32(tag(Descriptor.counter, BYTES)).fork();
+    writer.uint32(tag(Counter.unit, VARINT)).uint32(UNITS[counts]);
+    if (counts === 'rows') writer.uint32(tag(Counter.unitName, BYTES)).string(counts);
+    writer.ldelim();
+  }
   writer.uint32(tag(Descriptor.childOrdering, VARINT)).uint32(EXPLICIT);
   writer.uint32(tag(Descriptor.siblingRank, VARINT)).uint32(rank);
   writer.ldelim();
@@ -67,9 +76,10 @@ function writeTrack(writer: Writer, { id, name, parent, rank }: Track): void {
 function writeEvent(writer: Writer, event: TimelineEvent, names: Names): void {
   writer.uint32(tag(Packet.timestamp, VARINT)).uint64(event.ns);
   writer.uint32(tag(Packet.trackEvent, BYTES)).fork();
-  writer.uint32(tag(Event.type, VARINT)).uint32(event.kind === 'begin' ? BEGIN : END);
+  writer.uint32(tag(Event.type, VARINT)).uint32(TYPES[event.kind]);
   writer.uint32(tag(Event.track, VARINT)).uint64(event.track);
   if (event.kind === 'begin') writeBegin(writer, event, names);
+  if (event.kind === 'count') writer.uint32(tag(Event.count, VARINT)).int64(event.value);
   writer.ldelim();
   names.writeFresh(writer);
 }

@@ -1,11 +1,12 @@
 /**
- * A step as tracks with slices, in two groups: the device as it ran, GPU and host on one axis, and the virtual cluster,
+ * A run as tracks with slices, in two groups: the device as it ran, GPU and host on one axis, and the virtual cluster,
  * stage by stage and rank by rank. What is written is decided by a writer; nothing is collected here.
  */
 import { maxOf } from '../../core/math.ts';
-import type { StepResult } from '../../runtime/engine.ts';
-import { hostOffset } from '../host-offset.ts';
-import { isCommunication, type RankSlice, type VirtualCluster } from '../../runtime/step/virtual-cluster.ts';
+import { isCommunication } from '../../runtime/step/virtual-cluster.ts';
+import { axisOf, onHost, type DeviceAxis } from '../host-offset.ts';
+import { workOf, type ProfiledRun, type RunCluster, type RunSlice } from '../run.ts';
+import { stageCounters } from './counters.ts';
 
 export interface Track {
   /** From 1 on. */
@@ -15,12 +16,14 @@ export interface Track {
   readonly parent: number | undefined;
   /** Among those of its parent. */
   readonly rank: number;
+  /** Of a track with numbers in place of slices. */
+  readonly counts?: 'rows' | 'bytes';
 }
 
 export interface Begin {
   readonly kind: 'begin';
   readonly track: number;
-  /** From the step's begin, whole ns. */
+  /** From the run's begin, whole ns. */
   readonly ns: number;
   readonly name: string;
   /** What it is, and where its time comes from. */
@@ -37,8 +40,16 @@ export interface End {
   readonly ns: number;
 }
 
+/** From here on a track that counts has this value. */
+export interface Count {
+  readonly kind: 'count';
+  readonly track: number;
+  readonly ns: number;
+  readonly value: number;
+}
+
 /** Begins and ends nest within a track, and each track's are in order. */
-export type TimelineEvent = Begin | End;
+export type TimelineEvent = Begin | End | Count;
 
 export interface Timeline {
   readonly tracks: readonly Track[];
@@ -48,12 +59,22 @@ export interface Timeline {
 
 const [DEVICE, GPU, HOST, CLUSTER] = [1, 2, 3, 4];
 const FIRST_STAGE = 5;
+/** What is counted of each stage, below its ranks. */
+const COUNTERS = [
+  { name: 'expert rows, fullest rank', counts: 'rows', of: 'fullest' },
+  { name: 'expert rows, all ranks', counts: 'rows', of: 'all' },
+  { name: 'bytes in flight (modelled)', counts: 'bytes', of: 'bytes' },
+] as const;
 
-/** @param rankName of a stage's rank: 'rank 17'. */
+/**
+ * @param rankName of a stage's rank: 'rank 17'.
+ * @param axis the device's clock, where more is known of it than this run tells.
+ */
 export function timelineOf(
-  step: Pick<StepResult, 'spans' | 'submits' | 'host'>,
-  cluster: VirtualCluster,
+  { pieces }: Pick<ProfiledRun, 'pieces'>,
+  cluster: RunCluster,
   rankName: (stage: number, rank: number) => string,
+  axis: DeviceAxis = axisOf(pieces, []),
 ): Timeline {
   const numStages =
     1 +
@@ -67,8 +88,10 @@ export function timelineOf(
       cluster.ranks.map(({ rank }) => rank),
       -1,
     );
-  const trackOf = (stage: number, rank: number): number => FIRST_STAGE + numStages + stage * numRanks + rank;
-  const offset = hostOffset(step, step.spans[0]?.beginNs ?? 0n);
+  const perStage = numRanks + COUNTERS.length;
+  const trackOf = (stage: number, place: number): number =>
+    FIRST_STAGE + numStages + stage * perStage + place;
+  const { offset } = axis;
   const within = offset === undefined ? '' : ` (one axis within ${Math.round(offset.errorNs / 1000)} us)`;
   const tracks: Track[] = [
     { id: DEVICE, name: `device, as it ran${within}`, parent: undefined, rank: 0 },
@@ -78,53 +101,79 @@ export function timelineOf(
   if (numStages > 0)
     tracks.push({ id: CLUSTER, name: 'virtual cluster, links free', parent: undefined, rank: 1 });
   for (let stage = 0; stage < numStages; stage++) {
-    tracks.push({ id: FIRST_STAGE + stage, name: `stage ${stage}`, parent: CLUSTER, rank: stage });
+    const parent = FIRST_STAGE + stage;
+    tracks.push({ id: parent, name: `stage ${stage}`, parent: CLUSTER, rank: stage });
     for (let rank = 0; rank < numRanks; rank++) {
-      const id = trackOf(stage, rank);
-      tracks.push({ id, name: rankName(stage, rank), parent: FIRST_STAGE + stage, rank });
+      tracks.push({ id: trackOf(stage, rank), name: rankName(stage, rank), parent, rank });
+    }
+    for (const [i, { name, counts }] of COUNTERS.entries()) {
+      const place = numRanks + i;
+      tracks.push({ id: trackOf(stage, place), name, parent, rank: place, counts });
     }
   }
   return {
     tracks,
     *events() {
-      yield* gpuEvents(step, offset?.ns ?? 0);
-      yield* hostEvents(step);
+      yield* gpuEvents(pieces, axis);
+      yield* hostEvents(pieces);
       yield* rankEvents(cluster.slices, numStages, numRanks, trackOf);
+      for (const { stage, ns, ...values } of stageCounters(cluster.slices)) {
+        for (const [i, { of }] of COUNTERS.entries()) {
+          const value = values[of];
+          if (value === undefined) continue;
+          yield { kind: 'count', track: trackOf(stage, numRanks + i), ns: Math.round(ns), value };
+        }
+      }
     },
   };
 }
 
-function* gpuEvents(
-  { spans, host }: Pick<StepResult, 'spans' | 'host'>,
-  offsetNs: number,
-): Generator<TimelineEvent> {
-  const originNs = spans[0]?.beginNs ?? 0n;
-  const startNs = host[0]?.beginNs ?? 0;
+type Pieces = ProfiledRun['pieces'];
+
+/** The host's clock at the run's begin. */
+function startOf(pieces: Pieces): number {
+  return pieces[0]?.host[0]?.beginNs ?? 0;
+}
+
+function* gpuEvents(pieces: Pieces, axis: DeviceAxis): Generator<TimelineEvent> {
+  const startNs = startOf(pieces);
   let until = 0;
-  for (const { tag, kernel, ns, beginNs } of spans) {
-    if (ns === undefined) continue;
-    // One track nests: a pass that began before the end of another is shown from there on.
-    const at = Number(beginNs - originNs) + offsetNs - startNs;
-    const begin = Math.max(until, Math.round(at));
-    until = Math.max(begin, Math.round(at + ns));
-    const name = kernel ?? `stage ${tag.stage} ${tag.operation}`;
-    yield { kind: 'begin', track: GPU, ns: begin, name, categories: ['gpu', 'measured'], args: placeOf(tag) };
-    yield { kind: 'end', track: GPU, ns: until };
+  for (const piece of pieces) {
+    for (const span of piece.spans) {
+      const { tag, kernel, ns, beginNs } = span;
+      if (ns === undefined) continue;
+      // One track nests: a pass that began before the end of another is shown from there on.
+      const at = onHost(axis, beginNs) - startNs;
+      const begin = Math.max(until, Math.round(at));
+      until = Math.max(begin, Math.round(at + ns));
+      const name = kernel ?? workOf(piece, span);
+      yield {
+        kind: 'begin',
+        track: GPU,
+        ns: begin,
+        name,
+        categories: ['gpu', 'measured'],
+        args: placeOf(tag),
+      };
+      yield { kind: 'end', track: GPU, ns: until };
+    }
   }
 }
 
-function* hostEvents({ host }: Pick<StepResult, 'host'>): Generator<TimelineEvent> {
-  const startNs = host[0]?.beginNs ?? 0;
-  for (const { phase, beginNs, endNs } of host) {
-    const ns = Math.round(beginNs - startNs);
-    yield { kind: 'begin', track: HOST, ns, name: phase, categories: ['host', 'measured'] };
-    yield { kind: 'end', track: HOST, ns: Math.round(endNs - startNs) };
+function* hostEvents(pieces: Pieces): Generator<TimelineEvent> {
+  const startNs = startOf(pieces);
+  for (const { host } of pieces) {
+    for (const { phase, beginNs, endNs } of host) {
+      const ns = Math.round(beginNs - startNs);
+      yield { kind: 'begin', track: HOST, ns, name: phase, categories: ['host', 'measured'] };
+      yield { kind: 'end', track: HOST, ns: Math.round(endNs - startNs) };
+    }
   }
 }
 
 /** A slice for each micro-batch on a rank, its operations within; from its last one a flow to the next stage's first. */
 function* rankEvents(
-  slices: readonly RankSlice[],
+  slices: readonly RunSlice[],
   numStages: number,
   numRanks: number,
   trackOf: (stage: number, rank: number) => number,
@@ -135,27 +184,27 @@ function* rankEvents(
       slices.map(({ microBatch }) => microBatch),
       -1,
     );
-  const flowId = (stage: number, { rank, microBatch }: RankSlice): number =>
-    1 + (stage * numRanks + rank) * numBatches + microBatch;
-  const keyOf = ({ stage, rank, microBatch }: RankSlice): string => `${stage}/${rank}/${microBatch}`;
-  const there = new Set(slices.map(keyOf));
+  const flowId = (stage: number, { step, rank, microBatch }: RunSlice): number =>
+    1 + ((step * numStages + stage) * numRanks + rank) * numBatches + microBatch;
+  const there = new Set(slices.map((slice) => flowId(slice.stage, slice)));
   for (const [i, slice] of slices.entries()) {
-    const { stage, rank, microBatch, layer, operation, source } = slice;
+    const { stage, rank, microBatch, layer, operation, rows, source } = slice;
     const track = trackOf(stage, rank);
     const before = slices[i - 1];
     const after = slices[i + 1];
-    const isFirst = before === undefined || keyOf(before) !== keyOf(slice);
-    const isLast = after === undefined || keyOf(after) !== keyOf(slice);
+    const isFirst = before === undefined || flowId(before.stage, before) !== flowId(stage, slice);
+    const isLast = after === undefined || flowId(after.stage, after) !== flowId(stage, slice);
     const begin = Math.round(slice.beginNs);
     const end = Math.round(slice.beginNs + slice.ns);
     if (isFirst) {
       const name = `micro-batch ${microBatch}`;
       yield { kind: 'begin', track, ns: begin, name, categories: ['micro-batch', source] };
     }
-    const sends = isLast && stage + 1 < numStages && there.has(`${stage + 1}/${rank}/${microBatch}`);
-    const receives = isFirst && stage > 0 && there.has(`${stage - 1}/${rank}/${microBatch}`);
+    const sends = isLast && stage + 1 < numStages && there.has(flowId(stage + 1, slice));
+    const receives = isFirst && stage > 0 && there.has(flowId(stage - 1, slice));
     yield {
-      ...{ kind: 'begin', track, ns: begin, name: operation, args: placeOf({ layer, microBatch }) },
+      ...{ kind: 'begin', track, ns: begin, name: operation },
+      args: { ...placeOf({ layer, microBatch }), ...(rows !== undefined && { rows }) },
       categories: [isCommunication(operation) ? 'communication' : 'compute', source],
       ...(sends && { sends: flowId(stage, slice) }),
       ...(receives && { receives: flowId(stage - 1, slice) }),
@@ -165,6 +214,6 @@ function* rankEvents(
   }
 }
 
-function placeOf({ layer, microBatch }: Pick<RankSlice, 'layer' | 'microBatch'>): Record<string, number> {
+function placeOf({ layer, microBatch }: Pick<RunSlice, 'layer' | 'microBatch'>): Record<string, number> {
   return { ...(layer !== undefined && { layer }), 'micro-batch': microBatch };
 }

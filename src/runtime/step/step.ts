@@ -1,8 +1,9 @@
 /** What one forward step is asked for, and what it gives. */
 import type { TimingDetail } from '../../gpu/command-list.ts';
-import type { Run } from '../../layout/layout.ts';
 import type { HostTime } from './host-times.ts';
 import type { StepSpanTime } from './span.ts';
+import type { LaterTimes, SubmitTimes } from './timed-lists.ts';
+import type { ExpertRows } from './trace.ts';
 
 /** What a step gives besides the last logits: by default nothing more, and no timing. */
 export interface StepOptions {
@@ -11,6 +12,8 @@ export interface StepOptions {
   /** Read the chosen experts back at the end of the step. */
   readonly experts?: boolean;
   readonly timing?: TimingDetail;
+  /** Leave the times of passes on the device, for `later`: reading them waits for it. */
+  readonly timesLater?: boolean;
 }
 
 /** The logits of a step, and how it ran. V vocabulary, K experts per token; rows are new tokens. */
@@ -19,14 +22,18 @@ export interface StepResult {
   readonly logits: readonly Float32Array[];
   /** Per request and layer [tokens, K], by descending score; only when asked for. */
   readonly experts?: readonly (readonly Uint32Array[])[];
+  /** Rows that the experts of each rank received; only when `experts` was asked for. */
+  readonly expertRows?: readonly ExpertRows[];
   readonly microBatches: number;
   readonly dispatches: number;
   /** How often the host waited between the first dispatch and the last: 0 on one device. */
   readonly hostSyncsInLayers: number;
   /** GPU time of the passes in order of recording; empty unless asked for. */
   readonly spans: readonly StepSpanTime[];
-  /** When each list was sent, by the host's clock in ns, and which spans it holds: none of them ran earlier. */
-  readonly submits: readonly { readonly submittedNs: number; readonly spans: Run }[];
+  /** Between which moments the passes of each list ran; empty unless asked for. */
+  readonly submits: readonly SubmitTimes[];
+  /** What `spans` and `submits` will be, with `timesLater`: to be read or discarded by whoever asked for it. */
+  readonly later?: LaterTimes<StepSpanTime>;
   /** What the host did in `hostNs`. */
   readonly host: readonly HostTime[];
   /** Host time from planning the step to having the logits, ns. */

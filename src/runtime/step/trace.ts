@@ -4,6 +4,7 @@ import { at, range } from '../../core/math.ts';
 import type { GpuBuffer } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
+import { DROPPED } from '../../routing/dispatch-plan.ts';
 import type { Layout } from '../../layout/layout.ts';
 import type { StageStep } from '../layer/context.ts';
 import type { Request } from './plan.ts';
@@ -13,6 +14,16 @@ export interface ExpertTrace {
   readonly array: SymmetricArray;
   record(commands: CommandList, microBatch: number, layer: number, rank: number, ids: GpuBuffer): void;
   destroy(): void;
+}
+
+/** What the experts of each rank of a stage had to do for one micro-batch in one layer. */
+export interface ExpertRows {
+  readonly stage: number;
+  /** Of the whole model. */
+  readonly layer: number;
+  readonly microBatch: number;
+  /** By rank of the stage: the (token, k) pairs whose expert it owns, of all ranks of its EP group. */
+  readonly rows: readonly number[];
 }
 
 /** Room for [micro-batch, layer, rank of the stage] blocks of u32 [share, K]. */
@@ -40,7 +51,12 @@ export function expertTrace(
   };
 }
 
-/** Per request and layer u32 [tokens, K]. */
+export interface ChosenExperts {
+  /** Per request and layer u32 [tokens, K]. */
+  readonly experts: readonly (readonly Uint32Array[])[];
+  readonly expertRows: readonly ExpertRows[];
+}
+
 export async function collectExperts(
   gpu: Gpu,
   layout: Layout,
@@ -48,26 +64,48 @@ export async function collectExperts(
   steps: readonly StageStep[],
   { array }: ExpertTrace,
   requests: readonly Request[],
-): Promise<Uint32Array[][]> {
+): Promise<ChosenExperts> {
   const { numLayers } = layout.model;
   const { data } = await gpu.read(array.buffer, [array.numParts * array.stride], 'u32');
-  const result = requests.map(({ ids }) => range(numLayers).map(() => new Uint32Array(ids.length * z.topK)));
+  const experts = requests.map(({ ids }) => range(numLayers).map(() => new Uint32Array(ids.length * z.topK)));
+  const expertRows: ExpertRows[] = [];
   steps.forEach(({ batch, loads }, m) => {
     for (const layer of range(numLayers)) {
+      const choicesOf = (rank: number): ArrayLike<number> => {
+        const begin = ((m * numLayers + layer) * z.numRanks + rank) * array.stride;
+        return data.subarray(begin, begin + at(loads, rank).share.count * z.topK);
+      };
+      const rows = receivedRows(layout, loads.length, choicesOf);
+      expertRows.push({ stage: layout.stageOfLayer(layer), layer, microBatch: m, rows });
       batch.forEach((group, g) => {
         const joined = new Uint32Array(group.numTokens * z.topK);
         loads.forEach(({ group: of, share }, rank) => {
-          if (of !== g) return;
-          const begin = ((m * numLayers + layer) * z.numRanks + rank) * array.stride;
-          joined.set(data.subarray(begin, begin + share.count * z.topK), share.first * z.topK);
+          if (of === g) joined.set(choicesOf(rank), share.first * z.topK);
         });
         let token = 0;
         for (const { request, ids } of group.sequences) {
-          at(at(result, request), layer).set(joined.subarray(token * z.topK, (token + ids.length) * z.topK));
+          at(at(experts, request), layer).set(joined.subarray(token * z.topK, (token + ids.length) * z.topK));
           token += ids.length;
         }
       });
     }
   });
-  return result;
+  return { experts, expertRows };
+}
+
+/** By rank of a stage, numbered replica * ep + e: each choice goes to the rank of the same replica that owns it. */
+export function receivedRows(
+  { spec: { ep }, ownerOfExpert }: Pick<Layout, 'spec' | 'ownerOfExpert'>,
+  numRanks: number,
+  choicesOf: (rank: number) => ArrayLike<number>,
+): number[] {
+  const rows = new Array<number>(numRanks).fill(0);
+  for (const rank of range(numRanks)) {
+    for (const expert of Array.from(choicesOf(rank))) {
+      if (expert === DROPPED) continue;
+      const owner = rank - (rank % ep) + ownerOfExpert(expert);
+      rows[owner] = at(rows, owner) + 1;
+    }
+  }
+  return rows;
 }

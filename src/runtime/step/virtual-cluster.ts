@@ -1,12 +1,13 @@
 /**
  * A step as it would go with every rank on a device of its own: at clock t stage s works on micro-batch t - s, ranks of
  * a stage meet after each operation, and links cost nothing. A rank's own passes are measured; a pass that served
- * several ranks is split by their rows. Where only the GPU knows those, equal parts are assumed.
+ * several ranks is split by their rows. Where only the GPU knows those, as of experts whose choice was not traced, equal
+ * parts are assumed.
  */
 import { at, maxOf, range, sum } from '../../core/math.ts';
 import type { SpanPart } from '../../collectives/segments.ts';
 import type { StepResult } from './step.ts';
-import type { StepSpan, StepSpanTime } from './span.ts';
+import type { StepSpan } from './span.ts';
 
 /** Where a rank's time comes from: a pass of its own, its rows of one that served several, an equal part of such. */
 export type RankSource = 'measured' | 'split' | 'assumed';
@@ -14,7 +15,7 @@ export type RankSource = 'measured' | 'split' | 'assumed';
 const BY_TRUST: readonly RankSource[] = ['measured', 'split', 'assumed'];
 
 /** The one that is trusted less. */
-function weaker(one: RankSource, other: RankSource): RankSource {
+export function weaker(one: RankSource, other: RankSource): RankSource {
   return BY_TRUST.indexOf(one) > BY_TRUST.indexOf(other) ? one : other;
 }
 
@@ -26,6 +27,10 @@ export interface RankSlice {
   readonly microBatch: number;
   readonly layer: number | undefined;
   readonly operation: string;
+  /** Of this rank; undefined where only the GPU knows. */
+  readonly rows: number | undefined;
+  /** Its part of what the operation moves at least, by rows: modelled. */
+  readonly bytes: number;
   readonly beginNs: number;
   readonly ns: number;
   readonly source: RankSource;
@@ -62,11 +67,14 @@ interface Operation {
   readonly tag: StepSpan;
   /** By rank of the stage. */
   readonly ns: number[];
+  readonly rowsOf: readonly number[] | undefined;
   source: RankSource;
 }
 
-export function virtualCluster({ spans }: Pick<StepResult, 'spans'>): VirtualCluster {
-  const works = worksOf(spans);
+/** @param step with `expertRows`, of this step or of one that was given the same, experts are split by their rows too. */
+export function virtualCluster(step: Pick<StepResult, 'spans' | 'expertRows'>): VirtualCluster {
+  const { spans } = step;
+  const works = worksOf(step);
   const tags = spans.map(({ tag }) => tag);
   const numStages =
     1 +
@@ -99,11 +107,15 @@ export function virtualCluster({ spans }: Pick<StepResult, 'spans'>): VirtualClu
       clocks.forEach((stages, clock) => {
         let beginNs = clockNs;
         const operations = at(stages, stage);
-        for (const { tag, ns, source: how } of operations) {
+        for (const { tag, ns, rowsOf, source: how } of operations) {
           const own = at(ns, rank);
           const { layer, operation, microBatch } = tag;
           if (own > 0) {
-            slices.push({ stage, rank, microBatch, layer, operation, beginNs, ns: own, source: how });
+            const rows = rowsOf?.[rank - tag.ranks.first];
+            const bytes =
+              tag.bytes * (rows === undefined ? 1 / tag.ranks.count : rows / Math.max(1, tag.rows));
+            const place = { stage, rank, microBatch, layer, operation, rows, bytes };
+            slices.push({ ...place, beginNs, ns: own, source: how });
             source = weaker(how, source);
           }
           if (isCommunication(operation)) communicationNs += own;
@@ -122,12 +134,18 @@ export function virtualCluster({ spans }: Pick<StepResult, 'spans'>): VirtualClu
 }
 
 /** Operations of each stage's micro-batch, 'stage/micro-batch', in the order they were recorded. */
-function worksOf(spans: readonly StepSpanTime[]): Map<string, Operation[]> {
+function worksOf({
+  spans,
+  expertRows = [],
+}: Pick<StepResult, 'spans' | 'expertRows'>): Map<string, Operation[]> {
+  const received = new Map(expertRows.map((own) => [placeOf(own), own.rows]));
   const works = new Map<string, Operation[]>();
   let last: Operation | undefined;
   for (const { tag, part, ns = 0 } of spans) {
+    const rowsOf = tag.rowsOf ?? received.get(placeOf(tag));
     if (last?.tag !== tag) {
-      last = { tag, ns: range(tag.ranks.first + tag.ranks.count).map(() => 0), source: 'measured' };
+      const none = range(tag.ranks.first + tag.ranks.count).map(() => 0);
+      last = { tag, ns: none, rowsOf, source: 'measured' };
       const key = `${tag.stage}/${tag.microBatch}`;
       const work = works.get(key);
       if (work === undefined) works.set(key, [last]);
@@ -135,14 +153,18 @@ function worksOf(spans: readonly StepSpanTime[]): Map<string, Operation[]> {
     }
     const { first, count } = (part as SpanPart | undefined)?.ranks ?? tag.ranks;
     const rows = range(count).map((i) =>
-      tag.rowsOf === undefined ? 1 : at(tag.rowsOf, first + i - tag.ranks.first),
+      rowsOf === undefined ? 1 : at(rowsOf, first + i - tag.ranks.first),
     );
     const all = sum(rows);
-    if (count > 1) last.source = weaker(tag.rowsOf === undefined ? 'assumed' : 'split', last.source);
+    if (count > 1) last.source = weaker(rowsOf === undefined ? 'assumed' : 'split', last.source);
     for (const i of range(count)) {
       const share = all === 0 ? 1 / count : at(rows, i) / all;
       last.ns[first + i] = at(last.ns, first + i) + ns * share;
     }
   }
   return works;
+}
+
+function placeOf({ stage, layer, microBatch }: Pick<StepSpan, 'stage' | 'layer' | 'microBatch'>): string {
+  return `${stage}/${layer}/${microBatch}`;
 }

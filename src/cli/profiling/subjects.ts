@@ -1,0 +1,168 @@
+/** What is run by `profile`, ready on a device, with what is told of it. */
+import { resolve } from 'node:path';
+import { benchCases, SCALES } from '../../bench/kernels/bench-cases.ts';
+import { ConfigError } from '../../core/errors.ts';
+import { maxOf, range } from '../../core/math.ts';
+import type { Gpu } from '../../gpu/gpu.ts';
+import { planLayout, type Layout } from '../../layout/layout.ts';
+import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
+import type { Checkpoint } from '../../model/checkpoint.ts';
+import { readSafetensors } from '../../model/safetensors/safetensors.ts';
+import { parseAttrs } from '../../ops/attrs.ts';
+import type { Op, OpInputs } from '../../ops/op.ts';
+import { generationSubject } from '../../profile/subjects/generation.ts';
+import { opSubject } from '../../profile/subjects/op-run.ts';
+import { stepSubject } from '../../profile/subjects/engine-step.ts';
+import type { Subject } from '../../profile/subjects/subject.ts';
+import { createEngine, type Engine } from '../../runtime/engine.ts';
+import { kernelCases } from '../../validate/cases.ts';
+import { loadModel, TINY_MOE, tokenizerOf } from '../model.ts';
+import { loadVariants, registerAll } from '../own/modules.ts';
+import { platformHere } from '../session.ts';
+import { factsOf, opNamed } from '../verbs/op.ts';
+import { DEFAULTS, type ProfileVerbOptions } from './options.ts';
+import type { Profiled, ProfiledModel } from './report.ts';
+
+export interface Ready {
+  readonly subject: Subject;
+  readonly layout?: Layout;
+  /** @param microBatches of the run. */
+  told(microBatches: number): Profiled;
+  destroy(): void;
+}
+
+/** What was found to be right before a device is opened. @throws ConfigError */
+export interface Planned {
+  /** Uploads and compiles. @throws ConfigError for what this device cannot run. */
+  ready(gpu: Gpu): Promise<Ready>;
+}
+
+export async function planned(options: ProfileVerbOptions): Promise<Planned> {
+  if (options.op !== undefined) return plannedOp(options, opNamed(options.op));
+  const model = await loadModel(options.model ?? TINY_MOE);
+  const layout = planLayout(parseLayout(options.layout ?? formatLayout(CARD_LAYOUT)), model.config);
+  return options.prompt === undefined
+    ? plannedStep(options, model, layout)
+    : plannedGeneration(options, model, layout, options.prompt);
+}
+
+async function plannedOp(options: ProfileVerbOptions, op: Op): Promise<Planned> {
+  const own = await loadVariants(options);
+  const given = options.in === undefined ? undefined : await fileInputs(op, options.in, options.attrs ?? []);
+  return {
+    ready: async (gpu) => {
+      await registerAll(gpu, own);
+      const { inputs, from } = given ?? caseInputs(gpu, op);
+      const cost = op.cost(inputs);
+      const prepared = await op.prepare(gpu, inputs, options.variant);
+      return {
+        subject: opSubject(gpu, op.name, prepared, cost),
+        told: () => ({
+          ...{ what: 'op', op: op.name, variant: prepared.variant, from },
+          attrs: Object.fromEntries(inputs.attrs),
+          ...{ inputs: factsOf(inputs.tensors), flop: cost.flops, bytes: cost.bytes },
+        }),
+        destroy: () => prepared.destroy(),
+      };
+    },
+  };
+}
+
+interface From {
+  readonly inputs: OpInputs;
+  readonly from: string;
+}
+
+async function fileInputs(op: Op, path: string, attrs: readonly string[]): Promise<From> {
+  const tensors = readSafetensors(await platformHere().readFile(resolve(path)), path);
+  const inputs = { tensors, attrs: parseAttrs(op, attrs) };
+  op.check(inputs);
+  return { inputs, from: path };
+}
+
+/** A case of the bench; where it has none, the one of the checks that costs the most. */
+function caseInputs(gpu: Gpu, op: Op): From {
+  const timed = benchCases(SCALES[gpu.facts.kind === 'gpu' ? 'gpu' : 'software']);
+  const ofBench = timed.find(({ family, quick }) => family === op.name && quick);
+  const checked = kernelCases.filter(({ family, quick }) => family === op.name && quick);
+  const most = maxOf(ofBench === undefined ? checked.map((one) => one.cost().flops) : [], 0);
+  const chosen = ofBench ?? checked.find((one) => one.cost().flops === most);
+  const inputs = chosen?.inputs?.();
+  if (chosen === undefined || inputs === undefined)
+    throw new ConfigError(`${op.name} has no case of its own; give its tensors with --in <file>.`);
+  return { inputs, from: chosen.name };
+}
+
+function modelFacts(options: ProfileVerbOptions, { config }: Checkpoint, layout: Layout): ProfiledModel {
+  return {
+    ...{ model: config.name, layout: formatLayout(layout.spec), worldSize: layout.worldSize },
+    ...{ weights: options.weights ?? 'f32', cache: options.cache ?? 'f32' },
+  };
+}
+
+function storedAs({ weights, cache }: ProfileVerbOptions) {
+  return {
+    ...(weights !== undefined && { weightDtype: weights }),
+    ...(cache !== undefined && { cacheDtype: cache }),
+  };
+}
+
+/** An engine, and what runs on it. */
+function readyOn(engine: Engine, subject: Subject, told: Ready['told']): Ready {
+  return { subject, layout: engine.layout, told, destroy: () => engine.destroy() };
+}
+
+function plannedStep(options: ProfileVerbOptions, model: Checkpoint, layout: Layout): Planned {
+  const { batch = DEFAULTS.batch, tokens = DEFAULTS.tokens, step = DEFAULTS.step } = options;
+  const ids = (count: number, sequence: number): number[] =>
+    range(count).map((i) => (7 * i + sequence) % model.config.vocabSize);
+  const requests = (count: number) =>
+    range(batch).map((sequence) => ({ sequence, ids: ids(count, sequence) }));
+  return {
+    ready: async (gpu) => {
+      const engine = await createEngine(gpu, {
+        ...{ layout, weights: model, maxSequences: batch, maxLength: tokens + (step === 'decode' ? 1 : 0) },
+        ...storedAs(options),
+        ...(options.microBatches !== undefined && { microBatches: options.microBatches }),
+      });
+      const subject =
+        step === 'decode'
+          ? stepSubject(engine, requests(1), requests(tokens))
+          : stepSubject(engine, requests(tokens));
+      return readyOn(engine, subject, (microBatches) => ({
+        ...{ what: 'step', step, batch, tokens, microBatches },
+        ...modelFacts(options, model, layout),
+      }));
+    },
+  };
+}
+
+function plannedGeneration(
+  options: ProfileVerbOptions,
+  model: Checkpoint,
+  layout: Layout,
+  prompt: string,
+): Planned {
+  const { tokens = DEFAULTS.added } = options;
+  const promptIds = tokenizerOf(model).encode(prompt);
+  const maxLength = promptIds.length + tokens;
+  const { maxPositions } = model.config;
+  if (maxLength > maxPositions) {
+    throw new ConfigError(
+      `${promptIds.length} prompt tokens and ${tokens} more make ${maxLength} positions; the model was trained for ` +
+        `${maxPositions}. Shorten one of them by ${maxLength - maxPositions}.`,
+    );
+  }
+  return {
+    ready: async (gpu) => {
+      const engine = await createEngine(gpu, {
+        ...{ layout, weights: model, maxSequences: 1, maxLength, maxStepTokens: promptIds.length },
+        ...storedAs(options),
+      });
+      return readyOn(engine, generationSubject(engine, { promptIds, tokens }), () => ({
+        ...{ what: 'generate', promptTokens: promptIds.length, tokens },
+        ...modelFacts(options, model, layout),
+      }));
+    },
+  };
+}
