@@ -96,6 +96,12 @@ export const scenes: readonly Scene[] = [
     buffers: { a_MK: 8, b_NK: 8, c_MN: 4 },
   },
   {
+    shader: 'gemm/blocked',
+    spec: { THREADS_M: 2, THREADS_N: 2, REG_M: 4, REG_N: 4, TILE_K: 8 },
+    params: { numRows: 8, numCols: 8, depth: 16 },
+    buffers: { a_MK: 128, b_NK: 128, c_MN: 64 },
+  },
+  {
     shader: 'gemm/row',
     spec: { WG: 2 },
     params: { numRows: 1, numCols: 4, depth: 16 },
@@ -106,6 +112,12 @@ export const scenes: readonly Scene[] = [
     spec: tiled,
     params: { numCols: 2, depth: 4, topK: 1 },
     buffers: { ...expertRows, tiles: [0, 0, 2, 0] },
+  },
+  {
+    shader: 'experts/blocked',
+    spec: { THREADS_M: 2, THREADS_N: 2, REG_M: 4, TILE_K: 4 },
+    params: { numCols: 8, depth: 8, topK: 1 },
+    buffers: { ...expertRows, x_RK: 64, y_RN: 64, tiles: [0, 0, 8, 0] },
   },
   {
     shader: 'experts/row',

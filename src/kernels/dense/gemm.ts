@@ -3,14 +3,16 @@ import { requireGiven, requireGpu } from '../../core/given.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
-import { defineKernel } from '../../gpu/kernel.ts';
+import { defineKernel, type SpecChange } from '../../gpu/kernel.ts';
 import { ceilDiv } from '../../core/math.ts';
+import { hasFewRegisters } from '../registers.ts';
 import { broadcastRefusal, broadcastSpec, broadcastTileSpec } from '../subgroups.ts';
 import { chooseVariant, preferring, type Variant } from '../variants.ts';
 import {
   blockGroups,
   chunkGroups,
   FORMAT_CODE,
+  packType,
   scaleStart,
   type WeightDtype,
   wholeChunks,
@@ -59,6 +61,17 @@ const tiled = defineKernel({
   grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * s.REG_N), ceilDiv(p.numRows, s.THREADS_M * s.REG_M), 1],
 });
 
+const blocked = defineKernel({
+  shader: 'gemm/blocked.wgsl',
+  spec: {
+    ...{ THREADS_M: 8, THREADS_N: 8, REG_M: 8, REG_N: 8, TILE_K: 16, OPAQUE: false },
+    ...{ FORMAT: 0, WIDE: false, Pack: 'vec4<u32>' },
+  },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * s.REG_N), ceilDiv(p.numRows, s.THREADS_M * s.REG_M), 1],
+});
+
 const subgroup = defineKernel({
   shader: 'gemm/subgroup.wgsl',
   spec: { WG: 32, LANES: 8, ROWS: 32, STEP: 1, FORMAT: 0, WIDE: false, Pack: 'vec4<u32>' },
@@ -87,7 +100,7 @@ const vector = defineKernel({
 
 type GemmVariant = Variant<
   GemmShape,
-  typeof plain | typeof tiled | typeof subgroup | typeof vector | typeof row
+  typeof plain | typeof tiled | typeof blocked | typeof subgroup | typeof vector | typeof row
 >;
 
 const formatSpec = ({ weightDtype, wide = false }: GemmShape): { FORMAT: number; WIDE: boolean } => ({
@@ -111,6 +124,15 @@ const broadcast = (name: string, rows: number): GemmVariant => ({
     ...broadcastTileSpec(gpu, shape.weightDtype, rows),
   }),
   refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
+});
+
+/** Tiles of workgroup storage with so many outputs in the registers of a thread. */
+const blocks = (name: string, idea: string, tile: SpecChange<(typeof blocked)['spec']>): GemmVariant => ({
+  name,
+  idea,
+  kernel: blocked,
+  spec: (shape) => ({ ...formatSpec(shape), ...tile, Pack: packType(shape.weightDtype) }),
+  refusal: wholeFours,
 });
 
 /** The variants of the dense GEMM. The device and the number of rows decide which one leads. */
@@ -141,6 +163,14 @@ export const gemmVariants: readonly GemmVariant[] = [
     }),
     refusal: rowRefusal,
   },
+  blocks('blocked', 'tiles of 64 x 64, 8 x 8 per thread, the next fetched meanwhile', {}),
+  blocks('blocked-128', 'tiles of 128 x 64, 8 x 8 per thread', { THREADS_M: 16 }),
+  blocks('blocked-small', 'tiles of 32 x 32, 4 x 4 per thread', {
+    REG_M: 4,
+    REG_N: 4,
+    TILE_K: 32,
+    OPAQUE: true,
+  }),
   {
     name: 'tiled',
     idea: 'workgroup-memory tiles, any K',
@@ -198,11 +228,15 @@ export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string
 }
 
 /**
- * Best first. On a GPU, operands shared through workgroup storage win; on a CPU adapter a barrier costs more than a
- * load, and a broadcast less. With few rows, a tile computes rows that are not there.
+ * Best first. On a GPU, operands shared through workgroup storage win, by what compilers make of it (`bench/isa`) until the
+ * tuner has measured; on a CPU adapter a barrier costs more than a load, and a broadcast less. With few rows, a tile computes
+ * rows that are not there: the small tile up to 48 rows (a guess).
  */
 function preferred(gpu: Gpu, { numRows }: GemmShape): typeof gemmVariants {
-  if (gpu.kernelsFor === 'gpu') return preferring(gemmVariants, numRows <= 2 ? 'row' : 'tiled');
+  if (gpu.kernelsFor === 'gpu') {
+    if (numRows <= 2) return preferring(gemmVariants, 'row');
+    return preferring(gemmVariants, numRows <= 48 || hasFewRegisters(gpu) ? 'blocked-small' : 'blocked');
+  }
   if (numRows <= 2) return preferring(gemmVariants, 'vector');
   return preferring(gemmVariants, numRows <= 8 ? 'subgroup-8' : numRows <= 16 ? 'subgroup-16' : 'subgroup');
 }

@@ -8,7 +8,8 @@ import { ceilDiv } from '../../core/math.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
-import { defineKernel } from '../../gpu/kernel.ts';
+import { defineKernel, type SpecChange } from '../../gpu/kernel.ts';
+import { hasFewRegisters } from '../registers.ts';
 import { broadcastRefusal, broadcastSpec, broadcastTileSpec } from '../subgroups.ts';
 import { chooseVariant, preferring, type Variant } from '../variants.ts';
 import {
@@ -16,6 +17,7 @@ import {
   chunkGroups,
   FORMAT_CODE,
   isQuantised,
+  packType,
   scaleStart,
   type WeightDtype,
   wholeChunks,
@@ -84,6 +86,17 @@ const tiled = defineKernel({
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * s.REG_N), 0, 1],
+});
+
+const blocked = defineKernel({
+  shader: 'experts/blocked.wgsl',
+  spec: {
+    ...{ THREADS_M: 8, THREADS_N: 8, REG_M: 8, TILE_K: 16, OPAQUE: false, Pack: 'vec4<u32>' },
+    ...epilogue,
+  },
+  params,
+  buffers,
+  grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * (s.GATED ? 4 : 8)), 0, 1],
 });
 
 const subgroup = defineKernel({
@@ -164,7 +177,13 @@ export function expertParams(shape: ExpertShape): { readonly [K in keyof typeof 
 
 export interface ExpertVariant extends Variant<
   ExpertShape,
-  typeof plain | typeof tiled | typeof subgroup | typeof few | typeof vectorKernel | typeof rowKernel
+  | typeof plain
+  | typeof tiled
+  | typeof blocked
+  | typeof subgroup
+  | typeof few
+  | typeof vectorKernel
+  | typeof rowKernel
 > {
   /** Most rows of one tile. */
   readonly tileRows: number;
@@ -186,6 +205,18 @@ const broadcast = (name: string, rows: number): ExpertVariant => ({
   }),
   refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
   tileRows: rows,
+});
+
+/** Tiles of workgroup storage with so many outputs in the registers of a thread. */
+const blocks = (
+  name: string,
+  rows: number,
+  idea: string,
+  tile: SpecChange<(typeof blocked)['spec']>,
+): ExpertVariant => ({
+  ...{ name, idea, kernel: blocked, tileRows: rows },
+  spec: (shape) => ({ ...epilogueSpec(shape), ...tile, Pack: packType(shape.weightDtype) }),
+  refusal: wholeFours,
 });
 
 /** The variants of the grouped GEMM of experts; the rows to expect of one expert decide which one leads. */
@@ -220,6 +251,8 @@ export const expertVariants: readonly ExpertVariant[] = [
     refusal: ({ weightDtype, depth }) => wholeChunks(weightDtype, depth),
     tileRows: 2,
   },
+  blocks('blocked', 64, 'tiles of 64 rows, 8 x 8 per thread, the next fetched meanwhile', {}),
+  blocks('blocked-32', 32, 'tiles of 32 rows, 4 x 8 per thread', { REG_M: 4, OPAQUE: true }),
   {
     name: 'tiled',
     idea: 'workgroup-memory tiles, any width',
@@ -302,7 +335,10 @@ export async function prepareExpertGemm(
  * of weights only; the largest tile pays where every expert fills some, and never where weights are unpacked.
  */
 function preferred(gpu: Gpu, { rowsPerExpert, weightDtype }: ExpertShape): string {
-  if (gpu.kernelsFor === 'gpu') return rowsPerExpert <= 2 ? 'row' : 'tiled';
+  if (gpu.kernelsFor === 'gpu') {
+    if (rowsPerExpert <= 16) return rowsPerExpert <= 2 ? 'row' : 'tiled';
+    return rowsPerExpert <= 48 || hasFewRegisters(gpu) ? 'blocked-32' : 'blocked';
+  }
   if (rowsPerExpert <= 1) return 'vector';
   if (rowsPerExpert <= 4) return 'few';
   if (rowsPerExpert < 8) return 'subgroup-8';

@@ -1,0 +1,10 @@
+/** What compilers can keep in registers, until the tuner has measured. */
+import type { Gpu } from '../gpu/gpu.ts';
+
+/**
+ * Whether 8 x 8 sums of a thread are more than the adapter's compiler holds: Intel's spills 166 registers of them at
+ * SIMD16, where those of AMD, NVIDIA and Apple spill none (`bench/isa`).
+ */
+export function hasFewRegisters(gpu: Gpu): boolean {
+  return gpu.device.adapterInfo.vendor === 'intel';
+}
