@@ -13,6 +13,7 @@ export { growth, type GrowthOptions, type GrowthReport } from './cli/verbs/growt
 export { layout, type LayoutOptions, type LayoutResult } from './cli/verbs/layout.ts';
 export { op, type OpOptions, type OpResult } from './cli/verbs/op.ts';
 export { profile, type ProfileReport, type ProfileVerbOptions } from './cli/verbs/profile.ts';
+export { project, type ProjectOptions, type ProjectReport } from './cli/verbs/plan/project.ts';
 export { tune, type TuneResult, type TuneVerbOptions } from './cli/verbs/tune.ts';
 export { loadTuning } from './cli/tuning.ts';
 export { validate, type ValidateOptions, type ValidateResult } from './cli/verbs/validate.ts';

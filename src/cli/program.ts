@@ -94,6 +94,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./verbs/export.ts')).describeExport,
   },
   {
+    usage: 'project [options]',
+    summary: 'what operations would take on hardware that is not here',
+    load: async () => (await import('./verbs/plan/project.ts')).describeProject,
+  },
+  {
     usage: 'growth [options]',
     summary: 'does time grow with size as it should?',
     load: async () => (await import('./verbs/growth.ts')).describeGrowth,

@@ -70,32 +70,87 @@ export function nodesOf({ ranks, nodes }: { ranks: number; nodes?: number }, har
   return nodes ?? ceilDiv(ranks, hardware.node.gpus);
 }
 
-/** A ring, or pairwise exchange: (r-1)/r of the buffer through a GPU's own link, twice for an all-reduce. */
-function collectiveUs(query: CollectiveQuery, hardware: Profile): number {
+/** What a collective sends, us at the printed rates of each tier, and its steps. */
+export function collectiveTerms(query: CollectiveQuery, hardware: Profile): LinkTerms {
   const { ranks, bytes, op } = query;
-  if (ranks <= 1) return 0;
-  const far = nodesOf(query, hardware) > 1;
+  const nodes = nodesOf(query, hardware);
+  const perNode = Math.max(1, ranks / nodes);
   const passes = op === 'all_reduce' ? 2 : 1;
-  const rate = (far ? hardware.between : hardware.node).gbPerS * 1e3 * REACHED.link;
-  const steps = Math.log2(ranks) * passes;
+  const sent = (passes * bytes * (ranks - 1)) / Math.max(1, ranks);
+  // Rings run over all ports of a node at once; an exchange has the port of its own GPU.
+  const far = op === 'alltoall' ? (bytes * (ranks - perNode)) / ranks : sent / perNode;
+  return {
+    nodes,
+    steps: passes * Math.log2(Math.max(1, ranks)),
+    nearUs: perNode > 1 ? sent / (hardware.node.gbPerS * 1e3) : 0,
+    farUs: nodes > 1 ? far / (hardware.between.gbPerS * 1e3) : 0,
+  };
+}
+
+function collectiveUs(query: CollectiveQuery, hardware: Profile): number {
+  if (query.ranks <= 1) return 0;
+  const { steps, nearUs, farUs, nodes } = collectiveTerms(query, hardware);
   return (
-    LAUNCH_US + steps * ALPHA_US[far ? 'between' : 'node'] + (passes * bytes * (ranks - 1)) / ranks / rate
+    LAUNCH_US + steps * ALPHA_US[nodes > 1 ? 'between' : 'node'] + Math.max(nearUs, farUs) / REACHED.link
   );
 }
 
-/** Each token goes once to every node that has one of its experts, and within a node to every rank that has one. */
-function exchangeUs(query: ExchangeQuery, hardware: Profile): number {
-  const { tokens, hidden, topk, ranks, op } = query;
-  if (ranks <= 1) return LAUNCH_US;
+export interface LinkTerms {
+  readonly nodes: number;
+  readonly steps: number;
+  readonly nearUs: number;
+  readonly farUs: number;
+}
+
+/** Bits of a number that an exchange sends: rows go out in fp8 and come back in bfloat16 where nothing else is said. */
+export function rowBits({ op, dtype }: ExchangeQuery): number {
+  return dtypeNamed(dtype ?? (op === 'ep-dispatch' ? 'fp8' : 'bfloat16')).activationBits;
+}
+
+/** DeepSeek's router lets a token reach experts on so many nodes at most (DeepSeek-V3 technical report, 2.1.2). */
+const MOST_NODES_OF_TOKEN = 4;
+
+/**
+ * Rows of a normal exchange that cost a node as much as if they crossed the network, though they stay: they pass through
+ * the same buffers. From the tables of DeepEP's README for 2, 4 and 8 nodes.
+ */
+const STAGED_NODES = 2.5;
+
+/**
+ * What each rank sends in an exchange, us at the printed rates. Low-latency kernels send every choice by itself; the others
+ * send a token once to every node that has one of its experts, and there to every rank that has one.
+ */
+export function exchangeTerms(query: ExchangeQuery, hardware: Profile): LinkTerms {
+  const { tokens, hidden, topk, ranks } = query;
   const nodes = nodesOf(query, hardware);
-  const bits = dtypeNamed(query.dtype ?? (op === 'ep-dispatch' ? 'fp8' : 'bf16')).activationBits;
-  const row = (hidden * bits) / 8;
+  const rows = (tokens * hidden * rowBits(query)) / 8e3;
   const reached = (groups: number): number => groups * (1 - (1 - 1 / groups) ** topk);
-  const near =
-    (tokens * row * reached(ranks) * (ranks - 1)) / ranks / (hardware.node.gbPerS * 1e3 * REACHED.link);
-  const away =
-    nodes > 1
-      ? (tokens * row * reached(nodes) * (nodes - 1)) / nodes / (hardware.between.gbPerS * 1e3 * REACHED.link)
-      : 0;
-  return 3 * LAUNCH_US + ALPHA_US[nodes > 1 ? 'between' : 'node'] * 2 + Math.max(near, away);
+  const away = 1 - 1 / nodes;
+  const steps = Math.log2(Math.max(1, ranks));
+  if (modeOf(query) === 'low-latency') {
+    const [nearUs, farUs] = [(rows * topk) / nodes, rows * topk * away];
+    return { nodes, steps, nearUs: nearUs / hardware.node.gbPerS, farUs: farUs / hardware.between.gbPerS };
+  }
+  const far = nodes > 1 ? reached(Math.min(nodes, MOST_NODES_OF_TOKEN)) * away + STAGED_NODES : 0;
+  return {
+    ...{ nodes, steps },
+    nearUs: (rows * reached(ranks)) / hardware.node.gbPerS,
+    farUs: (rows * far) / hardware.between.gbPerS,
+  };
+}
+
+/** A guess: below, latency counts; above, the bytes. */
+const MOST_LOW_LATENCY_TOKENS = 256;
+
+/** The kind of exchange that a query asks for. */
+export function modeOf({ mode, tokens }: ExchangeQuery): string {
+  return mode ?? (tokens <= MOST_LOW_LATENCY_TOKENS ? 'low-latency' : 'normal');
+}
+
+function exchangeUs(query: ExchangeQuery, hardware: Profile): number {
+  if (query.ranks <= 1) return LAUNCH_US;
+  const { nearUs, farUs, nodes } = exchangeTerms(query, hardware);
+  return (
+    3 * LAUNCH_US + 2 * ALPHA_US[nodes > 1 ? 'between' : 'node'] + Math.max(nearUs, farUs) / REACHED.link
+  );
 }

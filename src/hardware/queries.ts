@@ -40,11 +40,13 @@ export interface MoeQuery {
   readonly activeExperts?: number;
 }
 
-/** Attention of `batch` prompts of `seq` tokens, causal, of one rank's heads. */
+/** Attention of `batch` prompts of `seq` new tokens, causal, of one rank's heads. */
 export interface PrefillQuery {
   readonly op: 'attention-prefill';
   readonly batch: number;
   readonly seq: number;
+  /** Tokens of each prompt that are in the cache already: the new ones attend to them too. Default 0. */
+  readonly prefix?: number;
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
@@ -108,13 +110,21 @@ export interface ExchangeQuery {
   readonly nodes?: number;
   /** Of what travels; default fp8 for a dispatch and bfloat16 for a combine. */
   readonly dtype?: string;
-  /** Default: low-latency up to 256 tokens a rank (a guess). */
-  readonly mode?: 'low-latency' | 'normal';
+  /**
+   * `low-latency` or `normal` (DeepEP), `one-sided` or `two-sided` (TensorRT-LLM, within one NVLink domain). Default:
+   * low-latency up to 256 tokens a rank (a guess).
+   */
+  readonly mode?: string;
   /** Streaming multiprocessors that the exchange may use, in normal mode. */
   readonly sms?: number;
 }
 
-export type Query =
+/** Whose kernels: `trtllm`, `vllm`, `nccl`. Without it the mean of those that were measured. */
+interface OfLibrary {
+  readonly lib?: string;
+}
+
+export type Query = (
   | GemmQuery
   | MoeQuery
   | PrefillQuery
@@ -122,7 +132,9 @@ export type Query =
   | MlaPrefillQuery
   | MlaDecodeQuery
   | CollectiveQuery
-  | ExchangeQuery;
+  | ExchangeQuery
+) &
+  OfLibrary;
 
 /** How long an operation takes by the curves. */
 export interface Timing {

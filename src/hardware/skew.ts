@@ -28,15 +28,29 @@ export function hottestRank(query: MoeQuery): HottestRank {
     const activeExperts = Math.min(local, Math.max(1, Math.ceil(rows / ep)));
     return { rows: mine, activeExperts, counts: even(mine, activeExperts) };
   }
-  const seed = seedOf(`${skewName(skew)} ${tokens} ${experts} ${topk}`);
-  const random = seededRandom(seed);
-  const draws = Array.from({ length: DRAWS }, () => hottestOf(countsOf(skew, query, () => random.uniform()), local));
+  const draws = drawsOf(skew, query).map((counts) => hottestOf(counts, local));
   const last = draws.at(-1) ?? [];
   return {
     rows: sum(draws.map((counts) => sum(counts))) / DRAWS,
     activeExperts: sum(draws.map((counts) => counts.filter((n) => n > 0).length)) / DRAWS,
     counts: last,
   };
+}
+
+/** Of the last so many routings: planners ask for the same ones again and again. A guess. */
+const MOST_KEPT = 4096;
+const kept = new Map<string, number[][]>();
+
+/** Rows of all experts, draw by draw. */
+function drawsOf(skew: Skew, query: MoeQuery): number[][] {
+  const name = `${skewName(skew)} ${query.tokens} ${query.experts} ${query.topk}`;
+  const known = kept.get(name);
+  if (known !== undefined) return known;
+  if (kept.size >= MOST_KEPT) kept.clear();
+  const random = seededRandom(seedOf(name));
+  const draws = Array.from({ length: DRAWS }, () => countsOf(skew, query, () => random.uniform()));
+  kept.set(name, draws);
+  return draws;
 }
 
 /** How messages and regions name a skew: `balanced`, `zipf:1.2`, `pl1.2`. */

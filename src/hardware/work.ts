@@ -24,10 +24,11 @@ export function gemmWork({ m, n, k, dtype }: GemmQuery): Work {
 }
 
 /** Causal: half of the seq x seq scores, each of a key's and a value's width. */
-export function prefillWork({ batch, seq, heads, kvHeads, headDim, dtype = 'bf16' }: PrefillQuery): Work {
+export function prefillWork(query: PrefillQuery): Work {
+  const { batch, seq, prefix = 0, heads, kvHeads, headDim, dtype = 'bf16' } = query;
   const format = dtypeNamed(dtype);
-  const pairs = (batch * seq * (seq + 1)) / 2;
-  const bytes = 2 * batch * seq * headDim * (2 * heads + 2 * kvHeads);
+  const pairs = batch * seq * ((seq + 1) / 2 + prefix);
+  const bytes = 2 * batch * headDim * (2 * heads * seq + 2 * kvHeads * (seq + prefix));
   return { flop: 4 * pairs * heads * headDim, bytes, dtype: format };
 }
 

@@ -1,0 +1,89 @@
+/** All families, and of each group of measurements: its fitted parameters and its field. */
+import { FITS } from '../data/fits.ts';
+import { hardwareNamed } from '../profiles/named.ts';
+import type { Query } from '../queries.ts';
+import { DECODE, PREFILL } from './attention.ts';
+import { COLLECTIVE } from './collectives.ts';
+import { EXCHANGE } from './exchange.ts';
+import { formulaUs, groupsOf, ResidualField, type Family, type Row } from './family.ts';
+import { GEMM } from './gemm.ts';
+import { MLA_DECODE, MLA_PREFILL } from './mla.ts';
+import { MOE } from './moe.ts';
+
+/** What is fitted of one group, and how sure it is. */
+export interface GroupFit {
+  /** One per term of the family's formula. */
+  readonly parameters: readonly number[];
+  /**
+   * Of log(measured / predicted) of shapes left out, over the deviation that kriging promised: the quantiles 0.1 and 0.9,
+   * bounds of the 80 % interval.
+   */
+  readonly low: number;
+  readonly high: number;
+}
+
+/** A family whose queries are those of its own kind: what `queryOf` gives it back, it may be asked. */
+export const FAMILIES: readonly Family[] = [
+  GEMM,
+  MOE,
+  PREFILL,
+  DECODE,
+  MLA_PREFILL,
+  MLA_DECODE,
+  COLLECTIVE,
+  EXCHANGE,
+];
+
+/** The family that an operation belongs to. */
+export function familyOf({ op }: Query): Family | undefined {
+  const name = op.startsWith('ep-') ? 'exchange' : op;
+  return (
+    FAMILIES.find((family) => family.name === name) ?? FAMILIES.find(({ name }) => name === 'collective')
+  );
+}
+
+const groups = new Map<string, ReadonlyMap<string, readonly Row[]>>();
+const fields = new Map<string, ResidualField>();
+
+/** Names of the groups that a family has measurements of, and their rows. */
+export function measuredGroups(family: Family): ReadonlyMap<string, readonly Row[]> {
+  const known = groups.get(family.name) ?? groupsOf(family);
+  groups.set(family.name, known);
+  return known;
+}
+
+const numbers = (text: string): number[] => text.split(' ').map(Number);
+
+const fits = new Map(
+  FITS.map((line): [string, GroupFit] => {
+    const [family = '', group = '', parameters = '', bounds = ''] = line.split(' | ');
+    const [low = NaN, high = NaN] = numbers(bounds);
+    return [`${family} ${group}`, { parameters: numbers(parameters), low, high }];
+  }),
+);
+
+export function fitOf(family: Family, group: string): GroupFit | undefined {
+  return fits.get(`${family.name} ${group}`);
+}
+
+/** The field of a group; built at its first question. @param fit in place of the one that ships. */
+export function fieldOf(family: Family, group: string, fit: GroupFit, rows: readonly Row[]): ResidualField {
+  const name = `${family.name} ${group}`;
+  const known = fields.get(name);
+  if (known !== undefined) return known;
+  const field = newField(family, group, fit.parameters, rows);
+  fields.set(name, field);
+  return field;
+}
+
+export function newField(
+  family: Family,
+  group: string,
+  parameters: readonly number[],
+  rows: readonly Row[],
+): ResidualField {
+  const [system = ''] = group.split(' ');
+  const hardware = hardwareNamed(system);
+  const formula = (query: Query): number => formulaUs(family.terms(query, hardware), parameters);
+  return new ResidualField(rows, family.kriging, formula);
+}

@@ -1,0 +1,153 @@
+/**
+ * A family of measured curves: one operation on several systems. A formula of few fitted parameters says how long a shape
+ * takes, and kriging over the shapes that were measured says what the formula misses. Both are given a shape as a query, so
+ * a query of any shape, and of hardware that was not measured, has an answer.
+ */
+import { at } from '../../core/math.ts';
+import type { Profile } from '../profiles/profile.ts';
+import type { Query } from '../queries.ts';
+import { Kriging, type KrigingOptions } from './kriging.ts';
+import { rowsOf, type PackedTable } from './pack.ts';
+
+/**
+ * What a shape has to do, us each at the printed figures. Terms of `plus` add up; those of `compute` and of `memory` overlap:
+ * us = plus . p + hypot(compute . p, memory . p), every p fitted and positive.
+ */
+export interface Terms {
+  readonly plus: readonly number[];
+  readonly compute: readonly number[];
+  readonly memory: readonly number[];
+}
+
+export interface Family<Q extends Query = Query> {
+  readonly name: string;
+  readonly tables: readonly PackedTable[];
+  /** Groups share parameters: hardware first, then what else divides, as in 'h100_sxm fp8'. */
+  group(key: Row['key']): string;
+  /** Rows that are left out together when a fit is judged: one shape, one model. */
+  block(key: Row['key']): string;
+  /** What a cell of the table measures; undefined for cells that this family does not take. */
+  query(key: Row['key'], knot: number): Q | undefined;
+  terms(query: Q, hardware: Profile): Terms;
+  /** Where a shape lies among others, in logarithms: distances that kriging is given. */
+  features(query: Q): readonly number[];
+  /** Their names. */
+  readonly axes: readonly string[];
+  /** Logarithm of the size along which a curve runs. */
+  size(query: Q): number;
+  /** Its name. */
+  readonly along: string;
+  /** The first parameters that a fit tries; as many as there are terms. */
+  readonly start: readonly number[];
+  readonly kriging: KrigingOptions;
+}
+
+export interface Row {
+  readonly key: Readonly<Record<string, string>>;
+  readonly features: readonly number[];
+  readonly cells: readonly Cell[];
+}
+
+export interface Cell {
+  readonly query: Query;
+  readonly size: number;
+  readonly logUs: number;
+}
+
+/** us by the formula alone. */
+export function formulaUs({ plus, compute, memory }: Terms, parameters: readonly number[]): number {
+  let next = 0;
+  const dot = (terms: readonly number[]): number => {
+    let total = 0;
+    for (const term of terms) total += term * at(parameters, next++);
+    return total;
+  };
+  return dot(plus) + Math.hypot(dot(compute), dot(memory));
+}
+
+/** The rows of a family by group. Read once. */
+export function groupsOf<Q extends Query>(family: Family<Q>): ReadonlyMap<string, readonly Row[]> {
+  const groups = new Map<string, Row[]>();
+  for (const table of family.tables) {
+    for (const { key, logs } of rowsOf(table)) {
+      const cells: Cell[] = [];
+      let features: readonly number[] | undefined;
+      table.knots.forEach((knot, i) => {
+        const logUs = logs[i] ?? NaN;
+        const query = Number.isNaN(logUs) ? undefined : family.query(key, knot);
+        if (query === undefined) return;
+        features ??= family.features(query);
+        cells.push({ query, size: family.size(query), logUs });
+      });
+      if (features === undefined) continue;
+      const name = family.group(key);
+      const rows = groups.get(name);
+      if (rows === undefined) groups.set(name, [{ key, features, cells }]);
+      else rows.push({ key, features, cells });
+    }
+  }
+  return groups;
+}
+
+/** What the formula misses at the shapes of a group, and what to expect that it misses elsewhere. */
+export class ResidualField {
+  readonly rows: readonly Row[];
+  private readonly kriging: Kriging;
+  /** Of each row: sizes that were measured and log(measured / formula) there. */
+  private readonly curves: readonly { readonly sizes: number[]; readonly left: number[] }[];
+  /** Root mean square of all of them. */
+  readonly spread: number;
+
+  /** @param formula us of a query by the formula. */
+  constructor(rows: readonly Row[], options: KrigingOptions, formula: (query: Query) => number) {
+    this.rows = rows;
+    this.kriging = new Kriging(
+      rows.map(({ features }) => features),
+      options,
+    );
+    this.curves = rows.map(({ cells }) => ({
+      sizes: cells.map(({ size }) => size),
+      left: cells.map(({ query, logUs }) => logUs - Math.log(formula(query))),
+    }));
+    const all = this.curves.flatMap(({ left }) => left);
+    this.spread = Math.sqrt(all.reduce((total, e) => total + e * e, 0) / Math.max(1, all.length));
+  }
+
+  /** log(us / formula) to expect, and its standard deviation by the field alone. */
+  at(features: readonly number[], size: number): { left: number; deviation: number } {
+    const { weights, variance } = this.kriging.weightsAt(features);
+    let left = 0;
+    this.curves.forEach(
+      (curve, i) => (left += (weights[i] ?? 0) * interpolated(curve.sizes, curve.left, size)),
+    );
+    return { left, deviation: this.spread * Math.sqrt(variance) };
+  }
+
+  /**
+   * The cells of rows that are left out together, as predicted without them: log(measured / predicted), and the deviation
+   * that was promised.
+   */
+  leftOut(block: readonly number[]): { cell: Cell; error: number; deviation: number }[] {
+    const sizes = [...new Set(block.flatMap((row) => at(this.curves, row).sizes))];
+    return sizes.flatMap((size) => {
+      const values = Float64Array.from(this.curves, (curve) => interpolated(curve.sizes, curve.left, size));
+      const errors = this.kriging.leftOut(block, values);
+      return block.flatMap((row, b) => {
+        const cell = at(this.rows, row).cells.find((one) => one.size === size);
+        const { error, variance } = at(errors, b);
+        return cell === undefined ? [] : [{ cell, error, deviation: this.spread * Math.sqrt(variance) }];
+      });
+    });
+  }
+}
+
+/** Straight between neighbours, constant beyond the ends. */
+export function interpolated(sizes: readonly number[], values: readonly number[], size: number): number {
+  const last = sizes.length - 1;
+  if (!(size > at(sizes, 0))) return at(values, 0);
+  if (size >= at(sizes, last)) return at(values, last);
+  let i = 1;
+  while (at(sizes, i) < size) i++;
+  const share = (size - at(sizes, i - 1)) / (at(sizes, i) - at(sizes, i - 1));
+  return at(values, i - 1) + share * (at(values, i) - at(values, i - 1));
+}

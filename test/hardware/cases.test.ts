@@ -1,0 +1,42 @@
+/** Operations as rows of a table. */
+import { expect, test } from 'vitest';
+import { opColumn, projectOp, queryOf } from '../../src/hardware/cases.ts';
+
+test.each([
+  ['Hidden_Size', 'hidden'],
+  ['gpus', 'ranks'],
+  ['system', 'hardware'],
+  ['top_k', 'topk'],
+  ['tokens_per_gpu', 'tokens'],
+  ['colour', undefined],
+])('%s is the column %s', (heading, column) => expect(opColumn(heading)).toBe(column));
+
+test.each([
+  [
+    { op: 'GEMM', m: '1', n: '2', k: '3', dtype: 'fp8' },
+    { op: 'gemm', m: 1, n: 2, k: 3, dtype: 'fp8' },
+  ],
+  [
+    { op: 'all-reduce', bytes: '8', ranks: '2' },
+    { op: 'all_reduce', bytes: 8, ranks: 2 },
+  ],
+  [
+    { op: 'moe', tokens: '8', model: 'toy', routing: 'zipf:1.2' },
+    { op: 'moe', hidden: 4, experts: 8, skew: { kind: 'zipf', alpha: 1.2 } },
+  ],
+  [
+    { op: 'ep_dispatch', tokens: '8', hidden: '4', experts: '8', topk: '2', ranks: '8', mode: 'LL' },
+    { op: 'ep-dispatch', mode: 'low-latency' },
+  ],
+])('%o', (row, query) => {
+  const shapeOf = () => ({ hidden: 4, inter: 8, experts: 8, topk: 2 });
+  expect(queryOf(row, shapeOf)).toMatchObject(query);
+});
+
+test.each([
+  [{ op: 'gemmm' }, /no op "gemmm" \(did you mean "gemm"\?\)/],
+  [{ op: 'gemm', m: '1', n: '2' }, /gemm needs k/],
+  [{ op: 'gemm', m: '-1', n: '2', k: '3' }, /m is "-1"; it must be a positive number/],
+  [{ op: 'gemm', m: '1', n: '2', k: '3' }, /gemm needs hardware/],
+  [{ op: 'gemm', m: '1', n: '2', k: '3', hardware: 'h1OO' }, /no hardware/],
+])('%o is refused', (row, message) => expect(() => projectOp(row)).toThrow(message));
