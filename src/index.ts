@@ -16,7 +16,7 @@ export { profile, type ProfileReport, type ProfileVerbOptions } from './cli/verb
 export { project, type ProjectOptions, type ProjectReport } from './cli/verbs/plan/project.ts';
 export { tune, type TuneResult, type TuneVerbOptions } from './cli/verbs/tune.ts';
 export { loadTuning } from './cli/tuning.ts';
-export { validate, type ValidateOptions, type ValidateResult } from './cli/verbs/validate.ts';
+export { validate, type ValidateOptions } from './cli/verbs/validate.ts';
 
 // The machine: adapters through Dawn's bindings, files, clocks.
 export { nodePlatform } from './platform/node/node.ts';

@@ -6,7 +6,14 @@
 /// <reference types="@webgpu/types" preserve="true" />
 
 // Failures: the caller's mistake, a result that is wrong, our own fault.
-export { AbsentFileError, CheckError, ConfigError, DeviceError, InvariantError } from './core/errors.ts';
+export {
+  AbsentFileError,
+  CancelledError,
+  CheckError,
+  ConfigError,
+  DeviceError,
+  InvariantError,
+} from './core/errors.ts';
 
 // The adapter and the device.
 export type { AdapterChoice, AdapterFacts, AdapterKind, KernelKind, Platform } from './platform/platform.ts';
@@ -44,7 +51,7 @@ export { evaluateClaims, type ClaimResult, type ClaimsReport } from './planner/c
 export type { Claim, Strategy } from './planner/claims/strategy.ts';
 
 // Ops, and the engine that runs a model on all ranks.
-export { inputsOf, opByName, ops, runOp } from './ops/ops.ts';
+export { inputsOf, opByName, ops, runOp, type RunOpOptions } from './ops/ops.ts';
 export { quantisedTensors } from './ops/quantised-inputs.ts';
 export type { Op, OpInputs, PreparedOp } from './ops/op.ts';
 export {
@@ -72,6 +79,7 @@ export { registerVariant } from './kernels/registered/register.ts';
 // Checks and measurements.
 export { kernelCases, quickCases } from './validate/cases.ts';
 export { runCase, runCases, type CaseResult } from './validate/run-case.ts';
+export type { ValidateResult } from './bench/validate.ts';
 export { checkModel, type ModelReport } from './bench/model/check.ts';
 export { chooseClock, measureKernel, type BenchClock } from './measure/stopwatch.ts';
 export { measureClockStep } from './measure/clock.ts';
@@ -82,5 +90,6 @@ export { compareForward, type ForwardComparison } from './bench/model/sharded.ts
 export { summarise, type Summary } from './measure/statistics.ts';
 export type { Timing } from './measure/timing.ts';
 export type { BenchResult } from './bench/result.ts';
+export type { Interruption } from './bench/progress.ts';
 export { readResult } from './report/file/result-file.ts';
 export type { StoredBenchResult } from './report/file/schema.ts';

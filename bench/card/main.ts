@@ -50,7 +50,7 @@ async function run(options: Options): Promise<void> {
   await checkResultPlace(options.out);
   const wanted: CardOptions = { ...options, layout: parseLayout(options.layout) };
   const progress = cliProgress(options.json === true);
-  const result = await withGpu(options.adapter, (gpu) =>
+  const result = await withGpu(options, (gpu) =>
     progress.step(`Layers on ${gpu.facts.name}`, (say) => measure(gpu, wanted, say)),
   );
   const text = `${JSON.stringify(result, null, 1)}\n`;

@@ -1,7 +1,7 @@
 /** All sides in one process: this project's device, TensorFlow.js beside it, and ONNX Runtime with a Dawn of its own. */
 import { summarise } from '../../src/measure/statistics.ts';
 import { formatNs } from '../../src/core/units.ts';
-import { quietly } from '../../src/cli/quiet.ts';
+import { quietly } from '../../src/cli/process/quiet.ts';
 import { platformHere } from '../../src/cli/session.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { restAlways } from '../../src/platform/node/polling.ts';

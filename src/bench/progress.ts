@@ -11,3 +11,10 @@ export interface Progress {
 }
 
 export const SILENT: Progress = { step: (_title, work) => work(() => undefined) };
+
+/** Where and why a run ended before its end. */
+export interface Interruption {
+  /** The step that was under way. */
+  readonly during: string;
+  readonly reason: string;
+}

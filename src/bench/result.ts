@@ -14,6 +14,7 @@ import type { GrowthResult } from './model/growth.ts';
 import type { ForwardComparison } from './model/sharded.ts';
 import type { TargetComparison } from './model/throughput.ts';
 import type { RegisteredFacts } from '../validate/registered.ts';
+import type { Interruption } from './progress.ts';
 import type { Verdict } from './verdict.ts';
 
 export const RESULT_SCHEMA = 'moebius-bench';
@@ -78,6 +79,8 @@ export interface BenchResult {
   /** Measured. */
   readonly host: readonly HostTiming[];
   readonly verdict: Verdict;
+  /** The run was cut short, or has not ended: what is missing was not done. Absent from a whole result. */
+  readonly interrupted?: Interruption;
   /** Host time of the whole run, ns. */
   readonly wallNs: number;
   /** Provenance of the numbers of each part. */

@@ -1,43 +1,33 @@
 /** The whole bench in order: check, then time, then say what it amounts to. */
-import { CheckError } from '../core/errors.ts';
+import { CheckError, messageOf } from '../core/errors.ts';
 import { formatNumber, formatSi, NS_PER_S } from '../core/units.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { formatLayout, type LayoutSpec } from '../layout/spec.ts';
-import { planLayout } from '../layout/layout.ts';
-import type { Checkpoint } from '../model/checkpoint.ts';
-import { presetNamed } from '../model/presets.ts';
-import { kernelCases, quickCases } from '../validate/cases.ts';
-import { anyAboveRoof, ceilingFailures, holdToRoof } from './ceilings/above-roof.ts';
-import { CARD_RATE, measureCardRate, type CardRate } from './model/card-rate.ts';
-import { bestOf, measureCeilings, type Ceilings } from './ceilings/ceilings.ts';
 import type { CacheSize } from '../measure/cold.ts';
-import { compileTaken, compileVariants } from './kernels/compile.ts';
+import { chooseClock } from '../measure/stopwatch.ts';
+import type { Checkpoint } from '../model/checkpoint.ts';
+import { kernelCases, quickCases } from '../validate/cases.ts';
+import { resultOf, type Findings } from './assemble.ts';
+import { anyAboveRoof, ceilingFailures } from './ceilings/above-roof.ts';
+import { bestOf, measureCeilings, type Ceilings } from './ceilings/ceilings.ts';
+import { bandwidthFor, peakFlopsPerSecond } from './ceilings/roofline.ts';
 import { examineAdapter } from './examine.ts';
 import { timeHostTasks } from './host-tasks.ts';
-import { checkKernels } from './kernels/check.ts';
-import { timeKernels } from './kernels/suite.ts';
-import type { KnownAnswers } from './model/known-answers.ts';
-import type { BenchLive } from './live.ts';
-import { loadBetween } from '../measure/load.ts';
-import { chooseClock } from '../measure/stopwatch.ts';
-import { checkModelAfter } from './model/check.ts';
-import { SILENT, type Progress } from './progress.ts';
-import {
-  RESULT_SCHEMA,
-  RESULT_VERSION,
-  type BenchRates,
-  type BenchResult,
-  type BenchTuning,
-} from './result.ts';
-import { bandwidthFor, peakFlopsPerSecond } from './ceilings/roofline.ts';
+import { checkKernels, type KernelChecks } from './kernels/check.ts';
+import { compileTaken, compileVariants } from './kernels/compile.ts';
 import { rowsOf, type Selection } from './kernels/select.ts';
-import { compareForward, type ForwardComparison } from './model/sharded.ts';
-import { measureGrowth } from './model/growth.ts';
+import { timeKernels, type KernelTimings } from './kernels/suite.ts';
+import type { BenchLive } from './live.ts';
+import { CARD_RATE, measureCardRate } from './model/card-rate.ts';
+import { checkModelAfter } from './model/check.ts';
 import { SHORT_SERIES } from './model/growth-series.ts';
+import { measureGrowth } from './model/growth.ts';
+import type { KnownAnswers } from './model/known-answers.ts';
+import { compareForward } from './model/sharded.ts';
+import { SILENT, type Progress } from './progress.ts';
+import type { BenchResult, BenchTuning } from './result.ts';
 import { FORWARD_SHARE, GROWTH_SHARE, KERNEL_SHARE, SIZES, type BenchSizes } from './sizes.ts';
-import { summarise } from '../measure/statistics.ts';
-import { compareWithTarget, tokensPerMs, usefulFlopsPerSecond } from './model/throughput.ts';
-import { failuresOf, unmeasured, verdictOf } from './verdict.ts';
+import { failuresOf, unmeasured } from './verdict.ts';
 
 export interface BenchInputs {
   readonly model: Checkpoint;
@@ -62,41 +52,93 @@ export interface BenchInputs {
   readonly cold?: CacheSize;
   /** Told of the parts as they are found. */
   readonly live?: BenchLive;
+  /** Calls the run off. */
+  readonly signal?: AbortSignal;
+  /**
+   * Called whenever there is more than before: of the kernels after each run and round, and before it is rejected.
+   * What it is given makes a result, marked as interrupted, of all there is by then.
+   */
+  readonly onResult?: (soFar: () => BenchResult) => void;
 }
 
-/** @throws ConfigError for a selection of kernels that there are not. */
-export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResult> {
-  const { model, quick, layout, answers, progress = SILENT, only = {}, withModel = true, live = {} } = inputs;
+/**
+ * The whole measurement. Before it is rejected, for whatever reason, `onResult` is told what there was by then.
+ * @throws ConfigError for a selection of kernels that there are not.
+ * @throws CancelledError when it was called off. @throws DeviceError when the device fails or is lost.
+ */
+export async function runBench(device: Gpu, inputs: BenchInputs): Promise<BenchResult> {
+  const { quick, layout, model, progress = SILENT, onResult } = inputs;
+  const gpu = device.under(inputs.signal);
+  const found: Findings = {
+    ...{ quick, layout, model, versions: inputs.versions, commit: inputs.commit },
+    ...{ cold: inputs.cold ?? null, tuning: inputs.tuning ?? null },
+    ...{ startNs: gpu.platform.now(), cpuBefore: gpu.platform.cpuTimes?.() },
+  };
+  let during = '';
+  const tell = (reason: string): void => {
+    if (found.clock !== undefined) onResult?.(() => resultOf(gpu, found, { during, reason }));
+  };
+  const told: Progress = {
+    step: async (title, work, outcome) => {
+      during = title;
+      return progress.step(title, work, outcome);
+    },
+  };
+  try {
+    await measureAll(gpu, inputs, found, told, () => tell('it has not ended'));
+  } catch (error) {
+    tell(messageOf(error));
+    throw error;
+  }
+  return resultOf(gpu, found);
+}
+
+/** Step by step into `found`; `tell` is called when there is more than before. */
+async function measureAll(
+  gpu: Gpu,
+  inputs: BenchInputs,
+  found: Findings,
+  progress: Progress,
+  tell: () => void,
+): Promise<void> {
+  const { model, quick, layout, answers, only = {}, withModel = true, live = {} } = inputs;
   const now = (): number => gpu.platform.now();
-  const [start, cpuBefore] = [now(), gpu.platform.cpuTimes?.()];
+  const start = found.startNs;
   const sizes = inputs.sizes ?? (quick ? SIZES.quick : SIZES.full);
   const measuringNs = inputs.seconds * NS_PER_S;
   const rows = rowsOf(gpu, quick, only);
 
-  const adapter = await progress.step(
+  found.adapter = await progress.step(
     'Examine the adapter',
     () => examineAdapter(gpu),
     () => gpu.facts.name,
   );
   const clock = await chooseClock(gpu);
-  live.adapter?.(adapter, clock);
+  live.adapter?.(found.adapter, clock);
+  found.clock = clock;
+  tell();
   const probe = (step: string): Promise<Ceilings> =>
     progress.step(
       step,
       (say) => measureCeilings(gpu, { clock, budgetNs: Math.min(sizes.ceilingNs, measuringNs / 4), say }),
-      (found) => {
-        const failed = ceilingFailures(found).length;
-        return failed === 0 ? peakText(found) : `${failed} probes FAILED`;
+      (ceilings) => {
+        const failed = ceilingFailures(ceilings).length;
+        return failed === 0 ? peakText(ceilings) : `${failed} probes FAILED`;
       },
     );
-  let ceilings = await probe('Measure the ceilings of the adapter');
-  live.ceilings?.(ceilings);
-  const checked = await progress.step(
+  found.ceilings = await probe('Measure the ceilings of the adapter');
+  live.ceilings?.(found.ceilings);
+  tell();
+  const onRun = (soFar: KernelChecks): void => {
+    found.checked = soFar;
+    tell();
+  };
+  found.checked = await progress.step(
     'Check kernels against float64',
     (say) =>
       checkKernels(gpu, (quick ? quickCases : kernelCases).filter(rows.isFamily), {
         ...{ chosenOnly: quick && !rows.namesVariants, othersEndNs: start + sizes.otherChecksEndNs, say },
-        onResult: (result) => live.checked?.(result),
+        ...{ onRun, onResult: (result) => live.checked?.(result) },
       }),
     ({ families, notRun }) => {
       const [runs, failed] = [count(families, 'runs'), count(families, 'failed')];
@@ -104,16 +146,17 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
       return notRun === 0 ? told : `${told}; NOT CHECKED for want of time: ${notRun} of other variants`;
     },
   );
-  const kernelsPass = count(checked.families, 'failed') === 0;
-  const modelReport = withModel
+  const kernelsPass = count(found.checked.families, 'failed') === 0;
+  found.modelReport = withModel
     ? await progress.step(
         `Check ${model.config.name} on the ranks of ${formatLayout(layout)}`,
         (say) => checkModelAfter(kernelsPass, gpu, model, { layout, answers, ...sizes, say }),
         ({ pass, checks }) => (pass ? `${checks.length} checks pass` : 'FAILED'),
       )
     : null;
-  if (modelReport !== null) live.model?.(modelReport);
-  const forward = modelReport?.pass
+  if (found.modelReport !== null) live.model?.(found.modelReport);
+  tell();
+  found.forward = found.modelReport?.pass
     ? await progress.step(
         `Time the forward pass of ${sizes.sequences} x ${sizes.tokensPerSequence} tokens`,
         (say) =>
@@ -125,7 +168,8 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
         ({ ratio }) => (ratio === undefined ? 'FAILED' : `sharded / unsharded ${formatNumber(ratio.median)}`),
       )
     : null;
-  if (forward !== null) live.forward?.(forward);
+  if (found.forward !== null) live.forward?.(found.forward);
+  tell();
   const othersEndNs = start + sizes.otherRowsEndNs;
   const chosenOnly = quick && !rows.namesVariants;
   await progress.step('Compile kernels', async (say) => {
@@ -136,73 +180,47 @@ export async function runBench(gpu: Gpu, inputs: BenchInputs): Promise<BenchResu
       if (now() < othersEndNs) await compileVariants(gpu, one, variants);
     }
   });
-  const timed = await progress.step(
+  const onRows = (soFar: KernelTimings): void => {
+    found.timed = soFar;
+    tell();
+  };
+  found.timed = await progress.step(
     'Time kernels in rounds, each after its check',
     (say) =>
       timeKernels(gpu, rows.cases, {
-        ...{ clock, checked: checked.families, budgetNs: KERNEL_SHARE * measuringNs },
+        ...{ clock, checked: found.checked?.families ?? [], budgetNs: KERNEL_SHARE * measuringNs },
         ...{ othersNs: Math.max(0, othersEndNs - now()), chosenOnly, wants: rows.wants },
-        ...{ say, cold: inputs.cold, mostRounds: sizes.rounds, originNs: start },
+        ...{ say, onRows, cold: inputs.cold, mostRounds: sizes.rounds, originNs: start },
         onRow: (row) => live.row?.(row),
       }),
-    ({ rows: found, rounds }) => {
-      const missing = unmeasured(found).length;
-      const done = found.filter(({ timing }) => timing.state === 'measured').length;
-      const told = `${done} of ${found.length} measured in ${rounds.count} rounds`;
+    ({ rows: timed, rounds }) => {
+      const missing = unmeasured(timed).length;
+      const done = timed.filter(({ timing }) => timing.state === 'measured').length;
+      const told = `${done} of ${timed.length} measured in ${rounds.count} rounds`;
       return missing === 0 ? told : `${told}; NOT MEASURED: ${missing}`;
     },
   );
-  if (anyAboveRoof(timed.rows, ceilings)) {
-    ceilings = bestOf([...ceilings, ...(await probe('Measure the ceilings again: a kernel is above them'))]);
+  if (anyAboveRoof(found.timed.rows, found.ceilings)) {
+    const again = await probe('Measure the ceilings again: a kernel is above them');
+    found.ceilings = bestOf([...found.ceilings, ...again]);
   }
-  const kernels = holdToRoof(timed.rows, ceilings);
-  const isJudged = gpu.facts.kind === 'gpu' && forward?.pass === true;
-  const card: CardRate | null = isJudged
+  const isJudged = gpu.facts.kind === 'gpu' && found.forward?.pass === true;
+  found.card = isJudged
     ? await progress.step('Time layers of the card model', (say) =>
         measureCardRate(gpu, { ...CARD_RATE, say }),
       )
     : null;
-  const growth =
-    withModel && kernelsPass && now() - start < sizes.growthEndNs
-      ? await progress.step('Fit growth of time', (say) =>
-          measureGrowth(gpu, SHORT_SERIES, clock, GROWTH_SHARE * measuringNs, {
-            step: (title, work) => (say(title), work(say)),
-          }),
-        )
-      : undefined;
-  const host = await progress.step('Time host tasks', () =>
+  tell();
+  if (withModel && kernelsPass && now() - start < sizes.growthEndNs) {
+    found.growth = await progress.step('Fit growth of time', (say) =>
+      measureGrowth(gpu, SHORT_SERIES, clock, GROWTH_SHARE * measuringNs, {
+        step: (title, work) => (say(title), work(say)),
+      }),
+    );
+  }
+  found.host = await progress.step('Time host tasks', () =>
     timeHostTasks(gpu, inputs.checkpoint, sizes.hostMs),
   );
-  const { families, notRun, registered } = checked;
-  const own = registered.length > 0 && { registered };
-  const checks = { kernels: families, notRun, model: modelReport, ...own };
-  const verdict = verdictOf({ adapter, checks, ceilings, kernels, forward, card });
-  return {
-    schema: RESULT_SCHEMA,
-    version: RESULT_VERSION,
-    runId: crypto.randomUUID(),
-    date: new Date().toISOString(),
-    quick,
-    layout: formatLayout(layout),
-    model: model.config.name,
-    commit: inputs.commit,
-    versions: inputs.versions,
-    ...{ adapter, clock, ceilings, pass: verdict.outcome === 'pass', checks, kernels },
-    ...{ rounds: timed.rounds, canary: timed.canary },
-    load: loadBetween(cpuBefore, gpu.platform.cpuTimes?.()),
-    cold: inputs.cold ?? null,
-    tuning: inputs.tuning ?? null,
-    ...(growth && { growth }),
-    forward,
-    rates: forward === null ? null : ratesOf(model, forward),
-    target: compareWithTarget(presetNamed('card').config, layout, planLayout(layout, model.config).worldSize),
-    ...{ card, host, verdict },
-    wallNs: now() - start,
-    sources: {
-      ...{ ceilings: 'measured', kernels: 'measured', forward: 'measured', rates: 'measured' },
-      ...{ target: 'modelled', card: 'measured', host: 'measured' },
-    },
-  };
 }
 
 /** @throws CheckError that names what failed or was not measured; the result itself has all the details. */
@@ -231,18 +249,4 @@ function peakText(ceilings: Ceilings): string {
 
 function count<K extends string>(reports: readonly Readonly<Record<K, number>>[], key: K): number {
   return reports.reduce((total, report) => total + report[key], 0);
-}
-
-/** Each sequence starts from nothing, so its tokens attend to 1 to `tokensPerSequence` positions. */
-export function ratesOf(model: Pick<Checkpoint, 'config'>, forward: ForwardComparison): BenchRates | null {
-  const { sharded, unsharded, tokens, tokensPerSequence } = forward;
-  if (sharded === undefined || unsharded === undefined) return null;
-  const ns = summarise(sharded.samplesNs).median;
-  const meanKvLength = (tokensPerSequence + 1) / 2;
-  return {
-    clock: 'host',
-    tokensPerMsPerGpu: tokensPerMs(tokens, ns),
-    unshardedTokensPerMs: tokensPerMs(tokens, summarise(unsharded.samplesNs).median),
-    usefulFlopsPerSecond: usefulFlopsPerSecond(model.config, tokens, meanKvLength, ns),
-  };
 }

@@ -6,6 +6,7 @@ import type { CardRate } from './model/card-rate.ts';
 import type { Ceilings } from './ceilings/ceilings.ts';
 import { failureText, type FamilyReport } from './kernels/check.ts';
 import type { KernelTiming } from './kernels/suite.ts';
+import type { Interruption } from './progress.ts';
 import type { ModelReport } from './model/check.ts';
 import { RATIO_LIMIT, RATIO_TOKENS, type ForwardComparison } from './model/sharded.ts';
 import { summarise } from '../measure/statistics.ts';
@@ -36,6 +37,7 @@ export interface Grounds {
   readonly kernels: readonly KernelTiming[];
   readonly forward: ForwardComparison | null;
   readonly card: CardRate | null;
+  readonly interrupted?: Interruption | undefined;
 }
 
 export function verdictOf(grounds: Grounds): Verdict {
@@ -101,11 +103,15 @@ function checksOf(grounds: Grounds): Judgement {
 const isAsked = ({ choice, registered }: KernelTiming): boolean =>
   choice !== undefined || registered === true;
 
-function timingsOf({ kernels }: Grounds): Judgement {
+function timingsOf({ kernels, interrupted }: Grounds): Judgement {
   const missing = unmeasured(kernels);
   const taken = missing.filter(({ row }) => isAsked(row) && row.timing.state === 'skipped');
   const measured = kernels.filter(({ timing }) => timing.state === 'measured').length;
   const base = `${measured} of ${kernels.length} kernels measured`;
+  if (interrupted !== undefined) {
+    const { during, reason } = interrupted;
+    return { what: 'timings', state: 'fail', text: `${base}; CUT SHORT during "${during}": ${reason}` };
+  }
   if (missing.length === 0) return { what: 'timings', state: 'pass', text: base };
   const reasons = [...new Set(missing.map(({ reason }) => reason))].join(', ');
   return {
@@ -115,8 +121,10 @@ function timingsOf({ kernels }: Grounds): Judgement {
   };
 }
 
-function ratioOf({ forward, checks }: Grounds): Judgement {
+function ratioOf({ forward, checks, interrupted }: Grounds): Judgement {
   const what = 'ratio';
+  if (forward === null && interrupted)
+    return { what, state: 'open', text: 'not measured: the run was cut short' };
   if (checks.model === null)
     return { what, state: 'open', text: 'not measured: only some kernels were asked for' };
   if (forward?.ratio === undefined)

@@ -13,7 +13,7 @@ Examples:
   moebius op gate-topk --in in.safetensors --out out.safetensors --attr k=2
 
 Exit status: 0 done, 1 a check failed or is incomplete, 2 wrong use,
-70 a fault of ours, 74 the output cannot be written.`;
+70 a fault of ours, 74 the output cannot be written, 130 interrupted by Ctrl-C.`;
 
 /** A list that is empty by default needs no word for it. */
 function optionDescription(this: Help, option: Option): string {

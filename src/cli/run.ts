@@ -1,17 +1,18 @@
-/** From arguments to an exit code: 0 done, 1 a check failed, 2 wrong use, 70 our own fault. */
+/** From arguments to an exit code: 0 done, 1 a check failed, 2 wrong use, 70 our own fault, 130 interrupted. */
 import { CommanderError } from 'commander';
-import { CheckError, ConfigError, messageOf } from '../core/errors.ts';
+import { CancelledError, CheckError, ConfigError, messageOf } from '../core/errors.ts';
 import { printable } from '../core/printable.ts';
 import { shortened } from '../core/quoted.ts';
+import { INTERRUPTED, ownInterrupts } from './process/interrupt.ts';
 import { complain, hasPrintedJson, printJson, watchOutput, write } from './output.ts';
 import { buildProgram } from './program.ts';
-import { ownStderr } from './quiet.ts';
+import { ownStderr } from './process/quiet.ts';
 
-export const EXIT = { done: 0, checkFailed: 1, wrongUse: 2, fault: 70 } as const;
+export const EXIT = { done: 0, checkFailed: 1, wrongUse: 2, fault: 70, interrupted: INTERRUPTED } as const;
 
 export interface Failure {
   readonly code: number;
-  readonly kind: 'check' | 'usage' | 'fault';
+  readonly kind: 'check' | 'usage' | 'fault' | 'interrupted';
   readonly message: string;
 }
 
@@ -30,6 +31,7 @@ export function failureOf(error: unknown): Failure | undefined {
   const message = sentence(messageOf(error));
   if (error instanceof ConfigError) return { code: EXIT.wrongUse, kind: 'usage', message };
   if (error instanceof CheckError) return { code: EXIT.checkFailed, kind: 'check', message };
+  if (error instanceof CancelledError) return { code: EXIT.interrupted, kind: 'interrupted', message };
   const hint = process.env.MOEBIUS_DEBUG ? '' : ' Set MOEBIUS_DEBUG=1 to see where.';
   return { code: EXIT.fault, kind: 'fault', message: `unexpected: ${message}${hint}` };
 }
@@ -57,6 +59,7 @@ export async function run(args: readonly string[]): Promise<never> {
 export async function endWith(name: string, json: boolean, work: () => Promise<void>): Promise<never> {
   watchOutput();
   ownStderr();
+  ownInterrupts();
   let code: number = EXIT.done;
   try {
     await work();

@@ -20,6 +20,14 @@ export class DeviceError extends Error {
   override readonly name = 'DeviceError';
 }
 
+/**
+ * A call that was called off by the AbortSignal it was given: its `name` is 'AbortError', its `cause` the signal's reason.
+ * What the call held is freed, and the device and the engine can be used as before.
+ */
+export class CancelledError extends Error {
+  override readonly name = 'AbortError';
+}
+
 /** A fault of this project, never of the caller: please report it. */
 export class InvariantError extends Error {
   override readonly name = 'InvariantError';

@@ -4,7 +4,7 @@ import { didYouMean } from './near-names.ts';
 import { quoted } from './quoted.ts';
 
 /** `list` is anything with a length and numbers for names; `record` any object, a Map included. */
-export type Kind = 'string' | 'number' | 'flag' | 'function' | 'record' | 'list' | 'any';
+export type Kind = 'string' | 'number' | 'flag' | 'function' | 'record' | 'list' | 'signal' | 'any';
 
 /** What an object must have by name; what may be left out has a question mark. */
 export type Fields = Readonly<Record<string, Kind | `${Kind}?`>>;
@@ -19,6 +19,11 @@ const RULES: Readonly<Record<Kind, readonly [text: string, holds: (value: unknow
     'a list',
     (value) =>
       typeof value === 'object' && value !== null && typeof Reflect.get(value, 'length') === 'number',
+  ],
+  signal: [
+    'an AbortSignal',
+    (value) =>
+      typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value,
   ],
   any: ['given', (value) => value !== undefined],
 };

@@ -2,6 +2,7 @@
  * Recording, apart from submitting. A list is filled by recorders that decide nothing and is submitted once by
  * the one who owns it. With timing, every span (or every dispatch) is a compute pass with its own two timestamps.
  */
+import { throwIfCancelled } from '../core/async/cancel.ts';
 import { ConfigError, invariant } from '../core/errors.ts';
 import { at, product } from '../core/math.ts';
 import { type Bindable, type BufferView, checkView, viewOf } from './buffer.ts';
@@ -52,6 +53,7 @@ export class CommandList {
 
   constructor(gpu: DeviceContext, label: string, timing: TimingDetail) {
     gpu.state.check();
+    throwIfCancelled(gpu.signal);
     this.#gpu = gpu;
     this.label = label;
     this.#encoder = gpu.device.createCommandEncoder({ label });
@@ -145,13 +147,17 @@ export class CommandList {
     this.#encoder.clearBuffer(view.buffer.handle, view.byteOffset, view.byteLength);
   }
 
-  /** Sends the list to the device; it does not wait. @throws DeviceError when the device is lost or closed. */
+  /**
+   * Sends the list to the device; it does not wait.
+   * @throws DeviceError when the device is lost or closed. @throws CancelledError when the work was called off.
+   */
   submit(): SubmittedList {
     this.#mustBeOpen();
     const { chunks, timer } = this.#holds;
     let submittedNs: number;
     try {
       this.#gpu.state.check();
+      throwIfCancelled(this.#gpu.signal);
       this.#endPass();
       timer?.resolve(this.#encoder);
       const buffer = this.#encoder.finish();

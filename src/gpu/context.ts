@@ -22,6 +22,8 @@ export interface DeviceContext {
   readonly state: DeviceState;
   readonly ledger: MemoryLedger;
   readonly queries: QueryPool;
+  /** Of whoever this work is done for: nothing is recorded, submitted or waited for once it was aborted. */
+  readonly signal: AbortSignal | undefined;
   has(feature: GPUFeatureName): boolean;
   /** The host's clock, ns. */
   now(): number;

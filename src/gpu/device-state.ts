@@ -2,7 +2,8 @@
  * What has become of a device: an error that it reported meanwhile, its loss, or its end. Whoever waits for it waits
  * here, so that every wait ends and says why.
  */
-import { ConfigError, DeviceError, messageOf } from '../core/errors.ts';
+import { cancelledBy, onAbort } from '../core/async/cancel.ts';
+import { CancelledError, ConfigError, DeviceError, messageOf } from '../core/errors.ts';
 
 /** How long a wait that ended without a reason stays for the loss that may explain it, ms. A guess. */
 const GRACE_MS = 50;
@@ -10,7 +11,7 @@ const GRACE_MS = 50;
 export class DeviceState {
   readonly #device: GPUDevice;
   readonly #name: string;
-  readonly #waiting = new Set<(reason: DeviceError) => void>();
+  readonly #waiting = new Set<(reason: Error) => void>();
   #pending: string | undefined;
   #ended: string | undefined;
 
@@ -36,25 +37,29 @@ export class DeviceState {
   }
 
   /**
-   * Waits for `work`, but not beyond the device's end.
+   * Waits for `work`, but not beyond the device's end, nor once the signal was aborted.
    * @throws DeviceError with the reason when the device is lost or closed meanwhile, or has reported what made it fail.
+   * @throws CancelledError when the signal is aborted first.
    */
-  async wait<T>(what: string, work: Promise<T>): Promise<T> {
-    let stop: (reason: DeviceError) => void = () => undefined;
+  async wait<T>(what: string, work: Promise<T>, signal?: AbortSignal): Promise<T> {
+    let stop: (reason: Error) => void = () => undefined;
     const ended = new Promise<never>((_, reject) => {
       stop = reject;
       this.#waiting.add(reject);
     });
+    const end = onAbort(signal, () => signal && stop(cancelledBy(signal)));
     try {
       this.check();
       return await Promise.race([work, ended]);
     } catch (error) {
+      if (error instanceof CancelledError) throw error;
       if (error instanceof ConfigError) this.check();
       if (error instanceof ConfigError || error instanceof DeviceError) throw error;
       if (this.#pending === undefined) await this.#grace();
       this.throwPending();
       throw new DeviceError(`${what} failed on ${this.#name}: ${reasonOf(error)}`);
     } finally {
+      end();
       this.#waiting.delete(stop);
       // Nobody looks at the loser of the race.
       ended.catch(() => undefined);

@@ -3,24 +3,25 @@
  * It knows WebGPU and has never heard of experts.
  */
 import { bufferBytes } from '../core/buffer-bytes.ts';
+import { anyOf, throwIfCancelled, unlessCancelled } from '../core/async/cancel.ts';
 import { ConfigError } from '../core/errors.ts';
 import { requireFields, requireGiven } from '../core/given.ts';
 import { roundUp } from '../core/math.ts';
 import { formatBytes } from '../core/units.ts';
-import type { AdapterFacts, KernelKind, OpenAdapter, Platform } from '../platform/platform.ts';
+import type { AdapterFacts, KernelKind, Platform } from '../platform/platform.ts';
 import { BYTES_OF, bytesOf, type Dtype, type Tensor, type TensorData, tensor } from '../tensor/tensor.ts';
-import { BindGroupCache } from './bind-groups.ts';
+import type { BindGroupCache } from './bind-groups.ts';
 import { type Bindable, type BufferView, GpuBuffer, checkView, viewOf } from './buffer.ts';
 import { CommandList, type TimingDetail } from './command-list.ts';
 import type { DeviceContext, Kernel } from './context.ts';
-import { DeviceState } from './device-state.ts';
+import type { DeviceState } from './device-state.ts';
 import { BUFFER_USAGE, MAP_MODE } from './flags.ts';
-import { HostWaits } from './host-waits.ts';
 import type { KernelDefinition, SpecChange } from './kernel.ts';
-import { MemoryLedger } from './ledger.ts';
-import { ParamArena } from './param-arena.ts';
-import { QueryPool } from './query-pool.ts';
-import { PipelineCache } from './shader/pipeline-cache.ts';
+import type { MemoryLedger } from './ledger.ts';
+import { OpenDevice } from './open-device.ts';
+import type { ParamArena } from './param-arena.ts';
+import type { QueryPool } from './query-pool.ts';
+import type { PipelineCache } from './shader/pipeline-cache.ts';
 import type { Spec } from './shader/specialise.ts';
 import type { Tuning } from './tuning.ts';
 
@@ -50,13 +51,16 @@ export async function openGpu(platform: Platform, choice = 'auto'): Promise<Gpu>
     requiredFeatures: WANTED_FEATURES.filter((f) => adapter.features.has(f)),
     requiredLimits,
   });
-  return new Gpu(open, device, platform, kernelKind);
+  return new Gpu(new OpenDevice(open, device, platform, kernelKind));
 }
 
 /** How a buffer is bound: `parts` may be larger than a binding. */
 export type Bound = 'whole' | 'parts';
 
-/** An open device with its buffers, compiled kernels and command lists. `openGpu` makes one. */
+/**
+ * An open device with its buffers, compiled kernels and command lists. `openGpu` makes one, `under` further views of
+ * it, which share everything but their signal.
+ */
 export class Gpu implements DeviceContext {
   readonly device: GPUDevice;
   readonly facts: AdapterFacts;
@@ -66,51 +70,51 @@ export class Gpu implements DeviceContext {
    */
   readonly kernelsFor: KernelKind;
   readonly limits: GPUSupportedLimits;
-  readonly ledger = new MemoryLedger();
+  readonly ledger: MemoryLedger;
   readonly pipelines: PipelineCache;
   readonly bindGroups: BindGroupCache;
   readonly params: ParamArena;
   readonly queries: QueryPool;
   readonly platform: Platform;
   readonly state: DeviceState;
-  /** Asked where a kernel is chosen and none is named; undefined: the defaults of each family. */
-  tuning: Tuning | undefined;
-  /** Keeps the bindings' root object alive as long as the device (see OpenAdapter.gpu). */
-  readonly #open: OpenAdapter;
-  readonly #waits: HostWaits;
-  #nextId = 1;
-  #closed = false;
+  /** Of the view: once it was aborted, whatever compiles, records, submits or waits through it throws a CancelledError. */
+  readonly signal: AbortSignal | undefined;
+  readonly #opened: OpenDevice;
 
-  constructor(open: OpenAdapter, device: GPUDevice, platform: Platform, kernelKind?: KernelKind) {
-    this.#open = open;
-    this.device = device;
-    const own = open.facts.kind === 'gpu' ? 'gpu' : 'software';
-    this.kernelsFor = kernelKind ?? own;
-    this.facts =
-      this.kernelsFor === own
-        ? open.facts
-        : {
-            ...open.facts,
-            kernels: this.kernelsFor,
-            search: [
-              ...open.facts.search,
-              `Kernels are chosen as for kind ${this.kernelsFor}, as was asked.`,
-            ],
-          };
-    this.limits = device.limits;
-    this.platform = platform;
-    this.state = new DeviceState(device, open.facts.name);
-    this.#waits = new HostWaits(device, (work) => platform.whileWaiting?.(work));
-    this.pipelines = new PipelineCache(
-      device,
-      this.state,
-      (path) => platform.shaderSource(path),
-      () => platform.now(),
-    );
-    this.bindGroups = new BindGroupCache(device);
-    this.params = new ParamArena(device, this.pipelines.paramsLayout, this.ledger);
-    this.queries = new QueryPool(device, this.ledger);
-    void device.lost.then(() => this.queries.destroy());
+  constructor(opened: OpenDevice, signal?: AbortSignal) {
+    this.#opened = opened;
+    this.device = opened.device;
+    this.facts = opened.facts;
+    this.kernelsFor = opened.kernelsFor;
+    this.limits = opened.device.limits;
+    this.ledger = opened.ledger;
+    this.pipelines = opened.pipelines;
+    this.bindGroups = opened.bindGroups;
+    this.params = opened.params;
+    this.queries = opened.queries;
+    this.platform = opened.platform;
+    this.state = opened.state;
+    this.signal = signal;
+  }
+
+  /** The same device for work that `signal` calls off, beside the view's own. Undefined: the view itself. */
+  under(signal: AbortSignal | undefined): Gpu {
+    return signal === undefined ? this : new Gpu(this.#opened, anyOf(this.signal, signal));
+  }
+
+  /** @throws CancelledError when the work was called off. @throws DeviceError when the device is lost or closed. */
+  requireUsable(): void {
+    throwIfCancelled(this.signal);
+    this.state.check();
+  }
+
+  /** Asked where a kernel is chosen and none is named; undefined: the defaults of each family. One for all views. */
+  get tuning(): Tuning | undefined {
+    return this.#opened.tuning;
+  }
+
+  set tuning(tuning: Tuning | undefined) {
+    this.#opened.tuning = tuning;
   }
 
   has(feature: GPUFeatureName): boolean {
@@ -133,7 +137,7 @@ export class Gpu implements DeviceContext {
 
   /** Waits of the host for the device so far, see `HostWaits`. The hot path must not raise it. */
   get hostSyncs(): number {
-    return this.#waits.count;
+    return this.#opened.waits.count;
   }
 
   /** The largest buffer that is bound whole, or only part by part. */
@@ -158,7 +162,7 @@ export class Gpu implements DeviceContext {
           `Use smaller sizes, a narrower dtype, or a layout with more ranks.`,
       );
     }
-    const id = this.#nextId++;
+    const id = this.#opened.newId();
     const handle = this.device.createBuffer({ label, size, usage: STORAGE });
     this.ledger.add(id, { label, bytes: size });
     return new GpuBuffer(id, label, handle, (b) => {
@@ -206,8 +210,11 @@ export class Gpu implements DeviceContext {
     spec: SpecChange<D['spec']> = {},
   ): Promise<Kernel<D>> {
     this.state.check();
+    throwIfCancelled(this.signal);
     const merged = { ...definition.spec, ...spec } as D['spec'] & Spec;
-    return { definition, spec: merged, compiled: await this.pipelines.get(definition, merged) };
+    // Who else asks for it gets it all the same.
+    const compiled = await unlessCancelled(this.pipelines.get(definition, merged), this.signal);
+    return { definition, spec: merged, compiled };
   }
 
   commands(label: string, timing: TimingDetail = 'none'): CommandList {
@@ -216,8 +223,9 @@ export class Gpu implements DeviceContext {
 
   /** Waits for all submitted work. @throws DeviceError for anything the device reported since the last call. */
   async sync(): Promise<void> {
-    this.state.check();
-    await this.state.wait('Waiting for submitted work', this.device.queue.onSubmittedWorkDone());
+    this.requireUsable();
+    const done = this.device.queue.onSubmittedWorkDone();
+    await this.state.wait('Waiting for submitted work', done, this.signal);
     this.throwPending();
   }
 
@@ -232,7 +240,7 @@ export class Gpu implements DeviceContext {
    * @throws DeviceError for anything the device reported since the last call.
    */
   async read(source: Bindable, shape: readonly number[], dtype: Dtype = 'f32'): Promise<Tensor> {
-    this.state.check();
+    this.requireUsable();
     const view = viewOf(source);
     const count = shape.reduce((a, b) => a * b, 1);
     const bytes = count * BYTES_OF[dtype];
@@ -245,7 +253,7 @@ export class Gpu implements DeviceContext {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(view.buffer.handle, view.byteOffset, staging, 0, size);
       this.device.queue.submit([encoder.finish()]);
-      await this.state.wait(`Reading ${view.buffer.label}`, staging.mapAsync(MAP_MODE.READ));
+      await this.state.wait(`Reading ${view.buffer.label}`, staging.mapAsync(MAP_MODE.READ), this.signal);
       this.throwPending();
       return tensor(dtype, shape, typedArray(dtype, staging.getMappedRange().slice(0, bytes)));
     } finally {
@@ -254,16 +262,9 @@ export class Gpu implements DeviceContext {
     }
   }
 
-  /** Ends the device. Whoever waits for it is told; harmless when it is ended already. */
+  /** Ends the device, for all views. Whoever waits for it is told; harmless when it is ended already. */
   destroy(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.state.close();
-    this.params.destroy();
-    this.queries.destroy();
-    this.device.destroy();
-    this.platform.deviceClosed?.();
-    void this.#open;
+    this.#opened.close();
   }
 }
 

@@ -32,6 +32,7 @@ export interface TimedDevice {
   readonly state: Pick<DeviceState, 'wait' | 'throwPending'>;
   readonly ledger: Pick<MemoryLedger, 'hold'>;
   readonly queries: Pick<QueryPool, 'take'>;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export class SpanTimer {
@@ -89,8 +90,9 @@ export class SpanTimer {
     invariant(staging !== undefined, () => 'the times of a list were read twice, or before it was submitted');
     this.#staging = undefined;
     try {
-      await this.#on.state.wait('Reading times', staging.mapAsync(MAP_MODE.READ));
-      this.#on.state.throwPending();
+      const { state, signal } = this.#on;
+      await state.wait('Reading times', staging.mapAsync(MAP_MODE.READ), signal);
+      state.throwPending();
       const times = new BigUint64Array(staging.getMappedRange());
       return this.#places.map((place, i) => {
         const beginNs = at(times, 2 * i);

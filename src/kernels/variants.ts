@@ -20,21 +20,21 @@ export interface Variant<Shape, D extends KernelDefinition = KernelDefinition> {
 }
 
 /** What users have added to the families of a device, in their order. */
-const registered = new WeakMap<Gpu, Map<string, Variant<never>[]>>();
+const registered = new WeakMap<GPUDevice, Map<string, Variant<never>[]>>();
 
 /** A user's variants of a family on this device: taken when named or advised, never by default. */
 export function registeredVariants<V extends Variant<never>>(gpu: Gpu, family: string): readonly V[] {
   // Whoever registers makes them for the family.
-  return (registered.get(gpu)?.get(family) ?? []) as unknown as readonly V[];
+  return (registered.get(gpu.device)?.get(family) ?? []) as unknown as readonly V[];
 }
 
 export function addVariant(gpu: Gpu, family: string, variant: Variant<never>): void {
-  const families = registered.get(gpu) ?? new Map<string, Variant<never>[]>();
-  registered.set(gpu, families.set(family, [...(families.get(family) ?? []), variant]));
+  const families = registered.get(gpu.device) ?? new Map<string, Variant<never>[]>();
+  registered.set(gpu.device, families.set(family, [...(families.get(family) ?? []), variant]));
 }
 
 export function removeVariant(gpu: Gpu, family: string, name: string): void {
-  const families = registered.get(gpu);
+  const families = registered.get(gpu.device);
   families?.set(
     family,
     (families.get(family) ?? []).filter((variant) => variant.name !== name),

@@ -72,6 +72,7 @@ export async function openCanary(gpu: Gpu, clock: BenchClock): Promise<Canary | 
     // Its probe reports why.
   }
   prepared.destroy();
+  gpu.requireUsable();
   return undefined;
 }
 
@@ -107,7 +108,10 @@ export function isDrift(drift: number): boolean {
 }
 
 /** Undefined when no burst of the row was beside a drift. */
-export function driftOf(readings: Rounds['readings'], bursts: readonly Pick<Burst, 'reading'>[]): Drift | undefined {
+export function driftOf(
+  readings: Rounds['readings'],
+  bursts: readonly Pick<Burst, 'reading'>[],
+): Drift | undefined {
   const drifts = bursts.map(({ reading }) => driftAt(readings, reading)).filter(isDrift);
   if (drifts.length === 0) return undefined;
   const worst = drifts.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a));

@@ -64,7 +64,7 @@ export async function measureClockStep(gpu: Gpu): Promise<ClockStep | undefined>
     encoder.resolveQuerySet(querySet, 0, 2 * PASSES, resolved, 0);
     encoder.copyBufferToBuffer(resolved, 0, staging, 0, bytes);
     device.queue.submit([encoder.finish()]);
-    await staging.mapAsync(MAP_MODE.READ);
+    await gpu.state.wait('Reading times', staging.mapAsync(MAP_MODE.READ), gpu.signal);
     return stepOf([...new BigUint64Array(staging.getMappedRange())]);
   } finally {
     staging.destroy();

@@ -27,6 +27,10 @@ export interface RoundsOptions {
   /** A fixed piece of work, timed before the first burst and after each. Undefined when its reading was void. */
   readonly canary?: (() => Promise<number | undefined>) | undefined;
   readonly say?: (text: string) => void;
+  /** Told what there is after each round, and before all of it ends with an error. */
+  readonly onRound?: (soFar: Rounds) => void;
+  /** Called when a burst has thrown: what it throws itself ends all, else only the row has left. */
+  readonly requireUsable?: () => void;
 }
 
 export interface Burst {
@@ -60,6 +64,7 @@ export interface Rounds {
 
 export async function runRounds(entrants: readonly Entrant[], options: RoundsOptions): Promise<Rounds> {
   const { least, most, endNs, lastNs, now, canary, say = () => undefined } = options;
+  const { onRound = () => undefined, requireUsable = () => undefined } = options;
   const random = seededRandom(options.seed);
   const bursts = entrants.map((): Burst[] => []);
   const failures = entrants.map((): string | undefined => undefined);
@@ -68,37 +73,45 @@ export async function runRounds(entrants: readonly Entrant[], options: RoundsOpt
   const times: RoundTime[] = [];
   const read = async (): Promise<void> => void (canary && readings.push(await canary()));
   let count = 0;
-  await read();
-  for (let lastRoundNs = 0; count < most; count++) {
-    const began = now();
-    const mayBegin = count < least ? began < lastNs : began + lastRoundNs <= endNs;
-    if (!mayBegin || failures.every((reason) => reason !== undefined)) break;
-    say(`round ${count + 1}`);
-    const own: number[] = [];
-    order.push(own);
-    const endRound = (): void => void times.push({ beginNs: began, endNs: now() });
-    for (const i of shuffled(range(entrants.length), random)) {
-      if (failures[i] !== undefined) continue;
-      if (now() >= lastNs) {
-        endRound();
-        return { count, order, times, bursts, failures, readings };
-      }
-      own.push(i);
-      const reading = readings.length - 1;
+  const soFar = (): Rounds => ({ count, order, times, bursts, failures, readings });
+  try {
+    await read();
+    for (let lastRoundNs = 0; count < most; count++) {
+      const began = now();
+      const mayBegin = count < least ? began < lastNs : began + lastRoundNs <= endNs;
+      if (!mayBegin || failures.every((reason) => reason !== undefined)) break;
+      say(`round ${count + 1}`);
+      const own: number[] = [];
+      order.push(own);
+      const endRound = (): void => void times.push({ beginNs: began, endNs: now() });
       try {
-        const windowsNs = await at(entrants, i).burst();
-        if (windowsNs.length > 0) {
-          at(bursts, i).push({ round: count, ns: median(windowsNs), windowsNs, reading });
+        for (const i of shuffled(range(entrants.length), random)) {
+          if (failures[i] !== undefined) continue;
+          if (now() >= lastNs) return soFar();
+          own.push(i);
+          const reading = readings.length - 1;
+          try {
+            const windowsNs = await at(entrants, i).burst();
+            if (windowsNs.length > 0) {
+              at(bursts, i).push({ round: count, ns: median(windowsNs), windowsNs, reading });
+            }
+          } catch (error) {
+            requireUsable();
+            failures[i] = messageOf(error);
+          }
+          await read();
         }
-      } catch (error) {
-        failures[i] = messageOf(error);
+      } finally {
+        endRound();
       }
-      await read();
+      lastRoundNs = now() - began;
+      onRound({ ...soFar(), count: count + 1 });
     }
-    endRound();
-    lastRoundNs = now() - began;
+    return soFar();
+  } catch (error) {
+    onRound(soFar());
+    throw error;
   }
-  return { count, order, times, bursts, failures, readings };
 }
 
 /** The same values in an order of chance (Fisher and Yates). */

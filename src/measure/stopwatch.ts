@@ -36,7 +36,10 @@ export async function chooseClock(gpu: Gpu): Promise<BenchClock> {
   return { clock: 'host', grainNs, note: `host clock, since ${why}; submission and wait included` };
 }
 
-/** Times what `record` adds to a command list, ns per run. What throws on the way becomes the state `failed`. */
+/**
+ * Times what `record` adds to a command list, ns per run. What throws on the way becomes the state `failed`.
+ * @throws CancelledError when it was called off. @throws DeviceError when the device is lost or closed.
+ */
 export async function measureKernel(
   gpu: Gpu,
   record: Recorder,
@@ -49,6 +52,7 @@ export async function measureKernel(
   try {
     return await sampleTiming(stopwatchFor(gpu, record, clock), options);
   } catch (error) {
+    gpu.requireUsable();
     return { state: 'failed', reason: messageOf(error) };
   }
 }

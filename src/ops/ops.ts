@@ -1,6 +1,6 @@
 /** All ops by name, and the one call that runs one: check, upload, record, submit, read. */
 import { ConfigError } from '../core/errors.ts';
-import { requireFields, requireGiven, requireGpu } from '../core/given.ts';
+import { requireFields, requireGiven, requireGpu, requireOptions } from '../core/given.ts';
 import { quoted } from '../core/quoted.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { checkTensor, type Tensor } from '../tensor/tensor.ts';
@@ -53,18 +53,28 @@ export function inputsOf(
   return { tensors: byName, attrs: attrsFrom(op, attrs) };
 }
 
+/** What `runOp` takes beside the op's own inputs. */
+export interface RunOpOptions {
+  /** Calls the op off. */
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Runs an op once and reads its outputs.
  * @throws ConfigError for a name, attribute, tensor, size or variant that does not fit.
+ * @throws CancelledError when it was called off; nothing of it is left on the device.
  */
 export async function runOp(
-  gpu: Gpu,
+  device: Gpu,
   name: string,
   tensors: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
   attrs: Readonly<Record<string, AttrValue>> = {},
   variant?: string,
+  options: RunOpOptions = {},
 ): Promise<Map<string, Tensor>> {
-  requireGpu(gpu);
+  requireGpu(device);
+  requireOptions('The run', options, { signal: 'signal?' });
+  const gpu = device.under(options.signal);
   const op = opByName(name);
   const inputs = inputsOf(op, tensors, attrs);
   for (const [tensorName, t] of inputs.tensors) checkTensor(t, `Tensor ${tensorName}`);

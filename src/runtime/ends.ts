@@ -81,17 +81,23 @@ export class PipelineEnds {
   ): Promise<PipelineEnds> {
     const { model, spec } = layout;
     const shards = endShards(source, layout, dtype);
-    const heads = await Promise.all(
-      range(spec.tp).map(async (tp): Promise<Head> => {
-        const columns = vocabularyOf(layout, tp).count;
-        const shape = { numCols: columns, depth: z.modelDim, weightDtype: dtype };
-        const [one, more] = await Promise.all([
-          prepareGemm(gpu, { ...shape, numRows: 1 }),
-          prepareGemm(gpu, { ...shape, numRows: 8 }),
-        ]);
-        return { weights: store.get(shards.lmHead(tp)), one, more, columns };
-      }),
-    );
+    const prepareHead = async (tp: number): Promise<Omit<Head, 'weights'>> => {
+      const columns = vocabularyOf(layout, tp).count;
+      const shape = { numCols: columns, depth: z.modelDim, weightDtype: dtype };
+      const [one, more] = await Promise.all([
+        prepareGemm(gpu, { ...shape, numRows: 1 }),
+        prepareGemm(gpu, { ...shape, numRows: 8 }),
+      ]);
+      return { one, more, columns };
+    };
+    // Kernels first: nothing is held while they may be refused, or called off.
+    const [prepared, embed, pick, norm] = await Promise.all([
+      Promise.all(range(spec.tp).map(prepareHead)),
+      prepareGatherRows(gpu, { width: z.modelDim, dtype: embeddingDtype(dtype) }),
+      prepareGatherRows(gpu, { width: z.modelDim, dtype: 'f32' }),
+      prepareRmsNorm(gpu, { width: z.modelDim, eps: model.rmsEps, residual: false }),
+    ]);
+    const heads = prepared.map((head, tp): Head => ({ ...head, weights: store.get(shards.lmHead(tp)) }));
     const embedding = store.get(shards.embedding);
     const finalNorm = store.get(shards.finalNorm);
     const words = headWords(layout, z);
@@ -100,11 +106,6 @@ export class PipelineEnds {
       normed: gpu.buffer(`workspace/head/r${rank}/normed`, 4 * words.normed),
       logits: gpu.buffer(`workspace/head/r${rank}/logits`, 4 * words.logits),
     }));
-    const [embed, pick, norm] = await Promise.all([
-      prepareGatherRows(gpu, { width: z.modelDim, dtype: embeddingDtype(dtype) }),
-      prepareGatherRows(gpu, { width: z.modelDim, dtype: 'f32' }),
-      prepareRmsNorm(gpu, { width: z.modelDim, eps: model.rmsEps, residual: false }),
-    ]);
     return new PipelineEnds(z, { embedding, finalNorm, heads, scratch }, { embed, pick, norm });
   }
 

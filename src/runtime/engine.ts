@@ -18,6 +18,7 @@ import { prepareLayer, traitsOf } from './layer/kernels.ts';
 import { attentionWords } from '../memory/arrays.ts';
 import { type EngineSizing, planEngine } from '../memory/engine-plan.ts';
 import { deviceMemory, fullestRank, totalBytes } from '../memory/lists.ts';
+import { Making } from './making.ts';
 import { Stage } from './layer/stage.ts';
 import type { StageContext } from './layer/context.ts';
 import type { StepOptions, StepResult } from './step/step.ts';
@@ -33,6 +34,10 @@ export interface EngineOptions extends EngineSizing {
   readonly weights: WeightSource;
   /** By default all ranks on this one device. */
   readonly transport?: Transport;
+  /** Calls the making off, which then holds nothing; steps of an engine that was made take no notice of it. */
+  readonly signal?: AbortSignal;
+  /** Told what is at hand while it is made: 'kernels: 12 of 31'. */
+  readonly say?: (text: string) => void;
 }
 
 /** Device memory of an engine, all in bytes. */
@@ -52,6 +57,7 @@ export interface Steps {
    * Steps run one after the other in the order of the calls, so none has to be awaited before the next is asked for.
    * @throws ConfigError for requests that do not fit the limits the engine was made with, or when it was destroyed.
    * @throws DeviceError when the device fails or is lost.
+   * @throws CancelledError when the step was called off, at work or while it waited for its turn.
    */
   forward(requests: readonly Request[], options?: StepOptions): Promise<StepResult>;
   /** Forgets all sequences. @throws ConfigError while steps are under way, or when the engine was destroyed. */
@@ -69,8 +75,9 @@ export interface Engine extends Steps {
   /**
    * Has the engine for a run of steps: it begins when all that was asked for before has ended, and what others ask for
    * meanwhile waits for its end. Within it only `steps` go on: awaiting the engine itself there would never end.
+   * @param signal calls the run off as long as it waits for its turn; later its own steps have to be given it.
    */
-  exclusively<T>(run: (steps: Steps) => Promise<T>): Promise<T>;
+  exclusively<T>(run: (steps: Steps) => Promise<T>, signal?: AbortSignal): Promise<T>;
   /** Frees everything. Steps that wait are refused; one that is under way still gives its result. */
   destroy(): void;
 }
@@ -87,6 +94,7 @@ function copied(requests: readonly Request[]): Request[] {
 /**
  * Uploads the weights and compiles the kernels of all ranks. The caller destroys the engine.
  * @throws ConfigError when the model does not fit the limits or the adapter.
+ * @throws CancelledError when the making was called off.
  */
 export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<Engine> {
   requireGpu(gpu);
@@ -95,10 +103,12 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
     weights: 'record',
     maxSequences: 'number',
     maxLength: 'number',
+    signal: 'signal?',
+    say: 'function?',
   });
   requireFields('The layout', options.layout, { spec: 'record', model: 'record', group: 'function' });
   requireFields('The weights', options.weights, { config: 'record', get: 'function' });
-  const { layout, weights: source, maxLength, weightDtype = 'f32' } = options;
+  const { layout, weights: source, maxLength, weightDtype = 'f32', say = () => undefined } = options;
   if (
     source.config.numLayers !== layout.model.numLayers ||
     source.config.modelDim !== layout.model.modelDim
@@ -121,14 +131,19 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
   const release = (): void => {
     for (const thing of owned.splice(0).reverse()) thing.destroy();
   };
+  const making = new Making(gpu, options.signal);
+  const counted = <T>(what: string, work: () => Promise<T>): Promise<T> =>
+    gpu.pipelines.watching(work, (done, asked) => say(`${what}: ${done} of ${asked}`)).then((r) => r.result);
   try {
-    const transport = options.transport ?? (await oneDeviceTransport(gpu));
+    const transport = options.transport ?? (await oneDeviceTransport(making.gpu));
     const context: StageContext = {
       gpu,
       layout,
       sizes,
       weightDtype,
-      kernels: await prepareLayer(gpu, layout, sizes, weightDtype, transport),
+      kernels: await counted('kernels of the layers', () =>
+        prepareLayer(making.gpu, layout, sizes, weightDtype, transport),
+      ),
       transport,
       weights: store,
       ropeTable: own(gpu.upload('tables/rope', ropeTable(maxLength, sizes.headDim, layout.model.ropeTheta))),
@@ -137,8 +152,17 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       tpGroups: own(groupTable(gpu, 'tables/tp-groups', stageGroups(layout, 'tp'))),
       epGroups: own(groupTable(gpu, 'tables/ep-groups', stageGroups(layout, 'ep'))),
     };
-    const stages = range(layout.spec.pp).map((index) => own(new Stage(context, index, source, weightDtype)));
-    const ends = own(await PipelineEnds.create(gpu, layout, sizes, source, weightDtype, store));
+    const stages: Stage[] = [];
+    for (const index of range(layout.spec.pp)) {
+      say(`weights of stage ${index + 1} of ${layout.spec.pp}`);
+      const stage = await Stage.create(context, index, source, weightDtype, () => making.rest());
+      stages.push(own(stage));
+    }
+    const ends = own(
+      await counted('kernels of the ends', () =>
+        PipelineEnds.create(making.gpu, layout, sizes, source, weightDtype, store),
+      ),
+    );
     const pipeline = own(
       new Pipeline(context, stages, ends, {
         prepared: microBatches,
@@ -167,11 +191,13 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
   } catch (error) {
     release();
     throw error;
+  } finally {
+    making.end();
   }
 }
 
 const STEP_OPTIONS: Fields = {
-  ...{ logits: 'string?', experts: 'flag?', timing: 'string?', timesLater: 'flag?' },
+  ...{ logits: 'string?', experts: 'flag?', timing: 'string?', timesLater: 'flag?', signal: 'signal?' },
 };
 
 /** A pipeline's steps in turn, and runs of them that have turns of their own. */
@@ -181,7 +207,7 @@ function stepsInTurn(pipeline: Pipeline): Pick<Engine, 'forward' | 'reset' | 'ex
     forward: async (requests, options = {}) => {
       requireOptions('A step', options, STEP_OPTIONS);
       const asked = copied(requests);
-      return own.take(() => pipeline.forward(asked, options));
+      return own.take(() => pipeline.forward(asked, options), options.signal);
     },
     reset: () => {
       if (own.busy) {
@@ -192,7 +218,7 @@ function stepsInTurn(pipeline: Pipeline): Pick<Engine, 'forward' | 'reset' | 'ex
   });
   return {
     ...stepsOf(turns),
-    exclusively: (run) => turns.take(() => run(stepsOf(new Turns()))),
+    exclusively: (run, signal) => turns.take(() => run(stepsOf(new Turns())), signal),
   };
 }
 

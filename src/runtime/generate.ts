@@ -18,6 +18,8 @@ export interface GenerateOptions {
   readonly step?: StepOptions;
   /** Called with every step, that of the prompt first, before its token. */
   readonly onStep?: (step: StepResult, index: number) => void;
+  /** Calls it off between tokens and within one. */
+  readonly signal?: AbortSignal;
 }
 
 /** A continuation, with the host's times of its steps. */
@@ -38,10 +40,11 @@ export interface Generation {
  * Runs sequence 0 of the engine from its start. Others who ask the engine for steps meanwhile wait for the end.
  * @throws ConfigError for an empty prompt, no tokens, or a temperature below 0.
  * @throws CheckError when a logit is not finite.
+ * @throws CancelledError when it was called off; `onToken` has been told of the tokens that were there.
  */
 export async function generate(engine: Engine, options: GenerateOptions): Promise<Generation> {
   requireFields('The engine', engine, { exclusively: 'function' });
-  requireFields('The continuation', options, { promptIds: 'list', tokens: 'number' });
+  requireFields('The continuation', options, { promptIds: 'list', tokens: 'number', signal: 'signal?' });
   const { promptIds, tokens, temperature = 0 } = options;
   if (promptIds.length === 0)
     throw new ConfigError('The prompt is empty; give at least one token to continue.');
@@ -51,15 +54,16 @@ export async function generate(engine: Engine, options: GenerateOptions): Promis
     throw new ConfigError(`temperature is ${temperature}; it must be 0 (greedy) or more.`);
   }
   const prompt = [...promptIds];
-  return engine.exclusively((steps) => continued(steps, prompt, options));
+  return engine.exclusively((steps) => continued(steps, prompt, options), options.signal);
 }
 
 async function continued(
   steps: Steps,
   prompt: readonly number[],
-  { tokens, temperature = 0, seed = 0, onToken, step: asked = {}, onStep }: GenerateOptions,
+  { tokens, temperature = 0, seed = 0, onToken, signal, step: wanted = {}, onStep }: GenerateOptions,
 ): Promise<Generation> {
   const random = seededRandom(seed);
+  const asked: StepOptions = { ...wanted, ...(signal && { signal }) };
   steps.reset();
   const first = await steps.forward([{ sequence: 0, ids: prompt }], asked);
   onStep?.(first, 0);

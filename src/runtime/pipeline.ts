@@ -8,6 +8,7 @@ import { ConfigError, invariant } from '../core/errors.ts';
 import { at, maxOf, range, sum } from '../core/math.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { SubmittedList } from '../gpu/command-list.ts';
+import type { Gpu } from '../gpu/gpu.ts';
 import type { PipelineEnds, LogitsBlock } from './ends.ts';
 import { HostTimes } from './step/host-times.ts';
 import { tagged, type StepSpanTime } from './step/span.ts';
@@ -72,8 +73,10 @@ export class Pipeline {
 
   async forward(requests: readonly Request[], options: StepOptions): Promise<StepResult> {
     this.#checkOpen();
-    const { gpu, layout, sizes: z } = this.#c;
+    const { layout, sizes: z } = this.#c;
     const { logits: which = 'last', experts = false, timing = 'none', timesLater = false } = options;
+    const gpu = this.#c.gpu.under(options.signal);
+    gpu.requireUsable();
     const began = gpu.now();
     const host = new HostTimes('plan', began);
     const batches = planStep(z, requests, (s) => this.lengthOf(s), this.#wanted(requests));
@@ -97,7 +100,7 @@ export class Pipeline {
         dispatches += count;
       };
       host.begin('record', gpu.now());
-      this.#pending = this.#run(onSubmit, steps, blocks, which, readBack, trace, timing);
+      this.#pending = this.#run(gpu, onSubmit, steps, blocks, which, readBack, trace, timing);
       if (this.#pending !== undefined) await this.#pending;
       const hostSyncsInLayers = gpu.hostSyncs - syncsBefore;
       host.begin('read-back', gpu.now());
@@ -135,6 +138,7 @@ export class Pipeline {
 
   /** Clock by clock; a clock is one submit where nothing is to be awaited. */
   #run(
+    gpu: Gpu,
     onSubmit: (list: SubmittedList, dispatches: number) => void,
     steps: readonly StageStep[],
     blocks: readonly (readonly LogitsBlock[])[],
@@ -157,7 +161,7 @@ export class Pipeline {
         const place = { sizes, weightDtype, which, stage: stage.index, microBatch: m, step };
         return own.flatMap(({ layer, segments }) => tagged(place, layer, segments));
       });
-      return runSegments(segments, () => this.#c.gpu.commands(`clock ${clock}`, timing), onSubmit);
+      return runSegments(segments, () => gpu.commands(`clock ${clock}`, timing), onSubmit);
     });
   }
 

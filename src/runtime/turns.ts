@@ -1,4 +1,5 @@
 /** Work on one thing, one piece after the other in the order it was asked for, whoever awaits it or not. */
+import { throwIfCancelled, unlessCancelled } from '../core/async/cancel.ts';
 
 export class Turns {
   #last: Promise<unknown> = Promise.resolve();
@@ -9,14 +10,18 @@ export class Turns {
     return this.#waiting > 0;
   }
 
-  /** Runs `work` when all that was asked for before has ended, well or not. */
-  take<T>(work: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` when all that was asked for before has ended, well or not. @throws CancelledError when the signal is
+   * aborted before its turn has come; later the work itself has to look at it.
+   */
+  take<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     this.#waiting += 1;
-    const turn = this.#last.then(work).finally(() => {
+    const come = this.#last.then(() => throwIfCancelled(signal));
+    const turn = come.then(work).finally(() => {
       this.#waiting -= 1;
     });
     this.#last = turn.then(nothing, nothing);
-    return turn;
+    return unlessCancelled(come, signal).then(() => turn);
   }
 }
 

@@ -131,6 +131,7 @@ export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneR
     try {
       found = await progress.step(what, measure, (made) => outcomeText(made, dryRun, resumed - before));
     } catch (error) {
+      gpu.requireUsable();
       unmeasured.push({ what, reason: messageOf(error) });
     }
     if (!texts.has(what)) waiting--;

@@ -2,7 +2,7 @@
  * A kernel case: seeded inputs, every variant that can compute it, the float64 truth with its budget, and its cost.
  * One object serves the check and the bench, so nothing is timed on inputs that were not checked.
  */
-import { once } from '../core/once.ts';
+import { once } from '../core/async/once.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { inputsOf } from '../ops/ops.ts';
 import type { AttrValue, Cost, Expected, Op, OpInputs, PreparedOp } from '../ops/op.ts';

@@ -129,6 +129,7 @@ async function examined(gpu: Gpu, family: VariantFamily, variant: string): Promi
       { subject: family, state: 'unknown', message: 'it refuses the small cases that are interpreted' },
     ];
   } catch (error) {
+    gpu.requireUsable();
     return [{ subject: family, state: 'unknown', message: messageOf(error) }];
   }
 }

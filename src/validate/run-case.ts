@@ -37,6 +37,7 @@ export interface CaseOptions {
 /**
  * Runs one case with one variant twice, or four times when strict. Everything that kernels write is filled with poison
  * before each run, each time with another; the first run must agree with the reference and all must give the same bits.
+ * @throws CancelledError when it was called off. @throws DeviceError when the device is lost or closed.
  */
 export async function runCase(
   gpu: Gpu,
@@ -71,6 +72,8 @@ export async function runCase(
     }
     return result;
   } catch (error) {
+    // A device that is gone, or work that was called off, says nothing of the kernel.
+    gpu.requireUsable();
     return failed(messageOf(error), prepared?.variant);
   } finally {
     prepared?.destroy();

@@ -7,7 +7,7 @@ import { inputsOf } from '../ops/ops.ts';
 import type { Op, OpInputs, PreparedOp } from '../ops/op.ts';
 import { dimNames } from '../ops/shapes.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { once } from '../core/once.ts';
+import { once } from '../core/async/once.ts';
 import type { KernelCase } from './kernel-case.ts';
 
 /** FLOP of a reference that takes about a second. */

@@ -29,7 +29,7 @@ async function refusal(args: readonly string[]): Promise<{ code: number; message
 /** An empty file of what was tuned here. */
 async function tuningFile(): Promise<string> {
   const path = join(await scratchFolder(), 'tuning.json');
-  await withGpu('auto', async (gpu) => {
+  await withGpu({}, async (gpu) => {
     await writeFile(path, formatCache(cacheOf(gpu, { clock: 'host', grainNs: 1, note: '' }, '0', [])));
   });
   return path;

@@ -20,14 +20,14 @@ test('a corrupt cache is one warning, and is rebuilt', async () => {
   const { cache, shapes } = await folderWithShapes();
   await writeFile(cache, '{"schema": "moebius-tun');
   const warnings: string[] = [];
-  const noted = await withGpu('auto', (gpu) => attachTuning(gpu, { tuningFile: cache }));
+  const noted = await withGpu({}, (gpu) => attachTuning(gpu, { tuningFile: cache }));
   expect(noted).toMatchObject({ state: 'ignored', entries: 0 });
   const result = await tune({ cache, shapes, budget: 2, onWarning: (line) => warnings.push(line) });
   expect(warnings).toHaveLength(1);
   expect(warnings[0]).toMatch(/^tuning cache .* is ignored: it is no whole JSON file/);
   expect(result).toMatchObject({ mode: 'tuned', path: cache, wrong: [] });
 
-  await withGpu('auto', async (gpu) => {
+  await withGpu({}, async (gpu) => {
     const used = await attachTuning(gpu, { tuningFile: cache });
     expect(used.note).toMatch(/^tuning: \d+ entr(y|ies) of \d{4}-\d\d-\d\d \(1 shapes measured\)$/);
     expect(gpu.tuning).toBeDefined();
@@ -112,7 +112,7 @@ test.each(['/dev/full', '/proc/tuning.json', '/dev/null/tuning.json'])(
 test('what is tuned reaches a command unless it is told not to look', async () => {
   const { cache, shapes } = await folderWithShapes();
   await tune({ cache, shapes, budget: 1 });
-  await withGpu('auto', async (gpu) => {
+  await withGpu({}, async (gpu) => {
     try {
       vi.stubEnv('MOEBIUS_TUNING', cache);
       expect(await attachTuning(gpu)).toMatchObject({ state: 'used', path: cache });
@@ -136,7 +136,7 @@ test('what is tuned reaches a command unless it is told not to look', async () =
 });
 
 test('the experts come first, then attention', async () => {
-  const ops = await withGpu('auto', (gpu) => Promise.resolve(defaultSubjects(gpu).map(({ op }) => op)));
+  const ops = await withGpu({}, (gpu) => Promise.resolve(defaultSubjects(gpu).map(({ op }) => op)));
   const order = [...new Set(ops)];
   expect(order.slice(0, 2)).toEqual(['moe', 'attention']);
   expect(order).toContain('matmul');

@@ -10,7 +10,7 @@ import { scratchFolder } from './spawn.ts';
 let path: string;
 beforeEach(async () => {
   path = join(await scratchFolder(), 'tuning.json');
-  await withGpu('auto', ({ facts: { name, driver } }) =>
+  await withGpu({}, ({ facts: { name, driver } }) =>
     writeTuningFile(path, {
       ...{ schema: 'moebius-tuning', version: 1, adapter: { name, driver }, project: '0', points: [] },
       ...{ date: '2026-11-24T00:00:00.000Z', clock: { clock: 'gpu', grainNs: 1, note: '' } },
@@ -20,7 +20,7 @@ beforeEach(async () => {
 afterEach(() => void vi.unstubAllEnvs());
 
 test('the file that MOEBIUS_TUNING names is used; off and --no-tuning leave the defaults', async () => {
-  await withGpu('auto', async (gpu) => {
+  await withGpu({}, async (gpu) => {
     vi.stubEnv('MOEBIUS_TUNING', path);
     expect(await attachTuning(gpu)).toMatchObject({ state: 'used', path });
     expect(gpu.tuning).toBeDefined();

@@ -2,6 +2,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { DeviceError } from '../../src/core/errors.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { OpenDevice } from '../../src/gpu/open-device.ts';
 import { nodePlatform } from '../../src/platform/node/node.ts';
 import type { OpenAdapter } from '../../src/platform/platform.ts';
 
@@ -25,7 +26,7 @@ function lostDevice(reason: GPUDeviceLostReason, message: string): GPUDevice {
 
 function gpuOn(device: GPUDevice): Gpu {
   const facts = { name: 'x', kind: 'software', driver: '', vendor: '', architecture: '' };
-  return new Gpu({ facts } as unknown as OpenAdapter, device, nodePlatform());
+  return new Gpu(new OpenDevice({ facts } as unknown as OpenAdapter, device, nodePlatform()));
 }
 
 test('the next wait names the reason', async () => {

@@ -87,7 +87,7 @@ export async function measureCeilings(gpu: Gpu, options: CeilingOptions): Promis
   return bestOf(found);
 }
 
-/** Checks, then times. Never throws: what goes wrong is a result. */
+/** Checks, then times. What goes wrong is a result; only a device that is gone, or work that was called off, throws. */
 export async function runProbe(
   gpu: Gpu,
   probe: Probe,
@@ -117,6 +117,7 @@ export async function runProbe(
       prepared.destroy();
     }
   } catch (error) {
+    gpu.requireUsable();
     return { ...what, state: 'failed', reason: messageOf(error) };
   }
 }

@@ -46,6 +46,8 @@ export interface CheckOptions {
   readonly say?: (text: string) => void;
   /** Told of every run as it ends. */
   readonly onResult?: ((result: CaseResult) => void) | undefined;
+  /** Told of all runs so far after each of them. */
+  readonly onRun?: (soFar: KernelChecks) => void;
 }
 
 export interface KernelChecks {
@@ -85,6 +87,7 @@ export async function checkKernels(
     const { result } = await timedCheck(gpu, kernelCase, variant);
     results.push(result);
     onResult(result);
+    options.onRun?.(done(0));
     say(`${kernelCase.family}: ${kernelCase.name}, ${result.variant}`);
     return result;
   };

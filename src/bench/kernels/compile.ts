@@ -33,6 +33,7 @@ async function compile(gpu: Gpu, kernelCase: KernelCase, variant?: string): Prom
   try {
     (await kernelCase.prepare(gpu, variant)).destroy();
   } catch {
+    gpu.requireUsable();
     // Its check reports why.
   }
 }

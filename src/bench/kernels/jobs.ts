@@ -66,6 +66,7 @@ async function chosenBy(gpu: Gpu, kernelCase: KernelCase, tuned: boolean): Promi
       single: families.size === 1 && taken.size === 1 && taken.has(result.variant),
     };
   } catch {
+    gpu.requireUsable();
     return undefined; // Its check reports why.
   }
 }

@@ -19,7 +19,7 @@ import { jobsOf, type Job } from './jobs.ts';
 import { stopwatchFor, type BenchClock } from '../../measure/stopwatch.ts';
 import { withTuning } from '../../measure/observe.ts';
 import type { RooflineShare } from '../ceilings/roofline.ts';
-import { runRounds, type Burst, type Entrant, type RoundTime } from '../../measure/rounds.ts';
+import { runRounds, type Burst, type Entrant, type Rounds, type RoundTime } from '../../measure/rounds.ts';
 import { calibrate, type Calibration } from '../../measure/sampling.ts';
 import { timedCheck } from './timed-check.ts';
 import { median } from '../../measure/statistics.ts';
@@ -37,6 +37,8 @@ export interface KernelTiming {
   readonly choice?: 'default' | 'tuned';
   /** A sample per round: the median of its burst. */
   readonly timing: Timing;
+  /** Measured in fewer rounds than were to come: the run had not ended, or was cut short. */
+  readonly incomplete?: true;
   /** Host time of creating its pipelines, and what their first run took more than the next; in no sample. */
   readonly compileNs?: number;
   readonly firstUseNs?: number;
@@ -96,6 +98,8 @@ export interface TimeKernelsOptions {
   readonly say?: (text: string) => void;
   /** Told of a row after its check, and after each of its rounds. */
   readonly onRow?: (row: LiveRow) => void;
+  /** Told of all rows after each round, and before all of it ends with an error. */
+  readonly onRows?: (soFar: KernelTimings) => void;
 }
 
 /** A row that is being timed: `waiting` for its rounds, `running` with the median of those it had, or at its end. */
@@ -120,6 +124,7 @@ const OVERTIME = 3;
 /** Of the orders of rounds: any. */
 const SEED = 1;
 export const NO_TIME = 'no time left';
+const CUT_SHORT = 'the run was cut short';
 
 /** A row that has passed its check and waits for the rounds. */
 interface Ready {
@@ -132,7 +137,7 @@ interface Ready {
 }
 
 type Known = Pick<KernelTiming, 'compileNs' | 'firstUseNs' | 'cold'>;
-type Found = { readonly timing: Timing; readonly drift?: Drift } & Known;
+type Found = { readonly timing: Timing; readonly incomplete?: true; readonly drift?: Drift } & Known;
 
 /** Checks each case with each variant, then times those that passed, in rounds. */
 export async function timeKernels(
@@ -170,25 +175,18 @@ export async function timeKernels(
   }
   const canary = options.canary ?? (await openCanary(gpu, options.clock));
   const began = now();
-  try {
-    const rounds = await runRounds(
-      ready.map(({ job, entrant }) => told(entrant, (samples) => onRow(liveRow(job, undefined, samples)))),
-      {
-        ...{ seed: SEED, least: LEAST_ROUNDS, most: options.mostRounds ?? MOST_ROUNDS, now, say },
-        ...{
-          endNs: began + budgetNs,
-          lastNs: began + OVERTIME * budgetNs,
-          canary: canary && (() => canary.read()),
-        },
-      },
-    );
+  const timingsOf = (rounds: Rounds, incomplete: boolean): KernelTimings => {
+    const all = new Map(found);
     ready.forEach((one, i) => {
-      const timing = timingOf(one.calibration, options.clock, rounds.bursts[i] ?? [], rounds.failures[i]);
-      const drift = driftOf(rounds.readings, rounds.bursts[i] ?? []);
-      found.set(one.job, { timing, ...one.known, ...(canary && drift && { drift }) });
+      const bursts = rounds.bursts[i] ?? [];
+      const late = incomplete ? CUT_SHORT : NO_TIME;
+      const timing = timingOf(one.calibration, options.clock, bursts, rounds.failures[i], late);
+      const drift = driftOf(rounds.readings, bursts);
+      const cut = incomplete && timing.state === 'measured' && { incomplete };
+      all.set(one.job, { timing, ...cut, ...one.known, ...(canary && drift && { drift }) });
     });
     return {
-      rows: jobs.map((job) => rowOf(job, found.get(job) ?? skipped())),
+      rows: jobs.map((job) => rowOf(job, all.get(job) ?? skipped())),
       rounds: {
         ...{ seed: SEED, count: rounds.count, least: LEAST_ROUNDS },
         order: rounds.order.map((own) => own.map((i) => jobs.indexOf(at(ready, i).job))),
@@ -198,6 +196,22 @@ export async function timeKernels(
       },
       canary: canary === undefined ? null : canaryReport(rounds.readings),
     };
+  };
+  try {
+    const rounds = await runRounds(
+      ready.map(({ job, entrant }) => told(entrant, (samples) => onRow(liveRow(job, undefined, samples)))),
+      {
+        ...{ seed: SEED, least: LEAST_ROUNDS, most: options.mostRounds ?? MOST_ROUNDS, now, say },
+        ...{
+          endNs: began + budgetNs,
+          lastNs: began + OVERTIME * budgetNs,
+          canary: canary && (() => canary.read()),
+          requireUsable: () => gpu.requireUsable(),
+          onRound: (soFar) => options.onRows?.(timingsOf(soFar, true)),
+        },
+      },
+    );
+    return timingsOf(rounds, false);
   } finally {
     canary?.destroy();
   }
@@ -290,6 +304,7 @@ async function makeReady(
     await entrant.burst();
     return { job, entrant, calibration, known, burstNs: gpu.platform.now() - began };
   } catch (error) {
+    gpu.requireUsable();
     return failed(messageOf(error));
   }
 }
@@ -299,9 +314,10 @@ function timingOf(
   { clock }: BenchClock,
   bursts: readonly Burst[],
   failure: string | undefined,
+  late: string,
 ): Timing {
   if (failure !== undefined) return { state: 'failed', reason: failure };
-  if (bursts.length < LEAST_ROUNDS) return { state: 'skipped', reason: NO_TIME };
+  if (bursts.length < LEAST_ROUNDS) return { state: 'skipped', reason: late };
   return {
     ...{ state: 'measured', clock, samplesNs: bursts.map(({ ns }) => ns), repeats, warmUp },
     ...{ rounds: bursts.map(({ round }) => round), windowsNs: bursts.map(({ windowsNs }) => windowsNs) },

@@ -83,6 +83,7 @@ export async function measureCardRate(gpu: Gpu, options: CardRateOptions = CARD_
       engine.destroy();
     }
   } catch (error) {
+    gpu.requireUsable();
     return { state: 'skipped', reason: `layers of the card model cannot run here: ${messageOf(error)}` };
   }
 }

@@ -171,6 +171,7 @@ export async function checkModelAfter(
     return await checkModel(gpu, model, options);
   } catch (error) {
     if (kernelsPass) throw error;
+    gpu.requireUsable();
     return {
       model: model.config.name,
       layout: formatLayout(options.layout),

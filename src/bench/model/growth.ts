@@ -134,6 +134,7 @@ async function growthOf(
     const timings = await sampleInTurn(watches, { minSamples: 4, maxSamples: 15, precision: 0.02, budgetNs });
     return { ...facts, ...judgeGrowth(series, timings) };
   } catch (error) {
+    gpu.requireUsable();
     return failed(messageOf(error));
   } finally {
     for (const one of prepared) one.destroy();

@@ -58,6 +58,8 @@ export interface ProfileVerbOptions extends WithOptions {
   readonly tuning?: boolean;
   readonly tuningFile?: string;
   readonly progress?: Progress;
+  /** Calls the work off: the call is rejected with a CancelledError. */
+  readonly signal?: AbortSignal;
 }
 
 export const OPTIONS: Fields = {
@@ -83,6 +85,7 @@ export const OPTIONS: Fields = {
   tuning: 'flag?',
   tuningFile: 'string?',
   progress: 'record?',
+  signal: 'signal?',
 };
 
 type Field = keyof ProfileVerbOptions;

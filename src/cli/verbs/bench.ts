@@ -46,6 +46,10 @@ export interface BenchOptions extends WithOptions {
   /** Inputs in so many copies that none is in a cache when its turn comes. */
   readonly cold?: boolean;
   readonly progress?: Progress;
+  /** Called whenever there is more than before; what it is given makes a result, marked as interrupted, of all there is. */
+  readonly onResult?: (soFar: () => BenchResult) => void;
+  /** Calls the work off: the call is rejected with a CancelledError. */
+  readonly signal?: AbortSignal;
 }
 
 const OPTIONS: Fields = {
@@ -60,12 +64,14 @@ const OPTIONS: Fields = {
   tuningFile: 'string?',
   cold: 'flag?',
   progress: 'record?',
+  onResult: 'function?',
+  signal: 'signal?',
 };
 
 /** The result passes or not: see its `pass`. @throws ConfigError when the bench cannot be run. */
 export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   requireOptions('bench', options, OPTIONS);
-  const { adapter = 'auto', quick = false, progress, family = [], kernel = [] } = options;
+  const { quick = false, progress, family = [], kernel = [] } = options;
   const { seconds = quick ? SECONDS.quick : SECONDS.full } = options;
   if (!(Number.isFinite(seconds) && seconds > 0)) {
     throw new ConfigError(`seconds (${seconds}) must be a number of more than 0.`);
@@ -81,7 +87,7 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   const readFile = (path: string): Promise<Uint8Array> => platformHere().readFile(path);
   const answers = await readKnownAnswers(TINY_MOE, readFile);
   const checkpoint = await readFile(`${TINY_MOE}/model.safetensors`);
-  return withGpu(adapter, async (gpu) => {
+  return withGpu(options, async (gpu) => {
     await registerAll(gpu, own);
     const tuning = await attachTuning(gpu, options);
     return runBench(gpu, {
@@ -93,6 +99,7 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
       commit: commitHere() ?? null,
       ...(options.cold && { cold: await lastLevelCache(gpu) }),
       ...(progress !== undefined && { progress }),
+      ...(options.onResult !== undefined && { onResult: options.onResult }),
     });
   });
 }
@@ -112,6 +119,16 @@ interface CommandOptions extends GlobalOptions, WithOptions {
   readonly kernel: readonly string[];
   readonly tuning: boolean;
   readonly cold?: boolean;
+}
+
+/** To its file and to stdout. */
+async function keep(result: BenchResult, { out, json }: CommandOptions): Promise<void> {
+  await keepResult(out, resultName(result), formatResult(result), async (place) => {
+    if (json) return printJson(result);
+    const where = place === undefined ? '' : ` All samples are in ${place}.`;
+    const end = `Took ${formatNs(result.wallNs)}.${where}`;
+    await printLines([...renderBench(result, stdoutStyle()), '', end]);
+  });
 }
 
 export function describeBench(command: Command): Command {
@@ -158,13 +175,18 @@ Examples:
     .action(async (_options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
       await checkResultPlace(given.out);
-      const result = await bench(chosen({ ...given, progress: cliProgress(given.json === true) }, OPTIONS));
-      await keepResult(given.out, resultName(result), formatResult(result), async (place) => {
-        if (given.json) return printJson(result);
-        const where = place === undefined ? '' : ` All samples are in ${place}.`;
-        const end = `Took ${formatNs(result.wallNs)}.${where}`;
-        await printLines([...renderBench(result, stdoutStyle()), '', end]);
-      });
+      let soFar: (() => BenchResult) | undefined;
+      const onResult = (latest: () => BenchResult): void => void (soFar = latest);
+      const options = { ...given, onResult, progress: cliProgress(given.json === true) };
+      let result: BenchResult;
+      try {
+        result = await bench(chosen(options, OPTIONS));
+      } catch (error) {
+        // What is finished is kept, however it ended.
+        if (soFar !== undefined) await keep(soFar(), given);
+        throw error;
+      }
+      await keep(result, given);
       requirePass(result);
     });
 }

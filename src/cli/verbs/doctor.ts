@@ -23,12 +23,15 @@ export interface DoctorOptions {
   readonly tuning?: boolean;
   /** What was tuned; see `TuningOptions`. */
   readonly tuningFile?: string;
+  /** Calls the work off: the call is rejected with a CancelledError. */
+  readonly signal?: AbortSignal;
 }
 
 const OPTIONS: Fields = {
   adapter: 'string?',
   tuning: 'flag?',
   tuningFile: 'string?',
+  signal: 'signal?',
 };
 
 /**
@@ -37,7 +40,7 @@ const OPTIONS: Fields = {
  */
 export async function doctor(options: DoctorOptions = {}): Promise<DoctorFindings> {
   requireOptions('doctor', options, OPTIONS);
-  return withGpu(options.adapter ?? 'auto', async (gpu) => ({
+  return withGpu(options, async (gpu) => ({
     ...(await examineAdapter(gpu)),
     ceilings: await measureCeilings(gpu, { clock: await chooseClock(gpu), budgetNs: CEILING_NS }),
     versions: versionsHere(),

@@ -40,6 +40,8 @@ export interface GenerateOptions {
   readonly tuningFile?: string;
   /** Called with the text of every token as it comes. */
   readonly onText?: (text: string) => void;
+  /** Calls the work off: the call is rejected with a CancelledError. */
+  readonly signal?: AbortSignal;
 }
 
 /** The continuation, with what it was computed with and how long it took on the host's clock, ns. */
@@ -77,6 +79,7 @@ const OPTIONS: Fields = {
   tuning: 'flag?',
   tuningFile: 'string?',
   onText: 'function?',
+  signal: 'signal?',
 };
 
 /**
@@ -92,7 +95,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
   const tokenizer = tokenizerOf(model);
   checkNumbers(options, model.config.maxPositions);
   const promptIds = tokenizer.encode(options.prompt);
-  return withGpu(options.adapter ?? 'auto', async (gpu) => {
+  return withGpu(options, async (gpu) => {
     const tuning = await attachTuning(gpu, options);
     const maxLength = promptIds.length + tokens;
     const limits = { maxSequences: 1, maxLength, maxStepTokens: promptIds.length };

@@ -31,6 +31,8 @@ export interface GrowthOptions {
   /** What was tuned; see `TuningOptions`. */
   readonly tuningFile?: string;
   readonly progress?: Progress;
+  /** Calls the work off: the call is rejected with a CancelledError. */
+  readonly signal?: AbortSignal;
 }
 
 /** How time grew with size in each series, and whether that is what was expected. */
@@ -50,6 +52,7 @@ const OPTIONS: Fields = {
   tuning: 'flag?',
   tuningFile: 'string?',
   progress: 'record?',
+  signal: 'signal?',
 };
 
 /**
@@ -58,7 +61,7 @@ const OPTIONS: Fields = {
  */
 export function growth(options: GrowthOptions = {}): Promise<GrowthReport> {
   requireOptions('growth', options, OPTIONS);
-  const { adapter = 'auto', series = [], budget = DEFAULT_SECONDS, progress = SILENT } = options;
+  const { series = [], budget = DEFAULT_SECONDS, progress = SILENT } = options;
   const names = GROWTH_SERIES.map(({ name }) => name);
   const unknown = series.find((part) => !names.some((name) => name.includes(part)));
   if (unknown !== undefined) {
@@ -69,7 +72,7 @@ export function growth(options: GrowthOptions = {}): Promise<GrowthReport> {
   const wanted = GROWTH_SERIES.filter(
     ({ name }) => series.length === 0 || series.some((part) => name.includes(part)),
   );
-  return withGpu(adapter, async (gpu) => {
+  return withGpu(options, async (gpu) => {
     const tuning = await attachTuning(gpu, options);
     const clock = await chooseClock(gpu);
     const found = await measureGrowth(gpu, wanted, clock, budget * NS_PER_S, progress);

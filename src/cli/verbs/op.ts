@@ -36,6 +36,8 @@ export interface OpOptions extends WithOptions {
   readonly tuning?: boolean;
   /** What was tuned; see `TuningOptions`. */
   readonly tuningFile?: string;
+  /** Calls the work off: the call is rejected with a CancelledError. */
+  readonly signal?: AbortSignal;
 }
 
 /** What an op was run on and what came of it; the tensors themselves are in the file `out`. */
@@ -74,6 +76,7 @@ const OPTIONS: Fields = {
   check: 'flag?',
   tuning: 'flag?',
   tuningFile: 'string?',
+  signal: 'signal?',
 };
 
 /**
@@ -97,7 +100,7 @@ async function compute(options: OpOptions): Promise<{ result: OpResult; file: Ui
   const tensors = readSafetensors(await platformHere().readFile(resolve(options.in)), options.in);
   const inputs: OpInputs = { tensors, attrs };
   chosen.check(inputs);
-  return withGpu(options.adapter ?? 'auto', async (gpu) => {
+  return withGpu(options, async (gpu) => {
     await registerAll(gpu, own);
     const tuning = await attachTuning(gpu, options);
     const prepared = await chosen.prepare(gpu, inputs, options.variant);

@@ -55,7 +55,7 @@ export async function profile(options: ProfileVerbOptions = {}): Promise<Profile
     await checkOutput(options.trace, { inputs, remedy: OTHER_TRACE });
   }
   const plan = await planned(options);
-  return withGpu(options.adapter ?? 'auto', async (gpu) => {
+  return withGpu(options, async (gpu) => {
     const tuning = await attachTuning(gpu, options);
     const clock = await chooseClock(gpu);
     const ceilings =

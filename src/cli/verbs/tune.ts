@@ -59,6 +59,8 @@ export interface TuneVerbOptions extends WithOptions {
   readonly progress?: Progress;
   /** Told once when an old cache cannot be used. */
   readonly onWarning?: (line: string) => void;
+  /** Calls the work off: the call is rejected with a CancelledError. */
+  readonly signal?: AbortSignal;
 }
 
 /** What was measured, or would be in a dry run, and the file that keeps it. */
@@ -86,6 +88,7 @@ const OPTIONS: Fields = {
   again: 'flag?',
   progress: 'record?',
   onWarning: 'function?',
+  signal: 'signal?',
 };
 
 /**
@@ -94,7 +97,7 @@ const OPTIONS: Fields = {
  */
 export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
   requireOptions('tune', options, OPTIONS);
-  const { adapter = 'auto', family, shapes, dryRun = false, recheck = false } = options;
+  const { family, shapes, dryRun = false, recheck = false } = options;
   const { progress = SILENT, onWarning = () => undefined, budget = DEFAULT_SECONDS } = options;
   const own = await loadVariants(options);
   const named = family?.map((name) => familyNamed(name, TUNED_FAMILIES));
@@ -106,7 +109,7 @@ export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
       : readSubjects(await platformHere().readFile(shapes, MOST_JSON_BYTES), shapes);
   const place = options.tuningFile ?? options.cache;
   if (place !== undefined && !dryRun) await checkTuningFile(resolve(place));
-  return withGpu(adapter, async (gpu) => {
+  return withGpu(options, async (gpu) => {
     await registerAll(gpu, own);
     const path = await tuningPath(gpu.facts, place);
     if (path === undefined) {

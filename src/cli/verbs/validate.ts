@@ -1,21 +1,20 @@
 /** `moebius validate`: is every kernel right on this adapter, and the model on all ranks of a layout? */
 import type { Command } from 'commander';
-import { checkKernels, failureText, type FamilyReport } from '../../bench/kernels/check.ts';
-import { readKnownAnswers } from '../../bench/model/known-answers.ts';
-import { checkModelAfter, type ModelReport } from '../../bench/model/check.ts';
+import { loadBenchModel } from '../../bench/model/bench-model.ts';
 import { SILENT, type Progress } from '../../bench/progress.ts';
+import { failureText } from '../../bench/kernels/check.ts';
+import { validate as validateOn, type ValidateResult } from '../../bench/validate.ts';
 import { CheckError, ConfigError } from '../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../core/given.ts';
 import type { OwnVariant } from '../../kernels/registered/own-variant.ts';
 import { planLayout } from '../../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
 import { opByName, ops } from '../../ops/ops.ts';
-import type { AdapterFacts } from '../../platform/platform.ts';
+import type { Platform } from '../../platform/platform.ts';
 import { renderFamilies, renderModel, renderRegistered } from '../../report/terminal/checks.ts';
 import { caseFamilies, casesOf, kernelCases } from '../../validate/cases.ts';
 import { fuzzOp, type FuzzReport } from '../../validate/draw/fuzz.ts';
 import type { KernelCase } from '../../validate/kernel-case.ts';
-import type { RegisteredFacts } from '../../validate/registered.ts';
 import { loadModel, TINY_MOE } from '../model.ts';
 import { familyNamed } from '../families.ts';
 import { loadVariants, registerAll, WITH, type WithOptions } from '../own/modules.ts';
@@ -36,30 +35,14 @@ export interface ValidateOptions extends WithOptions {
   /** Of the first random case; the others follow it. */
   readonly seed?: number;
   readonly progress?: Progress;
-}
-
-/** What was checked, family by family and of the model; `pass` is true when nothing failed. */
-export interface ValidateResult {
-  readonly pass: boolean;
-  readonly adapter: AdapterFacts;
-  readonly quick: boolean;
-  readonly families: readonly FamilyReport[];
-  /** The user's own variants, when modules of them were given: then only these were checked. */
-  readonly registered?: readonly RegisteredFacts[];
-  /** Null when only one family, or random cases, were asked for. */
-  readonly model: ModelReport | null;
-  /** One report per op; absent unless random cases were asked for. */
-  readonly fuzz?: readonly FuzzReport[];
+  /** Called whenever there is more than before; what it is given makes a result, marked as interrupted, of all there is. */
+  readonly onResult?: (soFar: () => ValidateResult) => void;
+  /** Calls the work off: the call is rejected with a CancelledError. */
+  readonly signal?: AbortSignal;
 }
 
 /** Random cases of one op: more would take weeks. */
 const MOST_CASES = 1_000_000;
-
-/** Guesses. */
-const SIZES = {
-  quick: { prompts: 1, tokens: 20, windows: 1 },
-  full: { prompts: 2, tokens: 100, windows: 8 },
-} as const;
 
 const OPTIONS: Fields = {
   adapter: 'string?',
@@ -70,63 +53,44 @@ const OPTIONS: Fields = {
   seed: 'number?',
   progress: 'record?',
   with: 'list?',
+  onResult: 'function?',
+  signal: 'signal?',
 };
 
 /** The result passes or not: see its `pass`. @throws ConfigError for an unknown family, layout or adapter. */
 export async function validate(options: ValidateOptions = {}): Promise<ValidateResult> {
   requireOptions('validate', options, OPTIONS);
-  const { adapter = 'auto', quick = false, progress = SILENT } = options;
+  const { quick = false, progress = SILENT, onResult } = options;
   const family = options.family === undefined ? undefined : familyNamed(options.family, caseFamilies);
+  const named = family !== undefined && { family };
   const own = await loadVariants(options);
-  if (options.fuzz !== undefined)
-    return fuzz(adapter, options.fuzz, own, { ...options, ...(family !== undefined && { family }) });
-  const spec = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
-  const all = family === undefined ? kernelCases : casesOf(family);
-  const cases = quick ? all.filter((c) => c.quick) : all;
-  if (own.length > 0) return validateOwn(own, cases, { ...options, adapter });
-  const model = await loadModel(TINY_MOE);
-  planLayout(spec, model.config);
-  return withGpu(adapter, async (gpu) => {
-    const { families } = await progress.step(
-      `Check kernels against float64 on ${gpu.facts.name}`,
-      (say) => checkKernels(gpu, cases, { say }),
-      (checked) => (checked.families.every(({ failed }) => failed === 0) ? 'all pass' : 'FAILED'),
-    );
-    const kernelsPass = families.every(({ failed }) => failed === 0);
-    let report: ModelReport | null = null;
-    if (family === undefined) {
-      const answers = await readKnownAnswers(TINY_MOE, (path) => platformHere().readFile(path));
-      const sizes = quick ? SIZES.quick : SIZES.full;
-      report = await progress.step(
-        `Check ${model.config.name} on the ranks of ${formatLayout(spec)}`,
-        (say) => checkModelAfter(kernelsPass, gpu, model, { layout: spec, answers, ...sizes, say }),
-        ({ pass, checks }) => (pass ? `${checks.length} checks pass` : 'FAILED'),
-      );
-    }
-    return { pass: hasPassed(families, report), adapter: gpu.facts, quick, families, model: report };
-  });
-}
-
-/** The user's own variants only, on the given cases of their families. */
-async function validateOwn(
-  own: readonly OwnVariant[],
-  cases: readonly KernelCase[],
-  { adapter = 'auto', quick = false, family, progress = SILENT }: ValidateOptions,
-): Promise<ValidateResult> {
-  requireOwn(own, cases, family);
-  return withGpu(adapter, async (gpu) => {
+  if (options.fuzz !== undefined) return fuzz(options.fuzz, own, { ...options, ...named });
+  const layout = options.layout ?? formatLayout(CARD_LAYOUT);
+  const spec = parseLayout(layout);
+  const registeredOnly = own.length > 0;
+  if (registeredOnly) requireOwn(own, family === undefined ? kernelCases : casesOf(family), quick, family);
+  const readFile: Platform['readFile'] = (...args) => platformHere().readFile(...args);
+  const model = registeredOnly || family !== undefined ? undefined : await loadBenchModel(TINY_MOE, readFile);
+  planLayout(spec, (model?.model ?? (await loadModel(TINY_MOE))).config);
+  return withGpu(options, async (gpu) => {
     await registerAll(gpu, own);
-    const { families, registered } = await progress.step(
-      `Check kernels of your own against float64 on ${gpu.facts.name}`,
-      (say) => checkKernels(gpu, cases, { registeredOnly: true, say }),
-      (checked) => (checked.registered.every(({ pass }) => pass) ? 'all pass' : 'FAILED'),
-    );
-    return { pass: hasPassed(families, null), adapter: gpu.facts, quick, families, registered, model: null };
+    return validateOn(gpu, {
+      ...{ quick, registeredOnly, layout, progress },
+      ...named,
+      ...(model && { model }),
+      ...(onResult && { onResult }),
+    });
   });
 }
 
 /** @throws ConfigError when none of the variants has anything to do with the family. */
-function requireOwn(own: readonly OwnVariant[], cases: readonly KernelCase[], family?: string): void {
+function requireOwn(
+  own: readonly OwnVariant[],
+  all: readonly KernelCase[],
+  quick: boolean,
+  family?: string,
+): void {
+  const cases = quick ? all.filter((one) => one.quick) : all;
   if (own.some((variant) => cases.some(({ op }) => op?.registry === variant.family))) return;
   const families = [...new Set(own.map((variant) => variant.family))].join(', ');
   throw new ConfigError(
@@ -134,17 +98,8 @@ function requireOwn(own: readonly OwnVariant[], cases: readonly KernelCase[], fa
   );
 }
 
-/** @param model null when it was not asked for. */
-export function hasPassed(
-  families: readonly Pick<FamilyReport, 'failed'>[],
-  model: Pick<ModelReport, 'pass'> | null,
-): boolean {
-  return families.every(({ failed }) => failed === 0) && (model === null || model.pass);
-}
-
 /** Random cases only: they say what the fixed ones cannot. */
 async function fuzz(
-  adapter: string,
   cases: number,
   own: readonly OwnVariant[],
   options: ValidateOptions,
@@ -154,8 +109,8 @@ async function fuzz(
   requireInteger('seed', seed, 0, MOST_SEED);
   const all = family === undefined ? ops : [opByName(family)];
   const drawn = all.filter(({ registry }) => own.length === 0 || own.some((v) => v.family === registry));
-  if (drawn.length === 0) requireOwn(own, [], family);
-  return withGpu(adapter, async (gpu) => {
+  if (drawn.length === 0) requireOwn(own, [], false, family);
+  return withGpu(options, async (gpu) => {
     await registerAll(gpu, own);
     const reports: FuzzReport[] = [];
     for (const op of drawn) {
@@ -221,15 +176,25 @@ Examples:
         [family !== undefined, ['layout'], 'with --family the model is not run'],
         [given.with?.length !== 0, ['layout'], 'with --with the model is not run'],
       ]);
-      const result = await validate(
-        chosen({ ...given, progress: cliProgress(given.json === true) }, OPTIONS),
+      let soFar: (() => ValidateResult) | undefined;
+      const onResult = (latest: () => ValidateResult): void => void (soFar = latest);
+      const print = (found: ValidateResult): Promise<void> =>
+        given.json ? printJson(found) : printLines(renderResult(found));
+      const options = { ...given, onResult, progress: cliProgress(given.json === true) };
+      const result = await validate(chosen(options, OPTIONS)).catch(
+        async (error: unknown): Promise<never> => {
+          // What is finished is told, however it ended.
+          if (soFar !== undefined) await print(soFar());
+          throw error;
+        },
       );
-      await (given.json ? printJson(result) : printLines(renderResult(result)));
+      await print(result);
       if (!result.pass) throw new CheckError(summaryOf(result));
     });
 }
 
-function renderResult({ adapter, families, registered, model, quick, fuzz }: ValidateResult): string[] {
+function renderResult(result: ValidateResult): string[] {
+  const { adapter, families, registered, model, quick, fuzz, interrupted } = result;
   const style = stdoutStyle();
   const lines = [
     style.bold(
@@ -245,6 +210,8 @@ function renderResult({ adapter, families, registered, model, quick, fuzz }: Val
     lines.push('', style.bold(`${model.model} on ${model.worldSize} ranks (${model.layout}) and on one`));
     for (const line of renderModel(model, style)) lines.push(line);
   }
+  if (interrupted !== undefined)
+    lines.push('', `CUT SHORT during "${interrupted.during}": ${interrupted.reason}`);
   return lines;
 }
 

@@ -25,7 +25,7 @@ export class PipelineCache {
   readonly #source: (path: string) => string;
   readonly #now: () => number;
   readonly #compiled = new Map<string, Promise<CompiledKernel>>();
-  readonly #watchers = new Set<Set<Promise<CompiledKernel>>>();
+  readonly #watchers = new Set<(entry: Promise<CompiledKernel>) => void>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   readonly paramsLayout: GPUBindGroupLayout;
 
@@ -64,19 +64,35 @@ export class PipelineCache {
       this.#compiled.set(key, entry);
       entry.catch(() => this.#compiled.delete(key));
     }
-    for (const watcher of this.#watchers) watcher.add(entry);
+    for (const watch of this.#watchers) watch(entry);
     return entry;
   }
 
-  /** Runs `work` and gives the kernels that were asked for meanwhile, compiled now or before. */
-  async watching<T>(work: () => Promise<T>): Promise<{ result: T; kernels: CompiledKernel[] }> {
+  /**
+   * Runs `work` and gives the kernels that were asked for meanwhile, compiled now or before.
+   * @param told how many of those that were asked for so far are there, as each of them comes.
+   */
+  async watching<T>(
+    work: () => Promise<T>,
+    told?: (done: number, asked: number) => void,
+  ): Promise<{ result: T; kernels: CompiledKernel[] }> {
     const asked = new Set<Promise<CompiledKernel>>();
-    this.#watchers.add(asked);
+    let done = 0;
+    const watch = (entry: Promise<CompiledKernel>): void => {
+      if (asked.has(entry)) return;
+      asked.add(entry);
+      if (told === undefined) return;
+      const come = (): void => {
+        if (this.#watchers.has(watch)) told(++done, asked.size);
+      };
+      entry.then(come, () => undefined);
+    };
+    this.#watchers.add(watch);
     try {
       const result = await work();
       return { result, kernels: await Promise.all(asked) };
     } finally {
-      this.#watchers.delete(asked);
+      this.#watchers.delete(watch);
     }
   }
 

@@ -4,7 +4,7 @@ import { seededRandom } from '../../core/random.ts';
 import type { GpuBuffer } from '../../gpu/buffer.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { chaseProbe, copyProbe, readProbe, workgroupProbe } from '../../kernels/probes.ts';
-import { once } from '../../core/once.ts';
+import { once } from '../../core/async/once.ts';
 import { firstDifference, type Probe, type ProbeScale } from './probe.ts';
 
 const VEC4_BYTES = 16;

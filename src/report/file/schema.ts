@@ -22,7 +22,7 @@
  *                          {state: 'skipped', reason}                       no time left
  *                          {state: 'failed', reason}                        its check failed, or it is above the roofline
  *                        compileNs, firstUseNs: host time before steady state; choice: who takes this variant when none is named;
- *                        registered: it is the user's own
+ *                        registered: it is the user's own; incomplete: measured in fewer rounds than were to come
  *                        cold: copies of its inputs that took turns; drift: its bursts beside a drift of the canary
  *                        roof: its share of the roofline of `ceilings`, and whether compute or bandwidth binds
  *   rounds               how many, the seed of their orders, and how many bursts a row needs to have a time; order: of the
@@ -40,6 +40,7 @@
  *   card                 layers of the card model on one rank of a GPU: what the target is judged by
  *   host                 host tasks, at most 101 samples each
  *   verdict              checks, timings, ratio and target, each judged: 'pass', 'fail' or 'open'; outcome: of all of them
+ *   interrupted          during which step the run was cut short, and why; absent when it came to its end
  *   sources              'measured', 'modelled' or 'assumed' for the numbers of each part
  *
  * Names end in their unit. A time that was not measured has no number that could be taken for one.
@@ -181,6 +182,7 @@ export const BenchResultFile = fields({
       registered: v.exactOptional(v.literal(true)),
       choice: v.exactOptional(v.picklist(['default', 'tuned'])),
       timing: Timing,
+      incomplete: v.exactOptional(v.literal(true)),
       compileNs: v.exactOptional(Ns),
       firstUseNs: v.exactOptional(Ns),
       cold: v.exactOptional(fields({ copies: Count, bytes: Ns, enough: v.boolean() })),
@@ -277,6 +279,7 @@ export const BenchResultFile = fields({
       }),
     ),
   }),
+  interrupted: v.exactOptional(v.object({ during: v.string(), reason: v.string() })),
   wallNs: Ns,
   sources: fields({
     ...{ ceilings: Source, kernels: Source, forward: Source, rates: Source },

@@ -27,16 +27,35 @@ export class Stage {
   readonly #context: StageContext;
   readonly #layers: readonly StageLayer[];
 
-  /** Uploads the stage's weights; shards that ranks have in common are uploaded once. */
-  constructor(context: StageContext, index: number, source: WeightSource, dtype: WeightDtype) {
+  /**
+   * Uploads the stage's weights; shards that ranks have in common are uploaded once.
+   * @param rest between two ranks: what it throws ends the making, and nothing is held then but what the store has.
+   */
+  static async create(
+    context: StageContext,
+    index: number,
+    source: WeightSource,
+    dtype: WeightDtype,
+    rest: () => Promise<void>,
+  ): Promise<Stage> {
+    const { first, count } = context.layout.layersOf(index);
+    const weights: RankWeights[][] = [];
+    for (const i of range(count)) {
+      const ofRanks: RankWeights[] = [];
+      for (const rank of range(context.sizes.numRanks)) {
+        await rest();
+        ofRanks.push(rankWeights(context, source, dtype, first + i, rank));
+      }
+      weights.push(ofRanks);
+    }
+    return new Stage(context, index, weights);
+  }
+
+  private constructor(context: StageContext, index: number, weights: readonly (readonly RankWeights[])[]) {
     const { gpu, layout, sizes: z } = context;
     this.#context = context;
     this.index = index;
-    const { first, count } = layout.layersOf(index);
-    // Weights first: they may be refused, and belong to the store.
-    const weights = range(count).map((i) =>
-      range(z.numRanks).map((rank) => this.#weights(source, dtype, first + i, rank)),
-    );
+    const { first } = layout.layersOf(index);
     this.workspace = new StageWorkspace(gpu, index, z, layout.spec);
     this.#layers = weights.map((ofRanks, i) => ({
       index: first + i,
@@ -69,20 +88,22 @@ export class Stage {
       }
     }
   }
+}
 
-  #weights(
-    source: WeightSource,
-    dtype: WeightDtype,
-    layer: number,
-    rank: number,
-  ): { [K in keyof LayerShards]: GpuBuffer } {
-    const { layout, sizes, weights } = this.#context;
-    const shards = layerShards(source, layout, dtype, layer, {
-      tp: rank % layout.spec.tp,
-      ep: rank % layout.spec.ep,
-      owners: sizes.owners,
-    });
-    const entries = Object.entries<Shard>({ ...shards }).map(([name, shard]) => [name, weights.get(shard)]);
-    return Object.fromEntries(entries) as { [K in keyof LayerShards]: GpuBuffer };
-  }
+type RankWeights = { readonly [K in keyof LayerShards]: GpuBuffer };
+
+function rankWeights(
+  { layout, sizes, weights }: StageContext,
+  source: WeightSource,
+  dtype: WeightDtype,
+  layer: number,
+  rank: number,
+): RankWeights {
+  const shards = layerShards(source, layout, dtype, layer, {
+    tp: rank % layout.spec.tp,
+    ep: rank % layout.spec.ep,
+    owners: sizes.owners,
+  });
+  const entries = Object.entries<Shard>({ ...shards }).map(([name, shard]) => [name, weights.get(shard)]);
+  return Object.fromEntries(entries) as RankWeights;
 }

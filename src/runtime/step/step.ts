@@ -14,6 +14,8 @@ export interface StepOptions {
   readonly timing?: TimingDetail;
   /** Leave the times of passes on the device, for `later`: reading them waits for it. */
   readonly timesLater?: boolean;
+  /** Calls the step off: it is rejected with a CancelledError, and the sequences are as long as they were before. */
+  readonly signal?: AbortSignal;
 }
 
 /** The logits of a step, and how it ran. V vocabulary, K experts per token; rows are new tokens. */

@@ -3,7 +3,7 @@ import type { Gpu } from '../../gpu/gpu.ts';
 import { EXACT } from '../../ops/budgets.ts';
 import type { Cost, Expected } from '../../ops/op.ts';
 import { withBuffers } from '../../ops/op-buffers.ts';
-import { once } from '../../core/once.ts';
+import { once } from '../../core/async/once.ts';
 import type { KernelCase } from '../kernel-case.ts';
 import { maker } from '../draw/maker.ts';
 import type { Internal, InternalCase } from './internal-case.ts';

@@ -100,7 +100,7 @@ test('tune measures and advises it; without its module the file says so, and kee
   expect(tuned).toMatchObject({ mode: 'tuned', wrong: [], points: [{ choice: 'textbook' }] });
   vi.restoreAllMocks();
 
-  await withGpu('auto', async (gpu) => {
+  await withGpu({}, async (gpu) => {
     const { note } = await attachTuning(gpu, { tuningFile: cache });
     expect(note).toMatch(/^tuning: 1 entry .*, of which 1 for textbook, not here: .* with --with$/);
   });

@@ -126,7 +126,7 @@ export const checkFaults: readonly Mutant[] = [
       why: 'op --check writes a wrong result',
     },
   ]),
-  ...faultsIn('src/cli/verbs/validate.ts', wrong, [
+  ...faultsIn('src/bench/validate.ts', wrong, [
     {
       find: '&& (model === null || model.pass)',
       replace: '',
@@ -137,6 +137,8 @@ export const checkFaults: readonly Mutant[] = [
       replace: 'return families.length > 0 &&',
       why: 'validate ignores the kernels',
     },
+  ]),
+  ...faultsIn('src/cli/verbs/validate.ts', wrong, [
     {
       find: 'if (!result.pass) throw new CheckError(summaryOf(result));',
       replace: '',

@@ -50,8 +50,8 @@ export const deviceFaults: readonly Mutant[] = [
     { tests: ['gpu/lost.test.ts', 'gpu/memory-kept.test.ts', 'gpu/memory.shared.test.ts'] },
     [
       {
-        find: 'staging.mapAsync(MAP_MODE.READ));\n      this.throwPending();',
-        replace: 'staging.mapAsync(MAP_MODE.READ));',
+        find: 'staging.mapAsync(MAP_MODE.READ), this.signal);\n      this.throwPending();',
+        replace: 'staging.mapAsync(MAP_MODE.READ), this.signal);',
         why: 'reading back hides an error of the device',
       },
       {

@@ -55,7 +55,7 @@ export const verdictFaults: readonly Mutant[] = [
       why: 'the ratio of ranks is upside down',
     },
   ]),
-  ...faultsIn('src/bench/run.ts', verdict, [
+  ...faultsIn('src/bench/assemble.ts', verdict, [
     {
       find: 'const meanKvLength = (tokensPerSequence + 1) / 2;',
       replace: 'const meanKvLength = tokensPerSequence;',

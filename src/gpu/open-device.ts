@@ -1,0 +1,77 @@
+/** What all views of an open device share: see `Gpu`. */
+import type { AdapterFacts, KernelKind, OpenAdapter, Platform } from '../platform/platform.ts';
+import { BindGroupCache } from './bind-groups.ts';
+import { DeviceState } from './device-state.ts';
+import { HostWaits } from './host-waits.ts';
+import { MemoryLedger } from './ledger.ts';
+import { ParamArena } from './param-arena.ts';
+import { QueryPool } from './query-pool.ts';
+import { PipelineCache } from './shader/pipeline-cache.ts';
+import type { Tuning } from './tuning.ts';
+
+export class OpenDevice {
+  readonly device: GPUDevice;
+  readonly facts: AdapterFacts;
+  readonly kernelsFor: KernelKind;
+  readonly ledger = new MemoryLedger();
+  readonly pipelines: PipelineCache;
+  readonly bindGroups: BindGroupCache;
+  readonly params: ParamArena;
+  readonly queries: QueryPool;
+  readonly platform: Platform;
+  readonly state: DeviceState;
+  readonly waits: HostWaits;
+  tuning: Tuning | undefined;
+  /** Keeps the bindings' root object alive as long as the device (see OpenAdapter.gpu). */
+  readonly #open: OpenAdapter;
+  #nextId = 1;
+  #closed = false;
+
+  constructor(open: OpenAdapter, device: GPUDevice, platform: Platform, kernelKind?: KernelKind) {
+    this.#open = open;
+    this.device = device;
+    const own = open.facts.kind === 'gpu' ? 'gpu' : 'software';
+    this.kernelsFor = kernelKind ?? own;
+    this.facts =
+      this.kernelsFor === own
+        ? open.facts
+        : {
+            ...open.facts,
+            kernels: this.kernelsFor,
+            search: [
+              ...open.facts.search,
+              `Kernels are chosen as for kind ${this.kernelsFor}, as was asked.`,
+            ],
+          };
+    this.platform = platform;
+    this.state = new DeviceState(device, open.facts.name);
+    this.waits = new HostWaits(device, (work) => platform.whileWaiting?.(work));
+    this.pipelines = new PipelineCache(
+      device,
+      this.state,
+      (path) => platform.shaderSource(path),
+      () => platform.now(),
+    );
+    this.bindGroups = new BindGroupCache(device);
+    this.params = new ParamArena(device, this.pipelines.paramsLayout, this.ledger);
+    this.queries = new QueryPool(device, this.ledger);
+    void device.lost.then(() => this.queries.destroy());
+  }
+
+  /** Of a buffer. */
+  newId(): number {
+    return this.#nextId++;
+  }
+
+  /** Harmless when it is closed already. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.state.close();
+    this.params.destroy();
+    this.queries.destroy();
+    this.device.destroy();
+    this.platform.deviceClosed?.();
+    void this.#open;
+  }
+}
