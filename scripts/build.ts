@@ -1,9 +1,10 @@
-/** `npm run build`: the package's JavaScript and types, from the source to `dist/`. */
+/** `npm run build`: the package's JavaScript and types, and the page, from the source to `dist/`. */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { build } from 'vite';
 import { nodePlatform } from '../src/platform/node/node.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
@@ -35,3 +36,4 @@ const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 execFileSync(process.execPath, [tsc, '-p', join(ROOT, 'tsconfig.build.json')], { stdio: 'inherit' });
 nameBuiltFiles();
 writeShaders();
+await build({ configFile: join(ROOT, 'page.config.ts'), logLevel: 'warn' });

@@ -103,6 +103,11 @@ const VERBS: readonly Verb[] = [
     summary: 'does time grow with size as it should?',
     load: async () => (await import('./verbs/growth.ts')).describeGrowth,
   },
+  {
+    usage: 'serve [options]',
+    summary: 'the page: the same in a browser, on this machine',
+    load: async () => (await import('./verbs/serve.ts')).describeServe,
+  },
 ];
 
 const nameOf = ({ usage }: Verb): string => usage.split(' ', 1).join('');

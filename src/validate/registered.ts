@@ -5,7 +5,9 @@
 import { messageOf } from '../core/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { FAMILIES, type VariantFamily } from '../kernels/registered/interfaces.ts';
+import type { OwnVariant } from '../kernels/registered/own-variant.ts';
 import { registeredVariants } from '../kernels/variants.ts';
+import { ops } from '../ops/ops.ts';
 import type { KernelCase } from './kernel-case.ts';
 import { examineVariant, type RaceReport } from './races/examine-variant.ts';
 import { type CaseResult, runCase } from './run-case.ts';
@@ -23,6 +25,13 @@ export interface RegisteredReport {
   /** Cases that were not tried, since two before them failed alike without a result. */
   readonly notRun: number;
   readonly races: readonly RaceReport[];
+}
+
+/** The ops whose kernels they are, by name. */
+export function familiesOf(variants: readonly Pick<OwnVariant, 'family'>[]): string[] {
+  return ops
+    .filter(({ registry }) => variants.some(({ family }) => family === registry))
+    .map(({ name }) => name);
 }
 
 /** Whether a variant of a case is none of ours. */

@@ -7,15 +7,16 @@ import { filesBelow, importsOf, isScript, parse, textOf } from './source-files.t
 /** A layer of ARCHITECTURE's table: what it may import beside itself. Undefined: everything. */
 type Layers = ReadonlyMap<string, readonly string[] | undefined>;
 
-/** '| `ops` | operations | all above but layout |' and so on. */
+/** '| `ops` | operations | all above but layout |', 'all above and platform/web' and so on. */
 function layersIn(markdown: string): Layers {
   const rows = [...markdown.matchAll(/^\| `([a-z/]+)` +\|[^|]*\| ([^|]+?) +\|$/gm)];
   const layers = new Map<string, readonly string[] | undefined>();
   for (const [, layer = '', may = ''] of rows) {
     const above = [...layers.keys()].filter((name) => !name.startsWith('platform/'));
-    const [, but] = /^all above(?: but (.+))?$/.exec(may) ?? [];
+    const [, but, and] = /^all above(?: but (.+?))?(?: and (.+))?$/.exec(may) ?? [];
     if (may === 'everything') layers.set(layer, undefined);
-    else if (may.startsWith('all above')) layers.set(layer, without(above, but?.split(', ') ?? []));
+    else if (may.startsWith('all above'))
+      layers.set(layer, [...without(above, but?.split(', ') ?? []), ...(and?.split(', ') ?? [])]);
     else layers.set(layer, may === '-' ? [] : may.split(', '));
     const wrong = layers.get(layer)?.filter((name) => !layers.has(name)) ?? [];
     if (wrong.length > 0) throw new Error(`${layer} may import ${wrong.join()}, which is no layer above it`);

@@ -24,11 +24,21 @@ test('holds all shaders, the model and the command line', () => {
 });
 
 test('holds JavaScript and types for every file of the source, and no source', () => {
-  const sources = filesBelow('src').filter((path) => /\.tsx?$/.test(path) && !path.endsWith('.d.ts'));
+  const sources = filesBelow('src').filter(
+    (path) => /\.tsx?$/.test(path) && !path.endsWith('.d.ts') && !path.startsWith('src/page/'),
+  );
   const built = sources.map((path) => path.replace(/^src\//, 'dist/').replace(/\.tsx?$/, ''));
   expect(files).toEqual(expect.arrayContaining(built.flatMap((path) => [`${path}.js`, `${path}.d.ts`])));
   const mayBe =
     /^(bin|dist|shaders|bench\/(models\/tiny-moe|examples))\/|^(package\.json|LICENSE|[A-Z]+\.md)$/;
   expect(files.filter((path) => !mayBe.test(path))).toEqual([]);
-  expect(files.filter((path) => path.startsWith('dist/') && !/(\.js|\.d\.ts)$/.test(path))).toEqual([]);
+  const rest = files.filter((path) => path.startsWith('dist/') && !path.startsWith('dist/page/'));
+  expect(rest.filter((path) => !/(\.js|\.d\.ts)$/.test(path))).toEqual([]);
+});
+
+test('holds the built page, and the model only once', () => {
+  expect(files).toEqual(
+    expect.arrayContaining(['dist/page/index.html', 'dist/page/offline.js', 'dist/page/icon.svg']),
+  );
+  expect(files.filter((path) => path.endsWith('model.safetensors'))).toHaveLength(1);
 });

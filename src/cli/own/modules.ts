@@ -6,7 +6,6 @@ import { quoted, shortened } from '../../core/quoted.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { checkVariant, nameOf, type OwnVariant } from '../../kernels/registered/own-variant.ts';
 import { registerVariant, shaderText } from '../../kernels/registered/register.ts';
-import { ops } from '../../ops/ops.ts';
 import { collect } from '../options.ts';
 import { platformHere } from '../session.ts';
 
@@ -50,13 +49,6 @@ export async function loadVariants({ with: modules = [] }: WithOptions): Promise
 /** Adds them to their families on this device. @throws ConfigError as `registerVariant`. */
 export async function registerAll(gpu: Gpu, variants: readonly OwnVariant[]): Promise<void> {
   for (const variant of variants) await registerVariant(gpu, variant);
-}
-
-/** The families of ops whose kernels they are, as commands name them. */
-export function familiesOf(variants: readonly OwnVariant[]): string[] {
-  return ops
-    .filter(({ registry }) => variants.some(({ family }) => family === registry))
-    .map(({ name }) => name);
 }
 
 async function variantsIn(path: string, shown: string): Promise<readonly unknown[]> {

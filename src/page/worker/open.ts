@@ -1,0 +1,51 @@
+/** A first look at the adapter: what it says of itself, its clock, and one product of matrices held against float64. */
+import { SHOWN_FEATURES, SHOWN_LIMITS } from '../../bench/examine.ts';
+import { benchCases, SCALES } from '../../bench/kernels/bench-cases.ts';
+import { openGpu, type Gpu } from '../../gpu/gpu.ts';
+import { measureClockStep } from '../../measure/clock.ts';
+import { chooseClock } from '../../measure/stopwatch.ts';
+import { matmul } from '../../ops/dense/matmul.ts';
+import { ops } from '../../ops/ops.ts';
+import type { Platform } from '../../platform/platform.ts';
+import { kernelCases } from '../../validate/cases.ts';
+import { opCases } from '../../validate/kernel-case.ts';
+import { runCase } from '../../validate/run-case.ts';
+import type { Opened } from '../protocol/reports.ts';
+
+export async function examine(platform: Platform): Promise<Opened> {
+  const gpu = await openGpu(platform);
+  try {
+    const hello = await firstProduct(gpu);
+    const step = await measureClockStep(gpu);
+    return {
+      facts: { ...gpu.facts, search: [...gpu.facts.search] },
+      features: Object.fromEntries(SHOWN_FEATURES.map((name) => [name, gpu.has(name)])),
+      limits: Object.fromEntries(SHOWN_LIMITS.map((name) => [name, gpu.limits[name]])),
+      clock: await chooseClock(gpu),
+      ...(step && { gpuStepNs: step.stepNs }),
+      ...{ hello, families: families(gpu) },
+    };
+  } finally {
+    gpu.destroy();
+  }
+}
+
+async function firstProduct(gpu: Gpu): Promise<Opened['hello']> {
+  const [product] = opCases(matmul, {
+    'first product': { tensors: (make) => ({ a: make.normal([37, 64]), b: make.weight([29, 64]) }) },
+  });
+  if (product === undefined) return { pass: false, message: 'there is no case' };
+  const { pass, message } = await runCase(gpu, product);
+  return { pass, message };
+}
+
+/** What a user may choose from; nothing of it is made yet. */
+function families(gpu: Gpu): Opened['families'] {
+  const rows = benchCases(SCALES[gpu.facts.kind === 'gpu' ? 'gpu' : 'software']);
+  return ops.map(({ name, variants }) => ({
+    name,
+    variants: variants.map((variant) => ({ name: variant.name, idea: variant.idea })),
+    rows: rows.filter(({ family }) => family === name).map((row) => ({ name: row.name, quick: row.quick })),
+    cases: kernelCases.filter(({ family }) => family === name).length,
+  }));
+}
