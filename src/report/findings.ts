@@ -5,6 +5,18 @@ import { formatNumber, formatSi } from '../core/units.ts';
 import { summarise } from '../measure/statistics.ts';
 import type { StoredBenchResult } from './file/schema.ts';
 
+/** Read-only at any depth. */
+type Fixed<T> = T extends readonly (infer E)[]
+  ? readonly Fixed<E>[]
+  : T extends object
+    ? { readonly [K in keyof T]: Fixed<T[K]> }
+    : T;
+
+/** What is told of: a result that was read, or one that was just measured. */
+export type Told = Fixed<Omit<StoredBenchResult, 'adapter'>> & {
+  readonly adapter: { readonly facts: Pick<StoredBenchResult['adapter']['facts'], 'name' | 'kind'> };
+};
+
 export interface Tile {
   readonly what: string;
   readonly value: string;
@@ -14,13 +26,13 @@ export interface Tile {
   readonly source?: Provenance;
 }
 
-export type StoredKernel = StoredBenchResult['kernels'][number];
+export type StoredKernel = Told['kernels'][number];
 
 /** True unless the adapter is known to be a GPU: then no time here is a GPU's. */
-export const isNoGpu = ({ adapter }: StoredBenchResult): boolean => adapter.facts.kind !== 'gpu';
+export const isNoGpu = ({ adapter }: Told): boolean => adapter.facts.kind !== 'gpu';
 
 /** Undefined on a GPU. */
-export function softwareWarning(result: StoredBenchResult): string | undefined {
+export function softwareWarning(result: Told): string | undefined {
   const { name, kind } = result.adapter.facts;
   if (kind === 'gpu') return undefined;
   const what =
@@ -35,7 +47,7 @@ const OUTCOMES = {
 } as const;
 
 /** The outcome in words and what holds, then what fails, then what is open. */
-export function verdictSentence({ verdict }: StoredBenchResult): string {
+export function verdictSentence({ verdict }: Told): string {
   const told = (state: 'pass' | 'fail' | 'open', head: string): string => {
     const texts = verdict.judgements.filter((judged) => judged.state === state).map(({ text }) => text);
     return texts.length === 0 ? '' : `${head}${texts.join('; ')}.`;
@@ -45,11 +57,11 @@ export function verdictSentence({ verdict }: StoredBenchResult): string {
   return [holds, told('fail', 'Fails: '), told('open', 'Open: ')].filter((text) => text !== '').join(' ');
 }
 
-export function tilesOf(result: StoredBenchResult): Tile[] {
+export function tilesOf(result: Told): Tile[] {
   return [ratioTile(result), rateTile(result), checksTile(result), peakTile(result), needsTile(result)];
 }
 
-function ratioTile({ forward, layout }: StoredBenchResult): Tile {
+function ratioTile({ forward, layout }: Told): Tile {
   const { ratio, sharded } = forward ?? {};
   const what = `${sharded?.worldSize ?? 'all'} ranks beside one`;
   if (ratio === undefined) return { what, value: 'none', beside: 'no forward pass was timed' };
@@ -59,7 +71,7 @@ function ratioTile({ forward, layout }: StoredBenchResult): Tile {
   };
 }
 
-function rateTile(result: StoredBenchResult): Tile {
+function rateTile(result: Told): Tile {
   const { card, rates, target, model } = result;
   const goal = `the target is ${formatNumber(target.targetTokensPerMsPerGpu)}`;
   const what = 'tokens/ms per GPU';
@@ -72,11 +84,11 @@ function rateTile(result: StoredBenchResult): Tile {
   if (rates === null) return { what, value: 'none', beside: `no pass was timed; ${goal}` };
   return {
     ...{ what, value: formatNumber(rates.tokensPerMsPerGpu), source: 'measured' },
-    beside: `${model}${isNoGpu(result) ? ' on a CPU' : ''}; ${goal} of ${target.preset}, another model: not to be compared`,
+    beside: `${goal} of ${target.preset}; this is ${model}${isNoGpu(result) ? ' on a CPU' : ''}: not to be compared`,
   };
 }
 
-function checksTile({ checks }: StoredBenchResult): Tile {
+function checksTile({ checks }: Told): Tile {
   const of = (key: 'runs' | 'failed'): number => sum(checks.kernels.map((family) => family[key]));
   const model = checks.model?.checks ?? [];
   const failed =
@@ -89,7 +101,7 @@ function checksTile({ checks }: StoredBenchResult): Tile {
   };
 }
 
-function peakTile(result: StoredBenchResult): Tile {
+function peakTile(result: Told): Tile {
   const what = 'peak of this adapter';
   const peak = peakOf(result);
   if (peak === undefined) return { what, value: 'none', beside: 'no probe of it was right' };
@@ -103,7 +115,7 @@ function peakTile(result: StoredBenchResult): Tile {
   };
 }
 
-function needsTile({ target }: StoredBenchResult): Tile {
+function needsTile({ target }: Told): Tile {
   const { needs, preset, targetTokensPerMsPerGpu } = target;
   return {
     ...{ what: 'the target needs', value: formatSi(needs.flopsPerSecond, 'FLOP/s'), source: 'modelled' },
@@ -112,7 +124,7 @@ function needsTile({ target }: StoredBenchResult): Tile {
 }
 
 /** FLOP/s of f32. */
-export function peakOf({ ceilings }: StoredBenchResult): number | undefined {
+export function peakOf({ ceilings }: Told): number | undefined {
   const peak = ceilings.find(({ name }) => name === 'f32 multiply-add');
   return peak?.state === 'measured' ? peak.value : undefined;
 }
@@ -120,7 +132,7 @@ export function peakOf({ ceilings }: StoredBenchResult): number | undefined {
 /** Bandwidths by working set. */
 export function slopesOf({
   ceilings,
-}: StoredBenchResult): { readonly footprintBytes: number; readonly bytesPerSecond: number }[] {
+}: Told): { readonly footprintBytes: number; readonly bytesPerSecond: number }[] {
   return ceilings.flatMap((ceiling) =>
     ceiling.state === 'measured' && ceiling.name === 'storage read' && ceiling.value > 0
       ? [{ footprintBytes: ceiling.footprintBytes ?? 0, bytesPerSecond: ceiling.value }]
@@ -142,7 +154,7 @@ export interface Recoverable {
  * Variants that are taken here, most to win first; parts that no op exposes alone count where there is nothing else,
  * since many of their cases are there to be checked. Empty where there is no roof.
  */
-export function recoverable({ kernels }: StoredBenchResult): Recoverable[] {
+export function recoverable({ kernels }: Told): Recoverable[] {
   const exposed = kernels.filter(({ family }) => family !== 'internal');
   return (exposed.length === 0 ? kernels : exposed)
     .flatMap((kernel) => {

@@ -12,6 +12,8 @@ import { formatNs } from '../../core/units.ts';
 import { planLayout } from '../../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
 import { renderBench } from '../../report/terminal/bench.ts';
+import { renderSummary } from '../../report/terminal/summary.ts';
+import { paragraph } from '../../report/terminal/table.ts';
 import { formatResult } from '../../report/file/result-file.ts';
 import { caseFamilies } from '../../validate/cases.ts';
 import { familiesOf } from '../../validate/registered.ts';
@@ -120,15 +122,19 @@ interface CommandOptions extends GlobalOptions, WithOptions {
   readonly kernel: readonly string[];
   readonly tuning: boolean;
   readonly cold?: boolean;
+  readonly verbose?: boolean;
 }
 
 /** To its file and to stdout. */
-async function keep(result: BenchResult, { out, json }: CommandOptions): Promise<void> {
+async function keep(result: BenchResult, { out, json, verbose }: CommandOptions): Promise<void> {
   await keepResult(out, resultName(result), formatResult(result), async (place) => {
     if (json) return printJson(result);
     const where = place === undefined ? '' : ` All samples are in ${place}.`;
     const end = `Took ${formatNs(result.wallNs)}.${where}`;
-    await printLines([...renderBench(result, stdoutStyle()), '', end]);
+    const full = verbose ? [...renderBench(result, stdoutStyle()), ''] : [];
+    const hint = verbose ? '' : ' --verbose prints all tables.';
+    const summary = renderSummary(result, stdoutStyle());
+    await printLines([...full, ...summary, '', ...paragraph(end + hint, '')]);
   });
 }
 
@@ -160,6 +166,7 @@ export function describeBench(command: Command): Command {
     )
     .option(...WITH)
     .option('--cold', 'time kernels on inputs that no cache holds: enough copies in turn')
+    .option('--verbose', 'print all tables before the summary')
     .option(...TUNING_FILE)
     .option(...NO_TUNING)
     .addHelpText(

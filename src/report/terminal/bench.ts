@@ -46,7 +46,7 @@ export function renderBench(result: BenchResult, style: Style = PLAIN): string[]
     head(
       `Latency of kernels (measured; median of ${result.rounds?.count ?? 'no'} rounds; inputs ${result.cold ? 'cold' : 'warm'})`,
     ),
-    ...renderKernels(shownRows(result), style),
+    ...renderKernels(result.kernels, style),
     ...rankRegistered(result.kernels).flatMap((rank) => paragraph(rankText(rank))),
     ...unmeasuredNote(result, style),
     ...timingNotes(result).flatMap((note) => paragraph(note)),
@@ -66,22 +66,12 @@ export function renderBench(result: BenchResult, style: Style = PLAIN): string[]
   ];
 }
 
-/** A quick table leaves out what no op exposes alone, unless something is wrong with it. */
-function shownRows({ kernels, quick }: BenchResult): readonly KernelTiming[] {
-  if (!quick || kernels.every(isInternal)) return kernels;
-  return kernels.filter((row) => !isInternal(row) || row.timing.state === 'failed');
-}
-
-const isInternal = ({ family }: KernelTiming): boolean => family === 'internal';
-
 /** How many rows without a time are told one by one. */
 const SHOWN_UNMEASURED = 12;
 
 function unmeasuredNote(result: BenchResult, style: Style): string[] {
   const missing = unmeasured(result.kernels);
-  const left = result.kernels.length - shownRows(result).length;
-  const inFile = left === 0 ? [] : paragraph(`${left} internal kernels are in the file only.`);
-  if (missing.length === 0) return inFile;
+  if (missing.length === 0) return [];
   const names = missing.map(({ row, reason }) => {
     const { family, name, variant, choice } = row;
     const which = variant === 'default' ? '' : `, ${variant}${choice ? MARKS[choice] : ''}`;
@@ -89,10 +79,7 @@ function unmeasuredNote(result: BenchResult, style: Style): string[] {
   });
   const more = names.length - SHOWN_UNMEASURED;
   const told = `${names.slice(0, SHOWN_UNMEASURED).join('; ')}${more > 0 ? `; and ${more} more` : ''}`;
-  return [
-    ...inFile,
-    ...paragraph(style.bad(`NOT MEASURED: ${missing.length} of ${result.kernels.length}: ${told}.`)),
-  ];
+  return [...paragraph(style.bad(`NOT MEASURED: ${missing.length} of ${result.kernels.length}: ${told}.`))];
 }
 
 /** 'matmul/mine on card q, k, v: 32 rows: 3rd of 7 by time, 1.32 times that of subgroup (1.30 to 1.35)' */
