@@ -1,4 +1,8 @@
 /** Every drawing once, from data that stays the same: for Node and for a page. */
+import { drawGrowth } from '../../src/plots/growth.ts';
+import { drawHeatMap } from '../../src/plots/heat-map.ts';
+import { drawMemory } from '../../src/plots/memory.ts';
+import { drawPipeline } from '../../src/plots/pipeline.ts';
 import { drawRatios } from '../../src/plots/ratios.ts';
 import { drawRoofline } from '../../src/plots/roofline.ts';
 import { drawStages } from '../../src/plots/stages.ts';
@@ -46,6 +50,39 @@ export function drawings(document: Document): SVGSVGElement[] {
           { intensity: 41, rate: 2.1e10, binds: 'compute' },
         ],
       }),
+      drawPipeline(
+        frame,
+        [
+          { stage: 0, microBatch: 0, beginNs: 0, ns: 2e6 },
+          { stage: 0, microBatch: 1, beginNs: 2e6, ns: 1.7e6 },
+          { stage: 1, microBatch: 0, beginNs: 2e6, ns: 1.1e6 },
+          { stage: 1, microBatch: 1, beginNs: 3.7e6, ns: 1.3e6 },
+        ],
+        5e6,
+      ),
+      drawHeatMap(frame, {
+        rows: 'rank',
+        columns: HOSTILE,
+        values: [
+          [0, 3, 1],
+          [7, 2, 5],
+        ],
+      }),
+      drawMemory(frame, [
+        [3e6, 1e5, 2e6, 4e3],
+        [3.3e6, 2e5, 2e6, 4e3],
+      ]),
+      drawGrowth(frame, [
+        {
+          exponent: 1.1,
+          points: [
+            { size: 1, ns: 900, fitted: false },
+            { size: 64, ns: 2.1e4, fitted: true },
+            { size: 1024, ns: 4.4e5, fitted: true },
+          ],
+        },
+        { exponent: undefined, points: [{ size: 128, ns: 7e3, fitted: false }] },
+      ]),
       drawRatios(frame, [
         { name: HOSTILE, ratio: 1.2, low: 1.1, high: 1.3, word: 'slower' },
         { name: 'rope: 128', ratio: 0.9, low: 0.8, high: 0.95, word: 'faster' },

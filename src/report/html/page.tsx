@@ -5,9 +5,11 @@ import type { Comparison } from '../../compare/compare.ts';
 import { printable, printableJson } from '../../core/printable.ts';
 import type { StoredBenchResult } from '../file/schema.ts';
 import { Checks, Method } from './checks.tsx';
+import { Experts, Memory, Pipeline } from './cluster.tsx';
 import { Compared } from './comparison.tsx';
 import { LookHere, ThisRun, Verdict } from './first-screen.tsx';
 import { Pass, Stages } from './forward.tsx';
+import { Growth } from './growth.tsx';
 import { Kernels } from './kernels.tsx';
 import { Roofline } from './roofline.tsx';
 import { STYLE } from './style.ts';
@@ -30,9 +32,13 @@ export async function renderReport(report: Report, document: Document): Promise<
     ['run', 'This run', true],
     ['comparison', 'Before and after', comparison !== undefined],
     ['stages', 'Stages', (result.forward?.sharded?.profiles.length ?? 0) > 0],
-    ['pass', 'Pass and memory', result.forward !== null],
+    ['pass', 'Pass', result.forward !== null],
+    ['pipeline', 'Pipeline', result.forward !== null],
+    ['experts', 'Experts', result.forward !== null],
+    ['memory', 'Memory', result.forward !== null],
     ['roofline', 'Roofline', true],
     ['kernels', 'Kernels', true],
+    ['growth', 'Growth', true],
     ['checks', 'Checks', true],
     ['method', 'Method', true],
   ];
@@ -65,15 +71,24 @@ export async function renderReport(report: Report, document: Document): Promise<
         <ThisRun result={result} label={label} />
         {comparison && <Compared {...comparison} document={document} />}
         <Stages result={result} document={document} />
-        {result.forward && <Pass forward={result.forward} source={result.sources.forward} />}
+        {result.forward && (
+          <>
+            <Pass forward={result.forward} source={result.sources.forward} />
+            <Pipeline result={result} document={document} />
+            <Experts result={result} document={document} />
+            <Memory result={result} document={document} />
+          </>
+        )}
         <Roofline result={result} document={document} />
         <Kernels result={result} />
+        <Growth result={result} document={document} />
         <Checks result={result} />
         <Method result={result} />
       </main>
       <footer>
         Written by moebius report. The result itself, all samples included, is inside this page, in the
-        element with the id moebius-result, as JSON.
+        element with the id moebius-result, as JSON; only the windows that each sample is the median of are
+        not.
         <script
           type="application/json"
           id="moebius-result"
@@ -104,12 +119,11 @@ async function policy(style: string): Promise<string> {
   return `default-src 'none'; script-src 'none'; style-src 'sha256-${hash}'; img-src data:; base-uri 'none'; form-action 'none'`;
 }
 
-/** JSON that no text inside of it can end: the same value to whoever parses it. */
+/** JSON that no text inside of it can end: the same value to whoever parses it, but for windows of samples, which are many. */
 function jsonForPage(value: unknown): string {
-  return printableJson(JSON.stringify(value)).replace(
-    /[<>&]/g,
-    (char) => `\\u00${char.charCodeAt(0).toString(16)}`,
-  );
+  return printableJson(
+    JSON.stringify(value, (key, part: unknown) => (key === 'windowsNs' ? undefined : part)),
+  ).replace(/[<>&]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`);
 }
 
 /** The same with every text printable: what turns the direction of writing would turn the page's own words. */

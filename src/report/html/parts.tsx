@@ -32,7 +32,7 @@ export function Section(props: {
 }
 
 export interface Column {
-  readonly head: string;
+  readonly head: ComponentChildren;
   readonly number?: boolean;
   /** Left out on a phone. */
   readonly spare?: boolean;
