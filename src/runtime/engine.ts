@@ -7,7 +7,7 @@ import { oneDeviceTransport } from '../collectives/one-device.ts';
 import type { Transport } from '../collectives/transport.ts';
 import { ConfigError } from '../core/errors.ts';
 import { requireFields, requireGiven, requireGpu, requireOptions, type Fields } from '../core/given.ts';
-import { range } from '../core/math.ts';
+import { range, sum } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { ropeTable } from '../kernels/attention/rope.ts';
 import type { Layout } from '../layout/layout.ts';
@@ -21,6 +21,7 @@ import { deviceMemory, fullestRank, totalBytes } from '../memory/lists.ts';
 import { Making } from './making.ts';
 import { Stage } from './layer/stage.ts';
 import type { StageContext } from './layer/context.ts';
+import { tellStep } from './step/observe.ts';
 import type { StepOptions, StepResult } from './step/step.ts';
 import type { Request } from './step/plan.ts';
 import { Turns } from './turns.ts';
@@ -181,7 +182,7 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       config: layout.model,
       memory,
       lengthOf: (sequence) => pipeline.lengthOf(sequence),
-      ...stepsInTurn(pipeline),
+      ...stepsInTurn(gpu, pipeline),
       destroy: () => {
         const pending = pipeline.close();
         if (pending === undefined) release();
@@ -201,13 +202,18 @@ const STEP_OPTIONS: Fields = {
 };
 
 /** A pipeline's steps in turn, and runs of them that have turns of their own. */
-function stepsInTurn(pipeline: Pipeline): Pick<Engine, 'forward' | 'reset' | 'exclusively'> {
+function stepsInTurn(gpu: Gpu, pipeline: Pipeline): Pick<Engine, 'forward' | 'reset' | 'exclusively'> {
   const turns = new Turns();
   const stepsOf = (own: Turns): Steps => ({
     forward: async (requests, options = {}) => {
       requireOptions('A step', options, STEP_OPTIONS);
       const asked = copied(requests);
-      return own.take(() => pipeline.forward(asked, options), options.signal);
+      return own.take(async () => {
+        const result = await pipeline.forward(asked, options);
+        const waiting = turns.waiting + (own === turns ? 0 : own.waiting);
+        tellStep(gpu, { tokens: sum(asked.map(({ ids }) => ids.length)), waiting, result });
+        return result;
+      }, options.signal);
     },
     reset: () => {
       if (own.busy) {

@@ -3,11 +3,16 @@ import { throwIfCancelled, unlessCancelled } from '../core/async/cancel.ts';
 
 export class Turns {
   #last: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
+  #asked = 0;
 
   /** True while work runs or waits. */
   get busy(): boolean {
-    return this.#waiting > 0;
+    return this.#asked > 0;
+  }
+
+  /** Pieces that were asked for and have not begun. */
+  get waiting(): number {
+    return Math.max(0, this.#asked - 1);
   }
 
   /**
@@ -15,10 +20,10 @@ export class Turns {
    * aborted before its turn has come; later the work itself has to look at it.
    */
   take<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    this.#waiting += 1;
+    this.#asked += 1;
     const come = this.#last.then(() => throwIfCancelled(signal));
     const turn = come.then(work).finally(() => {
-      this.#waiting -= 1;
+      this.#asked -= 1;
     });
     this.#last = turn.then(nothing, nothing);
     return unlessCancelled(come, signal).then(() => turn);

@@ -55,6 +55,8 @@ export interface ProfileVerbOptions extends WithOptions {
   readonly roof?: boolean;
   /** Where the timeline goes: Perfetto's format, or Chrome's JSON where it ends in .json; gzipped where in .gz. */
   readonly trace?: string;
+  /** A port of this machine for OpenMetrics while it runs, 0 for a free one. */
+  readonly metrics?: number;
   readonly tuning?: boolean;
   readonly tuningFile?: string;
   readonly progress?: Progress;
@@ -82,6 +84,7 @@ export const OPTIONS: Fields = {
   rounds: 'number?',
   roof: 'flag?',
   trace: 'string?',
+  metrics: 'number?',
   tuning: 'flag?',
   tuningFile: 'string?',
   progress: 'record?',

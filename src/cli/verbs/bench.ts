@@ -18,13 +18,14 @@ import { formatResult } from '../../report/file/result-file.ts';
 import { caseFamilies } from '../../validate/cases.ts';
 import { familiesOf } from '../../validate/registered.ts';
 import { checkResultPlace, keepResult, RESULTS, stampOf } from '../files/keep.ts';
+import { METRICS, withWatchedGpu } from '../metrics/server.ts';
 import { loadModel, TINY_MOE } from '../model.ts';
 import { loadVariants, registerAll, WITH, type WithOptions } from '../own/modules.ts';
 import { collect, moreThan, type GlobalOptions } from '../options.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { commitHere, versionsHere } from '../package.ts';
 import { cliProgress } from '../progress.ts';
-import { platformHere, withGpu } from '../session.ts';
+import { platformHere } from '../session.ts';
 import { attachTuning, NO_TUNING, TUNING_FILE } from '../tuning.ts';
 
 /** Time to measure for. A guess at what a reader waits for. */
@@ -48,6 +49,8 @@ export interface BenchOptions extends WithOptions {
   readonly tuningFile?: string;
   /** Inputs in so many copies that none is in a cache when its turn comes. */
   readonly cold?: boolean;
+  /** A port of this machine for OpenMetrics while it runs, 0 for a free one. */
+  readonly metrics?: number;
   readonly progress?: Progress;
   /** Called whenever there is more than before; what it is given makes a result, marked as interrupted, of all there is. */
   readonly onResult?: (soFar: () => BenchResult) => void;
@@ -66,6 +69,7 @@ const OPTIONS: Fields = {
   tuning: 'flag?',
   tuningFile: 'string?',
   cold: 'flag?',
+  metrics: 'number?',
   progress: 'record?',
   onResult: 'function?',
   signal: 'signal?',
@@ -90,7 +94,7 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   const readFile = (path: string): Promise<Uint8Array> => platformHere().readFile(path);
   const answers = await readKnownAnswers(TINY_MOE, readFile);
   const checkpoint = await readFile(`${TINY_MOE}/model.safetensors`);
-  return withGpu(options, async (gpu) => {
+  return withWatchedGpu('bench', options, async (gpu) => {
     await registerAll(gpu, own);
     const tuning = await attachTuning(gpu, options);
     return runBench(gpu, {
@@ -123,6 +127,7 @@ interface CommandOptions extends GlobalOptions, WithOptions {
   readonly tuning: boolean;
   readonly cold?: boolean;
   readonly verbose?: boolean;
+  readonly metrics?: number;
 }
 
 /** To its file and to stdout. */
@@ -167,6 +172,7 @@ export function describeBench(command: Command): Command {
     .option(...WITH)
     .option('--cold', 'time kernels on inputs that no cache holds: enough copies in turn')
     .option('--verbose', 'print all tables before the summary')
+    .option(...METRICS)
     .option(...TUNING_FILE)
     .option(...NO_TUNING)
     .addHelpText(

@@ -12,9 +12,9 @@ import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
 import { generate as continuePrompt } from '../../runtime/generate.ts';
 import { loadModel, TINY_MOE, tokenizerOf } from '../model.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
+import { METRICS, withWatchedGpu } from '../metrics/server.ts';
 import { atLeast, integer, MOST_SEED, refuseIdle, requireInteger, type GlobalOptions } from '../options.ts';
 import { complain, printJson, stdoutStyle, write } from '../output.ts';
-import { withGpu } from '../session.ts';
 import { attachTuning, type TuningUse, NO_TUNING, TUNING_FILE } from '../tuning.ts';
 
 /** Options of `generate`, those of `moebius generate`. */
@@ -38,6 +38,8 @@ export interface GenerateOptions {
   readonly tuning?: boolean;
   /** What was tuned; see `TuningOptions`. */
   readonly tuningFile?: string;
+  /** A port of this machine for OpenMetrics while it runs, 0 for a free one. Steps are timed and traced then. */
+  readonly metrics?: number;
   /** Called with the text of every token as it comes. */
   readonly onText?: (text: string) => void;
   /** Calls the work off: the call is rejected with a CancelledError. */
@@ -78,6 +80,7 @@ const OPTIONS: Fields = {
   cache: 'string?',
   tuning: 'flag?',
   tuningFile: 'string?',
+  metrics: 'number?',
   onText: 'function?',
   signal: 'signal?',
 };
@@ -95,7 +98,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
   const tokenizer = tokenizerOf(model);
   checkNumbers(options, model.config.maxPositions);
   const promptIds = tokenizer.encode(options.prompt);
-  return withGpu(options, async (gpu) => {
+  return withWatchedGpu('generate', options, async (gpu) => {
     const tuning = await attachTuning(gpu, options);
     const maxLength = promptIds.length + tokens;
     const limits = { maxSequences: 1, maxLength, maxStepTokens: promptIds.length };
@@ -112,6 +115,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
         tokens,
         temperature,
         seed,
+        ...(options.metrics !== undefined && { step: { timing: 'span', experts: true } }),
         onToken: (id) => options.onText?.(tokenizer.decode([id])),
       });
       return {
@@ -177,6 +181,7 @@ interface CommandOptions extends GlobalOptions {
   readonly model: string;
   readonly weights: WeightDtype;
   readonly cache: CacheDtype;
+  readonly metrics?: number;
   readonly tuning: boolean;
 }
 
@@ -197,6 +202,7 @@ export function describeGenerate(command: Command): Command {
     .addOption(
       new Option('--cache <dtype>', 'how keys and values are stored').choices(CACHE_DTYPES).default('f32'),
     )
+    .option(...METRICS)
     .option(...TUNING_FILE)
     .option(...NO_TUNING)
     .addHelpText(

@@ -19,6 +19,7 @@ import { renderProfile, renderProfileSummary } from '../../report/terminal/profi
 import { WEIGHT_DTYPES } from '../../tensor/quantised.ts';
 import { checkOutput } from '../files/files.ts';
 import { OTHER_TRACE, writeTrace } from '../files/trace-file.ts';
+import { METRICS, withWatchedGpu } from '../metrics/server.ts';
 import { TINY_MOE } from '../model.ts';
 import { collect, integer, type GlobalOptions } from '../options.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
@@ -34,7 +35,6 @@ import {
 import type { ProfileReport } from '../profiling/report.ts';
 import { planned, type Ready } from '../profiling/subjects.ts';
 import { cliProgress } from '../progress.ts';
-import { withGpu } from '../session.ts';
 import { attachTuning, NO_TUNING, TUNING_FILE } from '../tuning.ts';
 
 export type { ProfileReport, ProfileVerbOptions };
@@ -55,7 +55,7 @@ export async function profile(options: ProfileVerbOptions = {}): Promise<Profile
     await checkOutput(options.trace, { inputs, remedy: OTHER_TRACE });
   }
   const plan = await planned(options);
-  return withGpu(options, async (gpu) => {
+  return withWatchedGpu('profile', options, async (gpu) => {
     const tuning = await attachTuning(gpu, options);
     const clock = await chooseClock(gpu);
     const ceilings =
@@ -170,6 +170,7 @@ export function describeProfile(command: Command): Command {
     )
     .option('--no-roof', 'measure no roof: no shares of it')
     .option('--verbose', 'all rows and all ranks, in place of the summary')
+    .option(...METRICS)
     .option(...TUNING_FILE)
     .option(...NO_TUNING)
     .addHelpText(

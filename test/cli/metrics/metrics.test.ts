@@ -1,0 +1,88 @@
+/** Figures of a run while it goes: there as OpenMetrics, gone when it ends, and a port that is taken is told. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, expect, test, vi } from 'vitest';
+import { generate } from '../../../src/cli/verbs/generate.ts';
+import { profile } from '../../../src/cli/verbs/profile.ts';
+import { withMetrics } from '../../../src/cli/metrics/server.ts';
+import { stageRows, stageTimes } from '../../../src/cli/metrics/step-metrics.ts';
+import type { StepSpanTime } from '../../../src/runtime/step/span.ts';
+
+/** Where the run says that its figures are. */
+function watched(): () => string {
+  const write = vi.spyOn(process.stderr, 'write');
+  return () => {
+    const text = write.mock.calls.map(([line]) => String(line)).join('');
+    return /http:\/\/127\.0\.0\.1:\d+\/metrics/.exec(text)?.[0] ?? '';
+  };
+}
+afterEach(() => void vi.restoreAllMocks());
+
+test('a generation: tokens, latencies of stages, load of experts and queue, as long as it runs', async () => {
+  const place = watched();
+  const reads: Promise<Response>[] = [];
+  let shown = 0;
+  await generate({
+    ...{ prompt: 'ROMEO:', tokens: 16, layout: 'ep=4,pp=2,tp=2,dp=1', tuning: false, metrics: 0 },
+    onText: () => void (++shown === 4 && reads.push(fetch(place()))),
+  });
+  const answers = await Promise.all(reads);
+  const [response] = answers;
+  expect(response?.headers.get('content-type')).toMatch(/^application\/openmetrics-text; version=1\.0\.0/);
+  const texts = await Promise.all(answers.map((answer) => answer.text()));
+  const last = texts.at(-1) ?? '';
+  expect(last).toMatch(/# EOF\n?$/);
+  expect(last).toContain('# TYPE moebius_tokens counter');
+  const valueOf = (line: RegExp): number => Number(line.exec(last)?.[1]);
+  // The prompt and what has been added so far; the answer may come a step later.
+  expect(valueOf(/^moebius_tokens_total (\d+)$/m)).toBeGreaterThanOrEqual(9);
+  expect(valueOf(/^moebius_tokens_per_millisecond (\S+)$/m)).toBeGreaterThan(0);
+  expect(valueOf(/^moebius_step_seconds_count (\d+)$/m)).toBeGreaterThanOrEqual(4);
+  expect(valueOf(/^moebius_steps_waiting (\d+)$/m)).toBe(0);
+  expect(valueOf(/^moebius_device_bytes (\d+)$/m)).toBeGreaterThan(1e6);
+  const rows = [...last.matchAll(/^moebius_expert_rows\{stage="\d",rank="\d"\} (\d+)$/gm)];
+  expect(rows).toHaveLength(2 * 4);
+  // One token, its two experts, in each of four layers.
+  expect(rows.reduce((sum, [, value]) => sum + Number(value), 0)).toBe(2 * 4);
+  const timed = [...last.matchAll(/^moebius_stage_seconds_count\{stage="(\d)"\} (\d+)$/gm)];
+  expect([0, 2]).toContain(timed.length);
+  await expect(fetch(place())).rejects.toThrow();
+});
+
+test('a port that is taken: a line, before anything is run', async () => {
+  const other = createServer();
+  await new Promise<void>((resolve) => void other.listen(0, '127.0.0.1', resolve));
+  const { port } = other.address() as AddressInfo;
+  const work = vi.fn(() => Promise.resolve());
+  await expect(withMetrics(port, 'bench', work)).rejects.toThrow(
+    `port ${port} cannot be had for --metrics: another program has it. Name another, or 0 for a free one.`,
+  );
+  expect(work).not.toHaveBeenCalled();
+  other.close();
+  await expect(profile({ metrics: 70_000 })).rejects.toThrow(/^metrics \(70000\) must be a whole number/);
+});
+
+test('the server ends with a run that fails; it answers reads of one path only', async () => {
+  const place = watched();
+  const failed = withMetrics(0, 'bench', async () => {
+    const status = async (path: string, method = 'GET'): Promise<number> =>
+      (await fetch(place().replace('/metrics', path), { method })).status;
+    expect(await status('/metrics?x=1')).toBe(200);
+    expect(await status('/')).toBe(404);
+    expect(await status('/metrics', 'POST')).toBe(405);
+    throw new Error('of its own');
+  });
+  await expect(failed).rejects.toThrow('of its own');
+  await expect(fetch(place())).rejects.toThrow();
+});
+
+test('times of a stage are sums of its passes, rows of a rank those of all layers', () => {
+  const span = (stage: number, ns: number | undefined) => ({ tag: { stage }, ns }) as StepSpanTime;
+  expect([...stageTimes({ spans: [span(0, 5), span(1, 7), span(0, 6), span(1, undefined)] })]).toEqual([
+    [0, 11],
+    [1, 7],
+  ]);
+  const rows = (layer: number, ...rows: number[]) => ({ stage: 0, layer, microBatch: 0, rows });
+  expect([...stageRows({ expertRows: [rows(0, 1, 2), rows(1, 10, 20)] })]).toEqual([[0, [11, 22]]]);
+  expect([...stageRows({})]).toEqual([]);
+});
