@@ -6,7 +6,7 @@ import { readKnownAnswers } from '../../src/bench/model/known-answers.ts';
 import { openGpu } from '../../src/gpu/gpu.ts';
 import { range, sum } from '../../src/core/math.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
-import { renderBench } from '../../src/report/terminal/bench.ts';
+import { renderBench } from '../../src/report/terminal/bench/tables.ts';
 import { formatResult, readResult } from '../../src/report/file/result-file.ts';
 import { styleFor } from '../../src/report/terminal/style.ts';
 import { visible } from '../../src/report/terminal/table.ts';

@@ -12,7 +12,7 @@ import { failuresOf, verdictOf, type Grounds, type Judgement } from '../../src/b
 import { hasPassed } from '../../src/bench/validate.ts';
 import { flopsPerToken } from '../../src/model/cost.ts';
 import { presetNamed } from '../../src/model/presets.ts';
-import { renderVerdict } from '../../src/report/terminal/bench.ts';
+import { renderVerdict } from '../../src/report/terminal/bench/tables.ts';
 
 const measured: Timing = { state: 'measured', clock: 'gpu', samplesNs: [5, 5, 5], repeats: 1 };
 const row = (timing: Timing, choice?: 'default' | 'tuned'): KernelTiming => ({

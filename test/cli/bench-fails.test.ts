@@ -6,12 +6,12 @@ import type { BenchResult } from '../../src/bench/result.ts';
 import * as run from '../../src/bench/run.ts';
 import { buildProgram } from '../../src/cli/program.ts';
 import { CheckError } from '../../src/core/errors.ts';
-import * as summary from '../../src/report/terminal/summary.ts';
+import * as summary from '../../src/report/terminal/bench/summary.ts';
 import * as schema from '../../src/report/file/result-file.ts';
 import { scratchFolder } from './spawn.ts';
 
 vi.mock('../../src/bench/run.ts', { spy: true });
-vi.mock('../../src/report/terminal/summary.ts', { spy: true });
+vi.mock('../../src/report/terminal/bench/summary.ts', { spy: true });
 vi.mock('../../src/report/file/result-file.ts', { spy: true });
 
 type Outcome = BenchResult['verdict']['outcome'];

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readResult } from '../../src/report/file/result-file.ts';
 import type { StoredBenchResult } from '../../src/report/file/schema.ts';
-import { renderSummary } from '../../src/report/terminal/summary.ts';
+import { renderSummary } from '../../src/report/terminal/bench/summary.ts';
 import { styleFor } from '../../src/report/terminal/style.ts';
 import { visible } from '../../src/report/terminal/table.ts';
 
@@ -98,7 +98,7 @@ describe('a summary', () => {
     const rows = renderSummary(result).filter((line) => line.includes('op: row'));
     expect(rows.map((row) => row.replace(/ +/g, ' '))).toEqual([
       ' op: row 0 2.00 ms ████████████ 50% of roof',
-      ' op: row 1 1.00 ms ██████░░░░░░ 50% of roof',
+      ' op: row 1 1.00 ms ██████ 50% of roof',
     ]);
   });
 });

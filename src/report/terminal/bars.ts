@@ -10,6 +10,7 @@ export interface BarRow {
   readonly text: string;
 }
 
+/** Columns of a name. A guess. */
 const MOST_NAME = 28;
 const FULL = '█';
 /** Eighths of a character. */

@@ -9,7 +9,7 @@ import { attachTuning } from '../../../src/cli/tuning.ts';
 import { withGpu } from '../../../src/cli/session.ts';
 import { rankRegistered } from '../../../src/bench/kernels/ranking.ts';
 import { writeSafetensors } from '../../../src/model/safetensors/safetensors.ts';
-import { renderBench } from '../../../src/report/terminal/bench.ts';
+import { renderBench } from '../../../src/report/terminal/bench/tables.ts';
 import { formatResult, readResult } from '../../../src/report/file/result-file.ts';
 import * as checks from '../../../src/bench/kernels/timed-check.ts';
 import * as turns from '../../../src/measure/sampling.ts';

@@ -1,19 +1,19 @@
 /** A bench result told to a person: checks first, then times, then what they mean beside the target. */
-import type { BenchResult } from '../../bench/result.ts';
-import { unmeasured, type Verdict } from '../../bench/verdict.ts';
-import { summarise } from '../../measure/statistics.ts';
-import type { KernelTiming } from '../../bench/kernels/suite.ts';
-import type { Timing } from '../../measure/timing.ts';
-import { rankRegistered, type Rank } from '../../bench/kernels/ranking.ts';
-import { formatNs, formatNumber, formatSi } from '../../core/units.ts';
-import { renderCeilings, roofText, ROOF_LEGEND } from './ceilings.ts';
-import { renderFamilies, renderModel, renderRegistered } from './checks.ts';
-import { kindText } from './doctor.ts';
-import { timingNotes } from './timing-notes.ts';
-import { renderForward, renderStages } from './forward.ts';
-import { PLAIN, type Style } from './style.ts';
-import { drawFacts, drawTable, paragraph } from './table.ts';
-import { renderTarget } from './target.ts';
+import type { BenchResult } from '../../../bench/result.ts';
+import { unmeasured, type Verdict } from '../../../bench/verdict.ts';
+import { summarise } from '../../../measure/statistics.ts';
+import type { KernelTiming } from '../../../bench/kernels/suite.ts';
+import type { Timing } from '../../../measure/timing.ts';
+import { rankRegistered, type Rank } from '../../../bench/kernels/ranking.ts';
+import { formatNs, formatNumber, formatSi } from '../../../core/units.ts';
+import { renderCeilings, roofText, ROOF_LEGEND } from '../ceilings.ts';
+import { renderFamilies, renderModel, renderRegistered } from '../checks.ts';
+import { kindText } from '../doctor.ts';
+import { timingNotes } from './notes.ts';
+import { renderForward, renderStages } from '../forward.ts';
+import { PLAIN, type Style } from '../style.ts';
+import { drawFacts, drawTable, paragraph } from '../table.ts';
+import { renderTarget } from '../target.ts';
 
 export function renderBench(result: BenchResult, style: Style = PLAIN): string[] {
   const { adapter, checks, clock, forward, model, layout } = result;

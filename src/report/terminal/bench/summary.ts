@@ -1,11 +1,12 @@
 /** What a reader wants first of a bench, on one screen of 24 lines: the sentence, five numbers, where to look, what is missing. */
-import { failuresOf, type Grounds } from '../../bench/verdict.ts';
-import { maxOf, range } from '../../core/math.ts';
-import { formatNs } from '../../core/units.ts';
-import { isBusy } from '../../measure/load.ts';
-import { kernelName, recoverable, softwareWarning, tilesOf, type Told } from '../findings.ts';
-import { cellText, PLAIN, WIDTH, type Style } from './style.ts';
-import { paragraph, visible } from './table.ts';
+import { failuresOf, type Grounds } from '../../../bench/verdict.ts';
+import { maxOf } from '../../../core/math.ts';
+import { formatNs } from '../../../core/units.ts';
+import { isBusy } from '../../../measure/load.ts';
+import { kernelName, recoverable, softwareWarning, tilesOf, type Told } from '../../findings.ts';
+import { bar } from '../bars.ts';
+import { cellText, PLAIN, WIDTH, type Style } from '../style.ts';
+import { paragraph, visible } from '../table.ts';
 
 /** Lines of each part: with what the command adds all of them fit. */
 const MOST = { sentence: 3, warning: 2, rows: 5, missing: 2 } as const;
@@ -61,7 +62,7 @@ function lookHere(result: Told, style: Style): string[] {
     ...rows.map(({ kernel, share, recoverableNs }) =>
       line(
         `  ${cut(kernelName(kernel), 41).padEnd(41)}  ${formatNs(recoverableNs).padStart(8)}  `,
-        `${bar(most === 0 ? 0 : recoverableNs / most)} ${Math.round(100 * share)}% of roof`,
+        `${bar(most === 0 ? 0 : recoverableNs / most, BAR).padEnd(BAR)} ${Math.round(100 * share)}% of roof`,
       ),
     ),
   ];
@@ -85,14 +86,6 @@ function missing({ kernels, load }: Told): string[] {
 function clauses(text: string, most: number): string {
   const ends = [...text.matchAll(/[;,] |$/g)].map(({ index }) => index).filter((end) => end <= most);
   return text.slice(0, ends.at(-1) ?? most);
-}
-
-/** '████░░░░' of a share. */
-function bar(share: number): string {
-  const filled = Math.round(BAR * Math.min(1, Math.max(0, share)));
-  return range(BAR)
-    .map((i) => (i < filled ? '█' : '░'))
-    .join('');
 }
 
 /** A paragraph of at most `most` lines. */

@@ -1,9 +1,9 @@
 /** What a reader of the table of kernels should know of how they were timed: compiling, drift, cold inputs. */
-import { maxOf, minOf } from '../../core/math.ts';
-import type { KernelTiming } from '../../bench/kernels/suite.ts';
-import { OTHERS_LIMIT, STEAL_LIMIT } from '../../measure/load.ts';
-import type { BenchResult } from '../../bench/result.ts';
-import { formatBytes, formatNs } from '../../core/units.ts';
+import { maxOf, minOf } from '../../../core/math.ts';
+import type { KernelTiming } from '../../../bench/kernels/suite.ts';
+import { OTHERS_LIMIT, STEAL_LIMIT } from '../../../measure/load.ts';
+import type { BenchResult } from '../../../bench/result.ts';
+import { formatBytes, formatNs } from '../../../core/units.ts';
 
 export function timingNotes({ kernels, rounds, canary, load, cold }: BenchResult): string[] {
   return [
