@@ -1,8 +1,9 @@
 /** The whole bench in order: check, then time, then say what it amounts to. */
 import { CheckError, messageOf } from '../core/errors.ts';
+import { requireFields, requireGpu, type Fields } from '../core/given.ts';
 import { formatNumber, formatSi, NS_PER_S } from '../core/units.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { formatLayout, type LayoutSpec } from '../layout/spec.ts';
+import { CARD_LAYOUT, formatLayout, type LayoutSpec } from '../layout/spec.ts';
 import type { CacheSize } from '../measure/cold.ts';
 import { chooseClock } from '../measure/stopwatch.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
@@ -26,20 +27,25 @@ import type { KnownAnswers } from './model/known-answers.ts';
 import { compareForward } from './model/sharded.ts';
 import { SILENT, type Progress } from './progress.ts';
 import type { BenchResult, BenchTuning } from './result.ts';
-import { FORWARD_SHARE, GROWTH_SHARE, KERNEL_SHARE, SIZES, type BenchSizes } from './sizes.ts';
+import { FORWARD_SHARE, GROWTH_SHARE, KERNEL_SHARE, SECONDS, SIZES, type BenchSizes } from './sizes.ts';
 import { failuresOf, unmeasured } from './verdict.ts';
 
+/** What `runBench` takes: a model, as `loadBenchModel` gives it, and what may be left out. */
 export interface BenchInputs {
   readonly model: Checkpoint;
   readonly answers: KnownAnswers;
   /** Bytes of the model's safetensors file, for the host's tasks. */
   readonly checkpoint: Uint8Array;
-  readonly layout: LayoutSpec;
-  readonly quick: boolean;
-  /** Host time to measure for; compiling and checks come on top. */
-  readonly seconds: number;
-  readonly versions: Readonly<Record<string, string>>;
-  readonly commit: string | null;
+  /** The reference deployment's when absent. */
+  readonly layout?: LayoutSpec;
+  /** What is taken by default, at fewer sizes: a minute or so. */
+  readonly quick?: boolean;
+  /** Host time to measure for; compiling and checks come on top. 90, quick 35 when absent. */
+  readonly seconds?: number;
+  /** For the result: the platform's own when absent. */
+  readonly versions?: Readonly<Record<string, string>>;
+  /** For the result: of the checkout. */
+  readonly commit?: string | null;
   readonly progress?: Progress;
   /** Only some kernels; all when absent. */
   readonly only?: Selection;
@@ -61,16 +67,24 @@ export interface BenchInputs {
   readonly onResult?: (soFar: () => BenchResult) => void;
 }
 
+const INPUTS: Fields = {
+  ...{ model: 'record', answers: 'record', checkpoint: 'list', layout: 'record?', quick: 'flag?' },
+  ...{ seconds: 'number?', progress: 'record?', live: 'record?', signal: 'signal?', onResult: 'function?' },
+};
+
 /**
  * The whole measurement. Before it is rejected, for whatever reason, `onResult` is told what there was by then.
  * @throws ConfigError for a selection of kernels that there are not.
  * @throws CancelledError when it was called off. @throws DeviceError when the device fails or is lost.
  */
 export async function runBench(device: Gpu, inputs: BenchInputs): Promise<BenchResult> {
-  const { quick, layout, model, progress = SILENT, onResult } = inputs;
+  requireGpu(device);
+  requireFields('The bench', inputs, INPUTS);
+  const { quick = false, layout = CARD_LAYOUT, model, progress = SILENT, onResult } = inputs;
   const gpu = device.under(inputs.signal);
+  const versions = inputs.versions ?? gpu.platform.versions?.() ?? {};
   const found: Findings = {
-    ...{ quick, layout, model, versions: inputs.versions, commit: inputs.commit },
+    ...{ quick, layout, model, versions, commit: inputs.commit ?? null },
     ...{ cold: inputs.cold ?? null, tuning: inputs.tuning ?? null },
     ...{ startNs: gpu.platform.now(), cpuBefore: gpu.platform.cpuTimes?.() },
   };
@@ -101,11 +115,13 @@ async function measureAll(
   progress: Progress,
   tell: () => void,
 ): Promise<void> {
-  const { model, quick, layout, answers, only = {}, withModel = true, live = {} } = inputs;
+  const { model, answers, only = {}, withModel = true, live = {} } = inputs;
+  const { quick, layout } = found;
+  const { seconds = quick ? SECONDS.quick : SECONDS.full } = inputs;
   const now = (): number => gpu.platform.now();
   const start = found.startNs;
   const sizes = inputs.sizes ?? (quick ? SIZES.quick : SIZES.full);
-  const measuringNs = inputs.seconds * NS_PER_S;
+  const measuringNs = seconds * NS_PER_S;
   const rows = rowsOf(gpu, quick, only);
 
   found.adapter = await progress.step(

@@ -40,6 +40,9 @@ export const SIZES: Readonly<Record<'quick' | 'full', BenchSizes>> = {
   },
 };
 
+/** Host time to measure for. A guess at what a reader waits for. */
+export const SECONDS = { quick: 35, full: 90 } as const;
+
 /** Of the time to measure, what the kernels' rounds may take, and the forward pass. A guess. */
 export const KERNEL_SHARE = 0.75;
 export const FORWARD_SHARE = 0.25;

@@ -73,13 +73,20 @@ export async function measureClockStep(gpu: Gpu): Promise<ClockStep | undefined>
   }
 }
 
+/** A page's clock may stand still for a millisecond: it is read until it has moved so often, or for ever so long. Guesses. */
+const [LEAST_MOVES, MOST_READINGS] = [5, 1e6];
+
 /** The step of the host's clock: the smallest positive difference of consecutive readings. */
 export function hostClockStepNs(now: () => number, readings = 2000): number {
   let smallest = Infinity;
+  let moves = 0;
   let previous = now();
-  for (let i = 0; i < readings; i++) {
+  for (let i = 0; i < readings || (moves < LEAST_MOVES && i < MOST_READINGS); i++) {
     const next = now();
-    if (next > previous) smallest = Math.min(smallest, next - previous);
+    if (next > previous) {
+      smallest = Math.min(smallest, next - previous);
+      moves += 1;
+    }
     previous = next;
   }
   return Number.isFinite(smallest) ? smallest : 1e6;

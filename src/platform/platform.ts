@@ -56,6 +56,8 @@ export interface Platform {
   whileWaiting?(work: Promise<unknown>): void;
   /** Told of each device that was closed, so that what it leaves behind can be freed. */
   deviceClosed?(): void;
+  /** Of the machine, for results: `{ browser: 'Chrome/147.0.0.0' }`. */
+  versions?(): Readonly<Record<string, string>>;
   /** Host clock in nanoseconds, monotonic. */
   now(): number;
   /** What the cores have done so far; absent where a page may not know. */

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { readKnownAnswers } from '../../bench/model/known-answers.ts';
 import type { BenchResult } from '../../bench/result.ts';
+import { SECONDS } from '../../bench/sizes.ts';
 import { requirePass, runBench } from '../../bench/run.ts';
 import { lastLevelCache } from '../../measure/cold.ts';
 import type { Progress } from '../../bench/progress.ts';
@@ -27,9 +28,6 @@ import { commitHere, versionsHere } from '../package.ts';
 import { cliProgress } from '../progress.ts';
 import { platformHere } from '../session.ts';
 import { attachTuning, NO_TUNING, TUNING_FILE } from '../tuning.ts';
-
-/** Time to measure for. A guess at what a reader waits for. */
-const SECONDS = { quick: 35, full: 90 } as const;
 
 /** Options of `bench`, those of `moebius bench`; every one may be left out. */
 export interface BenchOptions extends WithOptions {

@@ -16,14 +16,28 @@ const REQUESTS: readonly GPURequestAdapterOptions[] = [
   { powerPreference: 'high-performance' },
   { powerPreference: 'low-power' },
   { forceFallbackAdapter: true },
+  { featureLevel: 'compatibility' },
 ];
+
+/** Chosen by this name whatever the adapter's own: WebGPU's compatibility mode, which has fewer limits and features. */
+const COMPATIBILITY = 'compatibility';
+
+/** Whether an adapter was ever given here: then having none any more has another reason. */
+let hadAdapter = false;
+const CRASHED =
+  'the browser gives no adapter any more: its GPU process has ended once too often. Reload the page; what is finished is kept.';
 
 /** Browsers leave most of these empty. */
 function nameOf({ description, device, vendor, architecture }: GPUAdapterInfo): string {
   return description || device || `${vendor} ${architecture}`.trim() || 'unnamed adapter';
 }
 
-function fits(choice: AdapterChoice, { description, device, vendor, architecture }: GPUAdapterInfo): boolean {
+function fits(
+  choice: AdapterChoice,
+  { featureLevel }: GPURequestAdapterOptions,
+  { description, device, vendor, architecture }: GPUAdapterInfo,
+): boolean {
+  if (choice === COMPATIBILITY) return featureLevel === COMPATIBILITY;
   return choice === 'auto' || matches(choice, [description, device, vendor, architecture].join(' '));
 }
 
@@ -68,17 +82,19 @@ async function openAdapter(choice: AdapterChoice): Promise<OpenAdapter> {
     const name = nameOf(adapter.info);
     seen.add(name);
     search.push(`The browser gives ${name} for ${asked}.`);
-    if (!fits(choice, adapter.info)) continue;
+    hadAdapter = true;
+    if (!fits(choice, request, adapter.info)) continue;
     const again = async (): Promise<GPUAdapter> => {
       const fresh = await gpu.requestAdapter(request);
-      if (fresh === null) throw new ConfigError(`${name} gives no adapter any more. Reload the page.`);
+      if (fresh === null) throw new ConfigError(CRASHED);
       return fresh;
     };
     return { gpu, facts: factsOf(adapter.info, search), adapter: again };
   }
+  if (seen.size === 0 && hadAdapter) throw new ConfigError(CRASHED);
   throw new ConfigError(
     seen.size === 0
-      ? 'the browser has no adapter. Look at chrome://gpu; "--enable-unsafe-webgpu --use-webgpu-adapter=swiftshader" gives one on any machine.'
+      ? 'the browser has no adapter. If it had one before, its GPU process has crashed: reload the page. Else look at chrome://gpu; "--enable-unsafe-webgpu --use-webgpu-adapter=swiftshader" gives one on any machine.'
       : `no adapter opens for "${choice}". There is: ${[...seen].join('; ')}. Choose a part of one of these names, or "auto".`,
   );
 }
@@ -111,6 +127,11 @@ function addressHere(): string {
   return document?.baseURI ?? globalThis.location.href;
 }
 
+/** browserOf('Mozilla/5.0 ... HeadlessChrome/147.0.0.0 Safari/537.36') = 'HeadlessChrome/147.0.0.0'. */
+function browserOf(userAgent: string): string {
+  return /\b(?:Headless)?(?:Chrome|Edg|Firefox|Version)\/[\d.]+/.exec(userAgent)?.[0] ?? userAgent;
+}
+
 /** The platform of a page: the browser's adapters, shaders bundled with the page, files by `fetch`. */
 export function webPlatform(options: WebOptions = {}): Platform {
   const base = new URL(options.baseUrl ?? '.', addressHere());
@@ -120,6 +141,7 @@ export function webPlatform(options: WebOptions = {}): Platform {
     shaderSource,
     shaderPaths: () => [...shaders.keys()].sort(),
     readFile: (path) => fetchBytes(new URL(path, base)),
+    versions: () => ({ browser: browserOf(navigator.userAgent) }),
     now: () => performance.now() * NS_PER_MS,
   };
 }

@@ -41,7 +41,7 @@ function cellsOf(kernel: StoredKernel) {
   if (timing.state === 'failed') return [name, <b class="bad">✗ failed</b>, '', '', '', timing.reason];
   if (timing.state === 'skipped') return [name, <b class="open">not measured</b>, '', '', '', timing.reason];
   if (timing.state === 'too-fine')
-    return [name, 'too fine', '', '', '', `the clock steps by ${formatNs(timing.grainNs)}`];
+    return [name, 'below clock', '', '', '', `the clock steps by ${formatNs(timing.grainNs)}`];
   const { median, low, high } = summarise(timing.samplesNs);
   return [
     name,

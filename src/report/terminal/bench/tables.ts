@@ -146,6 +146,7 @@ function kernelRow(kernel: KernelTiming, style: Style): string[] {
 const NOT_MEASURED = 'not measured';
 
 function timeText(timing: Timing): string {
+  if (timing.state === 'too-fine') return 'below clock';
   return timing.state === 'measured' ? formatNs(summarise(timing.samplesNs).median) : timing.state;
 }
 

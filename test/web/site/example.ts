@@ -1,0 +1,2 @@
+/** The example of the package, as a page. */
+import '../../../bench/examples/in-a-page.ts';
