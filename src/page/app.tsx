@@ -5,13 +5,19 @@ import { AdapterLine } from './parts/adapter-line.tsx';
 import { Message } from './parts/basics.tsx';
 import { JobBar } from './parts/job-bar.tsx';
 import { AdapterRoute } from './routes/adapter.tsx';
+import { CompareRoute } from './routes/compare.tsx';
+import { GenerateRoute } from './routes/generate.tsx';
+import { KernelsRoute } from './routes/kernels.tsx';
+import { LayoutRoute } from './routes/layout.tsx';
 import { RunRoute } from './routes/run.tsx';
+import { TimelineRoute } from './routes/timeline.tsx';
+import { ValidateRoute } from './routes/validate.tsx';
 import { linkTo, place, ROUTE_NAMES, ROUTES, type RouteName } from './state/links.ts';
 import { isRunning, trouble } from './state/session.ts';
 
-const VIEWS: Readonly<Partial<Record<RouteName, FunctionComponent>>> = {
-  run: RunRoute,
-  adapter: AdapterRoute,
+const VIEWS: Readonly<Record<RouteName, FunctionComponent>> = {
+  ...{ run: RunRoute, kernels: KernelsRoute, layout: LayoutRoute, timeline: TimelineRoute },
+  ...{ validate: ValidateRoute, generate: GenerateRoute, compare: CompareRoute, adapter: AdapterRoute },
 };
 
 export function App() {
@@ -24,7 +30,7 @@ export function App() {
     if (!first.current) heading.current?.focus();
     first.current = false;
   }, [route]);
-  const View = VIEWS[route] ?? RunRoute;
+  const View = VIEWS[route];
   return (
     <>
       <a class="skip" href="#main" onClick={skipTo(heading)}>
@@ -36,7 +42,7 @@ export function App() {
         </a>
         <nav aria-label="Routes">
           <ul>
-            {ROUTE_NAMES.filter((name) => VIEWS[name] !== undefined).map((name) => (
+            {ROUTE_NAMES.map((name) => (
               <li key={name}>
                 <a href={linkTo(name)} aria-current={name === route ? 'page' : undefined}>
                   {ROUTES[name].title}

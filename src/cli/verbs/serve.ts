@@ -2,6 +2,7 @@
 import type { Server } from 'node:http';
 import type { Command } from 'commander';
 import { requireOptions, type Fields } from '../../core/given.ts';
+import { interruption } from '../process/interrupt.ts';
 import { integer, requireInteger, type GlobalOptions } from '../options.ts';
 import { printJson, printLines } from '../output.ts';
 import { servePage } from '../serve/server.ts';
@@ -71,6 +72,7 @@ Examples:
 
 function interrupted(): Promise<void> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+    interruption()?.addEventListener('abort', () => resolve());
+    process.once('SIGTERM', () => resolve());
   });
 }

@@ -1,4 +1,5 @@
 /** The small parts that routes are made of. */
+import type { Signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Frame } from '../../plots/frame.ts';
@@ -54,6 +55,33 @@ export function Field(props: {
       {props.children}
       {props.hint !== undefined && <span class="hint">{props.hint}</span>}
     </label>
+  );
+}
+
+/** A number within bounds; what is beyond them is not taken. */
+export function NumberField(props: {
+  readonly label: string;
+  readonly value: Signal<number>;
+  readonly least: number;
+  readonly most: number;
+  readonly step?: number;
+}) {
+  const { label, value, least, most, step = 1 } = props;
+  return (
+    <Field label={label}>
+      <input
+        type="number"
+        value={value.value}
+        min={least}
+        max={most}
+        step={step}
+        onInput={({ currentTarget }) => {
+          const given = Number(currentTarget.value);
+          if (currentTarget.value === '' || !(given >= least && given <= most)) return;
+          value.value = step === 1 ? Math.round(given) : given;
+        }}
+      />
+    </Field>
   );
 }
 

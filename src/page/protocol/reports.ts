@@ -76,9 +76,8 @@ const Registered = v.object({
 const Fault = v.object({ name: Text, message: Text });
 export type Fault = v.InferOutput<typeof Fault>;
 
-const Slice = v.object({
-  ...{ stage: Count, microBatch: Count, operation: Text, beginNs: Ns, ns: Ns },
-});
+/** When a stage works on a micro-batch. */
+const Slot = v.object({ stage: Count, microBatch: Count, beginNs: Ns, ns: Ns });
 
 const Comparison = v.object({
   ...{ unit: v.picklist(['run', 'round']), weak: v.boolean(), runsA: Count, runsB: Count },
@@ -116,7 +115,7 @@ export const Outcome = v.variant('kind', [
     ...{ kind: v.literal('timeline'), layout: Text, wallNs: Ns, clusterNs: Ns, microBatches: Count },
     rows: v.array(v.object({ group: Text, name: Text, ns: Ns, share: v.number(), calls: Count })),
     parts: v.array(v.object({ stage: Text, phase: Text, ns: Ns })),
-    slices: v.array(Slice),
+    slots: v.array(Slot),
     trace: v.instance(Uint8Array),
   }),
   v.object({ kind: v.literal('compare'), found: Comparison }),

@@ -3,6 +3,7 @@ import { useSignal } from '@preact/signals';
 import { clearBench, isEmpty, note, shown } from '../state/bench.ts';
 import { keepAddress, place } from '../state/links.ts';
 import { adapter, isRunning, start } from '../state/session.ts';
+import { NumberField } from '../parts/basics.tsx';
 import { Live, Tiles } from '../parts/bench-tables.tsx';
 import { Ending, Steps } from '../parts/job-bar.tsx';
 import { axesOf, LayoutField, layoutOfPlace } from '../parts/layout-field.tsx';
@@ -39,19 +40,7 @@ export function RunRoute() {
         <summary>Layout and time</summary>
         <div class="fields">
           <LayoutField text={layout} id="run" />
-          <label class="field">
-            <span class="label">seconds to measure</span>
-            <input
-              type="number"
-              min="1"
-              max="3600"
-              value={seconds.value}
-              onInput={({ currentTarget }) => {
-                const value = Math.round(Number(currentTarget.value));
-                if (value >= 1 && value <= 3600) seconds.value = value;
-              }}
-            />
-          </label>
+          <NumberField label="seconds to measure" value={seconds} least={1} most={3600} />
         </div>
       </details>
       <Ending kinds={['bench']} />

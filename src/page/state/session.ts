@@ -45,6 +45,10 @@ export const onProgress = (listener: Listener): void => void listeners.add(liste
 export const onEnd = (listener: (run: Run) => void): void => void endings.add(listener);
 
 let worker: Worker | undefined;
+/** The job that was called off and has not ended yet. */
+let ending: number | undefined;
+/** After so long it is ended with its worker. */
+const PATIENCE_MS = 2000;
 let nextId = 1;
 
 function workerHere(): Worker {
@@ -67,6 +71,7 @@ function workerHere(): Worker {
 function dropWorker(): void {
   worker?.terminate();
   worker = undefined;
+  ending = undefined;
 }
 
 function send(order: Order): void {
@@ -92,6 +97,7 @@ function obey(report: Report): void {
     adapter.value = { state: 'none', message: report.fault.message };
     return;
   }
+  if (report.type !== 'progress' && report.id === ending) ending = undefined;
   const now = run.value;
   if (now?.id !== report.id || now.state !== 'running') return;
   if (report.type === 'progress') {
@@ -122,6 +128,7 @@ export function open(): void {
 /** Starts a job, unless one is running. */
 export function start(job: Job): void {
   if (isRunning.value) return;
+  if (ending !== undefined) dropWorker();
   const [id, now] = [nextId++, performance.now()];
   trouble.value = undefined;
   run.value = { id, job, state: 'running', began: now, heard: now, ended: [], title: 'Begin', text: '' };
@@ -130,8 +137,13 @@ export function start(job: Job): void {
 
 /** Ends the job that is running: what it has told stays. */
 export function cancel(): void {
-  if (!isRunning.value) return;
-  dropWorker();
+  const now = run.value;
+  if (now?.state !== 'running') return;
+  ending = now.id;
+  send({ type: 'cancel', id: now.id });
+  setTimeout(() => {
+    if (ending === now.id) dropWorker();
+  }, PATIENCE_MS);
   end({ state: 'cancelled' });
 }
 

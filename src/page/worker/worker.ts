@@ -17,6 +17,7 @@ const scope = globalThis as unknown as {
 
 interface Running {
   readonly id: number;
+  readonly controller: AbortController;
   gpu: Gpu | undefined;
 }
 
@@ -42,6 +43,7 @@ async function obey(order: Order): Promise<void> {
       running?.gpu?.device.destroy();
       return;
     case 'cancel':
+      if (running?.id === order.id) running.controller.abort(new Error('the page'));
       return;
   }
 }
@@ -60,7 +62,8 @@ async function start(id: number, job: Job, base: string): Promise<void> {
     scope.postMessage({ type: 'failed', id, fault, lost: false });
     return;
   }
-  const own: Running = { id, gpu: undefined };
+  const own: Running = { id, controller: new AbortController(), gpu: undefined };
+  const { signal } = own.controller;
   running = own;
   const teller = new Teller((progress) => scope.postMessage({ type: 'progress', id, progress }));
   const platform = webPlatform({ baseUrl: base });
@@ -72,7 +75,7 @@ async function start(id: number, job: Job, base: string): Promise<void> {
       const gpu = await openGpu(platform);
       own.gpu = gpu;
       void gpu.device.lost.then(() => (isLost = true));
-      return gpu;
+      return gpu.under(signal);
     },
   };
   try {

@@ -3,7 +3,8 @@ import type { Gpu } from '../../../gpu/gpu.ts';
 import { describedVariant } from '../../../kernels/registered/described.ts';
 import { registerVariant } from '../../../kernels/registered/register.ts';
 import { CARD_LAYOUT, formatLayout } from '../../../layout/spec.ts';
-import { readResult } from '../../../report/file/result-file.ts';
+import { checkKernels } from '../../../bench/kernels/check.ts';
+import { kernelCases } from '../../../validate/cases.ts';
 import { familiesOf } from '../../../validate/registered.ts';
 import type { JobOf } from '../../protocol/jobs.ts';
 import type { OutcomeOf } from '../../protocol/reports.ts';
@@ -19,18 +20,21 @@ export async function ownJob(
   const errors = await context.steps.step('Compile', () => errorsOf(gpu, shader));
   if (errors.length > 0) return { kind: 'own', errors, registered: null, file: null };
   await registerVariant(gpu, variant);
-  const file = await benchFile(
-    gpu,
-    {
-      ...{ layout: formatLayout(CARD_LAYOUT), seconds, withModel: false },
-      ...{ families: familiesOf([variant]), kernels: [] },
-    },
-    context,
+  const families = familiesOf([variant]);
+  const cases = kernelCases.filter(({ family }) => families.includes(family));
+  const checked = await context.steps.step('Hold yours against float64 on every case of its family', (say) =>
+    checkKernels(gpu, cases, {
+      ...{ registeredOnly: true, say },
+      onResult: ({ family, name, variant: of, pass, worstShare, message }) =>
+        context.tell({ cases: [{ family, name, variant: of, pass, worstShare, message }] }),
+    }),
   );
-  const [found] = readResult(file, 'this run').checks.registered ?? [];
+  const [found] = checked.registered;
   const registered =
     found === undefined ? null : { ...found, races: found.races.map((race) => ({ ...race })) };
-  return { kind: 'own', errors, registered, file };
+  if (found?.pass !== true) return { kind: 'own', errors, registered, file: null };
+  const asked = { layout: formatLayout(CARD_LAYOUT), seconds, withModel: false, families, kernels: [] };
+  return { kind: 'own', errors, registered, file: await benchFile(gpu, asked, context) };
 }
 
 /** As written, before anything is compiled in. Features that a shader enables and the device lacks are such errors. */

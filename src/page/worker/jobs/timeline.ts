@@ -58,7 +58,7 @@ export async function timelineJob(
           ? []
           : [{ stage: `stage ${stage}`, phase: operation, ns }],
       ),
-      slices: longest(cluster.slices),
+      slots: slotsOf(cluster.slices),
       trace,
     };
   } finally {
@@ -66,17 +66,17 @@ export async function timelineJob(
   }
 }
 
-/** By stage, micro-batch and operation what the slowest rank took: the others wait for it. */
-function longest(slices: readonly RankSlice[]): OutcomeOf<'timeline'>['slices'] {
-  const found = new Map<string, RankSlice>();
-  for (const slice of slices) {
-    const key = [slice.stage, slice.microBatch, slice.layer ?? '', slice.operation, slice.beginNs].join('/');
-    const other = found.get(key);
-    if (other === undefined || slice.ns > other.ns) found.set(key, slice);
+/** When each stage works on each micro-batch: from its first operation to the end of its last, on the slowest rank. */
+function slotsOf(slices: readonly RankSlice[]): OutcomeOf<'timeline'>['slots'] {
+  const found = new Map<string, { stage: number; microBatch: number; beginNs: number; endNs: number }>();
+  for (const { stage, microBatch, beginNs, ns } of slices) {
+    const key = `${stage}/${microBatch}`;
+    const slot = found.get(key) ?? { stage, microBatch, beginNs: Infinity, endNs: 0 };
+    slot.beginNs = Math.min(slot.beginNs, beginNs);
+    slot.endNs = Math.max(slot.endNs, beginNs + ns);
+    found.set(key, slot);
   }
-  return [...found.values()].map(({ stage, microBatch, operation, beginNs, ns }) => ({
-    ...{ stage, microBatch, operation, beginNs, ns },
-  }));
+  return [...found.values()].map(({ endNs, ...slot }) => ({ ...slot, ns: endNs - slot.beginNs }));
 }
 
 async function joined(pieces: Iterable<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
