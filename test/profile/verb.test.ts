@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { profile, type ProfileReport, type ProfileVerbOptions } from '../../src/cli/verbs/profile.ts';
 import { sum } from '../../src/core/math.ts';
 import { writeSafetensors } from '../../src/model/safetensors/safetensors.ts';
-import { renderProfile, renderProfileSummary } from '../../src/report/terminal/profile.ts';
+import { renderProfile, renderProfileSummary } from '../../src/report/terminal/profile/profile.ts';
 import { f32Tensor } from '../../src/tensor/tensor.ts';
 
 let folder: string;

@@ -15,7 +15,7 @@ import { profileRuns, unionNs, type RunProfile } from '../../profile/profile.ts'
 import { rated } from '../../profile/rates.ts';
 import type { ProfiledRun } from '../../profile/run.ts';
 import { timelineOf } from '../../profile/timeline/timeline.ts';
-import { renderProfile, renderProfileSummary } from '../../report/terminal/profile.ts';
+import { renderProfile, renderProfileSummary } from '../../report/terminal/profile/profile.ts';
 import { WEIGHT_DTYPES } from '../../tensor/quantised.ts';
 import { checkOutput } from '../files/files.ts';
 import { OTHER_TRACE, writeTrace } from '../files/trace-file.ts';

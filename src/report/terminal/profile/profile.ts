@@ -1,11 +1,11 @@
 /** Where the time of one run went, told to a person: at a glance, and row by row. */
-import { sum } from '../../core/math.ts';
-import { formatNs, formatNumber, formatSi, NS_PER_S } from '../../core/units.ts';
-import type { RankTime } from '../../runtime/step/virtual-cluster.ts';
-import type { RatedRow } from '../../profile/rates.ts';
+import { sum } from '../../../core/math.ts';
+import { formatNs, formatNumber, formatSi, NS_PER_S } from '../../../core/units.ts';
+import type { RankTime } from '../../../runtime/step/virtual-cluster.ts';
+import type { RatedRow } from '../../../profile/rates.ts';
 import { drawBars } from './bars.ts';
-import { cellText, PLAIN, type Style } from './style.ts';
-import { drawTable, paragraph, type Column } from './table.ts';
+import { cellText, PLAIN, type Style } from '../style.ts';
+import { drawTable, paragraph, type Column } from '../table.ts';
 
 /** What is told of a profile. */
 export interface ProfileFacts {
