@@ -58,6 +58,29 @@ export interface RunCluster extends VirtualCluster {
   readonly slices: readonly RunSlice[];
 }
 
+/** What a stage does for one micro-batch of a step, as its slowest ranks let it. Times count from the run's begin. */
+export interface RunSlot {
+  readonly step: number;
+  readonly stage: number;
+  readonly microBatch: number;
+  readonly beginNs: number;
+  readonly ns: number;
+}
+
+/** In order of stages and time. */
+export function slotsOf({ slices }: Pick<RunCluster, 'slices'>): RunSlot[] {
+  const slots = new Map<string, { -readonly [K in keyof RunSlot]: RunSlot[K] }>();
+  for (const { step, stage, microBatch, beginNs, ns } of slices) {
+    const key = `${step}/${stage}/${microBatch}`;
+    const slot = slots.get(key) ?? { step, stage, microBatch, beginNs, ns: 0 };
+    const endNs = Math.max(slot.beginNs + slot.ns, beginNs + ns);
+    slot.beginNs = Math.min(slot.beginNs, beginNs);
+    slot.ns = endNs - slot.beginNs;
+    slots.set(key, slot);
+  }
+  return [...slots.values()].sort((a, b) => a.stage - b.stage || a.beginNs - b.beginNs);
+}
+
 /** The ranks of a run: one step after the other, each as `virtualCluster` has it. Without stages there are none. */
 export function clusterOf({ pieces }: Pick<ProfiledRun, 'pieces'>): RunCluster {
   const clusters = pieces.filter(({ staged = true }) => staged).map((piece) => virtualCluster(piece));

@@ -1,10 +1,11 @@
 /** What the verb profiles: ops and generations, what is refused, and how it is told within one screen. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { profile, type ProfileReport, type ProfileVerbOptions } from '../../src/cli/verbs/profile.ts';
-import { sum } from '../../src/core/math.ts';
+import { parseHTML } from 'linkedom';
+import { range, sum } from '../../src/core/math.ts';
 import { writeSafetensors } from '../../src/model/safetensors/safetensors.ts';
 import { renderProfile, renderProfileSummary } from '../../src/report/terminal/profile/profile.ts';
 import { f32Tensor } from '../../src/tensor/tensor.ts';
@@ -69,7 +70,8 @@ describe('an op', () => {
 });
 
 test('a generation: prefill and decode in one account, on 128 ranks', async () => {
-  const report = await profile({ ...quick, prompt: 'ROMEO:', tokens: 3 });
+  const [page, trace] = [join(folder, 'page.html'), join(folder, 'trace.json')];
+  const report = await profile({ ...quick, prompt: 'ROMEO:', tokens: 3, report: page, trace });
   adds(report);
   fitsOneScreen(report);
   expect(report).toMatchObject({ what: 'generate', promptTokens: 6, tokens: 3, worldSize: 128 });
@@ -83,7 +85,23 @@ test('a generation: prefill and decode in one account, on 128 ranks', async () =
     const own = report.rows.filter((row) => row.part === part);
     expect(Math.abs(sum(own.map(({ ns }) => ns)) - wallNs)).toBeLessThanOrEqual(0.01 * wallNs);
   }
-  expect(JSON.parse(JSON.stringify(report))).toHaveProperty('rows');
+  const html = await readFile(page, 'utf8');
+  const { document } = parseHTML(html);
+  const scripts = [...document.querySelectorAll('script')];
+  expect(scripts.map(({ type }) => type)).toEqual(['application/json']);
+  expect(JSON.parse(scripts[0]?.textContent ?? '')).toEqual(JSON.parse(JSON.stringify(report)));
+  expect(html.length).toBeLessThan(1e6);
+  expect(document.querySelectorAll('#account tbody tr')).toHaveLength(report.rows.length + 1);
+  expect(document.querySelectorAll('#ranks tbody tr')).toHaveLength(report.ranks.length);
+  expect(document.querySelector('.verdict')?.textContent).toContain('A prompt of 6 tokens and 3 more');
+  const { traceEvents } = JSON.parse(await readFile(trace, 'utf8')) as { traceEvents: { name?: string }[] };
+  expect(traceEvents.filter(({ name }) => name === 'choose')).toHaveLength(3);
+  if (report.offset === undefined) return;
+  expect(document.querySelectorAll('#pipeline svg')).toHaveLength(2);
+  // Four stages, three steps of one micro-batch each.
+  expect(report.pipeline.map(({ stage, step }) => [stage, step])).toEqual(
+    range(4).flatMap((stage) => range(3).map((step) => [stage, step])),
+  );
 });
 
 test.each<[string, ProfileVerbOptions, RegExp]>([
@@ -100,6 +118,7 @@ test.each<[string, ProfileVerbOptions, RegExp]>([
     { prompt: 'a', tokens: 1e6 },
     /1 prompt tokens and 1000000 more make 1000001 positions/,
   ],
+  ['a place that cannot be written', { report: '/no/such/folder/x' }, /Name another place with --report/],
   ['unknown weights', { weights: 'f64' as 'f32' }, /^weights \("f64"\) must be one of f32/],
 ])('%s is refused in a line', async (_what, options, message) => {
   await expect(profile(options)).rejects.toThrow(message);

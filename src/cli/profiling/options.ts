@@ -55,6 +55,8 @@ export interface ProfileVerbOptions extends WithOptions {
   readonly roof?: boolean;
   /** Where the timeline goes: Perfetto's format, or Chrome's JSON where it ends in .json; gzipped where in .gz. */
   readonly trace?: string;
+  /** Where a page of HTML about it goes. */
+  readonly report?: string;
   /** A port of this machine for OpenMetrics while it runs, 0 for a free one. */
   readonly metrics?: number;
   readonly tuning?: boolean;
@@ -84,6 +86,7 @@ export const OPTIONS: Fields = {
   rounds: 'number?',
   roof: 'flag?',
   trace: 'string?',
+  report: 'string?',
   metrics: 'number?',
   tuning: 'flag?',
   tuningFile: 'string?',

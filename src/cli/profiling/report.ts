@@ -4,6 +4,7 @@ import type { Summary } from '../../measure/statistics.ts';
 import type { AdapterFacts } from '../../platform/platform.ts';
 import type { HostOffset } from '../../profile/host-offset.ts';
 import type { ProfileDetail } from '../../profile/profile.ts';
+import type { RunSlot } from '../../profile/run.ts';
 import type { RatedRow } from '../../profile/rates.ts';
 import type { RankTime } from '../../runtime/step/virtual-cluster.ts';
 import type { TuningUse } from '../tuning.ts';
@@ -66,6 +67,8 @@ export interface ProfileTimes {
   /** By rank, the slowest first, if each had a device of its own and links cost nothing; none of an op. */
   readonly ranks: readonly (RankTime & { readonly globalRank: number })[];
   readonly clusterNs: number;
+  /** The same pipeline, by stage and micro-batch of each step, as the slowest ranks let it. */
+  readonly pipeline: readonly RunSlot[];
   /** Outside of the run: the union of the kernels' compilations, and what the first run took beyond a later one. */
   readonly compileNs: number;
   readonly firstUseNs: number;

@@ -13,11 +13,11 @@ import { chooseClock } from '../../measure/stopwatch.ts';
 import { clockAnchors } from '../../profile/clock-anchors.ts';
 import { profileRuns, unionNs, type RunProfile } from '../../profile/profile.ts';
 import { rated } from '../../profile/rates.ts';
-import type { ProfiledRun } from '../../profile/run.ts';
+import { slotsOf, type ProfiledRun } from '../../profile/run.ts';
 import { timelineOf } from '../../profile/timeline/timeline.ts';
 import { renderProfile, renderProfileSummary } from '../../report/terminal/profile/profile.ts';
 import { WEIGHT_DTYPES } from '../../tensor/quantised.ts';
-import { checkOutput } from '../files/files.ts';
+import { checkOutput, writeWhole } from '../files/files.ts';
 import { OTHER_TRACE, writeTrace } from '../files/trace-file.ts';
 import { METRICS, withWatchedGpu } from '../metrics/server.ts';
 import { TINY_MOE } from '../model.ts';
@@ -50,9 +50,13 @@ const ROOF_SECONDS = 4;
 export async function profile(options: ProfileVerbOptions = {}): Promise<ProfileReport> {
   checkProfileOptions(options);
   const { progress = SILENT, detail = DEFAULTS.detail, rounds = DEFAULTS.rounds } = options;
-  if (options.trace !== undefined) {
+  for (const [path, remedy] of [
+    [options.trace, OTHER_TRACE],
+    [options.report, OTHER_REPORT],
+  ] as const) {
+    if (path === undefined) continue;
     const inputs = options.in === undefined ? [] : [options.in];
-    await checkOutput(options.trace, { inputs, remedy: OTHER_TRACE });
+    await checkOutput(path, { inputs, remedy });
   }
   const plan = await planned(options);
   return withWatchedGpu('profile', options, async (gpu) => {
@@ -76,20 +80,40 @@ export async function profile(options: ProfileVerbOptions = {}): Promise<Profile
         await writeTrace(options.trace, timelineOf(found.run, found.cluster, name, found.axis));
       }
       const { account, cluster, bareNs, instrumentedNs, cost } = found;
-      return {
+      const report: ProfileReport = {
         ...ready.told(microBatchesOf(found.run)),
         ...{ adapter: gpu.facts, tuning, detail, wallNs: account.wallNs },
         ...{ rows: rated(account.rows, ceilings), parts: partsOf(found.run) },
         voidPasses: account.voidPasses,
         ...(account.offset !== undefined && { offset: account.offset }),
         ranks: cluster.ranks.map((own) => ({ ...own, globalRank: globalRank(own.stage, own.rank) })),
-        ...{ clusterNs: cluster.wallNs, compileNs, firstUseNs: firstUseOf(found) },
+        ...{
+          clusterNs: cluster.wallNs,
+          pipeline: slotsOf(cluster),
+          compileNs,
+          firstUseNs: firstUseOf(found),
+        },
         ...{ bareNs, instrumentedNs, cost: { ...cost, resolved: found.costResolved } },
       };
+      if (options.report !== undefined) await writePage(options.report, report);
+      return report;
     } finally {
       ready.destroy();
     }
   });
+}
+
+const OTHER_REPORT = 'Name another place with --report.';
+
+/** @throws ConfigError when it cannot be written; what was there stays. */
+async function writePage(path: string, report: ProfileReport): Promise<void> {
+  // Drawing takes a while to load.
+  const [{ renderProfilePage }, { parseHTML }] = await Promise.all([
+    import('../../report/html/profile-page.tsx'),
+    import('linkedom'),
+  ]);
+  const { document } = parseHTML('<!doctype html><html><body></body></html>');
+  await writeWhole(path, await renderProfilePage(report, document), OTHER_REPORT);
 }
 
 /** How long kernels were compiled: what overlaps counts once. */
@@ -168,6 +192,7 @@ export function describeProfile(command: Command): Command {
       '--trace <file>',
       "a timeline for ui.perfetto.dev; Chrome's JSON if it ends in .json; .gz compresses",
     )
+    .option('--report <file>', 'a page of HTML: bars, pipeline, every rank; no script, opens anywhere')
     .option('--no-roof', 'measure no roof: no shares of it')
     .option('--verbose', 'all rows and all ranks, in place of the summary')
     .option(...METRICS)
@@ -182,7 +207,7 @@ Examples:
   moebius profile --prompt "ROMEO:" --tokens 20
   moebius profile --op matmul --detail dispatch
   moebius profile --op gate-topk --in in.safetensors --attr k=2
-  moebius profile --trace step.pftrace.gz`,
+  moebius profile --trace step.pftrace.gz --report step.html`,
     )
     .action(async (_options: object, command: Command) => {
       const { attr, ...given } = command.optsWithGlobals<CommandOptions>();

@@ -3,7 +3,7 @@ import { sum } from '../../../core/math.ts';
 import { formatNs, formatNumber, formatSi, NS_PER_S } from '../../../core/units.ts';
 import type { RankTime } from '../../../runtime/step/virtual-cluster.ts';
 import type { RatedRow } from '../../../profile/rates.ts';
-import { drawBars } from './bars.ts';
+import { drawBars } from '../bars.ts';
 import { cellText, PLAIN, type Style } from '../style.ts';
 import { drawTable, paragraph, type Column } from '../table.ts';
 

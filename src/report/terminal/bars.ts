@@ -1,6 +1,6 @@
 /** Small bars of shares, for a glance. */
-import { maxOf } from '../../../core/math.ts';
-import { cellText, WIDTH } from '../style.ts';
+import { maxOf } from '../../core/math.ts';
+import { cellText, WIDTH } from './style.ts';
 
 export interface BarRow {
   readonly name: string;
