@@ -99,6 +99,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./verbs/plan/project.ts')).describeProject,
   },
   {
+    usage: 'accuracy [options]',
+    summary: 'how far projections are off where they were not fitted',
+    load: async () => (await import('./verbs/plan/accuracy.ts')).describeAccuracy,
+  },
+  {
     usage: 'growth [options]',
     summary: 'does time grow with size as it should?',
     load: async () => (await import('./verbs/growth.ts')).describeGrowth,

@@ -31,7 +31,17 @@ beforeAll(async () => {
 const TAKE_ANYTHING = new Set(['nodePlatform', 'powerOfTwo', 'spread', 'spreadPerRank', 'ropeTable']);
 
 /** These do their whole work when they are given nothing, or no more than a device. */
-const BY_DEFAULT = new Set(['bench', 'claims', 'doctor', 'growth', 'layout', 'profile', 'tune', 'validate']);
+const BY_DEFAULT = new Set([
+  'accuracy',
+  'bench',
+  'claims',
+  'doctor',
+  'growth',
+  'layout',
+  'profile',
+  'tune',
+  'validate',
+]);
 const NEED_A_DEVICE_ONLY = new Set(['chooseClock', 'examineAdapter', 'loadTuning', 'measureClockStep']);
 
 const checked = functions.filter(([name]) => !TAKE_ANYTHING.has(name));

@@ -127,18 +127,32 @@ export class ResidualField {
    * The cells of rows that are left out together, as predicted without them: log(measured / predicted), and the deviation
    * that was promised.
    */
-  leftOut(block: readonly number[]): { cell: Cell; error: number; deviation: number }[] {
-    const sizes = [...new Set(block.flatMap((row) => at(this.curves, row).sizes))];
-    return sizes.flatMap((size) => {
-      const values = Float64Array.from(this.curves, (curve) => interpolated(curve.sizes, curve.left, size));
-      const errors = this.kriging.leftOut(block, values);
-      return block.flatMap((row, b) => {
-        const cell = at(this.rows, row).cells.find((one) => one.size === size);
-        const { error, variance } = at(errors, b);
-        return cell === undefined ? [] : [{ cell, error, deviation: this.spread * Math.sqrt(variance) }];
-      });
+  leftOut(block: readonly number[]): LeftOut[] {
+    const { errors, variances } = this.kriging.leaving(block);
+    const known = new Map<number, number[]>();
+    const errorsAt = (size: number): number[] => {
+      const found =
+        known.get(size) ??
+        errors(Float64Array.from(this.curves, (curve) => interpolated(curve.sizes, curve.left, size)));
+      known.set(size, found);
+      return found;
+    };
+    return block.flatMap((index, b) => {
+      const row = at(this.rows, index);
+      const deviation = this.spread * Math.sqrt(at(variances, b));
+      return row.cells.map((cell) => ({ row, cell, error: at(errorsAt(cell.size), b), deviation }));
     });
   }
+}
+
+/** One measured cell, predicted without its row and those that go with it. */
+export interface LeftOut {
+  readonly row: Row;
+  readonly cell: Cell;
+  /** log(measured / predicted). */
+  readonly error: number;
+  /** What was promised of it. */
+  readonly deviation: number;
 }
 
 /** Straight between neighbours, constant beyond the ends. */

@@ -63,25 +63,32 @@ export class Kriging {
   }
 
   /**
-   * What the shapes of `block` would have been told to be off by, had none of them been measured: value minus prediction, and
-   * the variance that goes with it.
+   * What the shapes of `block` would have been told to be off by, had none of them been measured: value minus prediction, for
+   * any values of all shapes, and the variance that goes with it.
    */
-  leftOut(block: readonly number[], values: Float64Array): { error: number; variance: number }[] {
+  leaving(block: readonly number[]): { errors: (values: Float64Array) => number[]; variances: number[] } {
     const n = this.features.length;
     const size = block.length;
     const part = new Float64Array(size * size);
-    const applied = new Float64Array(size);
     block.forEach((row, a) => {
-      for (let j = 0; j < n; j++)
-        applied[a] = at(applied, a) + (this.inverse[row * n + j] ?? 0) * at(values, j);
       block.forEach((column, b) => (part[a * size + b] = this.inverse[row * n + column] ?? 0));
     });
     const inner = inverted(part, size);
-    return block.map((_, a) => {
-      let error = 0;
-      for (let b = 0; b < size; b++) error += (inner[a * size + b] ?? 0) * at(applied, b);
-      return { error, variance: inner[a * size + a] ?? NaN };
-    });
+    return {
+      variances: block.map((_, a) => inner[a * size + a] ?? NaN),
+      errors: (values) => {
+        const applied = block.map((row) => {
+          let total = 0;
+          for (let j = 0; j < n; j++) total += (this.inverse[row * n + j] ?? 0) * (values[j] ?? 0);
+          return total;
+        });
+        return block.map((_, a) => {
+          let error = 0;
+          for (let b = 0; b < size; b++) error += (inner[a * size + b] ?? 0) * at(applied, b);
+          return error;
+        });
+      },
+    };
   }
 }
 

@@ -1,0 +1,106 @@
+/** `moebius accuracy`: how far the curves are off at shapes that they were not given, region by region. */
+import type { Command } from 'commander';
+import { ConfigError } from '../../../core/errors.ts';
+import { chosen, requireOptions, type Fields } from '../../../core/given.ts';
+import { quoted } from '../../../core/quoted.ts';
+import { kernelRegions, overall, type RegionAccuracy } from '../../../hardware/curves/accuracy.ts';
+import { drawTable, paragraph } from '../../../report/terminal/table.ts';
+import type { Style } from '../../../report/terminal/style.ts';
+import type { GlobalOptions } from '../../options.ts';
+import { printJson, printLines, stdoutStyle } from '../../output.ts';
+
+/** Options of `accuracy`, those of `moebius accuracy`. */
+export interface AccuracyOptions {
+  /** Part of a region's name: 'moe h100'. All when absent. */
+  readonly region?: string;
+}
+
+/** Errors on rows that were left out. */
+export interface AccuracyReport {
+  /** Each operation over all its regions: means of theirs, weighted by rows. */
+  readonly overall: readonly RegionAccuracy[];
+  readonly regions: readonly RegionAccuracy[];
+}
+
+const OPTIONS: Fields = { region: 'string?' };
+
+/** What tells regions and their errors: one for kernels and links, and one for whole servers where there is one. */
+const PARTS: readonly ((part: string) => readonly RegionAccuracy[])[] = [kernelRegions];
+
+/**
+ * How far projections are off where they were not fitted.
+ * @throws ConfigError for a region that there is not.
+ */
+export function accuracy(options: AccuracyOptions = {}): AccuracyReport {
+  requireOptions('accuracy', options, OPTIONS);
+  const { region = '' } = options;
+  const regions = PARTS.flatMap((part) => part(region));
+  if (regions.length === 0) {
+    throw new ConfigError(`no region has ${quoted(region)} in its name. moebius accuracy lists them all.`);
+  }
+  return { overall: overall(regions), regions };
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+
+function render({ overall: all, regions }: AccuracyReport, style: Style): string[] {
+  const right = 'right' as const;
+  const cells = (region: RegionAccuracy): string[] => [
+    [region.operation, region.hardware, region.kind, region.model, region.layout]
+      .filter((part) => part !== '')
+      .join(' '),
+    String(region.rows),
+    percent(region.median),
+    percent(region.p90),
+    percent(region.covered),
+    region.noise === null ? '-' : `${percent(region.noise.median)}, ${percent(region.noise.p90)}`,
+  ];
+  const columns = [
+    { head: 'region', least: 24 },
+    ...['rows', 'median', 'p90', 'in 80 %'].map((head) => ({ head, align: right })),
+    { head: 'noise', align: right, drop: 1 },
+  ];
+  const kinds = [...new Set(regions.map(({ leftOut }) => leftOut))];
+  return [
+    style.bold('Errors of projections on rows that were left out (modelled, against measured)'),
+    ...drawTable(
+      columns,
+      all.map((region) => [`${region.operation}: ${region.leftOut}`, ...cells(region).slice(1)]),
+      style.width,
+    ),
+    ...kinds.flatMap((leftOut) => [
+      '',
+      style.bold(`Left out together: ${leftOut}`),
+      ...drawTable(columns, regions.filter((region) => region.leftOut === leftOut).map(cells), style.width),
+    ]),
+    '',
+    ...paragraph(
+      'in 80 %: share of the rows within their 80 % interval. noise: what repeats of one measurement differ by, median and p90.',
+    ),
+  ];
+}
+
+interface CommandOptions extends GlobalOptions {
+  readonly region?: string;
+}
+
+export function describeAccuracy(command: Command): Command {
+  return command
+    .description(
+      'How far projections are off where they were not fitted: shapes, layouts and models are left out in turn and ' +
+        'predicted by the others. Needs no GPU.',
+    )
+    .option('--region <part>', 'only regions with this in their name: "gemm h100"')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  moebius accuracy --region gemm
+  moebius accuracy --json`,
+    )
+    .action(async (_options: object, command: Command) => {
+      const { json, ...given } = command.optsWithGlobals<CommandOptions>();
+      const report = accuracy(chosen(given, OPTIONS));
+      await (json === true ? printJson(report) : printLines(render(report, stdoutStyle())));
+    });
+}

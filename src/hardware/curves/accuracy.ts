@@ -1,0 +1,134 @@
+/** Errors of the curves, region by region, on shapes that were left out. */
+import { at } from '../../core/math.ts';
+import { FAMILIES, fitOf, measuredGroups, type GroupFit } from './families.ts';
+import type { Family, LeftOut, Row } from './family.ts';
+import { leaveOut } from './judge.ts';
+
+/** One region: an operation on a hardware, of one model where rows name theirs. Shares, as 0.03 for 3 %. */
+export interface RegionAccuracy {
+  readonly operation: string;
+  readonly hardware: string;
+  /** What else names the region: format, library, kind of exchange. */
+  readonly kind: string;
+  /** '' where rows are no model's. */
+  readonly model: string;
+  /** '' where rows have none. */
+  readonly layout: string;
+  /** What was left out together, each in turn. */
+  readonly leftOut: string;
+  readonly rows: number;
+  /** Of |predicted / measured - 1|. */
+  readonly median: number;
+  readonly p90: number;
+  /** Share of the rows that lie within their 80 % interval. */
+  readonly covered: number;
+  /** What repeats of one measurement differ by, as median and p90; null where none were published. */
+  readonly noise: { readonly median: number; readonly p90: number } | null;
+}
+
+/** What is left out together, in words. */
+const LEFT_OUT: Readonly<Record<string, string>> = {
+  gemm: 'all m of an n x k',
+  moe: 'all rows of a layout of a model',
+  collective: 'all sizes of a number of ranks',
+  exchange: 'all rows of a shape',
+};
+
+/** Largest over least of repeats in one set, less 1: README of the published tables. */
+const NOISE: Readonly<Record<string, { median: number; p90: number }>> = {
+  collective: { median: 0.02, p90: 0.08 },
+};
+
+/** Value below which the share `p` lies. */
+export function quantileOf(values: readonly number[], p: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return at(sorted, Math.min(sorted.length - 1, Math.floor(p * sorted.length)));
+}
+
+/**
+ * All regions whose name holds `part`. Parameters of the formulas, a handful for hundreds of rows, stay those of all rows;
+ * what kriging adds comes from the others alone. MoE layers are judged a second time with all rows of a model left out.
+ */
+export function kernelRegions(part = ''): RegionAccuracy[] {
+  const regions: RegionAccuracy[] = [];
+  for (const family of FAMILIES) {
+    for (const [group, rows] of measuredGroups(family)) {
+      const fit = fitOf(family, group);
+      const name = `${family.name} ${group}`;
+      if (fit === undefined || !name.toLowerCase().includes(part.toLowerCase())) continue;
+      const off = leaveOut(family, group, fit.parameters, rows);
+      regions.push(
+        regionOf(family, group, fit, off, { leftOut: LEFT_OUT[family.name] ?? 'all sizes of a shape' }),
+      );
+      const models = new Set(rows.map(({ key }) => key.model ?? ''));
+      if (models.size > 1) regions.push(...modelRegions(family, group, fit, rows));
+    }
+  }
+  return regions;
+}
+
+function modelRegions(family: Family, group: string, fit: GroupFit, rows: readonly Row[]): RegionAccuracy[] {
+  const off = leaveOut(family, group, fit.parameters, rows, ({ key }) => key.model ?? '');
+  const models = [...new Set(rows.map(({ key }) => key.model ?? ''))];
+  return models.map((model) =>
+    regionOf(
+      family,
+      group,
+      fit,
+      off.filter(({ row }) => (row.key.model ?? '') === model),
+      { model, leftOut: 'all rows of the model' },
+    ),
+  );
+}
+
+function regionOf(
+  family: Family,
+  group: string,
+  fit: GroupFit,
+  off: readonly LeftOut[],
+  { model = '', leftOut }: { readonly model?: string; readonly leftOut: string },
+): RegionAccuracy {
+  const [hardware = '', ...kind] = group.split(' ');
+  const errors = off.map(({ error }) => Math.abs(Math.exp(-error) - 1));
+  const within = off.filter(
+    ({ error, deviation }) => error >= fit.low * deviation && error <= fit.high * deviation,
+  );
+  return {
+    ...{
+      operation: family.name,
+      hardware,
+      kind: kind.join(' '),
+      model,
+      layout: '',
+      leftOut,
+      rows: off.length,
+    },
+    median: quantileOf(errors, 0.5),
+    p90: quantileOf(errors, 0.9),
+    covered: within.length / off.length,
+    noise: NOISE[family.name] ?? null,
+  };
+}
+
+/** All regions of an operation together, weighted by rows: what the goals are about. */
+export function overall(regions: readonly RegionAccuracy[]): RegionAccuracy[] {
+  const names = new Map<string, RegionAccuracy[]>();
+  for (const region of regions) {
+    const name = `${region.operation}: ${region.leftOut}`;
+    names.set(name, [...(names.get(name) ?? []), region]);
+  }
+  return [...names.values()].map((some) => {
+    const rows = some.reduce((total, region) => total + region.rows, 0);
+    const mean = (of: (region: RegionAccuracy) => number): number =>
+      some.reduce((total, region) => total + of(region) * region.rows, 0) / rows;
+    return {
+      ...at(some, 0),
+      ...{ hardware: 'all', kind: '', model: '', rows },
+      ...{
+        median: mean(({ median }) => median),
+        p90: mean(({ p90 }) => p90),
+        covered: mean(({ covered }) => covered),
+      },
+    };
+  });
+}
