@@ -5,27 +5,14 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { FAMILIES, measuredGroups, type GroupFit } from '../../src/hardware/curves/families.ts';
-import { leaveOut } from '../../src/hardware/curves/judge.ts';
-import { fittedParameters } from './fit.ts';
 import { dataModules } from './tables.ts';
 
+const [folder, only] = process.argv.slice(2);
 const DATA = fileURLToPath(new URL('../../src/hardware/data/', import.meta.url));
 
 /** Texts in single quotes: packed curves hold double quotes never, and no backslash. */
 function write(file: string, lines: readonly string[]): void {
   writeFileSync(join(DATA, `${file}.ts`), `${lines.join('\n')}\n`);
-}
-
-/** A group of fewer cells takes the bounds of its family: its own would be chance. A guess. */
-const LEAST_CELLS = 100;
-
-const significant = (value: number): number => Number(value.toPrecision(4));
-
-/** Value below which the share `p` of the sorted ones lies. */
-function quantile(values: readonly number[], p: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(p * sorted.length))] ?? NaN;
 }
 
 function pack(folder: string): void {
@@ -47,40 +34,18 @@ function pack(folder: string): void {
   }
 }
 
-function fits(): Record<string, Record<string, GroupFit>> {
-  const found: Record<string, Record<string, GroupFit>> = {};
-  for (const family of FAMILIES) {
-    const groups = [...measuredGroups(family)].map(([group, rows]) => {
-      const parameters = fittedParameters(family, group, rows).map(significant);
-      const off = leaveOut(family, group, parameters, rows).map(({ error, deviation }) => error / deviation);
-      process.stderr.write(`${family.name} ${group}: ${off.length} cells\n`);
-      return { group, parameters, off };
-    });
-    const everyone = groups.flatMap(({ off }) => off);
-    found[family.name] = Object.fromEntries(
-      groups.map(({ group, parameters, off }) => {
-        const of = off.length >= LEAST_CELLS ? off : everyone;
-        return [
-          group,
-          { parameters, low: significant(quantile(of, 0.1)), high: significant(quantile(of, 0.9)) },
-        ];
-      }),
-    );
-  }
-  return found;
-}
-
-const [folder, only] = process.argv.slice(2);
 if (folder === undefined) {
-  process.stderr.write('npm run fit -- <folder of measurements> [pack|fit]\n');
+  process.stderr.write('npm run fit -- <folder of measurements> [pack|fit|bounds]\n');
   process.exitCode = 2;
 } else {
-  if (only !== 'fit') pack(folder);
+  if (only === undefined || only === 'pack') pack(folder);
   if (only !== 'pack') {
+    // The families read what was packed just now.
+    const { fits } = await import('./fits.ts');
     write('fits', [
       '/** Made by bench/fit/main.ts: family | group | parameters | quantiles 0.1 and 0.9 of what was left out. */',
       'export const FITS: readonly string[] = [',
-      ...Object.entries(fits()).flatMap(([family, groups]) =>
+      ...Object.entries(fits(only === 'bounds')).flatMap(([family, groups]) =>
         Object.entries(groups).map(
           ([group, { parameters, low, high }]) =>
             `  '${family} | ${group} | ${parameters.join(' ')} | ${low} ${high}',`,

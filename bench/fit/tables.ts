@@ -81,6 +81,12 @@ export function dataModules(folder: string): DataModule[] {
           ],
         ),
         table(
+          'MOE_WIDE_TABLE',
+          AIC,
+          'system lib dtype model hidden inter experts topk tp ep dist',
+          wideEp(read('aic/wide-ep-moe-trtllm.csv')),
+        ),
+        table(
           'MOE_ACTIVE_TABLE',
           SERVINGSIM,
           'system lib dtype model hidden inter experts topk tp ep dist active',
@@ -190,6 +196,19 @@ function grouped(rows: readonly Cells[], perGpu: string): Point[] {
     },
     size: Number(row[perGpu]),
     us: Number(row.up_proj_us) + Number(row.down_proj_us),
+  }));
+}
+
+/** TensorRT-LLM's kernels for wide expert parallelism, DeepSeek-V3's layer. */
+function wideEp(rows: readonly Cells[]): Point[] {
+  return rows.map((row) => ({
+    key: {
+      ...{ system: row.system ?? '', lib: 'wideep', dtype: row.dtype ?? '', model: 'deepseek-v3' },
+      ...{ hidden: '7168', inter: '2048', experts: '256', topk: '8', tp: '1' },
+      ...{ ep: row.ep ?? '', dist: row.dist ?? '' },
+    },
+    size: Number(row.tokens),
+    us: Number(row.us),
   }));
 }
 

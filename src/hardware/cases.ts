@@ -4,6 +4,7 @@ import { didYouMean } from '../core/near-names.ts';
 import { quoted } from '../core/quoted.ts';
 import { skewOf } from './curves/moe.ts';
 import { hardwareNamed } from './profiles/named.ts';
+import type { Profile } from './profiles/profile.ts';
 import type { Collective, Query, Timing } from './queries.ts';
 import { timeOf } from './time-of.ts';
 
@@ -44,6 +45,7 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
   tp: ['moetp'],
   ep: ['moeep'],
   routing: ['dist', 'skew', 'distribution'],
+  slots: ['expertslots', 'numslots'],
   rows: ['hottestrows'],
   active: ['activeexperts', 'activatedexperts'],
   heads: ['numheads', 'nheads'],
@@ -212,15 +214,18 @@ function collectiveOf(op: Collective, cells: Cells): Query {
 }
 
 function moeOf(cells: Cells, shape: LayerShape | undefined, dtype: string): Query {
+  const routing = (cells.text('routing') ?? 'balanced').toLowerCase();
   return {
     ...{ op: 'moe', tokens: cells.needed('tokens'), dtype },
     ...{ hidden: cells.needed('hidden', shape?.hidden), inter: cells.needed('inter', shape?.inter) },
     ...{ experts: cells.needed('experts', shape?.experts), topk: cells.needed('topk', shape?.topk) },
     ...given(cells, 'tp', 'tp'),
     ...given(cells, 'ep', 'ep'),
+    ...given(cells, 'slots', 'slots'),
     ...given(cells, 'rows', 'rows'),
+    ...(/eplb/.test(routing) ? { placed: true } : {}),
     ...given(cells, 'active', 'activeExperts'),
-    skew: skewOf((cells.text('routing') ?? 'balanced').toLowerCase()),
+    skew: skewOf(routing),
   };
 }
 
@@ -252,9 +257,18 @@ function modeOf(cells: Cells): { mode?: string } {
   return { mode };
 }
 
+/** What the world of a table knows beside the profiles. */
+export interface CaseNames {
+  /** The MoE layer of a model by name, for rows without sizes. */
+  readonly shapeOf?: (model: string) => LayerShape;
+  /** Hardware that a row names; undefined for one that it does not know. */
+  readonly hardwareOf?: (name: string) => Profile | undefined;
+}
+
 /** How long the operation of a row takes, and where that is from. @throws ConfigError as `queryOf`. */
-export function projectOp(row: CaseRow, shapeOf?: (model: string) => LayerShape): Timing {
+export function projectOp(row: CaseRow, { shapeOf, hardwareOf }: CaseNames = {}): Timing {
   const query = queryOf(row, shapeOf);
-  if ((row.hardware ?? '').trim() === '') throw new ConfigError(`${query.op} needs hardware.`);
-  return timeOf(query, hardwareNamed(row.hardware ?? ''));
+  const name = row.hardware ?? '';
+  if (name.trim() === '') throw new ConfigError(`${query.op} needs hardware.`);
+  return timeOf(query, hardwareOf?.(name) ?? hardwareNamed(name));
 }

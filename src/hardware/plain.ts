@@ -62,6 +62,7 @@ export function plainUs(query: Query, hardware: Profile): number {
 
 function rooflineUs(work: Work, hardware: Profile, launches: number): number {
   const { compute, memory } = idealUs(work, hardware);
+  if (hardware.launchUs !== undefined) return launches * hardware.launchUs + Math.max(compute, memory);
   return launches * LAUNCH_US + Math.max(compute / REACHED.compute, memory / REACHED.memory);
 }
 

@@ -35,6 +35,10 @@ export interface MoeQuery {
   readonly dtype: string;
   /** Default balanced. */
   readonly skew?: Skew;
+  /** Places for experts over all ranks, `experts` when absent; more hold copies of the most chosen. */
+  readonly slots?: number;
+  /** Experts are placed by their load (DeepSeek's EPLB), not in order. */
+  readonly placed?: boolean;
   /** Rows of the hottest rank and how many of its experts have any, where they are known: they go before `skew`. */
   readonly rows?: number;
   readonly activeExperts?: number;

@@ -8,7 +8,21 @@ import type { Query } from './queries.ts';
 
 /** Sizes that must be positive; whole ones but for rows, which may be a mean. */
 const SIZES = [
-  ...['m', 'n', 'k', 'tokens', 'hidden', 'inter', 'experts', 'topk', 'tp', 'ep', 'rows', 'activeExperts'],
+  ...[
+    'm',
+    'n',
+    'k',
+    'tokens',
+    'hidden',
+    'inter',
+    'experts',
+    'topk',
+    'tp',
+    'ep',
+    'rows',
+    'activeExperts',
+    'slots',
+  ],
   ...['batch', 'seq', 'kv', 'heads', 'kvHeads', 'headDim', 'bytes', 'ranks', 'nodes', 'sms'],
 ] as const;
 
@@ -34,8 +48,11 @@ export function requireQuery<Q extends Query>(query: Q, hardware: Profile): Q {
   return { ...query, nodes };
 }
 
-function requireMoe({ experts, topk, ep = 1, tp = 1, inter }: Extract<Query, { readonly op: 'moe' }>): void {
+function requireMoe(query: Extract<Query, { readonly op: 'moe' }>): void {
+  const { experts, topk, ep = 1, tp = 1, inter, slots = experts } = query;
   if (topk > experts) throw new ConfigError(`moe: topk ${topk} exceeds the ${experts} experts.`);
-  if (experts % ep !== 0) throw new ConfigError(`moe: ep ${ep} does not divide the ${experts} experts.`);
+  if (slots < experts) throw new ConfigError(`moe: ${slots} slots do not hold the ${experts} experts.`);
+  if (slots % ep !== 0)
+    throw new ConfigError(`moe: ep ${ep} does not divide the ${slots} places of experts.`);
   if (inter % tp !== 0) throw new ConfigError(`moe: tp ${tp} does not divide inter ${inter}.`);
 }

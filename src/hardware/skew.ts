@@ -17,7 +17,8 @@ const DRAWS = 8;
 /** The hottest rank of a layer. `rows` and `activeExperts` of the query go before its skew. */
 export function hottestRank(query: MoeQuery): HottestRank {
   const { tokens, experts, topk, ep = 1, skew = { kind: 'balanced' } } = query;
-  const local = experts / ep;
+  const slots = query.slots ?? experts;
+  const local = slots / ep;
   if (query.rows !== undefined) {
     const activeExperts = query.activeExperts ?? Math.min(local, query.rows);
     return { rows: query.rows, activeExperts, counts: even(query.rows, activeExperts) };
@@ -28,7 +29,10 @@ export function hottestRank(query: MoeQuery): HottestRank {
     const activeExperts = Math.min(local, Math.max(1, Math.ceil(rows / ep)));
     return { rows: mine, activeExperts, counts: even(mine, activeExperts) };
   }
-  const draws = drawsOf(skew, query).map((counts) => hottestOf(counts, local));
+  const spread = query.placed === true || slots > experts;
+  const draws = drawsOf(skew, query).map((counts) =>
+    spread ? hottestPlaced(counts, slots, ep) : hottestOf(counts, local),
+  );
   const last = draws.at(-1) ?? [];
   return {
     rows: sum(draws.map((counts) => sum(counts))) / DRAWS,
@@ -145,4 +149,31 @@ function hottestOf(counts: readonly number[], local: number): number[] {
     best = mine;
   }
   return best.sort((a, b) => b - a);
+}
+
+/**
+ * As `hottestOf`, with copies of the most loaded experts in the slots that are left, and slots dealt to ranks by load: the largest
+ * first, each to the least loaded rank that has room (what DeepSeek's EPLB does within one group).
+ */
+function hottestPlaced(counts: readonly number[], slots: number, ranks: number): number[] {
+  const copies = counts.map(() => 1);
+  const load = (e: number): number => (counts[e] ?? 0) / (copies[e] ?? 1);
+  for (let left = slots - counts.length; left > 0; left--) {
+    let most = 0;
+    for (let e = 1; e < counts.length; e++) if (load(e) > load(most)) most = e;
+    copies[most] = (copies[most] ?? 1) + 1;
+  }
+  const loads = counts.flatMap((_, e) => Array.from({ length: copies[e] ?? 1 }, () => load(e)));
+  loads.sort((a, b) => b - a);
+  const room = Math.ceil(slots / ranks);
+  const held = Array.from({ length: ranks }, () => ({ total: 0, loads: [] as number[] }));
+  for (const one of loads) {
+    let least: (typeof held)[number] | undefined;
+    for (const rank of held)
+      if (rank.loads.length < room && (least === undefined || rank.total < least.total)) least = rank;
+    least?.loads.push(one);
+    if (least !== undefined) least.total += one;
+  }
+  const hottest = held.reduce((a, b) => (b.total > a.total ? b : a));
+  return hottest.loads.map((rows) => Math.max(rows, 0));
 }

@@ -26,6 +26,19 @@ export interface RegionAccuracy {
   readonly noise: { readonly median: number; readonly p90: number } | null;
 }
 
+/** Errors on rows that were left out. */
+export interface KernelAccuracy {
+  /** Each operation over all its regions. */
+  readonly overall: readonly RegionAccuracy[];
+  readonly regions: readonly RegionAccuracy[];
+}
+
+/** A region and the errors of its rows. */
+interface Part {
+  readonly region: RegionAccuracy;
+  readonly errors: readonly number[];
+}
+
 /** What is left out together, in words. */
 const LEFT_OUT: Readonly<Record<string, string>> = {
   gemm: 'all m of an n x k',
@@ -49,25 +62,25 @@ export function quantileOf(values: readonly number[], p: number): number {
  * All regions whose name holds `part`. Parameters of the formulas, a handful for hundreds of rows, stay those of all rows;
  * what kriging adds comes from the others alone. MoE layers are judged a second time with all rows of a model left out.
  */
-export function kernelRegions(part = ''): RegionAccuracy[] {
-  const regions: RegionAccuracy[] = [];
+export function kernelAccuracy(part = ''): KernelAccuracy {
+  const parts: Part[] = [];
   for (const family of FAMILIES) {
     for (const [group, rows] of measuredGroups(family)) {
       const fit = fitOf(family, group);
       const name = `${family.name} ${group}`;
       if (fit === undefined || !name.toLowerCase().includes(part.toLowerCase())) continue;
       const off = leaveOut(family, group, fit.parameters, rows);
-      regions.push(
+      parts.push(
         regionOf(family, group, fit, off, { leftOut: LEFT_OUT[family.name] ?? 'all sizes of a shape' }),
       );
       const models = new Set(rows.map(({ key }) => key.model ?? ''));
-      if (models.size > 1) regions.push(...modelRegions(family, group, fit, rows));
+      if (models.size > 1) parts.push(...modelRegions(family, group, fit, rows));
     }
   }
-  return regions;
+  return { overall: overall(parts), regions: parts.map(({ region }) => region) };
 }
 
-function modelRegions(family: Family, group: string, fit: GroupFit, rows: readonly Row[]): RegionAccuracy[] {
+function modelRegions(family: Family, group: string, fit: GroupFit, rows: readonly Row[]): Part[] {
   const off = leaveOut(family, group, fit.parameters, rows, ({ key }) => key.model ?? '');
   const models = [...new Set(rows.map(({ key }) => key.model ?? ''))];
   return models.map((model) =>
@@ -87,13 +100,13 @@ function regionOf(
   fit: GroupFit,
   off: readonly LeftOut[],
   { model = '', leftOut }: { readonly model?: string; readonly leftOut: string },
-): RegionAccuracy {
+): Part {
   const [hardware = '', ...kind] = group.split(' ');
   const errors = off.map(({ error }) => Math.abs(Math.exp(-error) - 1));
   const within = off.filter(
     ({ error, deviation }) => error >= fit.low * deviation && error <= fit.high * deviation,
   );
-  return {
+  const region = {
     ...{
       operation: family.name,
       hardware,
@@ -108,27 +121,25 @@ function regionOf(
     covered: within.length / off.length,
     noise: NOISE[family.name] ?? null,
   };
+  return { region, errors };
 }
 
-/** All regions of an operation together, weighted by rows: what the goals are about. */
-export function overall(regions: readonly RegionAccuracy[]): RegionAccuracy[] {
-  const names = new Map<string, RegionAccuracy[]>();
-  for (const region of regions) {
-    const name = `${region.operation}: ${region.leftOut}`;
-    names.set(name, [...(names.get(name) ?? []), region]);
+/** All regions of an operation and a way of leaving out together: what the goals are about. */
+function overall(parts: readonly Part[]): RegionAccuracy[] {
+  const names = new Map<string, Part[]>();
+  for (const part of parts) {
+    const name = `${part.region.operation}: ${part.region.leftOut}`;
+    const some = names.get(name);
+    if (some === undefined) names.set(name, [part]);
+    else some.push(part);
   }
   return [...names.values()].map((some) => {
-    const rows = some.reduce((total, region) => total + region.rows, 0);
-    const mean = (of: (region: RegionAccuracy) => number): number =>
-      some.reduce((total, region) => total + of(region) * region.rows, 0) / rows;
+    const errors = some.flatMap((part) => part.errors);
+    const covered = some.reduce((total, { region }) => total + region.covered * region.rows, 0);
     return {
-      ...at(some, 0),
-      ...{ hardware: 'all', kind: '', model: '', rows },
-      ...{
-        median: mean(({ median }) => median),
-        p90: mean(({ p90 }) => p90),
-        covered: mean(({ covered }) => covered),
-      },
+      ...at(some, 0).region,
+      ...{ hardware: 'all', kind: '', model: '', rows: errors.length, covered: covered / errors.length },
+      ...{ median: quantileOf(errors, 0.5), p90: quantileOf(errors, 0.9) },
     };
   });
 }

@@ -27,7 +27,7 @@ export const PREFILL: Family<PrefillQuery> = {
   size: ({ seq }) => Math.log(seq),
   along: 'seq',
   start: [10, 1, 1.8, 1],
-  kriging: { scales: [4, 4, 8, 4], nugget: 0.01 },
+  kriging: { scales: [4, 4, 8, 4], nugget: 0.01, between: 0.05 },
 };
 
 export const DECODE: Family<DecodeQuery> = {
@@ -45,5 +45,5 @@ export const DECODE: Family<DecodeQuery> = {
   size: ({ kv }) => Math.log(kv),
   along: 'kv',
   start: [10, 0.1, 0.1, 3, 1.2],
-  kriging: { scales: [4, 4, 8, 4], nugget: 0.01 },
+  kriging: { scales: [4, 4, 8, 4], nugget: 0.01, between: 0.05 },
 };

@@ -42,15 +42,18 @@ function isAttention(
 function ofLibrary(groups: readonly [string, readonly Row[]][], wanted: string | undefined) {
   const named = groups.filter(([name]) => wanted !== undefined && name.endsWith(` ${wanted}`));
   const usual = groups.filter(([name]) => name.endsWith(' nccl'));
-  const from = [named, usual, groups].find((some) => some.length > 0) ?? [];
+  const narrow = groups.filter(([name]) => !name.endsWith(' wideep'));
+  const from = [named, usual, narrow, groups].find((some) => some.length > 0) ?? [];
   return [...from].sort((a, b) => b[1].length - a[1].length)[0];
 }
 
 /** The group that is nearest to what was asked; undefined where the family has none at all. */
 export function chooseGroup(family: Family, query: Query, hardware: Profile): Choice | undefined {
+  // What was measured of an adapter are its ceilings: no relative knows it better.
+  if (hardware.launchUs !== undefined) return undefined;
   const groups = [...measuredGroups(family)];
   const kinds = kindsOf(query);
-  const wanted = isExchange(query) ? modeOf(query) : query.lib;
+  const wanted = wantedOf(query);
   const far = 'ranks' in query && nodesOf(query, hardware) > 1;
   const relatives = PROFILES.filter(
     ({ name, architecture }) => architecture === hardware.architecture && name !== hardware.name,
@@ -82,6 +85,16 @@ export function chooseGroup(family: Family, query: Query, hardware: Profile): Ch
     }
   }
   return undefined;
+}
+
+/** More ranks, or experts placed by load, have kernels of their own. Published tables of the others end here. */
+const MOST_NARROW_EP = 64;
+
+function wantedOf(query: Query): string | undefined {
+  if (isExchange(query)) return modeOf(query);
+  if (query.op !== 'moe' || query.lib !== undefined) return query.lib;
+  const wide = query.slots !== undefined || query.placed === true || (query.ep ?? 1) > MOST_NARROW_EP;
+  return wide ? 'wideep' : undefined;
 }
 
 function isExchange(query: Query): query is ExchangeQuery {

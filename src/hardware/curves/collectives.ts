@@ -25,5 +25,5 @@ export const COLLECTIVE: Family<CollectiveQuery> = {
   size: ({ bytes }) => Math.log(bytes),
   along: 'bytes',
   start: [8, 2, 1.3, 1.3],
-  kriging: { scales: [4], nugget: 0.01 },
+  kriging: { scales: [4], nugget: 0.01, between: 0.01 },
 };

@@ -40,5 +40,5 @@ export const EXCHANGE: Family<ExchangeQuery> = {
   size: ({ tokens }) => Math.log(tokens),
   along: 'tokens',
   start: [20, 20, 5, 1.3, 0.2, 1.1],
-  kriging: { scales: [3, 8, 3, 4, 3, 2, 3], nugget: 0.02 },
+  kriging: { scales: [3, 8, 3, 4, 3, 2, 3], nugget: 0.02, between: 0 },
 };

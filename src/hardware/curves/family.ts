@@ -39,7 +39,10 @@ export interface Family<Q extends Query = Query> {
   readonly along: string;
   /** The first parameters that a fit tries; as many as there are terms. */
   readonly start: readonly number[];
-  readonly kriging: KrigingOptions;
+  readonly kriging: KrigingOptions & {
+    /** Variance that an answer in the middle between two measured sizes has on top, relative to that of the field. */
+    readonly between: number;
+  };
 }
 
 export interface Row {
@@ -93,14 +96,16 @@ export function groupsOf<Q extends Query>(family: Family<Q>): ReadonlyMap<string
 export class ResidualField {
   readonly rows: readonly Row[];
   private readonly kriging: Kriging;
+  private readonly between: number;
   /** Of each row: sizes that were measured and log(measured / formula) there. */
   private readonly curves: readonly { readonly sizes: number[]; readonly left: number[] }[];
   /** Root mean square of all of them. */
   readonly spread: number;
 
   /** @param formula us of a query by the formula. */
-  constructor(rows: readonly Row[], options: KrigingOptions, formula: (query: Query) => number) {
+  constructor(rows: readonly Row[], options: Family['kriging'], formula: (query: Query) => number) {
     this.rows = rows;
+    this.between = options.between;
     this.kriging = new Kriging(
       rows.map(({ features }) => features),
       options,
@@ -117,10 +122,16 @@ export class ResidualField {
   at(features: readonly number[], size: number): { left: number; deviation: number } {
     const { weights, variance } = this.kriging.weightsAt(features);
     let left = 0;
-    this.curves.forEach(
-      (curve, i) => (left += (weights[i] ?? 0) * interpolated(curve.sizes, curve.left, size)),
-    );
-    return { left, deviation: this.spread * Math.sqrt(variance) };
+    let most = 0;
+    let apart = 0;
+    this.curves.forEach((curve, i) => {
+      const weight = weights[i] ?? 0;
+      left += weight * interpolated(curve.sizes, curve.left, size);
+      if (Math.abs(weight) <= most) return;
+      most = Math.abs(weight);
+      apart = middling(curve.sizes, size);
+    });
+    return { left, deviation: this.spread * Math.sqrt(variance + apart * this.between) };
   }
 
   /**
@@ -153,6 +164,14 @@ export interface LeftOut {
   readonly error: number;
   /** What was promised of it. */
   readonly deviation: number;
+}
+
+/** 0 at a measured size and beyond the ends, 1 in the middle between two. */
+function middling(sizes: readonly number[], size: number): number {
+  const above = sizes.findIndex((one) => one >= size);
+  if (above <= 0) return 0;
+  const share = (size - at(sizes, above - 1)) / (at(sizes, above) - at(sizes, above - 1));
+  return 4 * share * (1 - share);
 }
 
 /** Straight between neighbours, constant beyond the ends. */

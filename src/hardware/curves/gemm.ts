@@ -21,5 +21,5 @@ export const GEMM: Family<GemmQuery> = {
   size: ({ m }) => Math.log(m),
   along: 'm',
   start: [5, 0.3, 1.4, 1.2],
-  kriging: { scales: [3, 3], nugget: 0.01 },
+  kriging: { scales: [3, 3], nugget: 0.01, between: 0 },
 };

@@ -19,7 +19,7 @@ export const MLA_PREFILL: Family<MlaPrefillQuery> = {
   size: ({ seq }) => Math.log(seq),
   along: 'seq',
   start: [12, 1, 1.8, 1],
-  kriging: { scales: [4, 4], nugget: 0.01 },
+  kriging: { scales: [4, 4], nugget: 0.01, between: 0.05 },
 };
 
 export const MLA_DECODE: Family<MlaDecodeQuery> = {
@@ -40,5 +40,5 @@ export const MLA_DECODE: Family<MlaDecodeQuery> = {
   size: ({ kv }) => Math.log(kv),
   along: 'kv',
   start: [12, 0.1, 2, 1.2],
-  kriging: { scales: [4, 4], nugget: 0.01 },
+  kriging: { scales: [4, 4], nugget: 0.01, between: 0.05 },
 };

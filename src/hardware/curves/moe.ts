@@ -1,6 +1,6 @@
 /** Fused MoE layers of one rank, the hottest: both grouped products and the activation, without communication. */
 import { MOE_TABLE } from '../data/moe.ts';
-import { MOE_ACTIVE_TABLE, MOE_HOPPER_TABLE } from '../data/moe-more.ts';
+import { MOE_ACTIVE_TABLE, MOE_HOPPER_TABLE, MOE_WIDE_TABLE } from '../data/moe-more.ts';
 import { dtypeNamed } from '../dtypes.ts';
 import type { MoeQuery, Skew } from '../queries.ts';
 import { hottestRank } from '../skew.ts';
@@ -9,7 +9,7 @@ import type { Family } from './family.ts';
 
 export const MOE: Family<MoeQuery> = {
   name: 'moe',
-  tables: [MOE_TABLE, MOE_HOPPER_TABLE, MOE_ACTIVE_TABLE],
+  tables: [MOE_TABLE, MOE_HOPPER_TABLE, MOE_ACTIVE_TABLE, MOE_WIDE_TABLE],
   group: ({ system, lib, dtype }) => `${system} ${dtype} ${lib}`,
   block: ({ hidden, inter, experts, tp, ep }) => `${hidden} ${inter} ${experts} ${tp} ${ep}`,
   query: ({ hidden, inter, experts, topk, tp, ep, dist = '', dtype = '', active, perGpu }, knot) => ({
@@ -38,14 +38,15 @@ export const MOE: Family<MoeQuery> = {
   },
   features: (query) => {
     const { hidden, inter, tp = 1, ep = 1, topk, experts } = query;
-    const active = query.rows === undefined ? experts / ep : (query.activeExperts ?? experts / ep);
+    const local = (query.slots ?? experts) / ep;
+    const active = query.rows === undefined ? local : (query.activeExperts ?? local);
     return [hidden, inter / tp, active, topk / ep].map(Math.log).concat(skewness(query.skew));
   },
   axes: ['hidden', 'width of an expert', 'experts of a rank', 'topk / ep', 'skew'],
   size: ({ tokens, topk, experts }) => Math.log((tokens * topk) / experts),
   along: 'rows per expert',
   start: [25, 0.5, 1, 1.3, 1, 1.2],
-  kriging: { scales: [3, 3, 2, 3, 6], nugget: 0.05 },
+  kriging: { scales: [3, 3, 2, 3, 6], nugget: 0.05, between: 0.05 },
 };
 
 /** 'balanced', 'uniform', 'pl1.2', 'zipf:0.8'. */

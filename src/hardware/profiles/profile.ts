@@ -26,4 +26,6 @@ export interface Profile {
   /** From GPU to GPU between nodes. */
   readonly between: Tier;
   readonly source: string;
+  /** Where the figures were measured and not printed: us of a launch. Such peaks are reached. */
+  readonly launchUs?: number;
 }

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { ConfigError } from '../../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../../core/given.ts';
 import { quoted } from '../../../core/quoted.ts';
-import { kernelRegions, overall, type RegionAccuracy } from '../../../hardware/curves/accuracy.ts';
+import { kernelAccuracy, type RegionAccuracy } from '../../../hardware/curves/accuracy.ts';
 import { drawTable, paragraph } from '../../../report/terminal/table.ts';
 import type { Style } from '../../../report/terminal/style.ts';
 import type { GlobalOptions } from '../../options.ts';
@@ -17,7 +17,7 @@ export interface AccuracyOptions {
 
 /** Errors on rows that were left out. */
 export interface AccuracyReport {
-  /** Each operation over all its regions: means of theirs, weighted by rows. */
+  /** Each operation over all its regions. */
   readonly overall: readonly RegionAccuracy[];
   readonly regions: readonly RegionAccuracy[];
 }
@@ -25,7 +25,7 @@ export interface AccuracyReport {
 const OPTIONS: Fields = { region: 'string?' };
 
 /** What tells regions and their errors: one for kernels and links, and one for whole servers where there is one. */
-const PARTS: readonly ((part: string) => readonly RegionAccuracy[])[] = [kernelRegions];
+const PARTS: readonly ((part: string) => AccuracyReport)[] = [kernelAccuracy];
 
 /**
  * How far projections are off where they were not fitted.
@@ -34,11 +34,12 @@ const PARTS: readonly ((part: string) => readonly RegionAccuracy[])[] = [kernelR
 export function accuracy(options: AccuracyOptions = {}): AccuracyReport {
   requireOptions('accuracy', options, OPTIONS);
   const { region = '' } = options;
-  const regions = PARTS.flatMap((part) => part(region));
+  const parts = PARTS.map((part) => part(region));
+  const regions = parts.flatMap((part) => part.regions);
   if (regions.length === 0) {
     throw new ConfigError(`no region has ${quoted(region)} in its name. moebius accuracy lists them all.`);
   }
-  return { overall: overall(regions), regions };
+  return { overall: parts.flatMap((part) => part.overall), regions };
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;

@@ -1,7 +1,11 @@
 /** `moebius project`: what operations and layouts would take on hardware that is not here. */
 import type { Command } from 'commander';
 import { ConfigError, messageOf } from '../../../core/errors.ts';
+import { maxOf } from '../../../core/math.ts';
 import { chosen, requireOptions, type Fields } from '../../../core/given.ts';
+import { adapterProfile, THIS_ADAPTER } from '../../../hardware/profiles/adapter.ts';
+import type { Profile } from '../../../hardware/profiles/profile.ts';
+import { readResultAt } from '../../files/read-result.ts';
 import { projectOp, type CaseRow, type LayerShape } from '../../../hardware/cases.ts';
 import { modelNamed } from '../../../planner/models/named.ts';
 import { checkOutput, OTHER_OUT, writeWhole } from '../../files/files.ts';
@@ -13,6 +17,8 @@ import { casesText, readCases, type Answer } from './cases-file.ts';
 export interface ProjectOptions {
   /** The path of a CSV file, a case in each row. */
   readonly cases?: string;
+  /** The path of a bench result, whose adapter rows may name as "this adapter". */
+  readonly result?: string;
 }
 
 /** What was projected of each case, in the order of the file. */
@@ -22,7 +28,7 @@ export interface ProjectReport {
   readonly csv: string;
 }
 
-const OPTIONS: Fields = { cases: 'string?' };
+const OPTIONS: Fields = { cases: 'string?', result: 'string?' };
 
 /** Columns of the answers, in their order. */
 const ANSWERS = ['us', 'low', 'high', 'tag', 'region', 'note'] as const;
@@ -33,22 +39,64 @@ const ANSWERS = ['us', 'low', 'high', 'tag', 'region', 'note'] as const;
  */
 export async function project(options: ProjectOptions): Promise<ProjectReport> {
   requireOptions('project', options, OPTIONS);
-  const { cases } = options;
+  const { cases, result } = options;
   if (cases === undefined) throw new ConfigError('project needs cases: name a CSV file with --cases.');
   const table = await readCases(cases, () => undefined, []);
-  const answers = table.rows.map(({ row }) => answerTo(row));
+  const here = result === undefined ? undefined : await adapterOf(result);
+  const answers = table.rows.map(({ row }) => answerTo(row, here));
   return { cases: answers, csv: casesText(table, answers, ANSWERS) };
 }
 
-function answerTo(row: CaseRow): Answer {
+function answerTo(row: CaseRow, here: Profile | undefined): Answer {
   try {
     if ((row.op ?? '') === '') throw new ConfigError('the row names no op.');
-    const { us, low, high, tag, region, source } = projectOp(row, shapeOf);
+    const { us, low, high, tag, region, source } = projectOp(row, {
+      shapeOf,
+      hardwareOf: (name) => adapterNamed(name, here),
+    });
     return { us, low, high, tag, region, note: source };
   } catch (error) {
     if (error instanceof ConfigError) return { note: messageOf(error) };
     throw error;
   }
+}
+
+/** @throws ConfigError where the adapter of a result is named and there is no result. */
+function adapterNamed(name: string, here: Profile | undefined): Profile | undefined {
+  if (
+    name
+      .toLowerCase()
+      .replaceAll(/[^a-z]+/g, ' ')
+      .trim() !== THIS_ADAPTER
+  )
+    return undefined;
+  if (here === undefined)
+    throw new ConfigError('"this adapter" is that of a bench result: name one with --result.');
+  return here;
+}
+
+/** @throws ConfigError for a file that is no result, or one whose ceilings were not measured. */
+async function adapterOf(path: string): Promise<Profile> {
+  const { ceilings, adapter } = await readResultAt(path);
+  const best = (probe: string): number => {
+    const found = ceilings.filter((one) => one.name === probe && one.state === 'measured');
+    const largest = maxOf(
+      found.map(({ footprintBytes = 0 }) => footprintBytes),
+      0,
+    );
+    const values = found.filter(({ footprintBytes = 0 }) => footprintBytes === largest);
+    const [first] = values.map((one) => (one.state === 'measured' ? one.value : NaN));
+    if (first === undefined)
+      throw new ConfigError(`${path} has no ceiling of ${probe}: run moebius bench again.`);
+    return first;
+  };
+  return adapterProfile({
+    title: adapter.facts.name,
+    flopPerS: best('f32 multiply-add'),
+    bytesPerS: best('storage read'),
+    dispatchNs: adapter.dispatchFloorNs.median,
+    source: path,
+  });
 }
 
 /** The routed layer of a model. @throws ConfigError for a model that there is not, or one without experts. */
@@ -61,6 +109,7 @@ function shapeOf(name: string): LayerShape {
 
 interface CommandOptions extends GlobalOptions {
   readonly cases: string;
+  readonly result?: string;
   readonly out?: string;
 }
 
@@ -71,6 +120,7 @@ export function describeProject(command: Command): Command {
         'measurements, and the region of them that each answer lies in. Needs no GPU.',
     )
     .requiredOption('--cases <file>', 'a CSV file, a case in each row')
+    .option('--result <file>', 'a bench result, whose adapter is "this adapter"')
     .option('--out <file>', 'where the table goes (default: stdout)')
     .addHelpText(
       'after',
