@@ -83,6 +83,12 @@ export const scenes: readonly Scene[] = [
     params: { ...attention, maxQueries: 2, causal: 1 },
     buffers: { ...keys, q_THD: 16, sequences: [0, 2, 6, 0], o_THD: 16 },
   },
+  ...[8, 4].map((values) => ({
+    shader: 'attention/blocked',
+    spec: { SIDE: 2, COLUMNS: 1, VALUES: values, HEAD_VECS: 2 },
+    params: { ...attention, cacheLength: 12, maxQueries: 2, causal: 1 },
+    buffers: { ...keys, k_RHD: 96, v_RHD: 96, q_THD: 16, sequences: [0, 2, 12, 0], o_THD: 16 },
+  })),
   {
     shader: 'attention/decode',
     spec: { WG: 4, CHUNK: 4, HEAD_VECS: 2 },

@@ -79,6 +79,24 @@ const flash = defineKernel({
   grid: (s, p) => wholeGrid({ queries: s.WG, workgroups: 1 }, p),
 });
 
+/** Queries of a block of blocked.wgsl. */
+const BLOCK_ROWS = 32;
+
+/** Columns come in slabs of 128; a slab scores its keys anew. */
+const wideSlabs = (headVecs: number): number => ceilDiv(headVecs, 32);
+
+const blocked = defineKernel({
+  shader: 'attention/blocked.wgsl',
+  spec: {
+    ...{ SIDE: 8, COLUMNS: 2, VALUES: 32, HEAD_VECS: 16 },
+    ...STORAGE,
+    ...{ SINKS: false, SOFTCAP: false },
+  },
+  params: wholeParams,
+  buffers,
+  grid: (s, p) => wholeGrid({ queries: BLOCK_ROWS, workgroups: wideSlabs(s.HEAD_VECS) }, p),
+});
+
 const decode = defineKernel({
   shader: 'attention/decode.wgsl',
   spec: { WG: 64, CHUNK: 64, HEAD_VECS: 16, SPLIT: false, ...STORAGE, SINKS: false, SOFTCAP: false },
@@ -150,7 +168,7 @@ const eightLanes = (gpu: Gpu): string | undefined => {
 /** A variant of attention, with how its workgroups cover the queries. */
 export interface AttentionVariant extends Variant<
   AttentionShape,
-  typeof plain | typeof flash | typeof decode | typeof subgroup | typeof decodeSubgroup
+  typeof plain | typeof flash | typeof blocked | typeof decode | typeof subgroup | typeof decodeSubgroup
 > {
   /** How its grid covers queries, with the keys in so many parts. */
   readonly block: (shape: AttentionShape, numParts: number) => QueryBlock;
@@ -169,6 +187,18 @@ const bySlab = (shape: AttentionShape, numParts: number): QueryBlock => ({
 
 /** The variants of attention, in the order of their table; the device and the batch decide which one leads. */
 export const attentionVariants: readonly AttentionVariant[] = [
+  {
+    name: 'blocked',
+    idea: 'two products of tiles in workgroup storage, 4 x 4 scores and 4 x 8 sums per thread',
+    kernel: blocked,
+    block: ({ headDim }) => ({ queries: BLOCK_ROWS, workgroups: wideSlabs(headDim / 4) }),
+    spec: (shape) => ({
+      ...headVecs(shape),
+      COLUMNS: shape.headDim <= 32 ? 1 : shape.headDim <= 64 ? 2 : 4,
+      VALUES: shape.headDim <= 64 ? 32 : 16,
+    }),
+    refusal: inFours,
+  },
   {
     name: 'flash',
     idea: 'tiles of keys in workgroup storage, online softmax',
