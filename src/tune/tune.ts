@@ -105,18 +105,9 @@ export async function tuneKernels(gpu: Gpu, options: TuneOptions): Promise<TuneR
       const found: TuningPoint[] = [];
       for (const [n, { question, index }] of asked.entries()) {
         const share = (end - gpu.platform.now()) / Math.max(1, waiting) / (asked.length - n);
-        const request = {
-          subject,
-          kernelCase,
-          index,
-          question,
-          clock,
-          project,
-          codeOf,
-          budgetNs: Math.max(0, share),
-        };
         const result = await measurePoint(gpu, {
-          ...request,
+          ...{ subject, kernelCase, index, question, clock, project, codeOf },
+          budgetNs: Math.max(0, share),
           say: (text) => say(`${question.family}: ${text}`),
         });
         for (const w of result.wrong)
@@ -229,18 +220,10 @@ export async function recheckPoints(
         const question = (await questionsOf(gpu, kernelCase))[index];
         if (question?.family !== point.family) return undefined;
         if (![...question.able, ...question.refused].some(({ name }) => name === choice)) return 'absent';
-        const request = {
-          subject,
-          kernelCase,
-          index,
-          question,
-          clock,
-          project,
-          codeOf,
-          budgetNs,
-          only: [choice],
-        };
-        const result = await measurePoint(gpu, request);
+        const result = await measurePoint(gpu, {
+          ...{ subject, kernelCase, index, question, clock, project, codeOf },
+          ...{ budgetNs, only: [choice] },
+        });
         for (const w of result.wrong) wrong.push({ what, ...w });
         return result.point;
       },

@@ -93,7 +93,8 @@ describe('validate', () => {
     kernels(0);
     vi.spyOn(modelCheck, 'checkModelAfter').mockResolvedValue(report);
     expect((await validate({ quick: true })).pass).toBe(true);
-    await expect(run('validate', '--quick')).resolves.toBeDefined();
+    // It would throw.
+    await run('validate', '--quick');
   });
 
   test('a model that failed fails all, by name', async () => {

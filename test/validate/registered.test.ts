@@ -156,3 +156,16 @@ test('what cannot be interpreted is said to be not examined, and why', async () 
   expect(report.races.filter(({ state }) => state === 'races')).toEqual([]);
   expect(unknown.map(({ message }) => message).join()).toMatch(/ExtractBits/);
 });
+
+test('what the interpreter computes otherwise than the device is said to be not examined', async () => {
+  // f32 loses what float64 keeps.
+  const text = spoilt(GEMM, store, store.replace('total', '(total + 16777216.0) - 16777216.0'));
+  const { races } = await reportOn(gemm, text, few);
+  expect(races.length).toBeGreaterThan(0);
+  for (const { state, message } of races) {
+    expect({ state, message }).toEqual({
+      state: 'unknown',
+      message: 'interpreted, c_MN differs from what the device computes',
+    });
+  }
+});
