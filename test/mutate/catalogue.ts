@@ -9,6 +9,9 @@ import { deviceFaults } from './areas/device.ts';
 import { expertFaults } from './areas/experts.ts';
 import { gatingFaults } from './areas/gating.ts';
 import { modelFaults } from './areas/model.ts';
+import { compareFaults } from './areas/results/compare.ts';
+import { resultFileFaults } from './areas/results/files.ts';
+import { reportFaults } from './areas/results/report.ts';
 import { routingFaults } from './areas/routing.ts';
 import { runtimeFaults } from './areas/runtime.ts';
 import { tuneFaults } from './areas/tune.ts';
@@ -26,6 +29,7 @@ export const catalogue: Readonly<Record<string, readonly Mutant[]>> = {
   experts: expertFaults,
   gating: gatingFaults,
   model: modelFaults,
+  results: [...compareFaults, ...resultFileFaults, ...reportFaults],
   routing: routingFaults,
   runtime: runtimeFaults,
   tune: tuneFaults,
