@@ -16,7 +16,8 @@ export interface Failure {
   readonly message: string;
 }
 
-const NO_COMMAND = 'name a command: doctor, layout, generate, validate, tune, op, bench, compare, growth or serve';
+const NO_COMMAND =
+  'name a command: doctor, layout, generate, validate, tune, op, bench, compare, growth or serve';
 
 /** Undefined for what commander throws after it has shown help or the version. */
 export function failureOf(error: unknown): Failure | undefined {

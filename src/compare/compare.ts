@@ -1,13 +1,15 @@
 /** Two sets of runs compared row by row, and what the comparison itself is worth. */
+import { requireGiven } from '../core/given.ts';
 import { at } from '../core/math.ts';
 import { seededRandom } from '../core/random.ts';
 import { median } from '../measure/statistics.ts';
 import { ALPHA, isNamed, isWorthNaming, leastEffect, wordFor, type Word } from './decide.ts';
 import { effectOf, shift, type Effect } from './effect.ts';
 import { rankTest } from './rank-test.ts';
-import { falseAlarms, holm, jointPValues, relabellings, runsFor } from './relabel.ts';
+import { falseAlarms, holm, jointPValues, relabellings } from './relabel.ts';
 import { unitsOf, type Run, type Units } from './units.ts';
 
+/** One row of a comparison: B beside A. */
 export interface ComparedRow extends Effect {
   readonly name: string;
   readonly medianA: number;
@@ -25,6 +27,7 @@ export interface ComparedRow extends Effect {
   readonly certain: boolean;
 }
 
+/** What two sets of runs say of each other. */
 export interface Comparison {
   readonly unit: Units['unit'];
   /** Rounds of one run stand and fall together: what they say is a hint. */
@@ -36,15 +39,19 @@ export interface Comparison {
   readonly missing: Units['missing'];
   /** Share of rows that this comparison names when the same runs are dealt to sides by chance. */
   readonly falseAlarms: number | null;
-  /** Runs a side that one row needs for a difference to be told. */
-  readonly runsNeeded: number;
 }
 
 /** Of the draws: the same files give the same answer. */
 const SEED = 20260727;
 
-/** @throws ConfigError as `unitsOf`. */
+/**
+ * Which rows of the runs of two sides differ by more than chance: an exact rank test, the ratio B / A with its interval, and
+ * what the comparison itself is worth. The run is the unit from 5 a side on.
+ * @throws ConfigError for a side without runs, other adapters, clocks, models or shapes, and runs with no row in common.
+ */
 export function compareRuns(a: readonly Run[], b: readonly Run[]): Comparison {
+  requireGiven('Side A', a, 'list');
+  requireGiven('Side B', b, 'list');
   const { unit, rows, missing } = unitsOf(a, b);
   const random = seededRandom(SEED);
   const p = rows.map((row) => rankTest(row.a, row.b).p);
@@ -74,6 +81,5 @@ export function compareRuns(a: readonly Run[], b: readonly Run[]): Comparison {
     ...{ unit, weak: !byRun, runsA: a.length, runsB: b.length, rows: compared, missing },
     drivers: [...new Set([...a, ...b].map(({ driver }) => driver))],
     falseAlarms: alarms ?? null,
-    runsNeeded: runsFor(ALPHA),
   };
 }

@@ -3,7 +3,7 @@
  * stand and fall together are not taken for independent ones. Two uses: p-values that hold for all rows together, and the
  * share of rows that a comparison names although nothing differs.
  */
-import { at, maxOf, range, sum } from '../core/math.ts';
+import { at, range, sum } from '../core/math.ts';
 import type { Random } from '../core/random.ts';
 import { median } from '../measure/statistics.ts';
 
@@ -125,12 +125,4 @@ export function falseAlarms(
     });
   }
   return named / (rows.length * others.length);
-}
-
-/** Runs a side from which on a difference of any size could be told, by the ranks of one row: 2 / C(2n, n) <= p. */
-export function runsFor(p: number): number {
-  return maxOf(
-    range(20).map((n) => (n > 0 && 2 / choose(2 * n, n) > p ? n + 1 : 1)),
-    1,
-  );
 }

@@ -13,7 +13,7 @@ const RESULT = 'test/report/result.json';
 
 test('CSV has every kernel, ceiling, pass and host task of a result, with the numbers of its samples', async () => {
   const result = JSON.parse(await readFile(RESULT, 'utf8')) as StoredBenchResult;
-  const rows = csvParse(csvOf(await exportRows([RESULT])));
+  const rows = csvParse(csvOf(await exportRows({ files: [RESULT] })));
   expect(rows).toHaveLength(result.kernels.length + result.ceilings.length + 2 + result.host.length);
   const [kernel] = result.kernels;
   const samples = kernel?.timing.state === 'measured' ? kernel.timing.samplesNs : [];

@@ -1,6 +1,7 @@
 /** `moebius export`: result files as a table for other programs. */
 import { Option, type Command } from 'commander';
 import { ConfigError } from '../../core/errors.ts';
+import { requireOptions, type Fields } from '../../core/given.ts';
 import { csvOf, markdownOf } from '../../report/file/export.ts';
 import { tableOf, type TableRow } from '../../report/file/rows.ts';
 import { checkOutput, OTHER_OUT, writeWhole } from '../files/files.ts';
@@ -10,8 +11,21 @@ import { printJson, write } from '../output.ts';
 
 const FORMATS = ['csv', 'md'] as const;
 
-/** One row per number of each file, as the columns of the table. @throws ConfigError for files that are no results. */
-export async function exportRows(files: readonly string[]): Promise<TableRow[]> {
+/** Options of `exportRows`. */
+export interface ExportOptions {
+  /** Result files of `moebius bench`. */
+  readonly files: readonly string[];
+}
+
+const OPTIONS: Fields = { files: 'list' };
+
+/**
+ * Result files as one flat table: a row per kernel, ceiling, pass and host task of each.
+ * @throws ConfigError for files that are no results.
+ */
+export async function exportRows(options: ExportOptions): Promise<TableRow[]> {
+  requireOptions('exportRows', options, OPTIONS);
+  const { files } = options;
   const tables = files.map(async (path) => tableOf(await readResultAt(path), path));
   return (await Promise.all(tables)).flat();
 }
@@ -46,7 +60,7 @@ Examples:
         );
       }
       if (out !== undefined) await checkOutput(out, { inputs: files, remedy: OTHER_OUT });
-      const rows = await exportRows(files);
+      const rows = await exportRows({ files });
       const text = format === 'csv' ? csvOf(rows) : markdownOf(rows);
       if (out === undefined) return write(process.stdout, text);
       await writeWhole(out, text, OTHER_OUT);

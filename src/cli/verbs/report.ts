@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { compareRuns } from '../../compare/compare.ts';
 import { ConfigError } from '../../core/errors.ts';
+import { requireOptions, type Fields } from '../../core/given.ts';
 import { formatBytes } from '../../core/units.ts';
 import { comparedRun } from '../../report/file/compared-runs.ts';
 import type { StoredBenchResult } from '../../report/file/schema.ts';
@@ -11,8 +12,10 @@ import type { GlobalOptions } from '../options.ts';
 import { printJson, printLines } from '../output.ts';
 import { readResultAt } from '../files/read-result.ts';
 import { sidesOf } from '../files/sides.ts';
+import { renderReport } from '../../report/page.ts';
 import { paragraph } from '../../report/terminal/table.ts';
 
+/** Options of `report`. */
 export interface ReportOptions {
   /** Result files of `moebius bench`. The last is told. */
   readonly files: readonly string[];
@@ -25,8 +28,15 @@ interface Read {
   readonly result: StoredBenchResult;
 }
 
-/** The page. @throws ConfigError for files that are no results, or that cannot be compared. */
-export async function report({ files, before = [] }: ReportOptions): Promise<string> {
+const OPTIONS: Fields = { files: 'list', before: 'list?' };
+
+/**
+ * One page of HTML about a result file, without script, that opens offline.
+ * @throws ConfigError for files that are no results, or that cannot be compared.
+ */
+export async function report(options: ReportOptions): Promise<string> {
+  requireOptions('report', options, OPTIONS);
+  const { files, before = [] } = options;
   return (await reportOf({ files, before })).html;
 }
 
@@ -38,11 +48,7 @@ async function reportOf({ files, before = [] }: ReportOptions): Promise<Read & {
   const runs = (side: readonly Read[]) => side.map(({ result, path }) => comparedRun(result, path));
   const labels = { a: before, b: files };
   const comparison = a.length === 0 ? undefined : { found: compareRuns(runs(a), runs(b)), labels };
-  // Drawing takes a while to load, and no other verb needs it.
-  const [{ renderReport }, { parseHTML }] = await Promise.all([
-    import('../../report/html/page.tsx'),
-    import('linkedom'),
-  ]);
+  const { parseHTML } = await import('linkedom');
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const html = await renderReport(
     { result: told.result, label: told.path, ...(comparison && { comparison }) },

@@ -92,7 +92,6 @@ const Comparison = v.object({
   ),
   missing: v.array(v.object({ name: Text, runs: v.array(Text) })),
   falseAlarms: v.nullable(v.number()),
-  runsNeeded: v.number(),
 });
 
 /** What a job leaves. */

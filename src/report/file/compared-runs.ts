@@ -1,10 +1,16 @@
 /** What a comparison takes from a result file. */
 import type { Run, RunRow } from '../../compare/units.ts';
+import { requireFields, requireGiven } from '../../core/given.ts';
 import { median } from '../../measure/statistics.ts';
 import type { StoredBenchResult } from './schema.ts';
 
-/** A row per kernel and variant, and one for each form of the forward pass. @param label for messages. */
+/**
+ * What `compareRuns` takes of a result: a row per kernel and variant, and one for each form of the forward pass.
+ * @param label for messages. @throws ConfigError for what is no result.
+ */
 export function comparedRun(result: StoredBenchResult, label: string): Run {
+  requireFields('The result', result, { kernels: 'list', adapter: 'record', clock: 'record' });
+  requireGiven('Its name', label, 'string');
   const rows = new Map<string, RunRow>();
   for (const { family, name, variant, timing, flops, bytes, cold } of result.kernels) {
     rows.set(`${family}: ${name} (${variant})`, {

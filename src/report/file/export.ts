@@ -1,13 +1,15 @@
 /** Tables for other programs: CSV for sheets, Markdown for pages of text. */
 import { csvFormatRows } from 'd3-dsv';
+import { requireGiven } from '../../core/given.ts';
 import { printable } from '../../core/printable.ts';
 import { COLUMNS, type TableRow } from './rows.ts';
 
 /** Where a sheet would take a cell for a formula. Blanks before it do not help, and our own numbers are not text. */
 const FORMULA = /^[\s]*[=+\-@]|^[\t\r]/;
 
-/** RFC 4180 with a head; every line ends. A text that a sheet would compute begins with an apostrophe. */
+/** CSV (RFC 4180) with a head; every line ends. A text that a sheet would compute begins with an apostrophe. */
 export function csvOf(rows: readonly TableRow[]): string {
+  requireGiven('The rows', rows, 'list');
   const cells = rows.map((row) => COLUMNS.map((column) => csvCell(row[column])));
   return `${csvFormatRows([[...COLUMNS], ...cells])}\n`;
 }
@@ -35,6 +37,7 @@ const NUMBERS: ReadonlySet<string> = new Set(['median', 'low', 'high', 'samples'
 
 /** A table of GitHub's Markdown under what the numbers are of. Columns that no row fills are left out. */
 export function markdownOf(rows: readonly TableRow[]): string {
+  requireGiven('The rows', rows, 'list');
   const runs = new Map(rows.map((row) => [row.file, row]));
   return [...runs.values()]
     .map((run) => {

@@ -1,4 +1,5 @@
 /** A result file as a flat table: a row per number that was measured, or that has a reason why it was not. */
+import { requireFields, requireGiven } from '../../core/given.ts';
 import { summarise } from '../../measure/statistics.ts';
 import type { StoredBenchResult } from './schema.ts';
 
@@ -11,12 +12,18 @@ export const COLUMNS = [
   ...['flop', 'bytes', 'roof_share', 'binds', 'reason'],
 ] as const;
 
+/** A number that was measured, or the reason why there is none; by the names of `COLUMNS`. */
 export type TableRow = Readonly<Partial<Record<(typeof COLUMNS)[number], Cell>>>;
 
 type Timing = StoredBenchResult['kernels'][number]['timing'];
 
-/** Kernels, ceilings, forms of the forward pass and host tasks. @param file the name of the result's file. */
+/**
+ * A row for each kernel, ceiling, form of the forward pass and host task, times in ns. @param file the name of the result's file.
+ * @throws ConfigError for what is no result.
+ */
 export function tableOf(result: StoredBenchResult, file: string): TableRow[] {
+  requireFields('The result', result, { kernels: 'list', ceilings: 'list', host: 'list', adapter: 'record' });
+  requireGiven('The name of its file', file, 'string');
   const { adapter, sources, forward } = result;
   const { name: adapterName, driver, kind } = adapter.facts;
   const run = { file, date: result.date, commit: result.commit ?? '', adapter: adapterName, driver, kind };

@@ -12,6 +12,7 @@ import { Kernels } from './kernels.tsx';
 import { Roofline } from './roofline.tsx';
 import { escaped, renderShell } from './shell.tsx';
 
+/** What a page tells: a result, and what it was compared with. */
 export interface Report {
   readonly result: StoredBenchResult;
   /** The name of its file. */
