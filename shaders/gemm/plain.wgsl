@@ -1,4 +1,4 @@
-// c[m,n] = sum over k of a[m,k] * b[n,k].
+// c[m,n] = sum over k of a[m,k] * b[n,k], plus bias[n] where there is one.
 // Grid    a workgroup covers WG_M x WG_N outputs; a thread owns one.
 // Memory  scalar loads straight from storage; no workgroup storage, so no barrier.
 // Order   k = 0 .. K-1 in every thread: the same bits on every run.
@@ -10,12 +10,14 @@ const WG_M : u32 = 8u;          // spec: rows per workgroup
 const WG_N : u32 = 8u;          // spec: columns per workgroup
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
+const BIASED : bool = false;    // spec: add a bias per column
 
 struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blockGroups : u32 }
 
 @group(0) @binding(0) var<storage, read> a_MK : array<f32>;
 @group(0) @binding(1) var<storage, read> b_NK : array<u32>;   // values, then from word scaleStart on the scales
 @group(0) @binding(2) var<storage, read_write> c_MN : array<f32>;
+@group(0) @binding(3) var<storage, read> bias_N : array<f32>;   // bound to a when absent
 @group(1) @binding(0) var<uniform> params : Params;
 
 // A scale as the product of two factors between it and 1, the second a power of two, for scales at the ends of f32. One
@@ -75,5 +77,6 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
     if (WIDE) { a *= factor(&b_NK, rowB + k, n); }
     total += a * weight(&b_NK, rowB + k, n);
   }
+  if (BIASED) { total += bias_N[n]; }
   c_MN[m * params.numCols + n] = total;
 }

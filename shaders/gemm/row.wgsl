@@ -1,4 +1,4 @@
-// c[m,n] = sum over k of a[m,k] * b[n,k], for few rows.
+// c[m,n] = sum over k of a[m,k] * b[n,k] (plus bias[n] where there is one), for few rows.
 // Grid    x: columns by 8, y: rows; the lanes of a workgroup share 8 outputs, each along its own part of k.
 // Memory  neighbouring lanes load neighbouring vec4 of b and of a; a vec4 of a serves 8 columns. Sums of lanes pass
 //         through workgroup storage once.
@@ -10,6 +10,7 @@ requires unrestricted_pointer_parameters;
 const WG : u32 = 32u;           // spec: lanes per workgroup
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
+const BIASED : bool = false;    // spec: add a bias per column
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of b: 1, 2, 4, 8, 8
 
 struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blockGroups : u32 }
@@ -17,6 +18,7 @@ struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blo
 @group(0) @binding(0) var<storage, read> a_MK : array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> b_NK : array<vec4<u32>>;   // values, then from word scaleStart on the scales
 @group(0) @binding(2) var<storage, read_write> c_MN : array<f32>;
+@group(0) @binding(3) var<storage, read> bias_N : array<f32>;   // bound to a when absent
 @group(1) @binding(0) var<uniform> params : Params;
 
 var<workgroup> partial : array<f32, 8u * WG>;
@@ -132,6 +134,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     var total = 0.0;
     for (var i = 0u; i < WG; i += 1u) { total += partial[j * WG + i]; }
     if (FORMAT == 2u && !WIDE) { total *= scale(&b_NK, n + j); }
+    if (BIASED) { total += bias_N[n + j]; }
     c_MN[group.y * params.numCols + n + j] = total;
   }
 }

@@ -1,4 +1,4 @@
-// c[m,n] = sum over k of a[m,k] * b[n,k].
+// c[m,n] = sum over k of a[m,k] * b[n,k], plus bias[n] where there is one.
 // Grid    x: columns by 4 WG, y: rows by ROWS; a lane owns ROWS rows of 4 columns.
 // Memory  each lane loads rows of b for its own columns; rows of a are loaded once per subgroup, each by one lane, and
 //         shared by shuffles. No workgroup storage, so no barrier.
@@ -14,6 +14,7 @@ const LANES : u32 = 8u;         // spec: lanes that share eight rows: 8, or 4 th
 const ROWS : u32 = 32u;         // spec: rows per workgroup: 8, 16, 24 or 32
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
+const BIASED : bool = false;    // spec: add a bias per column
 alias Pack = vec4<u32>;         // spec: one load of b: vec4<u32> for f32, u32 otherwise
 const STEP : u32 = 1u;          // spec: groups of four per round: 2 for nibbles with 8 rows, where the loop stays short
 
@@ -22,6 +23,7 @@ struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blo
 @group(0) @binding(0) var<storage, read> a_MK : array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> b_NK : array<Pack>;   // values, then from word scaleStart on the scales
 @group(0) @binding(2) var<storage, read_write> c_MN : array<f32>;
+@group(0) @binding(3) var<storage, read> bias_N : array<f32>;   // bound to a when absent
 @group(1) @binding(0) var<uniform> params : Params;
 
 // A scale as the product of two factors between it and 1, the second a power of two, for scales at the ends of f32. One
@@ -145,8 +147,13 @@ fn heldRows(first : u32, lane : u32) -> vec2<u32> {
   return min(vec2<u32>(low, low + 4u * u32(LANES == 4u)), vec2<u32>(params.numRows - 1u)) * (params.depth / 4u);
 }
 
-fn storeColumns(row : u32, col : u32, sums : vec4<f32>) {
+fn storeColumns(row : u32, col : u32, products : vec4<f32>) {
   let at = row * params.numCols + col;
+  var sums = products;
+  if (BIASED) {
+    let last = params.numCols - 1u;
+    sums += vec4<f32>(bias_N[min(col, last)], bias_N[min(col + 1u, last)], bias_N[min(col + 2u, last)], bias_N[min(col + 3u, last)]);
+  }
   if (col < params.numCols) { c_MN[at] = sums.x; }
   if (col + 1u < params.numCols) { c_MN[at + 1u] = sums.y; }
   if (col + 2u < params.numCols) { c_MN[at + 2u] = sums.z; }

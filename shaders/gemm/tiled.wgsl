@@ -1,4 +1,4 @@
-// c[m,n] = sum over k of a[m,k] * b[n,k].
+// c[m,n] = sum over k of a[m,k] * b[n,k], plus bias[n] where there is one.
 // Grid    a workgroup covers TILE_M x TILE_N outputs; a thread owns REG_M x REG_N of them.
 // Memory  both operands pass through workgroup storage, TILE_K deep, rows padded by one word against bank conflicts.
 // Order   k ascending in every thread: the same bits on every run.
@@ -13,6 +13,7 @@ const REG_N : u32 = 4u;         // spec: columns per thread
 const TILE_K : u32 = 16u;       // spec: depth of one tile
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
+const BIASED : bool = false;    // spec: add a bias per column
 
 const TILE_M : u32 = THREADS_M * REG_M;
 const TILE_N : u32 = THREADS_N * REG_N;
@@ -24,6 +25,7 @@ struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blo
 @group(0) @binding(0) var<storage, read> a_MK : array<f32>;
 @group(0) @binding(1) var<storage, read> b_NK : array<u32>;   // values, then from word scaleStart on the scales
 @group(0) @binding(2) var<storage, read_write> c_MN : array<f32>;
+@group(0) @binding(3) var<storage, read> bias_N : array<f32>;   // bound to a when absent
 @group(1) @binding(0) var<uniform> params : Params;
 
 var<workgroup> tileA : array<f32, TILE_M * STRIDE>;
@@ -121,7 +123,9 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
     for (var j = 0u; j < REG_N; j += 1u) {
       let col = firstCol + j * THREADS_N + local.x;
       if (row < params.numRows && col < params.numCols) {
-        c_MN[row * params.numCols + col] = sums[i * REG_N + j];
+        var value = sums[i * REG_N + j];
+        if (BIASED) { value += bias_N[col]; }
+        c_MN[row * params.numCols + col] = value;
       }
     }
   }

@@ -1,4 +1,4 @@
-// c[m,n] = sum over k of a[m,k] * b[n,k], for one or two rows.
+// c[m,n] = sum over k of a[m,k] * b[n,k] (plus bias[n] where there is one), for one or two rows.
 // Grid    x: columns by 4 WG, y: rows; LANES lanes own 4 LANES columns and share each: a lane has every LANES-th chunk.
 // Memory  vec4 loads: lanes side by side read a row of b side by side. A panel of x stays in registers for all columns.
 //         No workgroup storage, so no barrier: sums of lanes meet by shuffles.
@@ -13,6 +13,7 @@ const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANE
 const LANES : u32 = 8u;         // spec: lanes that share a column: 4 or 8
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
+const BIASED : bool = false;    // spec: add a bias per column
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of b: 1, 2, 4, 8, 8
 const LOADS : u32 = 4u;         // spec: chunks of a panel per lane: 2 or 4, so that the loop stays short
 
@@ -21,6 +22,7 @@ struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blo
 @group(0) @binding(0) var<storage, read> a_MK : array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> b_NK : array<vec4<u32>>;   // values, then from word scaleStart on the scales
 @group(0) @binding(2) var<storage, read_write> c_MN : array<f32>;
+@group(0) @binding(3) var<storage, read> bias_N : array<f32>;   // bound to a when absent
 @group(1) @binding(0) var<uniform> params : Params;
 
 // What one vec4<u32> of weights is multiplied with: 4 values of x for f32, 8 for f16, 16 for int8, 32 for nibbles.
@@ -176,6 +178,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
     if (col >= params.numCols) { break; }
     var value = sums[j];
     if (FORMAT == 2u && !WIDE) { value *= scale(&b_NK, col); }
+    if (BIASED) { value += bias_N[col]; }
     c_MN[group.y * params.numCols + col] = value;
   }
 }

@@ -8,7 +8,7 @@
  */
 import { ConfigError } from '../core/errors.ts';
 import { requireFields, requireGiven, requireGpu } from '../core/given.ts';
-import { ceilDiv } from '../core/math.ts';
+import { ceilDiv, product } from '../core/math.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { BLOCK, type HostWeight, isQuantised, scalesInF32, type WeightDtype } from '../tensor/quantised.ts';
@@ -108,13 +108,54 @@ export function uploadWeight(gpu: Gpu, label: string, weight: HostWeight): GpuBu
   requireGiven('The label', label, 'string');
   requireGiven('The weight', weight, 'record');
   const dtype = weightDtypeOf(weight);
-  const { shape, data } = weight;
+  const { shape } = weight;
   if (!('format' in weight) && weight.dtype !== dtype) {
     throw new ConfigError(`${label} is neither f32, f16 nor quantised. castFloat and quantise make it so.`);
   }
   requireIndexable(label, shape);
   const buffer = gpu.buffer(label, weightBytes(dtype, shape));
-  gpu.write(buffer, data);
-  if ('format' in weight) gpu.write(buffer.view(weightPlaces(dtype, shape).scalesAt), scalesInF32(weight));
+  writeWeight(gpu, buffer, { dtype, shape }, weight);
   return buffer;
+}
+
+/** How a whole weight lies in its buffer. */
+export interface WeightLayout {
+  readonly dtype: WeightDtype;
+  readonly shape: readonly number[];
+}
+
+/** A whole weight into the buffer that was made for it. */
+export function writeWeight(
+  gpu: Gpu,
+  buffer: GpuBuffer,
+  { dtype, shape }: WeightLayout,
+  weight: HostWeight,
+): void {
+  gpu.write(buffer, weight.data);
+  if ('format' in weight) gpu.write(buffer.view(weightPlaces(dtype, shape).scalesAt), scalesInF32(weight));
+}
+
+/**
+ * Whole rows of a weight, the first of them value `firstValue` of all.
+ * @returns false, with nothing written, when these are no whole words of the buffer.
+ */
+export function writeWeightPart(
+  gpu: Gpu,
+  buffer: GpuBuffer,
+  { dtype, shape }: WeightLayout,
+  part: HostWeight,
+  firstValue: number,
+): boolean {
+  const count = product(part.shape);
+  const perValue = part.data.byteLength / Math.max(1, count);
+  const byteOffset = firstValue * perValue;
+  if (byteOffset % 4 !== 0 || part.data.byteLength % 4 !== 0) return false;
+  if (count === 0) return true;
+  gpu.write(buffer.view(byteOffset), part.data);
+  if ('format' in part) {
+    const scales = scalesInF32(part);
+    const first = (firstValue / count) * scales.length;
+    gpu.write(buffer.view(weightPlaces(dtype, shape).scalesAt + 4 * first), scales);
+  }
+  return true;
 }

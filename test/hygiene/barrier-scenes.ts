@@ -96,10 +96,22 @@ export const scenes: readonly Scene[] = [
     buffers: { ...keys, q_THD: 8, sequences: [0, 1, 8, 0], o_THD: 8 },
   },
   {
+    shader: 'norm/qk-squares',
+    spec: { WG: 4 },
+    params: { numRows: 1, queryWidth: 8, keyWidth: 4, keyShare: 1 },
+    buffers: { qkv_TC: 16, squares_T2: 2 },
+  },
+  {
+    shader: 'norm/qk-norm',
+    spec: { WG: 4 },
+    params: { numRows: 1, numHeads: 2, numKvHeads: 1, headDim: 4, eps: 1 },
+    buffers: { qkv_TC: 16, weight_C: 8, squares_T2: 2 },
+  },
+  {
     shader: 'gemm/tiled',
     spec: tiled,
     params: { numRows: 2, numCols: 2, depth: 4 },
-    buffers: { a_MK: 8, b_NK: 8, c_MN: 4 },
+    buffers: { a_MK: 8, b_NK: 8, c_MN: 4, bias_N: 2 },
   },
   {
     shader: 'gemm/blocked',
@@ -111,7 +123,7 @@ export const scenes: readonly Scene[] = [
     shader: 'gemm/row',
     spec: { WG: 2 },
     params: { numRows: 1, numCols: 4, depth: 16 },
-    buffers: { a_MK: 16, b_NK: 64, c_MN: 4 },
+    buffers: { a_MK: 16, b_NK: 64, c_MN: 4, bias_N: 4 },
   },
   {
     shader: 'experts/tiled',

@@ -76,6 +76,25 @@ export function ropeTable(
   return table;
 }
 
+/**
+ * The same by frequencies of their own, [Dh/2], cos and sin times `factor`; a pair of frequency 0 stays as it is.
+ */
+export function ropeTableOf(
+  numPositions: number,
+  { frequencies, factor }: { readonly frequencies: readonly number[]; readonly factor: number },
+): Float32Array {
+  const half = frequencies.length;
+  const table = new Float32Array(numPositions * half * 2);
+  frequencies.forEach((frequency, i) => {
+    const by = frequency === 0 ? 1 : factor;
+    for (let p = 0; p < numPositions; p++) {
+      table[(p * half + i) * 2] = Math.cos(p * frequency) * by;
+      table[(p * half + i) * 2 + 1] = Math.sin(p * frequency) * by;
+    }
+  });
+  return table;
+}
+
 /** Width of a head, and which values make a pair: neighbours when interleaved, otherwise i and i + headDim / 2. */
 export interface RopeShape {
   readonly headDim: number;

@@ -1,4 +1,5 @@
 /** Dense GEMM against weights as they are stored: c[M,N] = a[M,K] b[N,K]^T. a and c in f32, b in any format. */
+import { invariant } from '../../core/errors.ts';
 import { requireGiven, requireGpu } from '../../core/given.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
@@ -30,6 +31,8 @@ export interface GemmShape {
   readonly weightDtype: WeightDtype;
   /** Numbers at the ends of f32: scales take part half at a time (see `leavesRange`). */
   readonly wide?: boolean | undefined;
+  /** A bias [N] is added to every row. */
+  readonly biased?: boolean | undefined;
 }
 
 /** y of a grid: the specification's least limit. */
@@ -42,12 +45,12 @@ const params = {
   scaleStart: 'u32',
   blockGroups: 'u32',
 } as const;
-const buffers = { a_MK: 'read', b_NK: 'read', c_MN: 'write' } as const;
+const buffers = { a_MK: 'read', b_NK: 'read', c_MN: 'write', bias_N: 'read' } as const;
 export const GEMM_INTERFACE = { params, buffers };
 
 const plain = defineKernel({
   shader: 'gemm/plain.wgsl',
-  spec: { WG_M: 8, WG_N: 8, FORMAT: 0, WIDE: false },
+  spec: { WG_M: 8, WG_N: 8, FORMAT: 0, WIDE: false, BIASED: false },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG_N), ceilDiv(p.numRows, s.WG_M), 1],
@@ -55,7 +58,7 @@ const plain = defineKernel({
 
 const tiled = defineKernel({
   shader: 'gemm/tiled.wgsl',
-  spec: { THREADS_M: 8, THREADS_N: 8, REG_M: 4, REG_N: 4, TILE_K: 16, FORMAT: 0, WIDE: false },
+  spec: { THREADS_M: 8, THREADS_N: 8, REG_M: 4, REG_N: 4, TILE_K: 16, FORMAT: 0, WIDE: false, BIASED: false },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * s.REG_N), ceilDiv(p.numRows, s.THREADS_M * s.REG_M), 1],
@@ -74,7 +77,7 @@ const blocked = defineKernel({
 
 const subgroup = defineKernel({
   shader: 'gemm/subgroup.wgsl',
-  spec: { WG: 32, LANES: 8, ROWS: 32, STEP: 1, FORMAT: 0, WIDE: false, Pack: 'vec4<u32>' },
+  spec: { WG: 32, LANES: 8, ROWS: 32, STEP: 1, FORMAT: 0, WIDE: false, BIASED: false, Pack: 'vec4<u32>' },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), ceilDiv(p.numRows, s.ROWS), 1],
@@ -83,7 +86,7 @@ const subgroup = defineKernel({
 
 const row = defineKernel({
   shader: 'gemm/row.wgsl',
-  spec: { WG: 32, FORMAT: 0, WIDE: false, GROUPS: 1 },
+  spec: { WG: 32, FORMAT: 0, WIDE: false, BIASED: false, GROUPS: 1 },
   params,
   buffers,
   grid: (_s, p) => [ceilDiv(p.numCols, 8), p.numRows, 1],
@@ -91,7 +94,7 @@ const row = defineKernel({
 
 const vector = defineKernel({
   shader: 'gemm/vector.wgsl',
-  spec: { WG: 32, LANES: 8, FORMAT: 0, WIDE: false, GROUPS: 1, LOADS: 4 },
+  spec: { WG: 32, LANES: 8, FORMAT: 0, WIDE: false, BIASED: false, GROUPS: 1, LOADS: 4 },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numRows, 1],
@@ -103,9 +106,14 @@ type GemmVariant = Variant<
   typeof plain | typeof tiled | typeof blocked | typeof subgroup | typeof vector | typeof row
 >;
 
-const formatSpec = ({ weightDtype, wide = false }: GemmShape): { FORMAT: number; WIDE: boolean } => ({
+const formatSpec = ({
+  weightDtype,
+  wide = false,
+  biased = false,
+}: GemmShape): { FORMAT: number; WIDE: boolean; BIASED: boolean } => ({
   FORMAT: FORMAT_CODE[weightDtype],
   WIDE: wide,
+  BIASED: biased,
 });
 
 const wholeFours = ({ depth }: GemmShape): string | undefined =>
@@ -198,6 +206,8 @@ export interface Gemm {
       readonly a: Bindable;
       readonly b: Bindable;
       readonly c: Bindable;
+      /** f32 [N], of a biased shape. */
+      readonly bias?: Bindable | undefined;
     },
   ): void;
 }
@@ -212,7 +222,7 @@ export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string
   requireIndexable('The matrix b', [shape.numCols, shape.depth]);
   const variant = chooseVariant('matmul', preferred(gpu, shape), shape, gpu, requested);
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
-  const { numCols, depth, weightDtype } = shape;
+  const { numCols, depth, weightDtype, biased = false } = shape;
   const fixed = {
     numCols,
     depth,
@@ -221,8 +231,9 @@ export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string
   };
   return {
     variant: variant.name,
-    record: (commands, numRows, { a, b, c }) => {
-      commands.dispatch(kernel, { numRows, ...fixed }, { a_MK: a, b_NK: b, c_MN: c });
+    record: (commands, numRows, { a, b, c, bias }) => {
+      invariant((bias !== undefined) === biased, () => 'matmul: a bias and no use for it, or none');
+      commands.dispatch(kernel, { numRows, ...fixed }, { a_MK: a, b_NK: b, c_MN: c, bias_N: bias ?? a });
     },
   };
 }

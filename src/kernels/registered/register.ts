@@ -63,6 +63,9 @@ async function variantOf(gpu: Gpu, own: OwnVariant): Promise<Variant<never>> {
     },
     refusal: (shape, device) => {
       const missing = needed.filter((feature) => !device.has(feature));
+      if (isBiased(shape) && own.family === 'matmul' && !Object.hasOwn(kernel.buffers, 'bias_N')) {
+        return 'it binds no bias_N, and a bias is to be added';
+      }
       if (missing.length > 0) return `the adapter has no ${missing.join(', ')}`;
       const reason: unknown = ask(`${what}: its refusal`, () => own.refusal?.(shape, device));
       if (reason === undefined || (typeof reason === 'string' && reason !== '')) return reason;
@@ -77,6 +80,10 @@ async function variantOf(gpu: Gpu, own: OwnVariant): Promise<Variant<never>> {
         ),
     }),
   };
+}
+
+function isBiased(shape: unknown): boolean {
+  return typeof shape === 'object' && shape !== null && 'biased' in shape && shape.biased === true;
 }
 
 /** @param what it is of, for messages. @throws ConfigError for a file that cannot be read, or is no text. */

@@ -36,6 +36,8 @@ export interface RouterShape extends GatingShape {
   readonly weightDtype: WeightDtype;
   /** Tokens to expect. */
   readonly numTokens: number;
+  /** A bias [E] is added to the logits. */
+  readonly logitBias?: boolean;
 }
 
 /** What a router reads and writes: the tensors of gating, and before them tokens and weights. */
@@ -46,6 +48,8 @@ export interface RouterTensors extends GatingTensors {
   readonly gate: Bindable;
   /** [T, E], scratch: the fused router keeps its logits to itself. */
   readonly logits: Bindable;
+  /** f32 [E], of a shape whose logits have a bias. */
+  readonly logitBias?: Bindable | undefined;
 }
 
 /** A compiled router, to be recorded any number of times: one dispatch when fused, otherwise GEMM and gating. */
@@ -61,8 +65,12 @@ const routerVariants: readonly Variant<RouterShape>[] = [
     idea: 'a workgroup per token makes its logits and chooses: few tokens',
     kernel: router,
     spec: () => ({}),
-    refusal: (shape) =>
-      shape.modelDim % 4 === 0 ? gatingRefusal(shape) : `width ${shape.modelDim} is not a multiple of 4`,
+    refusal: (shape) => {
+      if (shape.logitBias) return 'logits with a bias come from a GEMM';
+      return shape.modelDim % 4 === 0
+        ? gatingRefusal(shape)
+        : `width ${shape.modelDim} is not a multiple of 4`;
+    },
   },
   {
     name: 'two steps',
@@ -122,15 +130,15 @@ async function prepareFused(gpu: Gpu, shape: RouterShape): Promise<Router> {
 }
 
 async function prepareTwoSteps(gpu: Gpu, shape: RouterShape): Promise<Router> {
-  const { numTokens: numRows, numExperts: numCols, modelDim: depth, weightDtype } = shape;
+  const { numTokens: numRows, numExperts: numCols, modelDim: depth, weightDtype, logitBias } = shape;
   const [gemm, topk] = await Promise.all([
-    prepareGemm(gpu, { numRows, numCols, depth, weightDtype }),
+    prepareGemm(gpu, { numRows, numCols, depth, weightDtype, ...(logitBias && { biased: true }) }),
     prepareTopk(gpu, shape),
   ]);
   return {
     variant: 'two steps',
-    record: (commands, numTokens, { x, gate, logits, bias, ids, scores }) => {
-      gemm.record(commands, numTokens, { a: x, b: gate, c: logits });
+    record: (commands, numTokens, { x, gate, logits, logitBias: added, bias, ids, scores }) => {
+      gemm.record(commands, numTokens, { a: x, b: gate, c: logits, bias: added });
       topk.record(commands, numTokens, { logits, bias, ids, scores });
     },
   };

@@ -12,7 +12,11 @@ import { QUANT_FORMATS, scalesInF32 } from '../../../src/tensor/quantised.ts';
 import { maker } from '../../../src/validate/draw/maker.ts';
 import { OpBuffers } from '../../../src/ops/op-buffers.ts';
 import { WeightStore } from '../../../src/runtime/weight-store.ts';
+import { presetNamed } from '../../../src/model/presets.ts';
+import { syntheticWeights } from '../../../src/model/synthetic.ts';
 import { testPlatform } from '../../setup/gpu.ts';
+
+const SOURCE = syntheticWeights(presetNamed('tiny-moe').config, 1);
 
 let gpu: Gpu;
 beforeAll(async () => {
@@ -89,7 +93,8 @@ describe('2^32 values in a matrix or stack, which shaders cannot number', () => 
         }),
       () => uploadWeight(gpu, 'w', matrix),
       () => new OpBuffers(gpu).matrix('w', matrix),
-      () => new WeightStore(gpu).get({ key: 'w', dtype: format, shape, make }),
+      () =>
+        new WeightStore(gpu, SOURCE).get({ key: 'w', dtype: format, shape, parts: [{ names: [], make }] }),
     ];
     for (const attempt of refused) {
       const tried = Promise.resolve().then(attempt);

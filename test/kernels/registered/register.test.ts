@@ -142,8 +142,8 @@ test.each<[string, object, RegExp]>([
   ],
   [
     'a buffer that the family lacks',
-    { text: bound('@group(0) @binding(3) var<storage, read> bias_N : array<f32>;') },
-    /binds a buffer "bias_N", which the family does not have\. It has: a_MK \(read\), b_NK \(read\), c_MN \(write\)/,
+    { text: bound('@group(0) @binding(3) var<storage, read> biases_N : array<f32>;') },
+    /binds a buffer "biases_N".*, which the family does not have\. It has: a_MK \(read\), b_NK \(read\), c_MN \(write\)/,
   ],
   [
     'an output that it cannot write',
