@@ -48,3 +48,8 @@ export function codeOf(error: unknown): string {
   const { code } = (error ?? {}) as { readonly code?: unknown };
   return typeof code === 'string' ? code : '';
 }
+
+/** Whether a file is not there, as our platforms say it or as Node does to whoever reads by himself. */
+export function isAbsent(error: unknown): boolean {
+  return error instanceof AbsentFileError || codeOf(error) === 'ENOENT';
+}

@@ -229,6 +229,13 @@ export class Gpu implements DeviceContext {
     this.throwPending();
   }
 
+  /** Waits until the device has copied all that was written: a queue holds it until then. */
+  async flush(): Promise<void> {
+    this.state.check();
+    this.device.queue.submit([]);
+    await this.sync();
+  }
+
   /** @throws DeviceError for what the device has reported since the last call, and for its loss each time. */
   throwPending(): void {
     this.state.throwPending();
@@ -273,6 +280,7 @@ function typedArray(dtype: Dtype, bytes: ArrayBuffer): TensorData {
     case 'f32':
       return new Float32Array(bytes);
     case 'f16':
+    case 'bf16':
       return new Uint16Array(bytes);
     case 'i32':
       return new Int32Array(bytes);

@@ -23,7 +23,9 @@ export type SymmetricName =
   | 'send' // [share K, D] rows sorted by expert
   | 'receive' // [rows, D] rows of the local experts
   | 'expertOut' // [rows, D]
-  | 'returned'; // [share K, D] expert outputs, back in send order
+  | 'returned' // [share K, D] expert outputs, back in send order
+  | 'squares' // [T, 2] sums of squares of its queries and keys
+  | 'allSquares'; // [T, 2] those of the whole TP group
 
 export type PrivateName =
   | 'normed'
@@ -56,6 +58,8 @@ export function symmetricWords(z: RankSizes, { tp, ep }: GroupSizes): Map<Symmet
     ['grid', GRID_WORDS],
     ['expertOut', z.receiveRows * D],
   ];
+  if (z.widthNorm) words.push(['squares', 2 * z.maxTokens]);
+  if (z.widthNorm && tp > 1) words.push(['allSquares', 2 * z.maxTokens]);
   if (tp > 1) words.push(['attended', z.shareTokens * D], ['mixed', z.shareTokens * D]);
   if (ep > 1) {
     words.push(
@@ -86,6 +90,20 @@ export function privateWords(z: RankSizes): Record<PrivateName, number> {
     rowToken: z.sendRows,
     planScratch: planScratchWords(z.sendRows, z.numExperts),
   };
+}
+
+/** Scratch of the plain units of one rank, and the residual with the shared expert's rows; empty without units. */
+export type UnitName = 'unitUp' | 'unitHidden' | 'unitOut' | 'joined';
+
+export function unitWords({ unitDim, shareTokens, modelDim }: RankSizes): [UnitName, number][] {
+  if (unitDim === 0) return [];
+  return [
+    // With room for the logit of a whole unit.
+    ['unitUp', shareTokens * (2 * unitDim + 1)],
+    ['unitHidden', shareTokens * unitDim],
+    ['unitOut', shareTokens * modelDim],
+    ['joined', shareTokens * modelDim],
+  ];
 }
 
 /** [rows, F] between the two products, of the ranks that share a stack of experts. */

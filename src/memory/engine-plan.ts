@@ -1,6 +1,7 @@
 /** An engine before there is a device: the sizes that its limits come to. */
 import { ceilDiv } from '../core/math.ts';
 import type { Layout } from '../layout/layout.ts';
+import { dtypesOf, type WeightDtypes } from '../model/stored-weights.ts';
 import type { WeightDtype } from '../tensor/quantised.ts';
 import type { DeviceTraits } from './device-traits.ts';
 import {
@@ -36,6 +37,7 @@ export interface EnginePlan {
   readonly layout: Layout;
   readonly sizes: RankSizes;
   readonly weightDtype: WeightDtype;
+  readonly dtypes: WeightDtypes;
   /** Micro-batches whose tables exist from the start. */
   readonly microBatches: number;
 }
@@ -60,5 +62,5 @@ export function planEngine(
     weightDtype,
     bindableBytes: device.bindableBytes,
   });
-  return { layout, sizes, weightDtype, microBatches };
+  return { layout, sizes, weightDtype, dtypes: dtypesOf(weightDtype), microBatches };
 }

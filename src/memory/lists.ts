@@ -15,6 +15,7 @@ import {
   stageTableWords,
   symmetricWords,
   tableWords,
+  unitWords,
 } from './arrays.ts';
 import type { DeviceTraits } from './device-traits.ts';
 import type { EnginePlan } from './engine-plan.ts';
@@ -32,10 +33,10 @@ export interface MemoryItem {
 
 /** Everything that lives on one device while the engine does. Shards that ranks have in common are there once. */
 export function deviceMemory(plan: EnginePlan, traits: DeviceTraits): MemoryItem[] {
-  const { layout, sizes: z, weightDtype } = plan;
+  const { layout, sizes: z, dtypes } = plan;
   const { pp, tp, ep } = layout.spec;
   const { numLayers } = layout.model;
-  const ends = endShardShapes(layout, weightDtype);
+  const ends = endShardShapes(layout, dtypes);
   const shards = [
     ...range(numLayers).flatMap((layer) =>
       range(ep).flatMap((e) => shardsOf(plan, layer, { tp: e % tp, ep: e, owners: z.owners })),
@@ -51,11 +52,11 @@ export function deviceMemory(plan: EnginePlan, traits: DeviceTraits): MemoryItem
 
 /** What one rank of a cluster would hold, on a device of its own. @param rank in [0, world size). */
 export function rankMemory(plan: EnginePlan, traits: DeviceTraits, rank: number): MemoryItem[] {
-  const { layout, weightDtype } = plan;
+  const { layout, dtypes } = plan;
   const { stage, tp, ep } = layout.coordinates(rank);
   const layers = layout.layersOf(stage);
   const alone: RankSizes = { ...plan.sizes, numRanks: 1, numGroups: 1, owners: 1 };
-  const ends = endShardShapes(layout, weightDtype);
+  const ends = endShardShapes(layout, dtypes);
   const isLast = stage === layout.spec.pp - 1;
   const shards = [
     ...range(layers.count).flatMap((i) => shardsOf(plan, layers.first + i, { tp, ep, owners: 1 })),
@@ -93,11 +94,11 @@ export function bytesByPurpose(items: readonly MemoryItem[]): Record<string, num
 }
 
 function shardsOf(
-  { layout, weightDtype }: EnginePlan,
+  { layout, dtypes }: EnginePlan,
   layer: number,
   where: { tp: number; ep: number; owners: number },
 ): ShardShape[] {
-  return Object.values<ShardShape>({ ...layerShardShapes(layout, weightDtype, layer, where) });
+  return Object.values<ShardShape>({ ...layerShardShapes(layout, dtypes, layer, where) });
 }
 
 function itemOf({ key, dtype, shape }: ShardShape): MemoryItem {
@@ -133,6 +134,7 @@ function arrays(
     ...Object.entries(privateWords(z)).map(([name, size]) =>
       words(`workspace/${name}`, stages * z.numRanks, size),
     ),
+    ...unitWords(z).map(([name, size]) => words(`workspace/${name}`, stages * z.numRanks, size)),
     words('workspace/hidden', (stages * z.numRanks) / z.owners, hiddenWords(z)),
     ...Object.entries(headWords(layout, z)).map(([name, size]) =>
       words(`workspace/head/${name}`, heads, size),

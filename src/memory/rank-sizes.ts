@@ -60,6 +60,10 @@ export interface RankSizes extends EngineLimits {
   /** Sequences whose KV cache a rank holds. */
   readonly cacheSlots: number;
   readonly cacheDtype: CacheDtype;
+  /** Width of the plain units beside or in place of routed experts, the widest; 0 without any. */
+  readonly unitDim: number;
+  /** Queries and keys are normalised over the heads of all ranks. */
+  readonly widthNorm: boolean;
 }
 
 /**
@@ -136,6 +140,8 @@ export function rankSizes(layout: Layout, limits: EngineLimits, storage: Storage
     receiveRows,
     cacheSlots: ceilDiv(limits.maxSequences, layout.attnDp),
     cacheDtype,
+    unitDim: Math.max(model.shared?.dim ?? 0, model.dense?.dim ?? 0),
+    widthNorm: model.attention?.qkNorm === 'width',
   };
 }
 

@@ -1,6 +1,7 @@
 /** Which parts of the weights a rank holds: names, shapes and dtypes, without the numbers. */
 import type { Layout, Run } from '../layout/layout.ts';
-import { embeddingDtype, gateDtype } from '../model/stored-weights.ts';
+import { isDense } from '../model/config.ts';
+import type { WeightDtypes } from '../model/stored-weights.ts';
 import type { WeightDtype } from '../tensor/quantised.ts';
 import { vocabularyOf } from './arrays.ts';
 
@@ -8,24 +9,43 @@ import { vocabularyOf } from './arrays.ts';
 export interface ShardShape {
   readonly key: string;
   readonly shape: readonly number[];
-  /** f32 for norms; the engine's weight dtype for matrices, with the exceptions of `stored-weights.ts`. */
+  /** f32 for vectors; what `WeightDtypes` says for matrices. */
   readonly dtype: WeightDtype;
 }
 
+/** What every layer has, and what those have whose model has it. */
 export interface LayerShards<S = ShardShape> {
   readonly attentionNorm: S;
   /** [(Hl + 2 KVl) Dh, D]: the rank's query, key and value heads. */
   readonly qkv: S;
+  /** [(Hl + 2 KVl) Dh] */
+  readonly qkvBias?: S;
+  /** [2 Dh], or of a norm over all heads [(Hl + KVl) Dh]: weights for queries, then keys. */
+  readonly qkNorm?: S;
+  /** [Hl] */
+  readonly sinks?: S;
   /** [D, Hl Dh]: the columns of its heads. */
   readonly out: S;
+  /** [D]; zeros on all members of a TP group but the first, since their outputs are added up. */
+  readonly outBias?: S;
   readonly expertNorm: S;
-  /** [E, D], whole on every rank. */
-  readonly gate: S;
+  /** [E, D], whole on every rank; absent of a layer without experts, as all that follow but the unit's. */
+  readonly gate?: S;
+  /** [E] */
+  readonly gateBias?: S;
+  readonly correction?: S;
   /** [El, F, D], El experts of each rank of the run that shares a stack. */
-  readonly w1: S;
-  readonly w3: S;
+  readonly w1?: S;
+  readonly w3?: S;
   /** [El, D, F] */
-  readonly w2: S;
+  readonly w2?: S;
+  /** [El, 2 F], [El, D] */
+  readonly upBias?: S;
+  readonly downBias?: S;
+  /** [2 F', D], or one row more for the logit of a shared expert; whole on every rank, which has its share of the tokens. */
+  readonly unitUp?: S;
+  /** [D, F'] */
+  readonly unitDown?: S;
 }
 
 export interface EndShards<S = ShardShape> {
@@ -63,40 +83,74 @@ export function layerCuts(layout: Layout, { tp, ep, owners }: ShardPlace): Layer
 
 export function layerShardShapes(
   layout: Layout,
-  dtype: WeightDtype,
+  dtypes: WeightDtypes,
   layer: number,
   where: ShardPlace,
 ): LayerShards {
-  const { modelDim: D, expertDim: F, numExperts } = layout.model;
+  const { model } = layout;
+  const {
+    modelDim: D,
+    expertDim: F,
+    headDim,
+    numExperts,
+    attention = {},
+    router = {},
+    shared,
+    dense,
+  } = model;
   const { heads, kvHeads, experts } = layerCuts(layout, where);
-  const of = (kind: string, shape: readonly number[], stored = dtype): ShardShape => ({
+  const { tp } = where;
+  const of = (kind: string, shape: readonly number[], dtype: WeightDtype): ShardShape => ({
     key: `weights/l${layer}/${kind}`,
     shape,
-    dtype: stored,
+    dtype,
   });
-  const stack = (which: string, shape: readonly number[]): ShardShape =>
-    of(`${which}/e${experts.first}-${experts.first + experts.count - 1}`, [experts.count, ...shape]);
+  const vector = (kind: string, count: number): ShardShape => of(kind, [count], 'f32');
+  const run = `e${experts.first}-${experts.first + experts.count - 1}`;
+  const stack = (which: string, shape: readonly number[], dtype = dtypes.experts): ShardShape =>
+    of(`${which}/${run}`, [experts.count, ...shape], dtype);
+  const rows = heads.count + 2 * kvHeads.count;
+  const ofUnit = (dim: number, extra: number) => ({
+    unitUp: of('unit-up', [2 * dim + extra, D], dtypes.units),
+    unitDown: of('unit-down', [D, dim], dtypes.units),
+  });
+  const common = {
+    attentionNorm: vector('attention-norm', D),
+    qkv: of(`qkv/tp${tp}`, [rows, D], dtypes.attention),
+    ...(attention.bias && { qkvBias: vector(`qkv-bias/tp${tp}`, rows) }),
+    ...(attention.qkNorm === 'head' && { qkNorm: vector('qk-norm', 2 * headDim) }),
+    ...(attention.qkNorm === 'width' && { qkNorm: vector(`qk-norm/tp${tp}`, heads.count + kvHeads.count) }),
+    ...(attention.sinks && { sinks: vector(`sinks/tp${tp}`, heads.count / headDim) }),
+    out: of(`out/tp${tp}`, [D, heads.count], dtypes.attention),
+    ...(attention.outBias && { outBias: vector(`out-bias/${tp === 0 ? 'first' : 'none'}`, D) }),
+    expertNorm: vector('expert-norm', D),
+  };
+  if (isDense(model, layer)) return { ...common, ...ofUnit(dense?.dim ?? 0, 0) };
   return {
-    attentionNorm: of('attention-norm', [D], 'f32'),
-    qkv: of(`qkv/tp${where.tp}`, [heads.count + 2 * kvHeads.count, D]),
-    out: of(`out/tp${where.tp}`, [D, heads.count]),
-    expertNorm: of('expert-norm', [D], 'f32'),
-    gate: of('gate', [numExperts, D], gateDtype(dtype)),
+    ...common,
+    gate: of('gate', [numExperts, D], dtypes.gate),
+    ...(router.bias && { gateBias: vector('gate-bias', numExperts) }),
+    ...(router.correction && { correction: vector('correction', numExperts) }),
     w1: stack('w1', [F, D]),
     w3: stack('w3', [F, D]),
     w2: stack('w2', [D, F]),
+    ...(model.expertBias && {
+      upBias: stack('up-bias', [2 * F], 'f32'),
+      downBias: stack('down-bias', [D], 'f32'),
+    }),
+    ...(shared && ofUnit(shared.dim, shared.gated ? 1 : 0)),
   };
 }
 
-export function endShardShapes(layout: Layout, dtype: WeightDtype): EndShards {
+export function endShardShapes(layout: Layout, dtypes: WeightDtypes): EndShards {
   const { modelDim: D, vocabSize } = layout.model;
   return {
-    embedding: { key: 'weights/embedding', shape: [vocabSize, D], dtype: embeddingDtype(dtype) },
+    embedding: { key: 'weights/embedding', shape: [vocabSize, D], dtype: dtypes.embedding },
     finalNorm: { key: 'weights/final-norm', shape: [D], dtype: 'f32' },
     lmHead: (tp) => ({
       key: `weights/lm-head/tp${tp}`,
       shape: [vocabularyOf(layout, tp).count, D],
-      dtype,
+      dtype: dtypes.head,
     }),
   };
 }

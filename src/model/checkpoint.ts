@@ -1,40 +1,48 @@
-/** A model on disk: `config.json`, `model.safetensors` (whole or in shards) and, where there is one, `vocab.json`. */
-import * as v from 'valibot';
-import { AbsentFileError, ConfigError, messageOf } from '../core/errors.ts';
+/**
+ * A model on disk: `config.json`, `model.safetensors` (whole or in shards) and, where there is one, `vocab.json` or
+ * `tokenizer.json`.
+ */
 import { requireGiven } from '../core/given.ts';
-import { quoted, shapeText } from '../core/quoted.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { Dtype, Tensor } from '../tensor/tensor.ts';
-import type { MoeConfig, WeightSource } from './config.ts';
-import { parseFields } from './fields.ts';
-import { readHfConfig } from './hf-config.ts';
-import { readSafetensors } from './safetensors/safetensors.ts';
-import { MOST_JSON_BYTES, parseStrictJson } from './safetensors/strict-json.ts';
-import { readCharVocab, type CharTokenizer } from './tokenizer.ts';
-import { numWeights, weightShape, weightShapes } from './weight-shapes.ts';
+import type { WeightSource } from './config.ts';
+import { readModelConfig, type ReadModel } from './families/table.ts';
+import { checkTensors } from './files/check-tensors.ts';
+import { FileWeights } from './files/file-weights.ts';
+import { type LayerRun, withLayers } from './files/layers.ts';
+import { type Folder, memoryFile, openTensors, type StoredTensor } from './files/tensor-files.ts';
+import { refusePointer } from './safetensors/header.ts';
+import { MOST_JSON_BYTES } from './safetensors/strict-json.ts';
+import type { Tokenizer } from './text/tokenizer.ts';
+import { readEndIds, readTokenizer } from './text/read-tokenizer.ts';
 
 type ReadFile = Platform['readFile'];
 
 /** The weights of a checkpoint's folder, with its tokenizer. */
 export interface Checkpoint extends WeightSource {
-  /** Undefined when the folder has no `vocab.json`. */
-  readonly tokenizer: CharTokenizer | undefined;
+  /** Undefined when the folder has neither `vocab.json` nor `tokenizer.json`. */
+  readonly tokenizer: Tokenizer | undefined;
+  /** Tokens that end a text. */
+  readonly endIds: readonly number[];
 }
 
-/** Tensors of older exports that hold nothing but constants of the architecture. */
-const HARMLESS = /\.rotary_emb\.inv_freq$/;
+/** A checkpoint whose tensors are read when they are asked for. */
+export interface OpenCheckpoint extends Checkpoint {
+  load(names: readonly string[]): Promise<void>;
+  readonly model: ReadModel;
+  /** Bytes of the files' tensors, all of them. */
+  readonly fileBytes: number;
+  close(): Promise<void>;
+}
 
-const FLOATS: ReadonlySet<Dtype> = new Set(['f32', 'f16', 'f64']);
-
-/** Names that a message lists. */
-const LISTED = 4;
-
-const INDEX_FORM = 'It must be {"weight_map": {tensor: file}}.';
-
-const IndexFile = v.object({ weight_map: v.record(v.string(), v.string()) });
+export interface OpenOptions {
+  /** Only these layers of the model, which then count from 0. */
+  readonly layers?: LayerRun | undefined;
+  /** Told of bytes that were read from the files of weights. */
+  readonly onRead?: ((bytes: number) => void) | undefined;
+}
 
 /**
- * Reads a checkpoint and checks the shape of every tensor.
+ * Reads a checkpoint whole and checks the shape of every tensor.
  * @param folder of the checkpoint; its last part names the model.
  * @throws ConfigError for a missing or malformed file, an unsupported setting, a tensor that is missing, unknown, of
  * the wrong shape or not of floats.
@@ -42,142 +50,66 @@ const IndexFile = v.object({ weight_map: v.record(v.string(), v.string()) });
 export async function loadCheckpoint(folder: string, readFile: ReadFile): Promise<Checkpoint> {
   requireGiven('The folder', folder, 'string');
   requireGiven('readFile', readFile, 'function');
-  const base = folder.replace(/[/\\]+$/, '');
-  const path = (file: string): string => `${base}/${file}`;
-  const name = base.split(/[/\\]/).at(-1) ?? folder;
-  const config = readHfConfig(
-    await readFile(path('config.json'), MOST_JSON_BYTES),
-    name,
-    path('config.json'),
-  );
-  const tensors = await readWeights(path, readFile);
-  checkTensors(tensors, config, base);
-  const vocab = await readFile(path('vocab.json'), MOST_JSON_BYTES).catch(ifAbsent);
-  return {
-    config,
-    origin: folder,
-    tokenizer: vocab && readCharVocab(vocab, path('vocab.json'), config.vocabSize),
-    get(wanted) {
-      const found = tensors.get(wanted);
-      if (found === undefined) {
-        throw new ConfigError(
-          `Checkpoint ${base} has no tensor ${quoted(wanted)}. Layers are 0 to ${config.numLayers - 1}, ` +
-            `experts 0 to ${config.numExperts - 1}.`,
-        );
-      }
-      return found;
-    },
-  };
+  return open(folder, readFile, async (path) => memoryFile(await readFile(path)), {});
 }
 
-/** A file that is not there is no error; one that cannot be read is. */
-function ifAbsent(error: unknown): undefined {
-  if (!(error instanceof AbsentFileError)) throw error;
-  return undefined;
+/**
+ * Opens a checkpoint of any size: headers are read and every shape is checked, tensors when they are loaded.
+ * @throws ConfigError as `loadCheckpoint`.
+ */
+export async function openCheckpoint(
+  folder: string,
+  platform: Pick<Platform, 'readFile' | 'openFile'>,
+  options: OpenOptions = {},
+): Promise<OpenCheckpoint> {
+  requireGiven('The folder', folder, 'string');
+  const { openFile } = platform;
+  const openPart: Folder['open'] =
+    openFile === undefined
+      ? async (path) => memoryFile(await platform.readFile(path))
+      : (path) => openFile.call(platform, path);
+  return open(folder, (path, most) => platform.readFile(path, most), openPart, options);
 }
 
-async function readWeights(path: (file: string) => string, readFile: ReadFile): Promise<Map<string, Tensor>> {
-  const whole = path('model.safetensors');
-  const index = path('model.safetensors.index.json');
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(whole);
-  } catch (error) {
-    const indexBytes = await readFile(index, MOST_JSON_BYTES).catch(() => undefined);
-    if (indexBytes !== undefined) return readShards(indexBytes, index, path, readFile);
-    throw new ConfigError(
-      `Neither ${whole} nor ${index} can be read (${messageOf(error)}). Put the weights of the model there.`,
-    );
-  }
-  return readSafetensors(bytes, whole);
-}
-
-async function readShards(
-  indexBytes: Uint8Array,
-  label: string,
-  path: (file: string) => string,
+async function open(
+  given: string,
   readFile: ReadFile,
-): Promise<Map<string, Tensor>> {
-  const index = parseFields(IndexFile, parseStrictJson(indexBytes, label), label, INDEX_FORM);
-  const map = Object.entries(index.weight_map);
-  const tensors = new Map<string, Tensor>();
-  for (const file of [...new Set(map.map(([, shard]) => shard))].sort()) {
-    if (!/^[\w.-]+\.safetensors$/.test(file)) {
-      throw new ConfigError(
-        `${label} names the shard ${quoted(file)}; it must be a *.safetensors file of the same folder.`,
-      );
-    }
-    for (const [name, tensor] of readSafetensors(await readFile(path(file)), path(file))) {
-      if (index.weight_map[name] !== file) {
-        throw new ConfigError(
-          `${path(file)} holds tensor ${quoted(name)}, which ${label} does not place there. ` +
-            'Fetch index and shards of one version.',
-        );
-      }
-      tensors.set(name, tensor);
-    }
-  }
-  return tensors;
-}
-
-function checkTensors(tensors: Map<string, Tensor>, config: MoeConfig, folder: string): void {
-  const unknown = new Set<string>();
-  const expected: [name: string, tensor: Tensor, shape: readonly number[]][] = [];
-  for (const [name, found] of tensors) {
-    const shape = weightShape(config, name);
-    if (shape !== undefined) expected.push([name, found, shape]);
-    else if (!HARMLESS.test(name)) unknown.add(name);
-  }
-  const numMissing = numWeights(config) - expected.length;
-  if (numMissing > 0) {
-    const missing = firstMissing(tensors, config).map(([name, shape]) => `${name} [${shape.join(', ')}]`);
-    throw new ConfigError(
-      `Checkpoint ${folder} lacks ${numMissing} of ${numWeights(config)} tensors: ${listed(missing, numMissing)}. ` +
-        'Use Hugging Face Mixtral names and a config.json of the same model.',
-    );
-  }
-  if (unknown.size > 0) {
-    throw new ConfigError(
-      `Checkpoint ${folder} has ${unknown.size} tensors that a Mixtral model does not use: ` +
-        `${listed([...unknown].slice(0, LISTED).map(printable), unknown.size)}. ` +
-        'Leaving them out would compute another model; use a checkpoint without them.',
-    );
-  }
-  for (const [name, found, shape] of expected) {
-    if (found.shape.join() !== shape.join()) {
-      throw new ConfigError(
-        `Tensor ${name} of ${folder} has shape ${shapeText(found.shape)}, but config.json asks for ` +
-          `${shapeText(shape)}. Use the config.json of the same model.`,
-      );
-    }
-    if (!FLOATS.has(found.dtype)) {
-      throw new ConfigError(
-        `Tensor ${name} of ${folder} holds integers (${found.dtype}). Store weights as floats.`,
-      );
-    }
+  openFile: Folder['open'],
+  { layers, onRead }: OpenOptions,
+): Promise<OpenCheckpoint> {
+  const base = given.replace(/[/\\]+$/, '');
+  const folder: Folder = { path: (file) => `${base}/${file}`, readFile, open: openFile };
+  const name = base.split(/[/\\]/).at(-1) ?? given;
+  const configPath = folder.path('config.json');
+  const bytes = await readFile(configPath, MOST_JSON_BYTES);
+  refusePointer(bytes, configPath);
+  const model = readModelConfig(bytes, name, configPath);
+  const { config, firstLayer } = withLayers(model.config, layers);
+  const tensors = await openTensors(folder);
+  const close = async (): Promise<void> => {
+    const files = new Set([...tensors.values()].map(({ file }) => file));
+    await Promise.all([...files].map((file) => file.close()));
+  };
+  try {
+    checkTensors(tensors, model, base);
+    const tokenizer = await readTokenizer(folder, config.vocabSize);
+    const endIds = await readEndIds(folder, config.vocabSize);
+    const weights = new FileWeights({ model, tensors, origin: given, config, firstLayer, onRead });
+    return {
+      ...{ config, origin: given, tokenizer, endIds, model, fileBytes: bytesOf(tensors), close },
+      get: (name) => weights.get(name),
+      load: (names) => weights.load(names),
+      packed: (name) => weights.packed(name),
+      storedAs: (name) => weights.storedAs(name),
+    };
+  } catch (error) {
+    await close();
+    throw error;
   }
 }
 
-/** In the order of the model; a config may ask for more tensors than could ever be listed. */
-function firstMissing(
-  tensors: ReadonlyMap<string, Tensor>,
-  config: MoeConfig,
-): [name: string, shape: readonly number[]][] {
-  const missing: [string, readonly number[]][] = [];
-  for (const weight of weightShapes(config)) {
-    if (!tensors.has(weight[0])) missing.push(weight);
-    if (missing.length === LISTED) break;
-  }
-  return missing;
-}
-
-/** A name without its quotes, safe to show. */
-function printable(name: string): string {
-  return quoted(name).replace(/^"|"$/g, '');
-}
-
-/** The first few of a list, and how many more there are. */
-function listed(first: readonly string[], count: number): string {
-  const rest = count - first.length;
-  return first.join(', ') + (rest > 0 ? ` and ${rest} more` : '');
+function bytesOf(tensors: ReadonlyMap<string, StoredTensor>): number {
+  let bytes = 0;
+  for (const { begin, end } of tensors.values()) bytes += end - begin;
+  return bytes;
 }

@@ -6,37 +6,81 @@ import { requireFields, requireGiven } from '../core/given.ts';
 import { quantise } from '../tensor/quantise.ts';
 import { dequantise, type HostWeight, isQuantised, type WeightDtype } from '../tensor/quantised.ts';
 import { castFloat } from '../tensor/tensor.ts';
-import { weightNames, type WeightSource } from './config.ts';
+import type { WeightSource } from './config.ts';
+import { type Part, placeOf } from './weights/parts.ts';
 
-export function gateDtype(dtype: WeightDtype): 'f32' | 'f16' {
+/** What kernels read that are given no scales. */
+export type FloatDtype = 'f32' | 'f16';
+
+export function gateDtype(dtype: WeightDtype): FloatDtype {
   return isQuantised(dtype) ? 'f32' : dtype;
 }
 
-export function embeddingDtype(dtype: WeightDtype): 'f32' | 'f16' {
+export function embeddingDtype(dtype: WeightDtype): FloatDtype {
   return isQuantised(dtype) ? 'f16' : dtype;
+}
+
+/** What each kind of a model's matrices is stored in on the device; vectors are f32. */
+export interface WeightDtypes {
+  /** Projections of attention. */
+  readonly attention: WeightDtype;
+  /** Routed experts. */
+  readonly experts: WeightDtype;
+  /** Shared experts and those of layers without routing. */
+  readonly units: WeightDtype;
+  readonly head: WeightDtype;
+  readonly gate: FloatDtype;
+  readonly embedding: FloatDtype;
+}
+
+/** One dtype for all, with the exceptions above. */
+export function dtypesOf(dtype: WeightDtype): WeightDtypes {
+  return {
+    ...{ attention: dtype, experts: dtype, units: dtype, head: dtype },
+    ...{ gate: gateDtype(dtype), embedding: embeddingDtype(dtype) },
+  };
 }
 
 /**
  * One whole tensor as it is stored: parts are cut from it, so that every layout computes with the same numbers.
  * @throws ConfigError for a value that is not finite, or rows that do not fit, when it is quantised.
  */
-export function storedWeight(source: WeightSource, name: string, dtype: WeightDtype): HostWeight {
+export function storedWeight(source: WeightSource, name: string, dtypes: WeightDtypes): HostWeight {
+  const dtype = dtypeOfPart(name, dtypes);
+  if (dtype === 'mxfp4') {
+    const packed = source.packed?.(name);
+    if (packed !== undefined) return packed;
+  }
   const weight = source.get(name);
   if (weight.shape.length === 1) return castFloat(weight, 'f32');
-  if (name.endsWith('.gate.weight')) return castFloat(weight, gateDtype(dtype));
-  if (name === weightNames.embedding) return castFloat(weight, embeddingDtype(dtype));
   return isQuantised(dtype) ? quantise(weight, dtype, name) : castFloat(weight, dtype);
+}
+
+const KIND: Readonly<Partial<Record<Part, keyof WeightDtypes>>> = {
+  ...{ embedding: 'embedding', lmHead: 'head', gate: 'gate' },
+  ...{ q: 'attention', k: 'attention', v: 'attention', o: 'attention' },
+  ...{ w1: 'experts', w2: 'experts', w3: 'experts' },
+  ...{ sharedW1: 'units', sharedW2: 'units', sharedW3: 'units', sharedGate: 'units' },
+  ...{ denseW1: 'units', denseW2: 'units', denseW3: 'units' },
+};
+
+/** What a tensor is stored in; f32 of what is no matrix, and of a name that is none of a model. */
+export function dtypeOfPart(name: string, dtypes: WeightDtypes): WeightDtype {
+  const kind = KIND[placeOf(name)?.part ?? 'finalNorm'];
+  return kind === undefined ? 'f32' : dtypes[kind];
 }
 
 /** The same model with the numbers that are left of its weights when they are stored in `dtype`: for references. */
 export function storedValues(source: WeightSource, dtype: WeightDtype): WeightSource {
   requireFields('The weights', source, { config: 'record', get: 'function' });
   requireGiven('The dtype', dtype, 'string');
+  const dtypes = dtypesOf(dtype);
   return {
     config: source.config,
     origin: `${source.origin}, stored in ${dtype}`,
+    ...(source.load && { load: (names) => source.load?.(names) ?? Promise.resolve() }),
     get(name) {
-      const stored = storedWeight(source, name, dtype);
+      const stored = storedWeight(source, name, dtypes);
       return 'format' in stored ? dequantise(stored) : stored;
     },
   };

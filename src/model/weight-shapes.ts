@@ -2,39 +2,16 @@
 import { ConfigError } from '../core/errors.ts';
 import { shortened } from '../core/quoted.ts';
 import { LEAST_F32, MOST_F32 } from '../core/f32.ts';
-import { weightNames, type MoeConfig } from './config.ts';
-
-/** What one layer has once, and what each of its experts has: the end of the name and the shape. */
-function layerParts(config: MoeConfig): readonly Part[] {
-  const d = config.modelDim;
-  const q = config.numHeads * config.headDim;
-  const kv = config.numKvHeads * config.headDim;
-  return [
-    [weightNames.attentionNorm, [d]],
-    [(layer) => weightNames.projection(layer, 'q'), [q, d]],
-    [(layer) => weightNames.projection(layer, 'k'), [kv, d]],
-    [(layer) => weightNames.projection(layer, 'v'), [kv, d]],
-    [(layer) => weightNames.projection(layer, 'o'), [d, q]],
-    [weightNames.expertNorm, [d]],
-    [weightNames.gate, [config.numExperts, d]],
-  ];
-}
-
-type Part = readonly [nameOf: (layer: number) => string, shape: readonly number[]];
-
-const EXPERT_MATRICES = ['w1', 'w2', 'w3'] as const;
-
-function expertShape({ modelDim: d, expertDim: f }: MoeConfig, which: 'w1' | 'w2' | 'w3'): readonly number[] {
-  return which === 'w2' ? [d, f] : [f, d];
-}
-
-function outerShapes({ vocabSize, modelDim }: MoeConfig): ReadonlyMap<string, readonly number[]> {
-  return new Map([
-    [weightNames.embedding, [vocabSize, modelDim]],
-    [weightNames.finalNorm, [modelDim]],
-    [weightNames.lmHead, [vocabSize, modelDim]],
-  ]);
-}
+import { isDense, type MoeConfig } from './config.ts';
+import {
+  EXPERT_PARTS,
+  expertParts,
+  layerParts,
+  MODEL_PARTS,
+  nameOf,
+  placeOf,
+  shapeOf,
+} from './weights/parts.ts';
 
 /**
  * Every tensor of the model: name and shape, rows outputs, columns inputs. With D model width, H heads x Dh, E
@@ -42,38 +19,40 @@ function outerShapes({ vocabSize, modelDim }: MoeConfig): ReadonlyMap<string, re
  * gate [E, D]; w1, w3 [F, D]; w2 [D, F]; norms [D]. One after the other: a config may claim any number of them.
  */
 export function* weightShapes(config: MoeConfig): Generator<[name: string, shape: readonly number[]]> {
-  yield* outerShapes(config);
-  const parts = layerParts(config);
+  for (const part of MODEL_PARTS) yield [nameOf(part), shapeOf(config, part)];
+  const ofExpert = expertParts(config);
   for (let layer = 0; layer < config.numLayers; layer++) {
-    for (const [nameOf, shape] of parts) yield [nameOf(layer), shape];
-    for (let expert = 0; expert < config.numExperts; expert++) {
-      for (const which of EXPERT_MATRICES) {
-        yield [weightNames.expert(layer, expert, which), expertShape(config, which)];
-      }
+    const dense = isDense(config, layer);
+    for (const part of layerParts(config, dense)) yield [nameOf(part, layer), shapeOf(config, part)];
+    for (let expert = 0; expert < (dense ? 0 : config.numExperts); expert++) {
+      for (const part of ofExpert) yield [nameOf(part, layer, expert), shapeOf(config, part)];
     }
   }
 }
 
-/** How many tensors that is: 3 + L (7 + 3 E). */
-export function numWeights({ numLayers, numExperts }: MoeConfig): number {
-  return 3 + numLayers * (7 + EXPERT_MATRICES.length * numExperts);
+/** How many tensors that is: 3 + L (7 + 3 E) of a model in Mixtral's form. */
+export function numWeights(config: MoeConfig): number {
+  const dense = config.dense?.layers.length ?? 0;
+  const routed = layerParts(config, false).length + expertParts(config).length * config.numExperts;
+  return (
+    MODEL_PARTS.length +
+    (config.numLayers - dense) * routed +
+    (dense === 0 ? 0 : dense * layerParts(config, true).length)
+  );
 }
-
-const LAYER_NAME = /^model\.layers\.(\d{1,15})\./;
-const EXPERT_NAME = /\.experts\.(\d{1,15})\.(w[123])\.weight$/;
 
 /** The shape of one tensor; undefined for a name that the model does not have. */
 export function weightShape(config: MoeConfig, name: string): readonly number[] | undefined {
-  const [, layerText] = LAYER_NAME.exec(name) ?? [];
-  if (layerText === undefined) return outerShapes(config).get(name);
-  const layer = Number(layerText);
+  const place = placeOf(name);
+  if (place === undefined) return undefined;
+  const { part, layer, expert } = place;
+  if (MODEL_PARTS.some((p) => p === part)) return shapeOf(config, part);
   if (layer >= config.numLayers) return undefined;
-  const [, expertText, which] = EXPERT_NAME.exec(name) ?? [];
-  if (expertText === undefined) return layerParts(config).find(([nameOf]) => nameOf(layer) === name)?.[1];
-  const expert = Number(expertText);
-  const matrix = EXPERT_MATRICES.find((w) => w === which);
-  if (expert >= config.numExperts || matrix === undefined) return undefined;
-  return weightNames.expert(layer, expert, matrix) === name ? expertShape(config, matrix) : undefined;
+  const dense = isDense(config, layer);
+  const ofExpert = EXPERT_PARTS.some((p) => p === part);
+  if (ofExpert && (dense || expert >= config.numExperts)) return undefined;
+  const parts = ofExpert ? expertParts(config) : layerParts(config, dense);
+  return parts.includes(part) ? shapeOf(config, part) : undefined;
 }
 
 /** @throws ConfigError with the value, the rule and the remedy for a model that cannot exist. */

@@ -36,6 +36,16 @@ export interface OpenAdapter {
   adapter(): Promise<GPUAdapter>;
 }
 
+/** A file of which parts are read: one of gigabytes is never in memory as a whole. */
+export interface ByteFile {
+  readonly size: number;
+  /** Bytes [begin, end); fewer only when the file has become shorter. */
+  read(begin: number, end: number): Promise<Uint8Array>;
+  /** All of it, where it lies in memory anyway. */
+  readonly whole?: Uint8Array;
+  close(): Promise<void>;
+}
+
 /** The machine as Moebius needs it: adapters, shaders, files and a clock. `nodePlatform` and `webPlatform` make one. */
 export interface Platform {
   readonly name: 'node' | 'browser';
@@ -52,6 +62,8 @@ export interface Platform {
    * @param mostBytes that it may have. @throws ConfigError when it cannot be read, has no end, or is longer.
    */
   readFile(path: string, mostBytes?: number): Promise<Uint8Array>;
+  /** Opens a file to read parts of it. @throws AbsentFileError when there is none, ConfigError when it cannot be read. */
+  openFile?(path: string): Promise<ByteFile>;
   /** Told of each wait for a device, so that the host may rest until it ends. */
   whileWaiting?(work: Promise<unknown>): void;
   /** Told of each device that was closed, so that what it leaves behind can be freed. */

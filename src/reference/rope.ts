@@ -20,18 +20,31 @@ export interface RopeInput {
  * Pair i of a row at position p turns by p theta^(-2i / Dh): (a, b) -> (a cos - b sin, b cos + a sin).
  * Lengths of pairs, and so of heads, stay. Position 0 is the identity.
  */
-export function rope(input: RopeInput): Float64Array {
-  const { x, numHeads, headDim, positions, theta, style } = input;
+export function rope({ theta, style, ...input }: RopeInput): Float64Array {
+  const half = input.headDim / 2;
+  invariant(Number.isInteger(half), () => `rope: headDim ${input.headDim} is odd`);
+  const frequencies = Array.from({ length: half }, (_, i) => theta ** (-i / half));
+  return ropeBy(input, { frequencies, factor: 1 }, style);
+}
+
+/** The same by frequencies of their own, [Dh / 2]; cos and sin are times `factor`. */
+export function ropeBy(
+  input: Omit<RopeInput, 'theta' | 'style'>,
+  { frequencies, factor }: { readonly frequencies: readonly number[]; readonly factor: number },
+  style: RopeInput['style'] = 'halves',
+): Float64Array {
+  const { x, numHeads, headDim, positions } = input;
   const half = headDim / 2;
   const rows = positions.length;
-  invariant(Number.isInteger(half), () => `rope: headDim ${headDim} is odd`);
   invariant(x.length === rows * numHeads * headDim, () => `rope: ${x.length} elements for ${rows} rows`);
   const y = new Float64Array(x.length);
   for (let row = 0; row < rows; row++) {
     for (let i = 0; i < half; i++) {
-      const angle = at(positions, row) * theta ** (-i / half);
-      const cos = Math.cos(angle);
-      const sin = Math.sin(angle);
+      const angle = at(positions, row) * at(frequencies, i);
+      // A pair that does not turn is not scaled either.
+      const by = at(frequencies, i) === 0 ? 1 : factor;
+      const cos = Math.cos(angle) * by;
+      const sin = Math.sin(angle) * by;
       for (let head = 0; head < numHeads; head++) {
         const start = (row * numHeads + head) * headDim;
         const first = start + (style === 'halves' ? i : 2 * i);

@@ -7,9 +7,8 @@ import { prepareGemm, type Gemm } from '../kernels/dense/gemm.ts';
 import { prepareRmsNorm, type RmsNorm } from '../kernels/dense/rms-norm.ts';
 import { prepareGatherRows, type GatherRows } from '../kernels/routing/rows.ts';
 import type { Layout } from '../layout/layout.ts';
-import type { WeightDtype } from '../kernels/weights.ts';
 import type { WeightSource } from '../model/config.ts';
-import { embeddingDtype } from '../model/stored-weights.ts';
+import type { WeightDtypes } from '../model/stored-weights.ts';
 import { headWords, vocabularyOf } from '../memory/arrays.ts';
 import { endShards } from './shards.ts';
 import type { RankSizes } from '../memory/rank-sizes.ts';
@@ -76,14 +75,14 @@ export class PipelineEnds {
     layout: Layout,
     z: RankSizes,
     source: WeightSource,
-    dtype: WeightDtype,
+    dtypes: WeightDtypes,
     store: WeightStore,
   ): Promise<PipelineEnds> {
     const { model, spec } = layout;
-    const shards = endShards(source, layout, dtype);
+    const shards = endShards(source, layout, dtypes);
     const prepareHead = async (tp: number): Promise<Omit<Head, 'weights'>> => {
       const columns = vocabularyOf(layout, tp).count;
-      const shape = { numCols: columns, depth: z.modelDim, weightDtype: dtype };
+      const shape = { numCols: columns, depth: z.modelDim, weightDtype: dtypes.head };
       const [one, more] = await Promise.all([
         prepareGemm(gpu, { ...shape, numRows: 1 }),
         prepareGemm(gpu, { ...shape, numRows: 8 }),
@@ -93,13 +92,16 @@ export class PipelineEnds {
     // Kernels first: nothing is held while they may be refused, or called off.
     const [prepared, embed, pick, norm] = await Promise.all([
       Promise.all(range(spec.tp).map(prepareHead)),
-      prepareGatherRows(gpu, { width: z.modelDim, dtype: embeddingDtype(dtype) }),
+      prepareGatherRows(gpu, { width: z.modelDim, dtype: dtypes.embedding }),
       prepareGatherRows(gpu, { width: z.modelDim, dtype: 'f32' }),
       prepareRmsNorm(gpu, { width: z.modelDim, eps: model.rmsEps, residual: false }),
     ]);
-    const heads = prepared.map((head, tp): Head => ({ ...head, weights: store.get(shards.lmHead(tp)) }));
-    const embedding = store.get(shards.embedding);
-    const finalNorm = store.get(shards.finalNorm);
+    const heads: Head[] = [];
+    for (const [tp, head] of prepared.entries()) {
+      heads.push({ ...head, weights: await store.get(shards.lmHead(tp)) });
+    }
+    const embedding = await store.get(shards.embedding);
+    const finalNorm = await store.get(shards.finalNorm);
     const words = headWords(layout, z);
     const scratch = range(z.numRanks).map((rank) => ({
       rows: gpu.buffer(`workspace/head/r${rank}/rows`, 4 * words.rows),

@@ -9,7 +9,7 @@ import { ConfigError } from '../core/errors.ts';
 import { requireFields, requireGiven, requireGpu, requireOptions, type Fields } from '../core/given.ts';
 import { range, sum } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { ropeTable } from '../kernels/attention/rope.ts';
+import { ropeTable, ropeTableOf } from '../kernels/attention/rope.ts';
 import type { Layout } from '../layout/layout.ts';
 import type { MoeConfig, WeightSource } from '../model/config.ts';
 import { PipelineEnds } from './ends.ts';
@@ -120,10 +120,10 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
   }
   const traits = traitsOf(gpu);
   const plan = planEngine(layout, options, traits);
-  const { sizes, microBatches } = plan;
+  const { sizes, microBatches, dtypes } = plan;
   const scratchWords = attentionWords(sizes, traits);
   const before = gpu.ledger.bytes;
-  const store = new WeightStore(gpu);
+  const store = new WeightStore(gpu, source);
   const owned: { destroy(): void }[] = [store];
   const own = <T extends { destroy(): void }>(thing: T): T => {
     owned.push(thing);
@@ -143,11 +143,11 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       sizes,
       weightDtype,
       kernels: await counted('kernels of the layers', () =>
-        prepareLayer(making.gpu, layout, sizes, weightDtype, transport),
+        prepareLayer(making.gpu, layout, sizes, dtypes, transport),
       ),
       transport,
       weights: store,
-      ropeTable: own(gpu.upload('tables/rope', ropeTable(maxLength, sizes.headDim, layout.model.ropeTheta))),
+      ropeTable: own(gpu.upload('tables/rope', tableOf(layout.model, maxLength))),
       attentionScratch:
         scratchWords === 0 ? undefined : own(gpu.buffer('workspace/attention-parts', 4 * scratchWords)),
       tpGroups: own(groupTable(gpu, 'tables/tp-groups', stageGroups(layout, 'tp'))),
@@ -156,12 +156,12 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
     const stages: Stage[] = [];
     for (const index of range(layout.spec.pp)) {
       say(`weights of stage ${index + 1} of ${layout.spec.pp}`);
-      const stage = await Stage.create(context, index, source, weightDtype, () => making.rest());
+      const stage = await Stage.create(context, index, source, dtypes, () => making.rest());
       stages.push(own(stage));
     }
     const ends = own(
       await counted('kernels of the ends', () =>
-        PipelineEnds.create(making.gpu, layout, sizes, source, weightDtype, store),
+        PipelineEnds.create(making.gpu, layout, sizes, source, dtypes, store),
       ),
     );
     const pipeline = own(
@@ -200,6 +200,11 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
 const STEP_OPTIONS: Fields = {
   ...{ logits: 'string?', experts: 'flag?', timing: 'string?', timesLater: 'flag?', signal: 'signal?' },
 };
+/** cos and sin of every position, by the angles of the model at this length. */
+function tableOf({ headDim, ropeTheta, rope }: MoeConfig, maxLength: number): Float32Array {
+  if (rope === undefined) return ropeTable(maxLength, headDim, ropeTheta);
+  return ropeTableOf(maxLength, rope.long !== undefined && maxLength > rope.long.beyond ? rope.long : rope);
+}
 
 /** A pipeline's steps in turn, and runs of them that have turns of their own. */
 function stepsInTurn(gpu: Gpu, pipeline: Pipeline): Pick<Engine, 'forward' | 'reset' | 'exclusively'> {

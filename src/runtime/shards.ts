@@ -13,9 +13,10 @@ import {
   type ShardShape,
 } from '../memory/shards.ts';
 import { weightNames, type WeightSource } from '../model/config.ts';
-import { storedWeight } from '../model/stored-weights.ts';
+import { storedWeight, type WeightDtypes } from '../model/stored-weights.ts';
+import { nameOf, type Part } from '../model/weights/parts.ts';
 import { quantisedColumns, quantisedRows, quantisedStack } from '../tensor/quantised-cuts.ts';
-import type { HostWeight, WeightDtype } from '../tensor/quantised.ts';
+import type { HostWeight } from '../tensor/quantised.ts';
 import { tensor, type Tensor, type TensorData } from '../tensor/tensor.ts';
 
 /** Rows [first, first + count) of a matrix. */
@@ -35,6 +36,12 @@ export function cutColumns(matrix: HostWeight, { first, count }: Run): HostWeigh
     data.set(matrix.data.subarray(row * width + first, row * width + first + count), row * count);
   }
   return tensor(matrix.dtype, [height, count], data);
+}
+
+/** Elements [first, first + count) of a vector. */
+function cutVector(vector: HostWeight, { first, count }: Run): HostWeight {
+  if ('format' in vector) return vector;
+  return tensor(vector.dtype, [count], vector.data.slice(first, first + count));
 }
 
 /** Tensors of one shape and dtype, one after the other along a new or the first dim. */
@@ -65,63 +72,84 @@ function emptyLike(data: TensorData, length: number): TensorData {
   return new Float32Array(length);
 }
 
-/** A shard and its numbers. */
+/** A shard and its numbers: parts that lie one after the other, each made of some tensors. */
 export interface Shard extends ShardShape {
+  readonly parts: readonly ShardPart[];
+}
+
+export interface ShardPart {
+  /** What `make` reads. */
+  readonly names: readonly string[];
+  /** Rows of the shard, whole. */
   make(): HostWeight;
 }
 
 export function layerShards(
   weights: WeightSource,
   layout: Layout,
-  dtype: WeightDtype,
+  dtypes: WeightDtypes,
   layer: number,
   where: ShardPlace,
 ): LayerShards<Shard> {
   const { heads, kvHeads, experts } = layerCuts(layout, where);
-  const shapes = layerShardShapes(layout, dtype, layer, where);
-  const read = (name: string): HostWeight => storedWeight(weights, name, dtype);
-  const whole = (shape: ShardShape, name: string): Shard => ({ ...shape, make: () => read(name) });
-  const projection = (which: 'q' | 'k' | 'v' | 'o'): HostWeight => read(weightNames.projection(layer, which));
-  const expertStack = (which: 'w1' | 'w2' | 'w3'): Shard => ({
-    ...shapes[which],
-    make: () =>
-      stack(
-        range(experts.count).map((i) => read(weightNames.expert(layer, experts.first + i, which))),
-        shapes[which].shape,
-      ),
-  });
-  return {
-    attentionNorm: whole(shapes.attentionNorm, weightNames.attentionNorm(layer)),
-    qkv: {
-      ...shapes.qkv,
-      make: () =>
-        stack(
-          [
-            cutRows(projection('q'), heads),
-            cutRows(projection('k'), kvHeads),
-            cutRows(projection('v'), kvHeads),
-          ],
-          shapes.qkv.shape,
-        ),
-    },
-    out: { ...shapes.out, make: () => cutColumns(projection('o'), heads) },
-    expertNorm: whole(shapes.expertNorm, weightNames.expertNorm(layer)),
-    gate: whole(shapes.gate, weightNames.gate(layer)),
-    w1: expertStack('w1'),
-    w3: expertStack('w3'),
-    w2: expertStack('w2'),
+  const { headDim, attention } = layout.model;
+  const shapes = layerShardShapes(layout, dtypes, layer, where);
+  const read = (name: string): HostWeight => storedWeight(weights, name, dtypes);
+  const part = (which: Part, cut = (whole: HostWeight): HostWeight => whole, expert = 0): ShardPart => {
+    const name = nameOf(which, layer, expert);
+    return { names: [name], make: () => cut(read(name)) };
   };
+  const slice = (which: Part, run: Run): ShardPart =>
+    part(which, (whole) => (whole.shape.length === 1 ? cutVector(whole, run) : cutRows(whole, run)));
+  const ofExperts = (...which: readonly Part[]): ShardPart[] =>
+    range(experts.count).flatMap((i) => which.map((w) => part(w, undefined, experts.first + i)));
+  const headRun = { first: heads.first / headDim, count: heads.count / headDim };
+  const unit = layout.model.dense?.layers.includes(layer) ? 'dense' : 'shared';
+  const zeros: ShardPart = {
+    names: [],
+    make: () => tensor('f32', [layout.model.modelDim], new Float32Array(layout.model.modelDim)),
+  };
+  const made: Record<keyof LayerShards, () => readonly ShardPart[]> = {
+    attentionNorm: () => [part('attentionNorm')],
+    qkv: () => [slice('q', heads), slice('k', kvHeads), slice('v', kvHeads)],
+    qkvBias: () => [slice('qBias', heads), slice('kBias', kvHeads), slice('vBias', kvHeads)],
+    qkNorm: () =>
+      attention?.qkNorm === 'width'
+        ? [slice('qNorm', heads), slice('kNorm', kvHeads)]
+        : [part('qNorm'), part('kNorm')],
+    sinks: () => [slice('sinks', headRun)],
+    out: () => [part('o', (whole) => cutColumns(whole, heads))],
+    outBias: () => [where.tp === 0 ? part('oBias') : zeros],
+    expertNorm: () => [part('expertNorm')],
+    gate: () => [part('gate')],
+    gateBias: () => [part('gateBias')],
+    correction: () => [part('correction')],
+    w1: () => ofExperts('w1'),
+    w3: () => ofExperts('w3'),
+    w2: () => ofExperts('w2'),
+    upBias: () => ofExperts('b1', 'b3'),
+    downBias: () => ofExperts('b2'),
+    unitUp: () => [
+      ...[part(`${unit}W1`), part(`${unit}W3`)],
+      ...(unit === 'shared' && layout.model.shared?.gated ? [part('sharedGate')] : []),
+    ],
+    unitDown: () => [part(`${unit}W2`)],
+  };
+  const entries = Object.entries(shapes as unknown as Record<keyof LayerShards, ShardShape>);
+  return Object.fromEntries(
+    entries.map(([kind, shape]) => [kind, { ...shape, parts: made[kind as keyof LayerShards]() }]),
+  ) as unknown as LayerShards<Shard>;
 }
 
-export function endShards(weights: WeightSource, layout: Layout, dtype: WeightDtype): EndShards<Shard> {
-  const shapes = endShardShapes(layout, dtype);
-  const read = (name: string): HostWeight => storedWeight(weights, name, dtype);
+export function endShards(weights: WeightSource, layout: Layout, dtypes: WeightDtypes): EndShards<Shard> {
+  const shapes = endShardShapes(layout, dtypes);
+  const whole = (shape: ShardShape, name: string, cut = (w: HostWeight): HostWeight => w): Shard => ({
+    ...shape,
+    parts: [{ names: [name], make: () => cut(storedWeight(weights, name, dtypes)) }],
+  });
   return {
-    embedding: { ...shapes.embedding, make: () => read(weightNames.embedding) },
-    finalNorm: { ...shapes.finalNorm, make: () => read(weightNames.finalNorm) },
-    lmHead: (tp) => ({
-      ...shapes.lmHead(tp),
-      make: () => cutRows(read(weightNames.lmHead), vocabularyOf(layout, tp)),
-    }),
+    embedding: whole(shapes.embedding, weightNames.embedding),
+    finalNorm: whole(shapes.finalNorm, weightNames.finalNorm),
+    lmHead: (tp) => whole(shapes.lmHead(tp), weightNames.lmHead, (w) => cutRows(w, vocabularyOf(layout, tp))),
   };
 }

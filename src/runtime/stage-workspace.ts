@@ -14,16 +14,23 @@ import {
   privateWords,
   type SymmetricName,
   symmetricWords,
+  type UnitName,
+  unitWords,
 } from '../memory/arrays.ts';
 import type { RankSizes } from '../memory/rank-sizes.ts';
 
 export class StageWorkspace {
   readonly #symmetric: ReadonlyMap<SymmetricName, SymmetricArray>;
   readonly #ranks: readonly Record<PrivateName, GpuBuffer>[];
+  readonly #units: readonly Partial<Record<UnitName, GpuBuffer>>[];
   readonly #hidden: readonly GpuBuffer[];
   readonly #owners: number;
 
+  /** D. */
+  readonly modelDim: number;
+
   constructor(gpu: Gpu, stage: number, z: RankSizes, groups: GroupSizes) {
+    this.modelDim = z.modelDim;
     this.#symmetric = new Map(
       [...symmetricWords(z, groups)].map(([name, words]) => [
         name,
@@ -38,6 +45,14 @@ export class StageWorkspace {
       ]);
       return Object.fromEntries(buffers) as Record<PrivateName, GpuBuffer>;
     });
+    this.#units = range(z.numRanks).map((rank) =>
+      Object.fromEntries(
+        unitWords(z).map(([name, count]) => [
+          name,
+          gpu.buffer(`workspace/s${stage}/r${rank}/${name}`, 4 * count),
+        ]),
+      ),
+    );
     this.#owners = z.owners;
     invariant(
       z.owners === 1 || this.symmetric('receive').stride === z.receiveRows * z.modelDim,
@@ -61,6 +76,13 @@ export class StageWorkspace {
     return at(this.#ranks, index);
   }
 
+  /** Scratch of a plain unit; only of a model that has one. */
+  unit(rank: number, name: UnitName): GpuBuffer {
+    const found = at(this.#units, rank)[name];
+    invariant(found !== undefined, () => `${name} of a model without plain units`);
+    return found;
+  }
+
   /** [rows, F] between the two products of the experts of a rank and of those that share its stack. */
   hidden(rank: number): GpuBuffer {
     return at(this.#hidden, Math.floor(rank / this.#owners));
@@ -68,6 +90,7 @@ export class StageWorkspace {
 
   destroy(): void {
     for (const buffer of this.#hidden) buffer.destroy();
+    for (const own of this.#units) for (const buffer of Object.values(own)) buffer.destroy();
     for (const array of this.#symmetric.values()) array.destroy();
     for (const rank of this.#ranks) for (const buffer of Object.values(rank)) buffer.destroy();
   }

@@ -1,11 +1,11 @@
-/** Arrays on the CPU with a shape and an element type. f16 is kept as its 16 bits, as it lies in files. */
+/** Arrays on the CPU with a shape and an element type. f16 and bf16 are kept as their 16 bits, as they lie in files. */
 import { Float16Array } from '@petamoriken/float16';
 import { ConfigError } from '../core/errors.ts';
 import { requireFields, requireGiven } from '../core/given.ts';
 import { product } from '../core/math.ts';
 
 /** Element types of a tensor on the CPU. */
-export type Dtype = 'f32' | 'f16' | 'i32' | 'u32' | 'f64' | 'i8' | 'u8';
+export type Dtype = 'f32' | 'f16' | 'bf16' | 'i32' | 'u32' | 'f64' | 'i8' | 'u8';
 export type TensorData =
   Float32Array | Uint16Array | Int32Array | Uint32Array | Float64Array | Int8Array | Uint8Array;
 
@@ -13,15 +13,18 @@ export type TensorData =
 export interface Tensor {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
-  /** Row-major; for f16 a Uint16Array of bit patterns. */
+  /** Row-major; for f16 and bf16 a Uint16Array of bit patterns. */
   readonly data: TensorData;
 }
 
-export const BYTES_OF: Record<Dtype, number> = { f32: 4, f16: 2, i32: 4, u32: 4, f64: 8, i8: 1, u8: 1 };
+export const BYTES_OF: Record<Dtype, number> = {
+  ...{ f32: 4, f16: 2, bf16: 2, i32: 4, u32: 4, f64: 8, i8: 1, u8: 1 },
+};
 
 const ARRAY_OF = {
   f32: Float32Array,
   f16: Uint16Array,
+  bf16: Uint16Array,
   i32: Int32Array,
   u32: Uint32Array,
   f64: Float64Array,
@@ -116,11 +119,12 @@ export function f32Tensor(shape: readonly number[], values: ArrayLike<number>): 
   return tensor('f32', shape, values instanceof Float32Array ? values : Float32Array.from(values));
 }
 
-/** The elements as f32 (f16 widens exactly; f64 rounds). The tensor's own array when it is f32 already. */
+/** The elements as f32 (f16 and bf16 widen exactly; f64 rounds). The tensor's own array when it is f32 already. */
 export function toF32(t: Tensor): Float32Array {
   requireFields('The tensor', t, { dtype: 'string', shape: 'list', data: 'list' });
   if (t.data instanceof Float32Array) return t.data;
   if (t.dtype === 'f16') return Float32Array.from(f16View(t.data));
+  if (t.dtype === 'bf16') return widenBf16(t.data);
   return Float32Array.from(t.data);
 }
 
@@ -128,7 +132,23 @@ export function toF32(t: Tensor): Float32Array {
 export function toF64(t: Tensor): Float64Array {
   requireFields('The tensor', t, { dtype: 'string', shape: 'list', data: 'list' });
   if (t.dtype === 'f16') return Float64Array.from(f16View(t.data));
+  if (t.dtype === 'bf16') return Float64Array.from(widenBf16(t.data));
   return Float64Array.from(t.data);
+}
+
+/** bf16 is the upper half of an f32. */
+export function widenBf16(halves: ArrayLike<number>): Float32Array {
+  const words = new Uint32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) words[i] = (halves[i] as number) << 16;
+  return new Float32Array(words.buffer);
+}
+
+/** Bit patterns of the nearest bf16 values (ties to even); a NaN stays one. */
+export function toBf16Bits(values: Float32Array): Uint16Array {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  return Uint16Array.from(words, (word) =>
+    (word & 0x7fffffff) > 0x7f800000 ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16,
+  );
 }
 
 /** Bit patterns of the nearest f16 values (ties to even). */
@@ -138,12 +158,13 @@ export function toF16Bits(values: ArrayLike<number>): Uint16Array {
 }
 
 /** The same values in another float type. */
-export function castFloat(t: Tensor, dtype: 'f32' | 'f16'): Tensor {
+export function castFloat(t: Tensor, dtype: 'f32' | 'f16' | 'bf16'): Tensor {
   requireFields('The tensor', t, { dtype: 'string', shape: 'list', data: 'list' });
   requireGiven('The dtype', dtype, 'string');
   if (t.dtype === dtype) return t;
   const values = toF32(t);
-  return tensor(dtype, t.shape, dtype === 'f16' ? toF16Bits(values) : values);
+  if (dtype === 'f32') return tensor(dtype, t.shape, values);
+  return tensor(dtype, t.shape, dtype === 'f16' ? toF16Bits(values) : toBf16Bits(values));
 }
 
 function f16View(bits: TensorData): Iterable<number> & ArrayLike<number> {

@@ -146,13 +146,17 @@ describe('tensors', () => {
 });
 
 const unsupported: readonly [setting: Record<string, unknown>, message: RegExp][] = [
-  [{ model_type: 'qwen3_moe' }, /model_type/],
+  [
+    { model_type: 'qwen3_next' },
+    /sets model_type to "qwen3_next", which is not supported.*Supported: mixtral, qwen3_moe/,
+  ],
   [{ hidden_size: undefined }, /hidden_size/],
   [{ num_local_experts: 1.5 }, /num_local_experts/],
   [{ rms_norm_eps: 'small' }, /rms_norm_eps/],
-  [{ sliding_window: 4096 }, /sets sliding_window to 4096, which is not supported/],
-  [{ tie_word_embeddings: true }, /tie_word_embeddings/],
-  [{ rope_scaling: { type: 'yarn' } }, /rope_scaling/],
+  [{ sliding_window: 0 }, /sliding_window/],
+  [{ tie_word_embeddings: 1 }, /tie_word_embeddings/],
+  [{ rope_scaling: { type: 'yarn' } }, /rope_scaling: factor/],
+  [{ rope_scaling: { type: 'dynamic', factor: 2 } }, /sets rope_type to "dynamic", which is not supported/],
   [{ rope_theta: undefined }, /rope_theta is missing/],
   [{ attention_bias: true }, /attention_bias/],
   [{ quantization_config: { bits: 4 } }, /quantization_config/],

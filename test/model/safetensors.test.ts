@@ -4,7 +4,7 @@ import { ConfigError } from '../../src/core/errors.ts';
 import { at, product } from '../../src/core/math.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors/safetensors.ts';
 import { entry, fileOf } from './safetensors-file.ts';
-import { tensor, toF16Bits, type Dtype, type Tensor } from '../../src/tensor/tensor.ts';
+import { tensor, toBf16Bits, toF16Bits, type Dtype, type Tensor } from '../../src/tensor/tensor.ts';
 
 function read(file: Uint8Array): Map<string, Tensor> {
   return readSafetensors(file, 'x.safetensors');
@@ -116,6 +116,7 @@ const MAKE: Record<Dtype, (values: number[]) => Tensor['data']> = {
   f32: (v) => Float32Array.from(v),
   f64: (v) => Float64Array.from(v),
   f16: (v) => toF16Bits(v),
+  bf16: (v) => toBf16Bits(Float32Array.from(v)),
   i32: (v) => Int32Array.from(v),
   u32: (v) => Uint32Array.from(v),
   i8: (v) => Int8Array.from(v),

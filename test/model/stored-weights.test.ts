@@ -4,7 +4,7 @@ import { ConfigError } from '../../src/core/errors.ts';
 import { at, range, sum } from '../../src/core/math.ts';
 import type { Checkpoint } from '../../src/model/checkpoint.ts';
 import { weightNames, type WeightSource } from '../../src/model/config.ts';
-import { storedValues, storedWeight } from '../../src/model/stored-weights.ts';
+import { dtypesOf, storedValues, storedWeight } from '../../src/model/stored-weights.ts';
 import { crossEntropySum } from '../../src/reference/embedding.ts';
 import { referenceModel } from '../../src/reference/forward.ts';
 import { dequantise, QUANT_FORMATS, WEIGHT_DTYPES, type WeightDtype } from '../../src/tensor/quantised.ts';
@@ -20,7 +20,7 @@ const W1 = weightNames.expert(1, 3, 'w1');
 
 describe.each(WEIGHT_DTYPES)('%s', (dtype) => {
   const dtypeOf = (name: string): string => {
-    const stored = storedWeight(model, name, dtype);
+    const stored = storedWeight(model, name, dtypesOf(dtype));
     return 'format' in stored ? stored.format : stored.dtype;
   };
   const few = QUANT_FORMATS.some((format) => format === dtype);
@@ -34,7 +34,7 @@ describe.each(WEIGHT_DTYPES)('%s', (dtype) => {
   });
 
   test('a reference is given the same numbers', () => {
-    const stored = storedWeight(model, W1, dtype);
+    const stored = storedWeight(model, W1, dtypesOf(dtype));
     const values = toF64(storedValues(model, dtype).get(W1));
     expect(values).toEqual(toF64('format' in stored ? dequantise(stored) : stored));
     expect(storedValues(model, dtype).origin).toContain(`stored in ${dtype}`);
@@ -49,8 +49,10 @@ test('a weight that is not finite is named', () => {
       return name === W1 ? { ...found, data: found.data.map((v, i) => (i === 130 ? 0x7e00 : v)) } : found;
     },
   };
-  expect(() => storedWeight(bad, W1, 'int4')).toThrow(`${W1}[1, 2] is NaN; int4 holds finite values only.`);
-  expect(() => storedWeight(bad, W1, 'int4')).toThrow(ConfigError);
+  expect(() => storedWeight(bad, W1, dtypesOf('int4'))).toThrow(
+    `${W1}[1, 2] is NaN; int4 holds finite values only.`,
+  );
+  expect(() => storedWeight(bad, W1, dtypesOf('int4'))).toThrow(ConfigError);
 });
 
 /** Float64 on all of valid.txt: f32 1.22441 nats per character, int8 1.22486, int4 1.23332, mxfp4 1.23246. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ConfigError } from '../../src/core/errors.ts';
-import { CharTokenizer, readCharVocab } from '../../src/model/tokenizer.ts';
+import { CharTokenizer, readCharVocab } from '../../src/model/text/char-tokenizer.ts';
 
 const tokenizer = new CharTokenizer(
   new Map([

@@ -8,7 +8,7 @@ import { planLayout, type Layout } from '../../src/layout/layout.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
 import type { Checkpoint } from '../../src/model/checkpoint.ts';
 import type { MoeConfig } from '../../src/model/config.ts';
-import { storedValues } from '../../src/model/stored-weights.ts';
+import { dtypesOf, storedValues } from '../../src/model/stored-weights.ts';
 import { syntheticWeights } from '../../src/model/synthetic.ts';
 import { crossEntropySum } from '../../src/reference/embedding.ts';
 import { referenceModel, type ReferenceModel } from '../../src/reference/forward.ts';
@@ -71,8 +71,13 @@ function assembled(layout: Layout, format: QuantFormat): Float64Array {
   const { modelDim: D, headDim, numHeads, numKvHeads } = model.config;
   const shard = (which: keyof LayerShards, member: number): Float64Array => {
     const where = { tp: member % tp, ep: member, owners: 1 };
-    const made = layerShards(model, layout, format, 1, where)[which].make();
-    return toF64('format' in made ? dequantise(made) : made);
+    const parts = layerShards(model, layout, dtypesOf(format), 1, where)[which]?.parts ?? [];
+    return Float64Array.from(
+      parts.flatMap((part) => {
+        const made = part.make();
+        return [...toF64('format' in made ? dequantise(made) : made)];
+      }),
+    );
   };
   const qkv = range(tp).map((i) => shard('qkv', i));
   const out = range(tp).map((i) => shard('out', i));

@@ -1,10 +1,17 @@
 /** Which token comes next: by the largest logit, or by lot at a temperature; and what is no logit ends the text. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { range } from '../../src/core/math.ts';
 import { seededRandom } from '../../src/core/random.ts';
 import { CheckError } from '../../src/core/errors.ts';
 import type { Engine } from '../../src/runtime/engine.ts';
-import { argmax, generate, sample } from '../../src/runtime/generate.ts';
+import { generate } from '../../src/runtime/generate.ts';
+import {
+  argmax,
+  nextToken,
+  requireSampling,
+  sample,
+  type SamplingOptions,
+} from '../../src/runtime/sampling.ts';
 
 test('the largest logit, ties to the lower id', () => {
   expect(argmax([1, 3, 2])).toBe(1);
@@ -115,4 +122,43 @@ test.each([NaN, Infinity])('a text ends at a logit of %d with what is wrong', as
   const { engine } = engineOf((id) => (id === 1 ? [0, wrong, 0] : [0, 1, 0]));
   await expect(generate(engine, { promptIds: [0], tokens: 5 })).rejects.toThrow(/Logit 1 is .*went wrong/);
   await expect(generate(engine, { promptIds: [0], tokens: 5, temperature: 1 })).rejects.toThrow(CheckError);
+});
+
+describe('the choice of a token', () => {
+  const drawn = (logits: readonly number[], options: SamplingOptions, seen: readonly number[] = []) => {
+    const random = seededRandom(3);
+    return new Set(range(2000).map(() => nextToken(logits, seen, options, random)));
+  };
+
+  test('top-k keeps the likeliest, ties to the lower id', () => {
+    expect([...drawn([1, 3, 2, 3, 0], { temperature: 1, topK: 2 })].sort()).toEqual([1, 3]);
+    expect([...drawn([2, 2, 2], { temperature: 1, topK: 1 })]).toEqual([0]);
+    expect(drawn([1, 3, 2], { temperature: 5, topK: 9 }).size).toBe(3);
+  });
+
+  test('top-p keeps the fewest that together have the probability', () => {
+    // Probabilities 0.5, 0.3, 0.2.
+    const logits = [0.5, 0.3, 0.2].map(Math.log);
+    expect([...drawn(logits, { temperature: 1, topP: 0.49 })]).toEqual([0]);
+    expect([...drawn(logits, { temperature: 1, topP: 0.7 })].sort()).toEqual([0, 1]);
+    expect([...drawn(logits, { temperature: 1, topP: 0.81 })].sort()).toEqual([0, 1, 2]);
+  });
+
+  test('a penalty makes what was said less likely, whatever the sign of its logit', () => {
+    const none = seededRandom(0);
+    expect(nextToken([3, 2.9], [0, 0], { repetitionPenalty: 1.5 }, none)).toBe(1);
+    expect(nextToken([-2, -2.1], [0], { repetitionPenalty: 1.5 }, none)).toBe(1);
+    expect(nextToken([3, 2.9], [], { repetitionPenalty: 1.5 }, none)).toBe(0);
+  });
+
+  test.each([
+    [{ temperature: -1 }, 'temperature (-1)'],
+    [{ topK: 0 }, 'topK (0)'],
+    [{ topK: 1.5 }, 'topK (1.5)'],
+    [{ topP: 0 }, 'topP (0)'],
+    [{ topP: 1.01 }, 'topP (1.01)'],
+    [{ repetitionPenalty: 0 }, 'repetitionPenalty (0)'],
+  ])('%j is refused', (options, message) => {
+    expect(() => requireSampling(options)).toThrow(message);
+  });
 });

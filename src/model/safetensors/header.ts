@@ -26,6 +26,7 @@ export const STORED_BYTES: Readonly<Record<string, number>> = {
   F32: 4,
   F16: 2,
   BF16: 2,
+  F8_E4M3: 1,
   I64: 8,
   I32: 4,
   U32: 4,
@@ -42,10 +43,24 @@ const DEEPEST = 127;
 /** Names that would reach into an object's prototype in a careless reader. */
 export const RESERVED_NAMES: ReadonlySet<string> = new Set(['__proto__', 'prototype', 'constructor']);
 
+/** Bytes of a header that has room to be read in one go with its length. A guess. */
+export const FIRST_READ = 2 ** 16;
+
+/** Where the header ends, from the first bytes of a file; `readHeader` refuses what makes no sense. */
+export function headerEnd(bytes: Uint8Array): number {
+  if (bytes.length < 8) return bytes.length;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return 8 + Math.min(MAX_HEADER_BYTES, Number(view.getBigUint64(0, true)));
+}
+
 const AGAIN = 'The file is damaged or not safetensors; fetch or export it again.';
 
-/** @throws ConfigError for each broken rule, naming the file (`label`), the tensor, and what was found. */
-export function readHeader(bytes: Uint8Array, label: string): HeaderEntry[] {
+/**
+ * @param bytes of the file from its start, at least up to the end of the header; @param fileBytes how many it has in all.
+ * @throws ConfigError for each broken rule, naming the file (`label`), the tensor, and what was found.
+ */
+export function readHeader(bytes: Uint8Array, label: string, fileBytes = bytes.length): HeaderEntry[] {
+  refusePointer(bytes, label);
   if (bytes.length < 8) {
     throw new ConfigError(
       `${label} has ${bytes.length} bytes; a safetensors file starts with 8 bytes of header length. ${AGAIN}`,
@@ -58,9 +73,9 @@ export function readHeader(bytes: Uint8Array, label: string): HeaderEntry[] {
       `${label} claims a header of ${headerBytes} bytes; the format allows ${MAX_HEADER_BYTES}. ${AGAIN}`,
     );
   }
-  if (headerBytes > bytes.length - 8) {
+  if (headerBytes > fileBytes - 8) {
     throw new ConfigError(
-      `${label} claims a header of ${headerBytes} bytes, but only ${bytes.length - 8} follow its length. ${AGAIN}`,
+      `${label} claims a header of ${headerBytes} bytes, but only ${fileBytes - 8} follow its length. ${AGAIN}`,
     );
   }
   const json = parseStrictJson(bytes.subarray(8, 8 + headerBytes), `The header of ${label}`, {
@@ -74,10 +89,20 @@ export function readHeader(bytes: Uint8Array, label: string): HeaderEntry[] {
   const entries: HeaderEntry[] = [];
   for (const [name, value] of Object.entries(json)) {
     if (name === '__metadata__') checkMetadata(value, label);
-    else entries.push(readEntry(name, value, 8 + headerBytes, bytes.length, label));
+    else entries.push(readEntry(name, value, 8 + headerBytes, fileBytes, label));
   }
-  checkTiling(entries, 8 + headerBytes, bytes.length, label);
+  checkTiling(entries, 8 + headerBytes, fileBytes, label);
   return entries;
+}
+
+const POINTER = new TextEncoder().encode('version https://git-lfs');
+
+/** @throws ConfigError for what git leaves in place of a large file that was not fetched. */
+export function refusePointer(bytes: Uint8Array, label: string): void {
+  if (bytes.length < POINTER.length || !POINTER.every((byte, i) => bytes[i] === byte)) return;
+  throw new ConfigError(
+    `${label} is a Git LFS pointer, a note of where the file lies, and not the file. Run git lfs pull in its folder.`,
+  );
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -6,13 +6,21 @@ import { ConfigError } from '../../core/errors.ts';
 import { requireFields, requireGiven } from '../../core/given.ts';
 import { product, roundUp } from '../../core/math.ts';
 import { quoted, shapeText } from '../../core/quoted.ts';
-import { BYTES_OF, tensor, type Dtype, type Tensor, type TensorData } from '../../tensor/tensor.ts';
+import {
+  BYTES_OF,
+  tensor,
+  type Dtype,
+  type Tensor,
+  type TensorData,
+  widenBf16,
+} from '../../tensor/tensor.ts';
 import { MAX_HEADER_BYTES, readHeader, RESERVED_NAMES, type HeaderEntry } from './header.ts';
 
 const STORED_NAME: Record<Dtype, string> = {
   f64: 'F64',
   f32: 'F32',
   f16: 'F16',
+  bf16: 'BF16',
   i32: 'I32',
   u32: 'U32',
   i8: 'I8',
@@ -61,14 +69,11 @@ function readTensor(bytes: Uint8Array, entry: HeaderEntry, label: string): Tenso
     case 'I64':
       return tensor('i32', shape, narrowI64(new BigInt64Array(buffer, offset, count), entry.name, label));
     default:
-      throw new ConfigError(`Tensor ${quoted(entry.name)} in ${label} has dtype ${entry.dtype}.`);
+      throw new ConfigError(
+        `Tensor ${quoted(entry.name)} in ${label} has dtype ${quoted(entry.dtype)}, which is not supported. ` +
+          'Its scales lie beside it: openCheckpoint reads both, or convert it to BF16.',
+      );
   }
-}
-
-/** bf16 is the upper half of an f32. */
-function widenBf16(halves: Uint16Array): Float32Array {
-  const words = Uint32Array.from(halves, (half) => half * 2 ** 16);
-  return new Float32Array(words.buffer);
 }
 
 function narrowI64(values: BigInt64Array, name: string, label: string): Int32Array {
@@ -154,6 +159,7 @@ function holds(data: TensorData, dtype: Dtype): boolean {
     f64: Float64Array,
     f32: Float32Array,
     f16: Uint16Array,
+    bf16: Uint16Array,
     i32: Int32Array,
     u32: Uint32Array,
     i8: Int8Array,

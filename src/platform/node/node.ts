@@ -3,12 +3,12 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AbsentFileError, codeOf, ConfigError, messageOf } from '../../core/errors.ts';
-import type { KernelKind, Platform } from '../platform.ts';
+import type { ByteFile, KernelKind, Platform } from '../platform.ts';
 import { openAdapter } from './adapters.ts';
 import { deviceClosed } from './collect.ts';
 import { cpuTimes } from './cpu-times.ts';
 import { restWhile } from './polling.ts';
-import { readWhole, Unreadable } from './read-file.ts';
+import { openParts, readWhole, Unreadable } from './read-file.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const SHADERS = join(ROOT, 'shaders');
@@ -42,13 +42,21 @@ const REASONS: Readonly<Record<string, string>> = {
   ERR_INVALID_ARG_VALUE: 'its name holds a zero byte',
 };
 
+function readBytes(path: string, mostBytes?: number): Promise<Uint8Array> {
+  return atItsPlace(path, (place) => readWhole(place, mostBytes));
+}
+
+function openFile(path: string): Promise<ByteFile> {
+  return atItsPlace(path, openParts);
+}
+
 /** A relative path counts from the working folder, then from the package, where the bundled model lies. */
-async function readBytes(path: string, mostBytes?: number): Promise<Uint8Array> {
+async function atItsPlace<T>(path: string, take: (place: string) => Promise<T>): Promise<T> {
   const places = isAbsolute(path) ? [path] : [resolve(path), join(ROOT, path)];
   let problem: unknown;
   for (const place of places) {
     try {
-      return await readWhole(place, mostBytes);
+      return await take(place);
     } catch (error) {
       if (problem === undefined || codeOf(problem) === 'ENOENT') problem = error;
     }
@@ -79,6 +87,7 @@ export function nodePlatform(): Platform {
     shaderSource,
     shaderPaths,
     readFile: readBytes,
+    openFile,
     whileWaiting: restWhile,
     deviceClosed,
     now: () => Number(process.hrtime.bigint() - start),

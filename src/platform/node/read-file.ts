@@ -3,6 +3,7 @@ import { constants, type Stats } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf } from '../../core/errors.ts';
+import type { ByteFile } from '../platform.ts';
 
 /** What one read of Node's takes. */
 const MOST_BYTES = 2 ** 31 - 1;
@@ -33,6 +34,39 @@ export async function readWhole(path: string, mostBytes = MOST_BYTES): Promise<U
   } finally {
     await file.close();
   }
+}
+
+/** A plain file, open until it is closed: parts of it are read, of any size. @throws as `readWhole`. */
+export async function openParts(path: string): Promise<ByteFile> {
+  refuseOddities(await stat(path));
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  try {
+    const facts = await file.stat();
+    refuseOddities(facts);
+    if (!facts.isFile()) throw new Unreadable('it is a pipe, not a file, so no part of it can be looked up');
+    return {
+      size: facts.size,
+      read: (begin, end) => readRun(file, begin, end - begin),
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** Bytes of one read of a part: a read of Node's takes less than 2 GiB. */
+const MOST_AT_ONCE = 2 ** 28;
+
+async function readRun(file: FileHandle, begin: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await file.read(bytes, done, Math.min(MOST_AT_ONCE, length - done), begin + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done === length ? bytes : bytes.slice(0, done);
 }
 
 function refuseOddities(facts: Stats): void {

@@ -2,7 +2,14 @@
 import { AbsentFileError, ConfigError, messageOf } from '../../core/errors.ts';
 import { NS_PER_MS } from '../../core/units.ts';
 import { isSoftwareName, matches, saysNothing } from '../choice.ts';
-import type { AdapterChoice, AdapterFacts, AdapterKind, OpenAdapter, Platform } from '../platform.ts';
+import type {
+  AdapterChoice,
+  AdapterFacts,
+  AdapterKind,
+  ByteFile,
+  OpenAdapter,
+  Platform,
+} from '../platform.ts';
 import { shaders } from './shaders.ts';
 
 /** Options of `webPlatform`. */
@@ -107,10 +114,10 @@ function shaderSource(path: string): string {
   );
 }
 
-async function fetchBytes(url: URL): Promise<Uint8Array> {
+async function answerOf(url: URL, headers: Record<string, string> = {}): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(url);
+    response = await fetch(url, { headers });
   } catch (error) {
     throw new ConfigError(`cannot fetch ${url.href}: ${messageOf(error)}. Is the server running?`);
   }
@@ -118,7 +125,42 @@ async function fetchBytes(url: URL): Promise<Uint8Array> {
     const Kind = response.status === 404 ? AbsentFileError : ConfigError;
     throw new Kind(`cannot fetch ${url.href}: the server answers ${response.status}. Check the path.`);
   }
-  return new Uint8Array(await response.arrayBuffer());
+  return response;
+}
+
+async function fetchBytes(url: URL): Promise<Uint8Array> {
+  return new Uint8Array(await (await answerOf(url)).arrayBuffer());
+}
+
+/** Parts by Range requests; of a server that answers none, and of an empty file, the whole is kept. */
+async function openUrl(url: URL): Promise<ByteFile> {
+  const close = (): Promise<void> => Promise.resolve();
+  const first = await answerOf(url, { range: 'bytes=0-0' });
+  const size = Number(/\/(\d+)$/.exec(first.headers.get('content-range') ?? '')?.[1]);
+  if (first.status !== 206 || !Number.isSafeInteger(size)) {
+    const whole = new Uint8Array(await first.arrayBuffer());
+    const read = (begin: number, end: number) => Promise.resolve(whole.subarray(begin, end));
+    return { size: whole.length, read, whole, close };
+  }
+  await first.arrayBuffer();
+  return {
+    size,
+    read: async (begin, end) => {
+      if (end <= begin) return new Uint8Array();
+      const part = await answerOf(url, { range: `bytes=${begin}-${end - 1}` });
+      return new Uint8Array(await part.arrayBuffer());
+    },
+    close,
+  };
+}
+
+/** A file that somebody chose in the page: parts of it are read, of any size. */
+export function blobFile(blob: Blob): ByteFile {
+  return {
+    size: blob.size,
+    read: async (begin, end) => new Uint8Array(await blob.slice(begin, end).arrayBuffer()),
+    close: () => Promise.resolve(),
+  };
 }
 
 /** Of the page, or of the worker's script: a worker has no document. */
@@ -142,6 +184,7 @@ export function webPlatform(options: WebOptions = {}): Platform {
     shaderPaths: () => [...shaders.keys()].sort(),
     readFile: (path) => fetchBytes(new URL(path, base)),
     versions: () => ({ browser: browserOf(navigator.userAgent) }),
+    openFile: (path) => openUrl(new URL(path, base)),
     now: () => performance.now() * NS_PER_MS,
   };
 }

@@ -33,8 +33,8 @@ export interface StageContext {
 /** One layer on the ranks of its stage. */
 export interface StageLayer {
   readonly index: number;
-  /** The first of its stage. */
-  readonly first: boolean;
+  /** The first of its stage that routes. */
+  readonly firstRouted: boolean;
   /** Per rank. */
   readonly weights: readonly { readonly [K in keyof LayerShards]: GpuBuffer }[];
   /** Per rank: [slots, length, KVl, Dh] each. */

@@ -1,16 +1,22 @@
 /**
- * residual -> norm -> router, top-k -> routed experts -> all-gather.
+ * residual -> norm -> router, top-k -> shared and routed experts -> all-gather; of a layer without routing one plain unit.
  * What is sent between ranks has a size that the GPU knows only: nothing is read back.
  */
 import { local, ofRanks, type Segment, within } from '../../collectives/segments.ts';
+import { invariant } from '../../core/errors.ts';
 import { at, maxOf } from '../../core/math.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
+import type { GatedUnit } from '../../kernels/dense/gated-unit.ts';
+import type { ExpertWeights } from '../../kernels/experts/products.ts';
 import { sizedFor } from '../../kernels/sized.ts';
+import type { Run } from '../../layout/layout.ts';
+import { isDense } from '../../model/config.ts';
 import type { ExchangeGroup, ExchangeWork } from '../../routed/exchanged.ts';
 import type { LocalRows } from '../../routed/local.ts';
 import { type ChoicePlaces, type RoutedRows, routedSegments } from '../../routed/routed-experts.ts';
 import { busyGroups } from './busy-groups.ts';
 import type { StageContext, StageLayer, StageStep } from './context.ts';
+import type { LayerKernels } from './kernels.ts';
 import { busyRun } from '../step/plan.ts';
 import type { StageWorkspace } from '../stage-workspace.ts';
 
@@ -23,10 +29,14 @@ export function expertSegments(
 ): Segment[] {
   const busy = busyGroups(c, step);
   const { experts } = c.kernels;
+  if (isDense(c.layout.model, layer.index)) {
+    const unit = local('experts', (commands) => recordDense(commands, c, w, layer, step, busy));
+    return [unit, ...gatherShares(c, w, step)];
+  }
   return [
     local('route', (commands) => recordRouters(commands, c, w, layer, step, busy)),
     ...('local' in experts
-      ? routedSegments(experts.local, localRows(w, layer, step, busy))
+      ? routedSegments(experts.local, localRows(c, w, layer, step, busy))
       : routedSegments(experts.exchanged, exchangeWork(c, w, layer, step, busy))),
     ...gatherShares(c, w, step),
   ];
@@ -41,45 +51,126 @@ function recordRouters(
   step: StageStep,
   busy: readonly ExchangeGroup[],
 ): void {
-  for (const rank of busy.flatMap(({ ranks }) => ranks)) {
-    const { share } = at(step.loads, rank);
-    if (share.count === 0) continue;
+  eachShare(step, busy, (rank, { count }) => {
     ofRanks(commands, rank);
     const own = w.rank(rank);
     const weights = at(layer.weights, rank);
-    kernels.normResidual.record(
-      commands,
-      { numRows: share.count, residualRow: share.first },
-      {
-        x: w.symmetric('attended', 'partial').part(rank),
-        residual: w.symmetric('x').part(rank),
-        weight: weights.expertNorm,
-        y: own.routed,
-        sum: own.sum,
-      },
-    );
-    const { router } = sizedFor(kernels.dense, share.count);
-    router.record(commands, share.count, {
+    recordNorm(commands, kernels, w, layer, step, rank);
+    const { router } = sizedFor(kernels.products, count);
+    router.record(commands, count, {
       x: own.routed,
-      gate: weights.gate,
+      gate: present(weights.gate, 'gate'),
       logits: own.logits,
+      logitBias: weights.gateBias,
+      bias: weights.correction,
       ids: own.ids,
       scores: own.scores,
     });
     step.onIds?.(commands, layer.index, rank, own.ids);
+    if (kernels.shared === undefined) return;
+    recordUnit(commands, kernels.shared, w, layer, rank, count);
+    const joined = { a: own.sum, b: w.unit(rank, 'unitOut'), y: w.unit(rank, 'joined') };
+    kernels.add?.record(commands, count * w.modelDim, joined);
+  });
+}
+
+/** Residual, norm and the plain unit of a layer without routing, of every rank that has tokens. */
+function recordDense(
+  commands: CommandList,
+  { kernels }: StageContext,
+  w: StageWorkspace,
+  layer: StageLayer,
+  step: StageStep,
+  busy: readonly ExchangeGroup[],
+): void {
+  eachShare(step, busy, (rank, { count }) => {
+    ofRanks(commands, rank);
+    recordNorm(commands, kernels, w, layer, step, rank);
+    recordUnit(commands, present(kernels.dense, 'dense unit'), w, layer, rank, count);
+    kernels.add?.record(commands, count * w.modelDim, {
+      a: w.rank(rank).sum,
+      b: w.unit(rank, 'unitOut'),
+      y: w.symmetric('mixed', 'x').part(rank),
+    });
+  });
+}
+
+function eachShare(
+  { loads }: StageStep,
+  busy: readonly ExchangeGroup[],
+  record: (rank: number, share: Run) => void,
+): void {
+  for (const rank of busy.flatMap(({ ranks }) => ranks)) {
+    const { share } = at(loads, rank);
+    if (share.count > 0) record(rank, share);
   }
 }
 
-function routedRows(w: StageWorkspace, { loads }: StageStep, rank: number): RoutedRows & ChoicePlaces {
+/** Attention's output joins the residual stream in `sum`; `routed` is its norm. */
+function recordNorm(
+  commands: CommandList,
+  { normResidual }: LayerKernels,
+  w: StageWorkspace,
+  layer: StageLayer,
+  { loads }: StageStep,
+  rank: number,
+): void {
+  const { share } = at(loads, rank);
+  const own = w.rank(rank);
+  normResidual.record(
+    commands,
+    { numRows: share.count, residualRow: share.first },
+    {
+      x: w.symmetric('attended', 'partial').part(rank),
+      residual: w.symmetric('x').part(rank),
+      weight: at(layer.weights, rank).expertNorm,
+      y: own.routed,
+      sum: own.sum,
+    },
+  );
+}
+
+function recordUnit(
+  commands: CommandList,
+  unit: GatedUnit,
+  w: StageWorkspace,
+  layer: StageLayer,
+  rank: number,
+  numRows: number,
+): void {
+  const { unitUp, unitDown } = at(layer.weights, rank);
+  unit.record(commands, numRows, {
+    ...{ x: w.rank(rank).routed, w13: present(unitUp, 'unit'), w2: present(unitDown, 'unit') },
+    ...{ up: w.unit(rank, 'unitUp'), hidden: w.unit(rank, 'unitHidden'), y: w.unit(rank, 'unitOut') },
+  });
+}
+
+function present<T>(value: T | undefined, what: string): T {
+  invariant(value !== undefined, () => `${what} of a layer that has none`);
+  return value;
+}
+
+function stackOf({ w1, w2, w3, upBias, downBias }: StageLayer['weights'][number]): ExpertWeights {
+  return { w1: present(w1, 'w1'), w2: present(w2, 'w2'), w3, upBias, downBias };
+}
+
+function routedRows(
+  { kernels }: StageContext,
+  w: StageWorkspace,
+  { loads }: StageStep,
+  rank: number,
+): RoutedRows & ChoicePlaces {
   const { ids, scores, slot, rowToken, planScratch, routed, sum } = w.rank(rank);
   return {
     numTokens: at(loads, rank).share.count,
-    ...{ x: routed, ids, scores, residual: sum, y: w.symmetric('mixed', 'x').part(rank) },
+    residual: kernels.shared === undefined ? sum : w.unit(rank, 'joined'),
+    ...{ x: routed, ids, scores, y: w.symmetric('mixed', 'x').part(rank) },
     ...{ slot, rowToken, planScratch },
   };
 }
 
 function localRows(
+  c: StageContext,
   w: StageWorkspace,
   layer: StageLayer,
   step: StageStep,
@@ -88,11 +179,11 @@ function localRows(
   return busy
     .flatMap(({ ranks }) => ranks)
     .map((rank) => {
-      const { slot, rowToken, planScratch, ...rows } = routedRows(w, step, rank);
+      const { slot, rowToken, planScratch, ...rows } = routedRows(c, w, step, rank);
       const part = (name: 'start' | 'tiles' | 'grid' | 'expertOut') => w.symmetric(name).part(rank);
       return {
         ...rows,
-        weights: at(layer.weights, rank),
+        weights: stackOf(at(layer.weights, rank)),
         hidden: w.hidden(rank),
         planned: {
           ...{ slot, rowToken, planScratch, start: part('start') },
@@ -123,10 +214,10 @@ function exchangeWork(
       expertOut: w.symmetric('expertOut'),
       returned: w.symmetric('returned'),
     },
-    rowsOf: (rank) => routedRows(w, step, rank),
-    stackOf: (rank) => ({ weights: at(layer.weights, rank), hidden: w.hidden(rank) }),
+    rowsOf: (rank) => routedRows(c, w, step, rank),
+    stackOf: (rank) => ({ weights: stackOf(at(layer.weights, rank)), hidden: w.hidden(rank) }),
     // A rank without tokens starts every expert at row 0, and layers do not change it.
-    clearStarts: layer.first && step.loads.some(({ share }) => share.count === 0),
+    clearStarts: layer.firstRouted && step.loads.some(({ share }) => share.count === 0),
   };
 }
 

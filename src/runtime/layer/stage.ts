@@ -5,12 +5,11 @@
 import type { Segment } from '../../collectives/segments.ts';
 import { range } from '../../core/math.ts';
 import type { GpuBuffer } from '../../gpu/buffer.ts';
-import type { WeightDtype } from '../../kernels/weights.ts';
-import type { WeightSource } from '../../model/config.ts';
+import { isDense, type WeightSource } from '../../model/config.ts';
 import { attentionSegments } from './attention-block.ts';
 import { expertSegments } from './expert-block.ts';
 import { cacheBytes } from '../../memory/arrays.ts';
-import type { LayerShards } from '../../memory/shards.ts';
+import type { WeightDtypes } from '../../model/stored-weights.ts';
 import { layerShards, type Shard } from '../shards.ts';
 import type { StageContext, StageLayer, StageStep } from './context.ts';
 import { StageWorkspace } from '../stage-workspace.ts';
@@ -35,31 +34,34 @@ export class Stage {
     context: StageContext,
     index: number,
     source: WeightSource,
-    dtype: WeightDtype,
+    dtypes: WeightDtypes,
     rest: () => Promise<void>,
   ): Promise<Stage> {
     const { first, count } = context.layout.layersOf(index);
-    const weights: RankWeights[][] = [];
+    const weights: LayerWeights[][] = [];
     for (const i of range(count)) {
-      const ofRanks: RankWeights[] = [];
+      const ofRanks: LayerWeights[] = [];
       for (const rank of range(context.sizes.numRanks)) {
         await rest();
-        ofRanks.push(rankWeights(context, source, dtype, first + i, rank));
+        ofRanks.push(await weightsOf(context, source, dtypes, first + i, rank));
       }
       weights.push(ofRanks);
     }
     return new Stage(context, index, weights);
   }
 
-  private constructor(context: StageContext, index: number, weights: readonly (readonly RankWeights[])[]) {
+  private constructor(context: StageContext, index: number, weights: readonly LayerWeights[][]) {
     const { gpu, layout, sizes: z } = context;
     this.#context = context;
     this.index = index;
-    const { first } = layout.layersOf(index);
+    const { first, count } = layout.layersOf(index);
+    const firstRouted = range(count)
+      .map((i) => first + i)
+      .find((layer) => !isDense(layout.model, layer));
     this.workspace = new StageWorkspace(gpu, index, z, layout.spec);
     this.#layers = weights.map((ofRanks, i) => ({
       index: first + i,
-      first: i === 0,
+      firstRouted: first + i === firstRouted,
       weights: ofRanks,
       cache: range(z.numRanks).map((rank) => ({
         k: gpu.buffer(`kv-cache/l${first + i}/r${rank}/k`, cacheBytes(z)),
@@ -90,20 +92,22 @@ export class Stage {
   }
 }
 
-type RankWeights = { readonly [K in keyof LayerShards]: GpuBuffer };
+type LayerWeights = StageLayer['weights'][number];
 
-function rankWeights(
+async function weightsOf(
   { layout, sizes, weights }: StageContext,
   source: WeightSource,
-  dtype: WeightDtype,
+  dtypes: WeightDtypes,
   layer: number,
   rank: number,
-): RankWeights {
-  const shards = layerShards(source, layout, dtype, layer, {
+): Promise<LayerWeights> {
+  const shards = layerShards(source, layout, dtypes, layer, {
     tp: rank % layout.spec.tp,
     ep: rank % layout.spec.ep,
     owners: sizes.owners,
   });
-  const entries = Object.entries<Shard>({ ...shards }).map(([name, shard]) => [name, weights.get(shard)]);
-  return Object.fromEntries(entries) as RankWeights;
+  const made: [string, GpuBuffer][] = [];
+  for (const [name, shard] of Object.entries<Shard>({ ...shards }))
+    made.push([name, await weights.get(shard)]);
+  return Object.fromEntries(made) as unknown as LayerWeights;
 }

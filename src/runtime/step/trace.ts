@@ -6,6 +6,7 @@ import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { DROPPED } from '../../routing/dispatch-plan.ts';
 import type { Layout } from '../../layout/layout.ts';
+import { isDense } from '../../model/config.ts';
 import type { StageStep } from '../layer/context.ts';
 import type { Request } from './plan.ts';
 import type { RankSizes } from '../../memory/rank-sizes.ts';
@@ -52,7 +53,7 @@ export function expertTrace(
 }
 
 export interface ChosenExperts {
-  /** Per request and layer u32 [tokens, K]. */
+  /** Per request and layer u32 [tokens, K]; empty for a layer without routing. */
   readonly experts: readonly (readonly Uint32Array[])[];
   readonly expertRows: readonly ExpertRows[];
 }
@@ -67,10 +68,13 @@ export async function collectExperts(
 ): Promise<ChosenExperts> {
   const { numLayers } = layout.model;
   const { data } = await gpu.read(array.buffer, [array.numParts * array.stride], 'u32');
-  const experts = requests.map(({ ids }) => range(numLayers).map(() => new Uint32Array(ids.length * z.topK)));
+  const experts = requests.map(({ ids }) =>
+    range(numLayers).map((layer) => new Uint32Array(isDense(layout.model, layer) ? 0 : ids.length * z.topK)),
+  );
   const expertRows: ExpertRows[] = [];
   steps.forEach(({ batch, loads }, m) => {
     for (const layer of range(numLayers)) {
+      if (isDense(layout.model, layer)) continue;
       const choicesOf = (rank: number): ArrayLike<number> => {
         const begin = ((m * numLayers + layer) * z.numRanks + rank) * array.stride;
         return data.subarray(begin, begin + at(loads, rank).share.count * z.topK);

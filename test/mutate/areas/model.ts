@@ -6,8 +6,8 @@ const tensors = { tests: ['model/safetensors.test.ts', 'model/header-bytes.test.
 export const modelFaults: readonly Mutant[] = [
   ...faultsIn('src/model/safetensors/header.ts', tensors, [
     {
-      find: 'if (headerBytes > bytes.length - 8) {',
-      replace: 'if (headerBytes > bytes.length) {',
+      find: 'if (headerBytes > fileBytes - 8) {',
+      replace: 'if (headerBytes > fileBytes) {',
       why: 'a header may reach eight bytes past the file',
     },
     {
@@ -41,8 +41,18 @@ export const modelFaults: readonly Mutant[] = [
       why: 'sizes may overflow',
     },
   ]),
+  ...faultsIn('src/tensor/tensor.ts', tensors, [
+    {
+      find: '(halves[i] as number) << 16;',
+      replace: '(halves[i] as number) << 15;',
+      why: 'bf16 is read as half of its bits',
+    },
+  ]),
+  ...faultsIn('src/model/families/rope.ts', { tests: ['model/families/families.test.ts'] }, [
+    { find: 'truncate ? Math.floor(from) : from', replace: 'Math.floor(from)', why: 'YaRN always truncates' },
+    { find: '(f / factor) * ramp + f * (1 - ramp)', replace: 'f / factor', why: 'YaRN stretches every wave' },
+  ]),
   ...faultsIn('src/model/safetensors/safetensors.ts', tensors, [
-    { find: 'half * 2 ** 16', replace: 'half * 2 ** 15', why: 'bf16 is read as half of its bits' },
     {
       find: 'if (BigInt.asIntN(32, value) !== value) {',
       replace: 'if (BigInt.asIntN(40, value) !== value) {',
@@ -81,19 +91,27 @@ export const modelFaults: readonly Mutant[] = [
       },
     ],
   ),
-  ...faultsIn('src/model/tokenizer.ts', { tests: ['model/tokenizer.test.ts', 'model/checkpoint.test.ts'] }, [
-    {
-      find: 'if (id >= vocabSize) {',
-      replace: 'if (id > vocabSize) {',
-      why: 'an id may be one past the vocabulary',
-    },
-    {
-      find: 'if (other !== undefined) {',
-      replace: 'if (other === char) {',
-      why: 'two characters may share an id',
-    },
-    { find: '.sort(([a], [b]) => a - b)', replace: '', why: 'characters are not in the order of their ids' },
-  ]),
+  ...faultsIn(
+    'src/model/text/char-tokenizer.ts',
+    { tests: ['model/tokenizer.test.ts', 'model/checkpoint.test.ts'] },
+    [
+      {
+        find: 'if (id >= vocabSize) {',
+        replace: 'if (id > vocabSize) {',
+        why: 'an id may be one past the vocabulary',
+      },
+      {
+        find: 'if (other !== undefined) {',
+        replace: 'if (other === char) {',
+        why: 'two characters may share an id',
+      },
+      {
+        find: '.sort(([a], [b]) => a - b)',
+        replace: '',
+        why: 'characters are not in the order of their ids',
+      },
+    ],
+  ),
   ...faultsIn('src/model/target.ts', { tests: ['model/cost.test.ts'] }, [
     {
       find: '(perSecond * pp * tp) / tokensPerMicroBatch',

@@ -8,13 +8,31 @@ const sizes = { tests: ['runtime/step-plan.test.ts', 'runtime/limits.test.ts'] }
 export const runtimeFaults: readonly Mutant[] = [
   ...faultsIn('src/runtime/generate.ts', sampling, [
     {
-      find: 'Math.exp((v - highest) / temperature)',
-      replace: 'Math.exp(v - highest)',
+      find: 'const random = seededRandom(seed);',
+      replace: 'const random = seededRandom(0 * seed);',
+      why: 'every seed is the same',
+    },
+    {
+      find: 'decodeNs += step.hostNs;',
+      replace: 'decodeNs = step.hostNs;',
+      why: 'the time of all tokens is that of the last',
+    },
+    {
+      find: 'hostSyncsInLayers += step.hostSyncsInLayers;',
+      replace: '',
+      why: 'waits of the host count in the prompt only',
+    },
+    { find: 'steps.reset();\n', replace: '\n', why: 'a text goes on where the one before ended' },
+  ]),
+  ...faultsIn('src/runtime/sampling.ts', sampling, [
+    {
+      find: 'Array.from(logits, (v) => Math.exp((v - highest) / temperature))',
+      replace: 'Array.from(logits, (v) => Math.exp(v - highest))',
       why: 'the temperature is ignored',
     },
     {
-      find: 'Math.exp((v - highest) / temperature)',
-      replace: 'Math.exp(v / temperature)',
+      find: 'Array.from(logits, (v) => Math.exp((v - highest) / temperature))',
+      replace: 'Array.from(logits, (v) => Math.exp(v / temperature))',
       why: 'large logits overflow',
     },
     {
@@ -28,30 +46,24 @@ export const runtimeFaults: readonly Mutant[] = [
       why: 'a logit that is NaN is accepted',
     },
     {
-      find: 'const random = seededRandom(seed);',
-      replace: 'const random = seededRandom(0 * seed);',
-      why: 'every seed is the same',
-    },
-    {
-      find: 'temperature === 0 ? argmax(logits)',
-      replace: 'temperature < 1 ? argmax(logits)',
+      find: 'if (temperature === 0) return argmax(penalised);',
+      replace: 'if (temperature < 1) return argmax(penalised);',
       why: 'a low temperature takes the likeliest token',
     },
-    {
-      find: 'decodeNs += step.hostNs;',
-      replace: 'decodeNs = step.hostNs;',
-      why: 'the time of all tokens is that of the last',
-    },
-    {
-      find: 'hostSyncsInLayers += step.hostSyncsInLayers;',
-      replace: '',
-      why: 'waits of the host count in the prompt only',
-    },
-    { find: 'steps.reset();\n', replace: '\n', why: 'a text goes on where the one before ended' },
     {
       find: 'if (rest < 0) return i;',
       replace: 'if (rest < 1) return i;',
       why: 'the first tokens are drawn too often',
+    },
+    {
+      find: 'const isIn = before < topP * total;',
+      replace: 'const isIn = before <= topP * total + weight;',
+      why: 'the nucleus has a token too many',
+    },
+    {
+      find: 'logit > 0 ? logit / penalty : logit * penalty',
+      replace: 'logit / penalty',
+      why: 'a penalty makes unlikely tokens likelier',
     },
   ]),
   ...faultsIn('src/runtime/step/plan.ts', plan, [
@@ -132,8 +144,8 @@ export const runtimeFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('src/runtime/layer/kernels.ts', { tests: ['runtime/limits.test.ts'] }, [
     {
-      find: 'eps: layout.model.rmsEps }',
-      replace: 'eps: 0 }',
+      find: 'eps: model.rmsEps };',
+      replace: 'eps: 0 };',
       why: 'the norms of layers run with an eps of 0',
     },
   ]),

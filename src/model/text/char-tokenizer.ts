@@ -1,9 +1,10 @@
 /** A tokenizer whose tokens are single characters (code points). */
 import * as v from 'valibot';
-import { ConfigError } from '../core/errors.ts';
-import { quoted } from '../core/quoted.ts';
-import { parseFields } from './fields.ts';
-import { parseStrictJson } from './safetensors/strict-json.ts';
+import { ConfigError } from '../../core/errors.ts';
+import { quoted } from '../../core/quoted.ts';
+import { parseFields } from '../fields.ts';
+import type { TextStream, Tokenizer } from './tokenizer.ts';
+import { parseStrictJson } from '../safetensors/strict-json.ts';
 
 const VocabFile = v.object({
   type: v.literal('char'),
@@ -15,7 +16,7 @@ const SHOWN_VOCABULARY = 120;
 
 const FORM = 'It must be {"type": "char", "vocab": {character: id}}.';
 
-export class CharTokenizer {
+export class CharTokenizer implements Tokenizer {
   readonly #idOf: ReadonlyMap<string, number>;
   readonly #charOf: ReadonlyMap<number, string>;
 
@@ -68,6 +69,11 @@ export class CharTokenizer {
       }
       return id;
     });
+  }
+
+  /** Every token is whole characters, so nothing waits. */
+  stream(): TextStream {
+    return { push: (id) => this.decode([id]), end: () => '' };
   }
 
   /** @throws ConfigError naming an id that no character has. */

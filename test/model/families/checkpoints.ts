@@ -1,0 +1,55 @@
+/** The tiny checkpoints of test/fixtures, and what transformers computes from them. */
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+export const FAMILIES = [
+  'mixtral',
+  'qwen3-moe',
+  'qwen2-moe',
+  'olmoe',
+  'granitemoe',
+  'gpt-oss-mxfp4',
+  'glm4-moe',
+] as const;
+export type FamilyName = (typeof FAMILIES)[number];
+
+export const folderOf = (name: FamilyName): string =>
+  fileURLToPath(new URL(`../../fixtures/checkpoints/${name}`, import.meta.url));
+
+/** The fields of reference.json that tests compare with. */
+export interface FamilyReference {
+  readonly eos: number | number[];
+  readonly cases: readonly {
+    readonly text: string;
+    readonly ids: number[];
+    readonly greedy: number[];
+    readonly greedyText: string;
+    readonly logits: number[];
+  }[];
+  /** Of the second case. */
+  readonly routers: readonly {
+    readonly layer: number;
+    readonly experts: number[][];
+    readonly weights: number[][];
+  }[];
+  readonly sensitivity: readonly {
+    readonly without: string;
+    readonly set: unknown;
+    readonly error: number;
+  }[];
+}
+
+export async function referenceOf(name: FamilyName): Promise<FamilyReference> {
+  return JSON.parse(await readFile(`${folderOf(name)}/reference.json`, 'utf8')) as FamilyReference;
+}
+
+/** The worst difference, in parts of the largest of `want`. */
+export function errorOf(got: ArrayLike<number>, want: readonly number[]): number {
+  let [largest, worst] = [0, 0];
+  want.forEach((w, i) => {
+    largest = Math.max(largest, Math.abs(w));
+    const off = Math.abs((got[i] ?? NaN) - w);
+    worst = off <= worst ? worst : off;
+  });
+  return worst / largest;
+}

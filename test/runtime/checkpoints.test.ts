@@ -1,0 +1,60 @@
+/** A checkpoint of each family on ranks of a layout: logits, greedy ids and choices of experts are those of transformers. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { at } from '../../src/core/math.ts';
+import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
+import { planLayout } from '../../src/layout/layout.ts';
+import { parseLayout } from '../../src/layout/spec.ts';
+import { openCheckpoint } from '../../src/model/checkpoint.ts';
+import { createEngine } from '../../src/runtime/engine.ts';
+import { generate } from '../../src/runtime/generate.ts';
+import { errorOf, FAMILIES, folderOf, referenceOf } from '../model/families/checkpoints.ts';
+import { testPlatform } from '../setup/gpu.ts';
+
+let gpu: Gpu;
+beforeAll(async () => {
+  gpu = await openGpu(testPlatform());
+});
+afterAll(() => {
+  expect(gpu.ledger.bytes, 'all buffers are returned').toBe(0);
+  gpu.destroy();
+});
+
+/** One that has every collective; with MOEBIUS_RUNS others too. */
+const LAYOUTS =
+  process.env.MOEBIUS_RUNS === undefined
+    ? ['ep=2,pp=2,tp=2']
+    : ['ep=1', 'ep=2', 'ep=2,tp=2', 'ep=1,pp=2', 'ep=2,pp=2,tp=2'];
+
+test.each(FAMILIES.flatMap((name) => LAYOUTS.map((layout) => ({ name, layout }))))(
+  '$name on $layout',
+  async ({ name, layout: text }) => {
+    const platform = testPlatform();
+    const model = await openCheckpoint(folderOf(name), platform);
+    const layout = planLayout(parseLayout(text), model.config);
+    const limits = { maxSequences: 1, maxLength: 96, maxStepTokens: 72 };
+    const engine = await createEngine(gpu, { layout, weights: model, ...limits, weightDtype: 'f32' });
+    try {
+      expect(engine.memory.predictedBytes).toBe(engine.memory.liveBytes);
+      const { cases, routers } = await referenceOf(name);
+      for (const [i, { ids, greedy, logits }] of cases.entries()) {
+        if (i === 0) continue;
+        const tokens = i === 1 ? greedy.length : 1;
+        const made = await generate(engine, { promptIds: ids, tokens });
+        expect(errorOf(made.lastLogits, logits)).toBeLessThan(2e-5);
+        expect(made.ids).toEqual(greedy.slice(0, tokens));
+      }
+      engine.reset();
+      const step = await engine.forward([{ sequence: 0, ids: at(cases, 1).ids }], { experts: true });
+      const { topK } = model.config;
+      for (const { layer, experts } of routers) {
+        const chosen = at(step.experts?.[0] ?? [], layer);
+        experts.forEach((row, t) => {
+          expect([...chosen.subarray(t * topK, (t + 1) * topK)].sort()).toEqual([...row].sort());
+        });
+      }
+    } finally {
+      engine.destroy();
+      await model.close();
+    }
+  },
+);
