@@ -2,15 +2,20 @@
 import { basename, resolve } from 'node:path';
 import { stat } from 'node:fs/promises';
 import { ConfigError } from '../core/errors.ts';
-import { loadCheckpoint, type Checkpoint } from '../model/checkpoint.ts';
-import type { CharTokenizer } from '../model/tokenizer.ts';
+import {
+  openCheckpoint,
+  type Checkpoint,
+  type OpenCheckpoint,
+  type OpenOptions,
+} from '../model/checkpoint.ts';
+import type { Tokenizer } from '../model/text/tokenizer.ts';
 import { platformHere } from './session.ts';
 
 /** Relative to the package, wherever it is installed. */
 export const TINY_MOE = 'bench/models/tiny-moe';
 
 /** @throws ConfigError when the folder holds no checkpoint that can be run. */
-export async function loadModel(folder: string): Promise<Checkpoint> {
+export async function loadModel(folder: string, options: OpenOptions = {}): Promise<OpenCheckpoint> {
   if (folder !== TINY_MOE) {
     const found = await stat(resolve(folder)).catch(() => undefined);
     if (found === undefined) throw new ConfigError(`there is no model folder ${folder}.`);
@@ -20,16 +25,14 @@ export async function loadModel(folder: string): Promise<Checkpoint> {
       );
     }
   }
-  return loadCheckpoint(folder === TINY_MOE ? folder : resolve(folder), (path, mostBytes) =>
-    platformHere().readFile(path, mostBytes),
-  );
+  return openCheckpoint(folder === TINY_MOE ? folder : resolve(folder), platformHere(), options);
 }
 
 /** @throws ConfigError when the model comes without a vocabulary. */
-export function tokenizerOf(model: Checkpoint): CharTokenizer {
+export function tokenizerOf(model: Checkpoint): Tokenizer {
   if (model.tokenizer === undefined) {
     throw new ConfigError(
-      `${basename(model.origin)} has no vocab.json, so text cannot become tokens. Put its vocabulary beside the weights.`,
+      `${basename(model.origin)} has neither tokenizer.json nor vocab.json, so text cannot become tokens. Put its tokenizer beside the weights.`,
     );
   }
   return model.tokenizer;

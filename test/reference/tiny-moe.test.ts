@@ -2,13 +2,13 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { at, sum } from '../../src/core/math.ts';
 import type { Checkpoint } from '../../src/model/checkpoint.ts';
-import type { CharTokenizer } from '../../src/model/tokenizer.ts';
+import type { Tokenizer } from '../../src/model/text/tokenizer.ts';
 import { crossEntropySum } from '../../src/reference/embedding.ts';
 import { referenceModel, type ReferenceModel } from '../../src/reference/forward.ts';
 import { knownAnswers, loadTinyMoe, validText, type KnownAnswers } from '../model/tiny-moe.ts';
 
 let model: ReferenceModel;
-let tokenizer: CharTokenizer;
+let tokenizer: Tokenizer;
 let known: KnownAnswers;
 
 beforeAll(async () => {

@@ -4,16 +4,22 @@ import { ConfigError } from '../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../core/given.ts';
 import { printableLines } from '../../core/printable.ts';
 import { formatNs } from '../../core/units.ts';
+import { layoutFor } from '../../layout/default-layout.ts';
 import { planLayout } from '../../layout/layout.ts';
-import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
+import { CARD_LAYOUT, formatLayout, type LayoutSpec, parseLayout } from '../../layout/spec.ts';
 import type { AdapterFacts } from '../../platform/platform.ts';
+import type { MoeConfig } from '../../model/config.ts';
+import { parseLayerRun } from '../../model/files/layers.ts';
+import type { Tokenizer } from '../../model/text/tokenizer.ts';
 import { createEngine } from '../../runtime/engine.ts';
 import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
 import { generate as continuePrompt } from '../../runtime/generate.ts';
+import { requireSampling } from '../../runtime/sampling.ts';
 import { loadModel, TINY_MOE, tokenizerOf } from '../model.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
 import { METRICS, withWatchedGpu } from '../metrics/server.ts';
 import { atLeast, integer, MOST_SEED, refuseIdle, requireInteger, type GlobalOptions } from '../options.ts';
+import { readPrompt } from '../files/prompt.ts';
 import { complain, printJson, stdoutStyle, write } from '../output.ts';
 import { attachTuning, type TuningUse, NO_TUNING, TUNING_FILE } from '../tuning.ts';
 
@@ -21,15 +27,25 @@ import { attachTuning, type TuningUse, NO_TUNING, TUNING_FILE } from '../tuning.
 export interface GenerateOptions {
   readonly adapter?: string;
   readonly prompt: string;
-  /** How many tokens to add. */
+  /** How many tokens to add, at most: a token that ends the text ends it. */
   readonly tokens: number;
   /** 0, the default, takes the most likely token every time. */
   readonly temperature?: number;
+  /** Only so many most likely tokens are drawn from. */
+  readonly topK?: number;
+  /** Only the most likely tokens of this probability together are drawn from. */
+  readonly topP?: number;
+  /** What makes tokens less likely that the text has already; 1, the default, leaves them. */
+  readonly repetitionPenalty?: number;
   readonly seed?: number;
-  /** The reference deployment's 128 ranks when absent. */
+  /** The prompt is a message of a user, put into the model's chat template. */
+  readonly chat?: boolean;
+  /** One that suits the model when absent: of the bundled one the reference deployment's 128 ranks. */
   readonly layout?: string;
   /** A checkpoint's folder; the bundled tiny-moe when absent. */
   readonly model?: string;
+  /** Only these layers of the model, such as 0-3. */
+  readonly layers?: string;
   /** How matrices are stored on the device; f32 when absent. */
   readonly weights?: WeightDtype;
   /** How keys and values are stored on the device; f32 when absent. */
@@ -50,6 +66,8 @@ export interface GenerateOptions {
 export interface GenerateResult {
   readonly promptIds: readonly number[];
   readonly ids: readonly number[];
+  /** Whether a token ended the text, or so many were asked for. */
+  readonly stop: 'end' | 'tokens';
   /** The added text, without the prompt. */
   readonly text: string;
   /** Logits after the prompt, [V]. */
@@ -73,7 +91,12 @@ const OPTIONS: Fields = {
   prompt: 'string',
   tokens: 'number',
   temperature: 'number?',
+  topK: 'number?',
+  topP: 'number?',
+  repetitionPenalty: 'number?',
   seed: 'number?',
+  chat: 'flag?',
+  layers: 'string?',
   layout: 'string?',
   model: 'string?',
   weights: 'string?',
@@ -92,62 +115,94 @@ const OPTIONS: Fields = {
 export async function generate(options: GenerateOptions): Promise<GenerateResult> {
   requireOptions('generate', options, OPTIONS);
   const { tokens, temperature = 0, seed = 0, weights = 'f32', cache = 'f32' } = options;
-  const spec = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
-  const model = await loadModel(options.model ?? TINY_MOE);
-  const layout = planLayout(spec, model.config);
-  const tokenizer = tokenizerOf(model);
-  checkNumbers(options, model.config.maxPositions);
-  const promptIds = tokenizer.encode(options.prompt);
-  return withWatchedGpu('generate', options, async (gpu) => {
-    const tuning = await attachTuning(gpu, options);
-    const maxLength = promptIds.length + tokens;
-    const limits = { maxSequences: 1, maxLength, maxStepTokens: promptIds.length };
-    const engine = await createEngine(gpu, {
-      layout,
-      weights: model,
-      ...limits,
-      weightDtype: weights,
-      cacheDtype: cache,
-    });
-    try {
-      const result = await continuePrompt(engine, {
-        promptIds,
-        tokens,
-        temperature,
-        seed,
-        ...(options.metrics !== undefined && { step: { timing: 'span', experts: true } }),
-        onToken: (id) => options.onText?.(tokenizer.decode([id])),
-      });
-      return {
-        promptIds,
-        ids: result.ids,
-        text: tokenizer.decode(result.ids),
-        lastLogits: [...result.lastLogits],
-        layout: formatLayout(spec),
-        worldSize: layout.worldSize,
-        model: model.config.name,
-        adapter: gpu.facts,
-        tuning,
-        temperature,
-        seed,
-        weights,
-        cache,
-        hostSyncsInLayers: result.hostSyncsInLayers,
-        timing: { clock: 'host', prefillNs: result.prefillNs, decodeNs: result.decodeNs },
-      };
-    } finally {
-      engine.destroy();
-    }
+  const given = options.layout === undefined ? undefined : parseLayout(options.layout);
+  const model = await loadModel(options.model ?? TINY_MOE, {
+    layers: options.layers === undefined ? undefined : parseLayerRun(options.layers),
   });
+  try {
+    const spec = given ?? layoutOf(options.model, model.config);
+    const layout = planLayout(spec, model.config);
+    const tokenizer = tokenizerOf(model);
+    checkNumbers(options, model.config.maxPositions);
+    const promptIds = idsOf(tokenizer, options);
+    checkLength(promptIds.length, 'tokens', tokens, model.config.maxPositions);
+    const { endIds } = model;
+    return await withWatchedGpu('generate', options, async (gpu) => {
+      const tuning = await attachTuning(gpu, options);
+      const engine = await createEngine(gpu, {
+        ...{ layout, weights: model, weightDtype: weights, cacheDtype: cache },
+        maxSequences: 1,
+        maxLength: promptIds.length + tokens,
+        maxStepTokens: promptIds.length,
+      });
+      try {
+        const text = tokenizer.stream();
+        const result = await continuePrompt(engine, {
+          ...chosen(options, SAMPLING),
+          ...{ promptIds, tokens, endIds },
+          ...(options.metrics !== undefined && { step: { timing: 'span', experts: true } }),
+          onToken: (id) => {
+            const piece = endIds.includes(id) ? '' : text.push(id);
+            if (piece !== '') options.onText?.(piece);
+          },
+        });
+        const rest = text.end();
+        if (rest !== '') options.onText?.(rest);
+        const ended = endIds.includes(result.ids.at(-1) ?? -1);
+        return {
+          promptIds,
+          ids: result.ids,
+          stop: ended ? 'end' : 'tokens',
+          text: tokenizer.decode(ended ? result.ids.slice(0, -1) : result.ids),
+          lastLogits: [...result.lastLogits],
+          layout: formatLayout(spec),
+          worldSize: layout.worldSize,
+          model: model.config.name,
+          adapter: gpu.facts,
+          tuning,
+          temperature,
+          seed,
+          weights,
+          cache,
+          hostSyncsInLayers: result.hostSyncsInLayers,
+          timing: { clock: 'host', prefillNs: result.prefillNs, decodeNs: result.decodeNs },
+        };
+      } finally {
+        engine.destroy();
+      }
+    });
+  } finally {
+    await model.close();
+  }
+}
+
+const SAMPLING: Fields = {
+  temperature: 'number?',
+  topK: 'number?',
+  topP: 'number?',
+  repetitionPenalty: 'number?',
+  seed: 'number?',
+};
+
+function layoutOf(model: string | undefined, config: MoeConfig): LayoutSpec {
+  return model === undefined || model === TINY_MOE ? CARD_LAYOUT : layoutFor(config);
+}
+
+function idsOf(tokenizer: Tokenizer, { prompt, chat = false }: GenerateOptions): number[] {
+  if (!chat) return tokenizer.encode(prompt);
+  if (tokenizer.chat === undefined) {
+    throw new ConfigError(
+      'this model comes without a chat template (in tokenizer_config.json or chat_template.jinja). Leave --chat out.',
+    );
+  }
+  return tokenizer.chat([{ role: 'user', content: prompt }]);
 }
 
 function checkNumbers(options: GenerateOptions, maxPositions: number): void {
-  const { prompt, tokens, temperature = 0, seed = 0, weights = 'f32', cache = 'f32' } = options;
+  const { prompt, tokens, seed = 0, weights = 'f32', cache = 'f32' } = options;
   requireInteger('tokens', tokens, 1);
   requireInteger('seed', seed, 0, MOST_SEED);
-  if (!(temperature >= 0 && Number.isFinite(temperature))) {
-    throw new ConfigError(`temperature (${temperature}) must be 0 (greedy) or a positive number.`);
-  }
+  requireSampling(options);
   if (!CACHE_DTYPES.includes(cache)) {
     throw new ConfigError(`cache (${String(cache)}) must be one of ${CACHE_DTYPES.join(', ')}.`);
   }
@@ -155,14 +210,22 @@ function checkNumbers(options: GenerateOptions, maxPositions: number): void {
     throw new ConfigError(`weights (${String(weights)}) must be one of ${WEIGHT_DTYPES.join(', ')}.`);
   }
   if (prompt === '') throw new ConfigError('the prompt is empty; give at least one character to continue.');
+  // A token is of some characters at most: what is far too long is not even written as tokens.
   const characters = charactersOf(prompt);
-  const length = characters + tokens;
-  if (length > maxPositions) {
-    throw new ConfigError(
-      `${characters} prompt characters and ${tokens} tokens make ${length} positions; the model was trained ` +
-        `for ${maxPositions}. Shorten one of them by ${length - maxPositions}.`,
-    );
-  }
+  if (characters > MOST_CHARACTERS * maxPositions)
+    checkLength(characters, 'characters', tokens, maxPositions);
+}
+
+/** Of a token. A guess, above the longest of any vocabulary. */
+const MOST_CHARACTERS = 256;
+
+function checkLength(count: number, of: string, tokens: number, maxPositions: number): void {
+  const length = count + tokens;
+  if (length <= maxPositions) return;
+  throw new ConfigError(
+    `${count} prompt ${of} and ${tokens} tokens make ${length} positions; the model was trained ` +
+      `for ${maxPositions}. Shorten one of them by ${length - maxPositions}.`,
+  );
 }
 
 /** Code points, counted without a list of them. */
@@ -174,11 +237,17 @@ function charactersOf(text: string): number {
 
 interface CommandOptions extends GlobalOptions {
   readonly prompt?: string;
+  readonly promptFile?: string;
   readonly tokens: number;
   readonly temperature: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly repetitionPenalty?: number;
   readonly seed: number;
-  readonly layout: string;
+  readonly chat?: boolean;
+  readonly layout?: string;
   readonly model: string;
+  readonly layers?: string;
   readonly weights: WeightDtype;
   readonly cache: CacheDtype;
   readonly metrics?: number;
@@ -190,12 +259,21 @@ export function describeGenerate(command: Command): Command {
     .description(
       'Continues a prompt with a model that runs on every rank of a layout, simulated on one adapter.',
     )
-    .option('--prompt <text>', 'the text to continue')
-    .option('--tokens <n>', 'how many tokens to add', integer(1), 100)
-    .option('--layout <axes>', 'ep, pp, tp and dp', formatLayout(CARD_LAYOUT))
+    .option('--prompt <text>', 'the text to continue; without it what comes through stdin')
+    .option('--prompt-file <file>', 'a file that has it; - is stdin')
+    .option('--chat', "the prompt is a user's message, put into the model's chat template")
+    .option('--tokens <n>', 'how many tokens to add at most', integer(1), 100)
+    .option(
+      '--layout <axes>',
+      `ep, pp, tp and dp (default: one that suits the model, of tiny-moe ${formatLayout(CARD_LAYOUT)})`,
+    )
     .option('--temperature <t>', '0 takes the most likely token, more samples', atLeast(0), 0)
+    .option('--top-k <n>', 'sample from so many most likely tokens', integer(1))
+    .option('--top-p <p>', 'sample from the most likely tokens of this probability', atLeast(0))
+    .option('--repetition-penalty <x>', 'above 1: tokens that are there become less likely', atLeast(0))
     .option('--seed <n>', 'of the sampling', integer(0, MOST_SEED), 0)
-    .option('--model <folder>', 'a Mixtral-style checkpoint', TINY_MOE)
+    .option('--model <folder>', 'a checkpoint as Hugging Face has it', TINY_MOE)
+    .option('--layers <first-last>', 'only these layers of the model')
     .addOption(
       new Option('--weights <dtype>', 'how matrices are stored').choices(WEIGHT_DTYPES).default('f32'),
     )
@@ -210,18 +288,21 @@ export function describeGenerate(command: Command): Command {
       `
 Examples:
   moebius generate --prompt "ROMEO:" --tokens 100
-  moebius generate --prompt "JULIET:" --temperature 0.8 --seed 1
-  moebius generate --prompt "O " --tokens 20 --layout ep=1 --json`,
+  moebius generate --model ~/models/Qwen3-30B-A3B --prompt "Hi" --chat
+  moebius generate --prompt "JULIET:" --temperature 0.8 --top-p 0.9 --seed 1
+  echo -n "O " | moebius generate --tokens 20 --layout ep=1 --json`,
     )
     .action(async (_options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
-      const { prompt } = given;
       // Not by commander, which would complain of it before it tells of a misspelt option.
-      if (prompt === undefined)
-        throw new ConfigError('generate needs --prompt <text>, the text to continue.');
       refuseIdle(command, [
-        [given.temperature === 0, ['seed'], 'with --temperature 0 the most likely token is taken every time'],
+        [
+          given.temperature === 0,
+          ['seed', 'topK', 'topP'],
+          'with --temperature 0 the most likely token is taken every time',
+        ],
       ]);
+      const prompt = await readPrompt(given);
       if (given.json) return printJson(await generate(chosen({ ...given, prompt }, OPTIONS)));
       await streamText({ ...given, prompt });
     });

@@ -1,14 +1,14 @@
 /** A checkpoint of each family on ranks of a layout: logits, greedy ids and choices of experts are those of transformers. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { at } from '../../src/core/math.ts';
-import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
-import { planLayout } from '../../src/layout/layout.ts';
-import { parseLayout } from '../../src/layout/spec.ts';
-import { openCheckpoint } from '../../src/model/checkpoint.ts';
-import { createEngine } from '../../src/runtime/engine.ts';
-import { generate } from '../../src/runtime/generate.ts';
-import { errorOf, FAMILIES, folderOf, referenceOf } from '../model/families/checkpoints.ts';
-import { testPlatform } from '../setup/gpu.ts';
+import { at } from '../../../src/core/math.ts';
+import { openGpu, type Gpu } from '../../../src/gpu/gpu.ts';
+import { planLayout } from '../../../src/layout/layout.ts';
+import { parseLayout } from '../../../src/layout/spec.ts';
+import { openCheckpoint } from '../../../src/model/checkpoint.ts';
+import { createEngine } from '../../../src/runtime/engine.ts';
+import { generate } from '../../../src/runtime/generate.ts';
+import { errorOf, FAMILIES, folderOf, referenceOf } from './checkpoints.ts';
+import { testPlatform } from '../../setup/gpu.ts';
 
 let gpu: Gpu;
 beforeAll(async () => {
