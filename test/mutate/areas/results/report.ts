@@ -22,7 +22,7 @@ export const reportFaults: readonly Mutant[] = [
     { find: 'busy(b) > busy(a) ? b : a', replace: 'busy(b) > busy(a) ? a : b', why: 'the fastest rank is told as the slowest' },
     { find: 'sum(byRank.map((row) => at(row, expert)))', replace: 'at(byRank[0] ?? [], expert)', why: 'the load of an expert is that of one rank' },
   ]),
-  ...faultsIn('src/report/html/page.tsx', page, [
+  ...faultsIn('src/report/html/shell.tsx', page, [
     { find: "script-src 'none'", replace: "script-src 'unsafe-inline'", why: 'a script may run in the page' },
     { find: "key === 'windowsNs' ? undefined : part", replace: "key === 'samplesNs' ? undefined : part", why: 'samples are not in the page' },
   ]),
