@@ -128,3 +128,24 @@ test('skew is the rows of the hottest rank and its active experts', () => {
   expect(zipf.rows / 128).toBeGreaterThan(3.2);
   expect(zipf.rows / 128).toBeLessThan(3.55);
 });
+
+// DeepEP's README of 2025-06-05: H800, 128 tokens, 7168, top-8 of 256, fp8 out and bfloat16 back. No fit has seen it.
+test.each([
+  [1, 77, 114],
+  [2, 118, 195],
+  [4, 155, 273],
+  [8, 173, 314],
+  [16, 192, 369],
+  [32, 194, 360],
+])(
+  'a low-latency exchange of %i nodes, published and never fitted, within 25 %%',
+  (nodes, dispatch, combine) => {
+    const h800 = hardwareNamed('h800');
+    const exchange = { tokens: 128, hidden: 7168, experts: 256, topk: 8, ranks: 8 * nodes, nodes } as const;
+    const mode = 'low-latency';
+    const out = timeOf({ op: 'ep-dispatch', ...exchange, mode }, h800);
+    const back = timeOf({ op: 'ep-combine', ...exchange, mode }, h800);
+    expect(Math.abs(out.us / dispatch - 1)).toBeLessThan(0.25);
+    expect(Math.abs(back.us / combine - 1)).toBeLessThan(0.25);
+  },
+);

@@ -20,12 +20,16 @@ export interface Weights {
   readonly variance: number;
 }
 
+/** Answers that are kept, each of some kilobytes. A guess. */
+const MOST_KEPT = 1000;
+
 /** The shapes that were measured, prepared for any number of questions. */
 export class Kriging {
   readonly features: readonly (readonly number[])[];
   readonly options: KrigingOptions;
   /** Of the covariance with its nugget, row after row. */
   readonly inverse: Float64Array;
+  private readonly kept = new Map<string, Weights>();
 
   constructor(features: readonly (readonly number[])[], options: KrigingOptions) {
     this.features = features;
@@ -47,8 +51,16 @@ export class Kriging {
     return Math.exp(-distance);
   }
 
-  /** @param features of the shape that is asked for. */
+  /** @param features of the shape that is asked for: one shape is asked for at many sizes. */
   weightsAt(features: readonly number[]): Weights {
+    const name = features.join(' ');
+    const known = this.kept.get(name) ?? this.weighed(features);
+    if (this.kept.size >= MOST_KEPT) this.kept.clear();
+    this.kept.set(name, known);
+    return known;
+  }
+
+  private weighed(features: readonly number[]): Weights {
     const n = this.features.length;
     const near = Float64Array.from(this.features, (known) => this.alike(known, features));
     const weights = new Float64Array(n);
