@@ -81,10 +81,13 @@ function offlineFiles(): Plugin {
   };
 }
 
-export default defineConfig({
+export default defineConfig(({ command }) => ({
   root: join(ROOT, 'src/page'),
   base: './',
-  define: { __MOEBIUS_VERSION__: JSON.stringify(version) },
+  define: {
+    __MOEBIUS_VERSION__: JSON.stringify(version),
+    __MOEBIUS_BUILT__: JSON.stringify(command === 'build'),
+  },
   plugins: [reportStyle(), bundledModel(), shadersOnly(), offlineFiles()],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   worker: { format: 'es', plugins: () => [shadersOnly()], rolldownOptions: { treeshake: TREESHAKE } },
@@ -105,4 +108,4 @@ export default defineConfig({
   },
   server: { host: '127.0.0.1' },
   preview: { host: '127.0.0.1', headers: PAGE_HEADERS },
-});
+}));

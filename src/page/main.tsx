@@ -14,6 +14,6 @@ void restore();
 render(<App />, root);
 
 // What keeps the page for want of a network is built only.
-if (import.meta.env.PROD && 'serviceWorker' in navigator) {
+if (__MOEBIUS_BUILT__ && 'serviceWorker' in navigator) {
   navigator.serviceWorker.register(ownScript('./offline.js')).catch(() => undefined);
 }

@@ -26,12 +26,12 @@ export interface Site {
   readonly url: string;
 }
 
-/** @param more arguments of the browser. */
-export async function openSite(files: PageFiles, more: readonly string[] = []): Promise<Site> {
+/** @param without arguments that the browser is not given. */
+export async function openSite(files: PageFiles, without = /(?!)/): Promise<Site> {
   const { executablePath, args, env } = await findChromium();
   const browser = await chromium.launch({
     executablePath,
-    args: [...args, ...more],
+    args: args.filter((argument) => !without.test(argument)),
     env: { ...process.env, ...env },
   });
   return { browser, ...(await servePage(0, files)) };
