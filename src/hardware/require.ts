@@ -29,6 +29,9 @@ const SIZES = [
 /** More than any of these is a mistake, and would only lose digits. A guess. */
 const MOST_SIZE = 1e15;
 
+/** Of one layer; the largest published one has 512. A guess. */
+const MOST_EXPERTS = 8192;
+
 /** @throws ConfigError for a size that is not positive and finite, or a layout that does not divide. */
 export function requireQuery<Q extends Query>(query: Q, hardware: Profile): Q {
   for (const name of SIZES) {
@@ -50,6 +53,10 @@ export function requireQuery<Q extends Query>(query: Q, hardware: Profile): Q {
 
 function requireMoe(query: Extract<Query, { readonly op: 'moe' }>): void {
   const { experts, topk, ep = 1, tp = 1, inter, slots = experts } = query;
+  if (Math.max(experts, slots) > MOST_EXPERTS)
+    throw new ConfigError(
+      `moe: ${Math.max(experts, slots)} experts are more than the ${MOST_EXPERTS} that a layer may have.`,
+    );
   if (topk > experts) throw new ConfigError(`moe: topk ${topk} exceeds the ${experts} experts.`);
   if (slots < experts) throw new ConfigError(`moe: ${slots} slots do not hold the ${experts} experts.`);
   if (slots % ep !== 0)

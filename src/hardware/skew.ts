@@ -79,6 +79,8 @@ function countsOf(skew: Skew, query: MoeQuery, uniform: () => number): number[] 
 
 /** Tokens beyond which a draw of all of them is scaled up from a draw of so many: its mean is the same. A guess. */
 const MOST_DRAWN = 2048;
+/** Keys of a draw, tokens times experts. A guess: some ten milliseconds. */
+const MOST_KEYS = 2 ** 19;
 
 /** Each token takes k distinct experts in proportion to the weights (the keys of Efraimidis and Spirakis, 2006). */
 function topkCounts(
@@ -87,7 +89,7 @@ function topkCounts(
   topk: number,
   uniform: () => number,
 ): number[] {
-  const drawn = Math.min(tokens, MOST_DRAWN);
+  const drawn = Math.min(tokens, MOST_DRAWN, Math.ceil(MOST_KEYS / weights.length));
   const counts = new Array<number>(weights.length).fill(0);
   for (let t = 0; t < drawn; t++) {
     const keys = weights.map((weight, e) => ({ e, key: -Math.log(1 - uniform()) / weight }));

@@ -113,6 +113,10 @@ test.each([
     { op: 'moe', tokens: 1, hidden: 8, inter: 8, experts: 8, topk: 2, ep: 3, dtype: 'bf16' },
     /does not divide/,
   ],
+  [
+    { op: 'moe', tokens: 1, hidden: 8, inter: 8, experts: 1e12, topk: 2, dtype: 'bf16' },
+    /more than the 8192/,
+  ],
   [{ op: 'all_reduce', bytes: 8, ranks: 2, nodes: 4 }, /cannot lie on 4 nodes/],
 ] as [Query, RegExp][])('%o is refused', (query, message) =>
   expect(() => timeOf(query, h100)).toThrow(message),
