@@ -31,9 +31,9 @@ export {
   type WeightDtype,
 } from './tensor/quantised.ts';
 export { readSafetensors, writeSafetensors } from './model/safetensors/safetensors.ts';
-export { loadCheckpoint, type Checkpoint } from './model/checkpoint.ts';
+export { loadCheckpoint, openCheckpoint, type Checkpoint, type OpenCheckpoint } from './model/checkpoint.ts';
 export { syntheticWeights } from './model/synthetic.ts';
-export { storedValues } from './model/stored-weights.ts';
+export { storedDtypes, storedValues } from './model/stored-weights.ts';
 export { presetNamed, presets } from './model/presets.ts';
 export type { MoeConfig, WeightSource } from './model/config.ts';
 export { flopsPerToken, kvBytesPerToken, parameters, weightBytes } from './model/cost.ts';

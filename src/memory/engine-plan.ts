@@ -22,6 +22,8 @@ export interface EngineSizing {
   readonly maxStepTokens?: number;
   /** How matrices are stored on the device; sums are f32 in any case. f32 by default. */
   readonly weightDtype?: WeightDtype;
+  /** What each kind of matrix is stored in, where not all in `weightDtype`: see `storedDtypes`. */
+  readonly dtypes?: WeightDtypes;
   /** How keys and values are stored; f32 by default. */
   readonly cacheDtype?: CacheDtype;
   /**
@@ -51,7 +53,8 @@ export function planEngine(
   sizing: EngineSizing,
   device: Pick<DeviceTraits, 'bindableBytes'>,
 ): EnginePlan {
-  const { maxSequences, maxLength, maxStepTokens = maxLength, weightDtype = 'f32' } = sizing;
+  const { maxSequences, maxLength, maxStepTokens = maxLength, dtypes } = sizing;
+  const weightDtype = dtypes?.experts ?? sizing.weightDtype ?? 'f32';
   const slots = ceilDiv(maxSequences, layout.attnDp);
   const microBatches =
     sizing.microBatches ?? worthwhileMicroBatches(defaultMicroBatches(layout, slots), slots * maxStepTokens);
@@ -62,5 +65,5 @@ export function planEngine(
     weightDtype,
     bindableBytes: device.bindableBytes,
   });
-  return { layout, sizes, weightDtype, dtypes: dtypesOf(weightDtype), microBatches };
+  return { layout, sizes, weightDtype, dtypes: dtypes ?? dtypesOf(weightDtype), microBatches };
 }

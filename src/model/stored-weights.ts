@@ -7,6 +7,7 @@ import { quantise } from '../tensor/quantise.ts';
 import { dequantise, type HostWeight, isQuantised, type WeightDtype } from '../tensor/quantised.ts';
 import { castFloat } from '../tensor/tensor.ts';
 import type { WeightSource } from './config.ts';
+import { weightShapes } from './weight-shapes.ts';
 import { type Part, placeOf } from './weights/parts.ts';
 
 /** What kernels read that are given no scales. */
@@ -68,6 +69,29 @@ const KIND: Readonly<Partial<Record<Part, keyof WeightDtypes>>> = {
 export function dtypeOfPart(name: string, dtypes: WeightDtypes): WeightDtype {
   const kind = KIND[placeOf(name)?.part ?? 'finalNorm'];
   return kind === undefined ? 'f32' : dtypes[kind];
+}
+
+/**
+ * What the files hold, where kernels read it as it is: f16, and mxfp4 of experts. A kind whose tensors differ, or that no
+ * kernel reads (bf16, fp8), is f32, which holds all of them exactly.
+ */
+export function storedDtypes(source: WeightSource): WeightDtypes {
+  const seen = new Map<keyof WeightDtypes, Set<string>>();
+  for (const [name] of weightShapes(source.config)) {
+    const kind = KIND[placeOf(name)?.part ?? 'finalNorm'];
+    if (kind === undefined) continue;
+    seen.set(kind, (seen.get(kind) ?? new Set()).add(source.storedAs?.(name) ?? 'f32'));
+  }
+  const only = (kind: keyof WeightDtypes): string | undefined => {
+    const found = [...(seen.get(kind) ?? [])];
+    return found.length === 1 ? found[0] : undefined;
+  };
+  const float = (kind: keyof WeightDtypes): FloatDtype => (only(kind) === 'f16' ? 'f16' : 'f32');
+  return {
+    ...{ attention: float('attention'), units: float('units'), head: float('head') },
+    ...{ gate: float('gate'), embedding: float('embedding') },
+    experts: only('experts') === 'mxfp4' ? 'mxfp4' : float('experts'),
+  };
 }
 
 /** The same model with the numbers that are left of its weights when they are stored in `dtype`: for references. */

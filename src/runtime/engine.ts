@@ -109,7 +109,7 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
   });
   requireFields('The layout', options.layout, { spec: 'record', model: 'record', group: 'function' });
   requireFields('The weights', options.weights, { config: 'record', get: 'function' });
-  const { layout, weights: source, maxLength, weightDtype = 'f32', say = () => undefined } = options;
+  const { layout, weights: source, maxLength, say = () => undefined } = options;
   if (
     source.config.numLayers !== layout.model.numLayers ||
     source.config.modelDim !== layout.model.modelDim
@@ -120,7 +120,7 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
   }
   const traits = traitsOf(gpu);
   const plan = planEngine(layout, options, traits);
-  const { sizes, microBatches, dtypes } = plan;
+  const { sizes, microBatches, dtypes, weightDtype } = plan;
   const scratchWords = attentionWords(sizes, traits);
   const before = gpu.ledger.bytes;
   const store = new WeightStore(gpu, source);

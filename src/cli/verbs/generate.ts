@@ -10,6 +10,7 @@ import { CARD_LAYOUT, formatLayout, type LayoutSpec, parseLayout } from '../../l
 import type { AdapterFacts } from '../../platform/platform.ts';
 import type { MoeConfig } from '../../model/config.ts';
 import { parseLayerRun } from '../../model/files/layers.ts';
+import { storedDtypes } from '../../model/stored-weights.ts';
 import type { Tokenizer } from '../../model/text/tokenizer.ts';
 import { createEngine } from '../../runtime/engine.ts';
 import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
@@ -46,8 +47,11 @@ export interface GenerateOptions {
   readonly model?: string;
   /** Only these layers of the model, such as 0-3. */
   readonly layers?: string;
-  /** How matrices are stored on the device; f32 when absent. */
-  readonly weights?: WeightDtype;
+  /**
+   * How matrices are stored on the device; `stored` keeps what the files have where kernels read it, and is the default of
+   * a model that is named. The bundled one is f32.
+   */
+  readonly weights?: WeightDtype | 'stored';
   /** How keys and values are stored on the device; f32 when absent. */
   readonly cache?: CacheDtype;
   /** False ignores what was tuned. */
@@ -79,7 +83,7 @@ export interface GenerateResult {
   readonly tuning: TuningUse;
   readonly temperature: number;
   readonly seed: number;
-  readonly weights: WeightDtype;
+  readonly weights: WeightDtype | 'stored';
   readonly cache: CacheDtype;
   /** Host waits between the first and the last dispatch of a step, all steps. */
   readonly hostSyncsInLayers: number;
@@ -114,7 +118,8 @@ const OPTIONS: Fields = {
  */
 export async function generate(options: GenerateOptions): Promise<GenerateResult> {
   requireOptions('generate', options, OPTIONS);
-  const { tokens, temperature = 0, seed = 0, weights = 'f32', cache = 'f32' } = options;
+  const { tokens, temperature = 0, seed = 0, cache = 'f32' } = options;
+  const weights = options.weights ?? (isBundled(options.model) ? 'f32' : 'stored');
   const given = options.layout === undefined ? undefined : parseLayout(options.layout);
   const model = await loadModel(options.model ?? TINY_MOE, {
     layers: options.layers === undefined ? undefined : parseLayerRun(options.layers),
@@ -130,7 +135,8 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
     return await withWatchedGpu('generate', options, async (gpu) => {
       const tuning = await attachTuning(gpu, options);
       const engine = await createEngine(gpu, {
-        ...{ layout, weights: model, weightDtype: weights, cacheDtype: cache },
+        ...{ layout, weights: model, cacheDtype: cache },
+        ...(weights === 'stored' ? { dtypes: storedDtypes(model) } : { weightDtype: weights }),
         maxSequences: 1,
         maxLength: promptIds.length + tokens,
         maxStepTokens: promptIds.length,
@@ -185,8 +191,14 @@ const SAMPLING: Fields = {
 };
 
 function layoutOf(model: string | undefined, config: MoeConfig): LayoutSpec {
-  return model === undefined || model === TINY_MOE ? CARD_LAYOUT : layoutFor(config);
+  return isBundled(model) ? CARD_LAYOUT : layoutFor(config);
 }
+
+function isBundled(model: string | undefined): boolean {
+  return model === undefined || model === TINY_MOE;
+}
+
+const STORED_OR: readonly (WeightDtype | 'stored')[] = ['stored', ...WEIGHT_DTYPES];
 
 function idsOf(tokenizer: Tokenizer, { prompt, chat = false }: GenerateOptions): number[] {
   if (!chat) return tokenizer.encode(prompt);
@@ -206,8 +218,8 @@ function checkNumbers(options: GenerateOptions, maxPositions: number): void {
   if (!CACHE_DTYPES.includes(cache)) {
     throw new ConfigError(`cache (${String(cache)}) must be one of ${CACHE_DTYPES.join(', ')}.`);
   }
-  if (!WEIGHT_DTYPES.includes(weights)) {
-    throw new ConfigError(`weights (${String(weights)}) must be one of ${WEIGHT_DTYPES.join(', ')}.`);
+  if (!STORED_OR.includes(weights)) {
+    throw new ConfigError(`weights (${String(weights)}) must be one of ${STORED_OR.join(', ')}.`);
   }
   if (prompt === '') throw new ConfigError('the prompt is empty; give at least one character to continue.');
   // A token is of some characters at most: what is far too long is not even written as tokens.
@@ -248,7 +260,7 @@ interface CommandOptions extends GlobalOptions {
   readonly layout?: string;
   readonly model: string;
   readonly layers?: string;
-  readonly weights: WeightDtype;
+  readonly weights?: WeightDtype | 'stored';
   readonly cache: CacheDtype;
   readonly metrics?: number;
   readonly tuning: boolean;
@@ -275,7 +287,9 @@ export function describeGenerate(command: Command): Command {
     .option('--model <folder>', 'a checkpoint as Hugging Face has it', TINY_MOE)
     .option('--layers <first-last>', 'only these layers of the model')
     .addOption(
-      new Option('--weights <dtype>', 'how matrices are stored').choices(WEIGHT_DTYPES).default('f32'),
+      new Option('--weights <dtype>', "how matrices are stored (default: as in the model's files)").choices(
+        STORED_OR,
+      ),
     )
     .addOption(
       new Option('--cache <dtype>', 'how keys and values are stored').choices(CACHE_DTYPES).default('f32'),
@@ -287,7 +301,6 @@ export function describeGenerate(command: Command): Command {
       'after',
       `
 Examples:
-  moebius generate --prompt "ROMEO:" --tokens 100
   moebius generate --model ~/models/Qwen3-30B-A3B --prompt "Hi" --chat
   moebius generate --prompt "JULIET:" --temperature 0.8 --top-p 0.9 --seed 1
   echo -n "O " | moebius generate --tokens 20 --layout ep=1 --json`,
