@@ -1,0 +1,306 @@
+/** How long one step of an instance takes, part by part, from the curves of its hardware. */
+import { at, sum } from '../../core/math.ts';
+import type { Profile } from '../../hardware/profiles/profile.ts';
+import type { Query, Skew } from '../../hardware/queries.ts';
+import { cachedLayers, mixtureLayers, type ModelFacts } from '../models/facts.ts';
+import { tabulated, tabulated2 } from './curve.ts';
+import { hottestLoads } from './hottest.ts';
+import { FITTED, type Framework } from './framework.ts';
+import { kernelUs } from './kernels.ts';
+import { nodesOf, stageGpus, type Placement } from './placement.ts';
+import { formatsOf, type Precision } from './precision.ts';
+
+/** What an instance is asked for in one step; of the fullest of its attention groups where it has several. */
+export interface StepLoad {
+  /** Sequences of the fullest group that take one token each, and positions of one of them on average. */
+  readonly decodes: number;
+  readonly context: number;
+  /** New tokens of prompts of the fullest group, and the sum over them of the positions that each looks back to. */
+  readonly prompts: number;
+  readonly pairs: number;
+  /** All new tokens of all groups. */
+  readonly tokens: number;
+  /** Sequences that end the step with a token, of the fullest group. */
+  readonly sampled: number;
+}
+
+/** us of one step through all layers; `exposed` is what of the communication nothing hides. */
+export interface StepTime {
+  readonly attention: number;
+  readonly dense: number;
+  readonly experts: number;
+  /** Of the experts' time what a perfect balance would save. */
+  readonly imbalance: number;
+  readonly exposed: number;
+  readonly overhead: number;
+  readonly total: number;
+}
+
+export const STEP_PARTS = ['attention', 'dense', 'experts', 'imbalance', 'exposed', 'overhead'] as const;
+export type StepPart = (typeof STEP_PARTS)[number];
+
+export interface StepSetting {
+  readonly model: ModelFacts;
+  readonly hardware: Profile;
+  readonly placement: Placement;
+  readonly precision: Precision;
+  readonly framework: Framework;
+  readonly routing: Skew;
+  /** Two half batches hide each other's communication. */
+  readonly overlap: boolean;
+  /** us of an operation; those of `kernelUs` when absent. */
+  readonly us?: (query: Query) => number;
+}
+
+export interface StepCost {
+  /** us of a step; through a pipeline the sum over its stages. */
+  (load: StepLoad): StepTime;
+  /** us that a hand-over between stages takes for so many tokens. */
+  readonly handOver: (tokens: number) => number;
+}
+
+type Curve = (tokens: number) => number;
+
+/** Every curve that a step reads, tabulated as it is asked for. */
+export function stepCost(setting: StepSetting): StepCost {
+  const { model, hardware, placement, precision, framework, routing, overlap } = setting;
+  const { attnTp, attnDp, moeTp, ep, pp } = placement;
+  const formats = formatsOf(model, precision, hardware);
+  const us: Us = setting.us ?? ((query) => Math.max(1e-6, kernelUs(query, hardware)));
+  const gemm = (n: number, k: number, dtype = formats.dense.name): Curve =>
+    n < 1 || k < 1 ? () => 0 : (m) => us({ op: 'gemm', m, n: Math.ceil(n), k: Math.ceil(k), dtype });
+  const D = model.modelDim;
+  const mixtures = mixtureLayers(model);
+  const gated = cachedLayers(model);
+  const projections = together(attentionProducts(model, attnTp).map(([n, k]) => gemm(n, k)));
+  const linear = together(linearProducts(model, attnTp).map(([n, k]) => gemm(n, k)));
+  const denseCut = attnTp;
+  const feed = (width: number, cut: number): Curve =>
+    width === 0 ? () => 0 : together([gemm((2 * width) / cut, D), gemm(D, width / cut)]);
+  const denseFeed = feed(model.denseDim, denseCut);
+  const sharedFeed = feed(model.sharedDim, attnDp > 1 ? 1 : attnTp);
+  const head = tabulated(gemm(model.vocabSize / attnTp, D, formats.head.name));
+  const perToken = tabulated(
+    (m) =>
+      gated * projections(m) +
+      (model.layers - gated) * linear(m) +
+      model.denseLayers * denseFeed(m) +
+      mixtures * (sharedFeed(m) + gemm(model.experts, D, 'bf16')(m)),
+  );
+  const slots = placement.expertSlots ?? model.experts;
+  const moeOf = (skew: Skew): Curve => {
+    if (mixtures === 0) return () => 0;
+    const drawn = skew.kind === 'uniform' || skew.kind === 'zipf';
+    const loads = drawn ? hottestLoads(skew, slots, model.topK, ep) : undefined;
+    return tabulated((tokens) =>
+      us({
+        op: 'moe',
+        tokens: Math.max(1, Math.round(tokens)),
+        hidden: D,
+        inter: model.expertDim,
+        experts: slots,
+        topk: model.topK,
+        tp: moeTp,
+        ep,
+        dtype: formats.experts.name,
+        ...(loads === undefined ? { skew } : loads(tokens)),
+      }),
+    );
+  };
+  const moe = moeOf(routing);
+  const even = moeOf({ kind: 'balanced' });
+  const decode = decodeCurve(setting, us);
+  const prefill = prefillCurve(setting, us);
+  const reduce = tabulated((tokens) =>
+    attnTp === 1
+      ? 1e-9
+      : us({
+          op: 'all_reduce',
+          bytes: tokens * D * 2,
+          ranks: attnTp,
+          nodes: nodesOf(attnTp, placement),
+          dtype: 'half',
+        }),
+  );
+  const exchange = exchangeCurve(setting, us);
+  const sums = gated + (model.layers - gated) + (attnDp === 1 ? model.layers : model.denseLayers);
+  const hop = tabulated((tokens) =>
+    us({
+      op: 'all_gather',
+      bytes: Math.max(2, (2 * tokens * D * 2) / attnTp),
+      ranks: 2,
+      nodes: pp * stageGpus(placement) > placement.gpusPerNode ? 2 : 1,
+      dtype: 'half',
+    }),
+  );
+  const launches = hardware.architecture.startsWith('blackwell') ? FITTED.blackwell : 1;
+  const latent = model.attention.kind === 'latent' ? gated * FITTED.latentUs : 0;
+  const layersUs =
+    model.layers * framework.layerUs +
+    mixtures * FITTED.mixtureUs +
+    latent +
+    (model.layers - gated) * FITTED.linearUs;
+  const widened =
+    formats.experts.weightBits < 8 && formats.experts.multiplier === 'bf16' ? FITTED.widened : 0;
+  const starts =
+    (attnTp > 1 ? sums * FITTED.reduceUs * Math.log2(attnTp) : 0) +
+    (attnDp > 1 ? mixtures * FITTED.exchangeUs : 0);
+  const cost = (load: StepLoad): StepTime => {
+    const fullest = load.decodes + load.prompts;
+    // Of a step that is mostly prompts the products are bound by arithmetic.
+    const slower = 1 + ((FITTED.prompt - 1) * load.prompts) / Math.max(1, fullest);
+    const attention =
+      ((load.decodes > 0 ? decode(load.decodes, load.context) : 0) +
+        (load.prompts > 0 ? prefill(load.prompts, load.pairs) * FITTED.prompt : 0)) *
+      FITTED.attention;
+    const dense = (perToken(fullest) * slower + head(load.sampled)) * FITTED.dense;
+    const factor = (FITTED.experts + widened) * slower;
+    const routed = mixtures * moe(load.tokens) * factor;
+    const balanced = Math.min(routed, mixtures * even(load.tokens) * factor);
+    const moved = (attnTp > 1 ? sums * reduce(fullest) : 0) + mixtures * exchange(fullest, load.tokens);
+    const talk = moved * FITTED.communication + starts * launches;
+    const busy = attention + dense + routed;
+    const exposed = overlap ? Math.max(talk * LEAST_EXPOSED, talk - busy) : talk;
+    const overhead = framework.stepUs + launches * layersUs + load.sampled * attnDp * framework.sequenceUs;
+    const parts = { attention, dense, experts: balanced, imbalance: routed - balanced, exposed, overhead };
+    return { ...parts, total: sum(STEP_PARTS.map((part) => parts[part])) };
+  };
+  return Object.assign(cost, { handOver: hop });
+}
+
+/** Of the communication of two half batches that take turns so much is seen even so: first and last of each layer. A guess. */
+const LEAST_EXPOSED = 0.1;
+
+const together = (curves: readonly Curve[]): Curve =>
+  tabulated((m) => Math.max(1e-9, sum(curves.map((curve) => curve(m)))));
+
+/** [n, k] of the products of one layer's attention on a rank. */
+function attentionProducts({ attention: a, modelDim: D }: ModelFacts, tp: number): [number, number][] {
+  if (a.kind === 'heads') {
+    const kv = Math.max(1, a.kvHeads / tp);
+    return [
+      [(a.heads / tp + 2 * kv) * a.headDim, D],
+      [D, (a.heads / tp) * a.headDim],
+    ];
+  }
+  const heads = a.heads / tp;
+  const query = heads * (a.nopeDim + a.ropeDim);
+  const down = a.kvRank + a.ropeDim;
+  const queries: [number, number][] =
+    a.queryRank === 0
+      ? [
+          [query, D],
+          [down, D],
+        ]
+      : [
+          [a.queryRank + down, D],
+          [query, a.queryRank],
+        ];
+  return [...queries, [heads * a.kvRank, a.nopeDim], [heads * a.valueDim, a.kvRank], [D, heads * a.valueDim]];
+}
+
+function linearProducts({ linear, modelDim: D }: ModelFacts, tp: number): [number, number][] {
+  if (linear === undefined) return [];
+  const { keyHeads, valueHeads, headDim } = linear;
+  return [
+    [((2 * keyHeads + 2 * valueHeads) * headDim) / tp, D],
+    [D, (valueHeads * headDim) / tp],
+  ];
+}
+
+type Us = (query: Query) => number;
+
+/** All layers of one step of single tokens. A windowed layer sees its window. */
+function decodeCurve(
+  { model, placement, precision, hardware }: StepSetting,
+  us: Us,
+): (batch: number, context: number) => number {
+  const a = model.attention;
+  const dtype = formatsOf(model, precision, hardware).cache.name;
+  const layers = cachedLayers(model);
+  const { attnTp } = placement;
+  if (a.kind === 'latent') {
+    const one = tabulated2((batch, kv) =>
+      us({ op: 'mla-decode', batch: Math.round(batch), kv: Math.round(kv), heads: a.heads / attnTp, dtype }),
+    );
+    return (batch, context) => layers * one(batch, context);
+  }
+  const kvHeads = Math.max(1, a.kvHeads / attnTp);
+  const one = tabulated2((batch, kv) =>
+    us({
+      op: 'attention-decode',
+      batch: Math.round(batch),
+      kv: Math.round(kv),
+      heads: a.heads / attnTp,
+      kvHeads,
+      headDim: a.headDim,
+      dtype,
+    }),
+  );
+  const windowed = a.window?.layers ?? 0;
+  return (batch, context) =>
+    (layers - windowed) * one(batch, context) +
+    (a.window ? windowed * one(batch, Math.min(context, a.window.positions)) : 0);
+}
+
+/** All layers of a step's prompts: as one prompt of equal pairs, or several of equal length. */
+function prefillCurve({ model, placement }: StepSetting, us: Us): (tokens: number, pairs: number) => number {
+  const a = model.attention;
+  const layers = cachedLayers(model);
+  const heads = a.heads / placement.attnTp;
+  const of = (batch: number, seq: number): number =>
+    a.kind === 'latent'
+      ? us({ op: 'mla-prefill', batch, seq, heads })
+      : us({
+          op: 'attention-prefill',
+          batch,
+          seq,
+          heads,
+          kvHeads: Math.max(1, a.kvHeads / placement.attnTp),
+          headDim: a.headDim,
+        });
+  const whole = tabulated((seq) => of(1, Math.max(1, Math.round(seq))));
+  const windowed = a.kind === 'heads' ? a.window : undefined;
+  return (tokens, pairs) => {
+    // A prompt of s tokens has s^2 / 2 pairs: work in proportion to pairs, at the rate of a prompt of that mean length.
+    const seq = Math.max(1, (2 * pairs) / Math.max(1, tokens));
+    const scaled = (length: number): number => (tokens / length) * whole(length);
+    const full = (layers - (windowed?.layers ?? 0)) * scaled(seq);
+    return full + (windowed ? windowed.layers * scaled(Math.min(seq, 2 * windowed.positions)) : 0);
+  };
+}
+
+/** Rows to the experts and back, of one mixture layer. With one attention group the ranks hold every row already. */
+function exchangeCurve(
+  { model, placement, precision, hardware }: StepSetting,
+  us: Us,
+): (fullest: number, all: number) => number {
+  const { attnDp, ep } = placement;
+  const ranks = stageGpus(placement);
+  if (model.experts === 0 || attnDp === 1 || ranks === 1) return () => 0;
+  const nodes = nodesOf(ranks, placement);
+  const dtype = formatsOf(model, precision, hardware).experts.multiplier === 'bf16' ? 'bf16' : 'fp8';
+  const common = { hidden: model.modelDim, experts: model.experts, topk: model.topK, ranks, nodes };
+  if (ep > 1) {
+    const both = tabulated((tokens) => {
+      const rows = Math.max(1, Math.round(tokens / placement.attnTp));
+      return (
+        us({ op: 'ep-dispatch', tokens: rows, dtype, ...common }) +
+        us({ op: 'ep-combine', tokens: rows, dtype: 'bf16', ...common })
+      );
+    });
+    return (fullest) => both(fullest);
+  }
+  const bytes = (tokens: number): number => tokens * model.modelDim * 2;
+  const both = tabulated(
+    (tokens) =>
+      us({ op: 'all_gather', bytes: bytes(tokens), ranks, nodes, dtype: 'half' }) +
+      us({ op: 'reduce_scatter', bytes: bytes(tokens), ranks, nodes, dtype: 'half' }),
+  );
+  return (_fullest, all) => both(all);
+}
+
+/** The sum of two steps' parts, for totals. */
+export function addParts(into: number[], step: StepTime, times: number): void {
+  for (const [i, part] of STEP_PARTS.entries()) into[i] = at(into, i) + times * step[part];
+}

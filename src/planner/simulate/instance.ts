@@ -1,0 +1,299 @@
+/**
+ * One instance of a model under continuous batching. Time is in us. A pipeline of p stages has p lanes, micro-batches
+ * that follow each other through the stages; without a pipeline there is one lane, whose steps follow each other.
+ */
+import TinyQueue from 'tinyqueue';
+import { at, maxOf, range, sum } from '../../core/math.ts';
+import type { Framework } from '../serving/framework.ts';
+import type { StepCost, StepLoad, StepTime } from '../serving/step-cost.ts';
+
+/** A request on its way. */
+export interface Job {
+  readonly id: number;
+  readonly input: number;
+  readonly output: number;
+  arrivalUs: number;
+  scheduledUs: number;
+  firstUs: number;
+  lastUs: number;
+  /** Its keys and values are there already: another instance has read the prompt. */
+  prefilled: boolean;
+}
+
+export interface InstanceSetting {
+  readonly cost: StepCost;
+  readonly framework: Framework;
+  readonly stages: number;
+  /** Attention groups, which step together. */
+  readonly groups: number;
+  /** Positions whose keys and values a group can keep. */
+  readonly capacity: number;
+  /** Most sequences of a group at once. */
+  readonly maxSequences: number;
+  /** Ends requests with their first token, for another instance to go on with. */
+  readonly promptsOnly: boolean;
+}
+
+interface Group {
+  readonly waiting: Job[];
+  next: number;
+  /** Prompts that are being read, in order. */
+  readonly reading: { job: Job; done: number }[];
+  reserved: number;
+  sequences: number;
+}
+
+interface Ending {
+  readonly tick: number;
+  readonly job: Job;
+  readonly group: number;
+}
+
+interface Lane {
+  readonly counts: number[];
+  readonly contexts: number[];
+  /** Steps that its sequences took. */
+  ticks: number;
+  readonly ends: TinyQueue<Ending>;
+  freeUs: number;
+}
+
+/** What happened in one stretch of equal steps. */
+export interface Stretch {
+  readonly beginUs: number;
+  readonly endUs: number;
+  readonly steps: number;
+  readonly lane: number;
+  readonly load: StepLoad;
+  readonly time: StepTime;
+}
+
+export interface Instance {
+  /** Takes a request. @returns when the instance must be woken, if it sleeps. */
+  accept(job: Job, nowUs: number): void;
+  /** Tokens that it has yet to read or write. */
+  readonly outstanding: () => number;
+  /** Begins what can begin at this time. @returns when to be asked again; undefined when there is nothing to do. */
+  advance(nowUs: number): number | undefined;
+  /** An arrival in the midst of a stretch of equal steps ends it at its next step. @returns when to be asked again. */
+  interrupt(nowUs: number): number | undefined;
+}
+
+/** Steps that are taken together when nothing changes but the context. A guess: contexts grow by a few percent at most. */
+const LONGEST_STRETCH = 64;
+
+/**
+ * @param onFirst, onDone are told when a request has its first and its last token.
+ * @param onStretch is told of every stretch of steps.
+ */
+export function makeInstance(
+  setting: InstanceSetting,
+  onFirst: (job: Job) => void,
+  onDone: (job: Job) => void,
+  onStretch: (stretch: Stretch) => void,
+): Instance {
+  const { cost, framework, stages, capacity, maxSequences, promptsOnly } = setting;
+  const groups: Group[] = range(setting.groups).map(() => ({
+    waiting: [],
+    next: 0,
+    reading: [],
+    reserved: 0,
+    sequences: 0,
+  }));
+  const lanes: Lane[] = range(stages).map(() => ({
+    counts: groups.map(() => 0),
+    contexts: groups.map(() => 0),
+    ticks: 0,
+    ends: new TinyQueue<Ending>([], (a, b) => a.tick - b.tick || a.job.id - b.job.id),
+    freeUs: 0,
+  }));
+  let outstanding = 0;
+  let turn = 0;
+  let stretch:
+    | {
+        beginUs: number;
+        stepUs: number;
+        steps: number;
+        lane: Lane;
+        index: number;
+        load: StepLoad;
+        time: StepTime;
+      }
+    | undefined;
+
+  const accept = (job: Job): void => {
+    outstanding += job.output + (job.prefilled ? 0 : job.input);
+    const lightest = groups.reduce((least, group) => (load(group) < load(least) ? group : least));
+    lightest.waiting.push(job);
+  };
+  const load = (group: Group): number => group.sequences + group.waiting.length - group.next;
+
+  const admit = (nowUs: number): void => {
+    for (const [g, group] of groups.entries()) {
+      while (group.next < group.waiting.length && group.sequences < maxSequences) {
+        const job = at(group.waiting, group.next);
+        const need = job.input + (promptsOnly ? 0 : job.output);
+        if (group.reserved + need > capacity && group.sequences > 0) break;
+        group.next++;
+        group.reserved += need;
+        group.sequences++;
+        if (job.scheduledUs < 0) job.scheduledUs = nowUs;
+        if (job.prefilled) begin(job, g, emptiest(g));
+        else group.reading.push({ job, done: 0 });
+      }
+      if (group.next > 1024 && group.next * 2 > group.waiting.length) {
+        group.waiting.splice(0, group.next);
+        group.next = 0;
+      }
+    }
+  };
+  const emptiest = (g: number): Lane =>
+    lanes.reduce((least, lane) => (at(lane.counts, g) < at(least.counts, g) ? lane : least));
+
+  /** It takes a token in each of its lane's steps from the next on. */
+  const begin = (job: Job, g: number, lane: Lane): void => {
+    const left = job.output - (job.prefilled ? 0 : 1);
+    lane.counts[g] = at(lane.counts, g) + 1;
+    lane.contexts[g] = at(lane.contexts, g) + job.input + 1;
+    lane.ends.push({ tick: lane.ticks + Math.max(1, left), job, group: g });
+  };
+
+  const end = (job: Job, g: number, endUs: number): void => {
+    const group = at(groups, g);
+    group.reserved -= job.input + (promptsOnly ? 0 : job.output);
+    group.sequences--;
+    job.lastUs = endUs;
+    onDone(job);
+  };
+
+  /** All sequences of a lane take `steps` tokens, the last at `endUs`. */
+  const tick = (lane: Lane, steps: number, endUs: number): void => {
+    lane.ticks += steps;
+    for (const [g, count] of lane.counts.entries()) {
+      outstanding -= steps * count;
+      lane.contexts[g] = at(lane.contexts, g) + steps * count;
+    }
+    for (
+      let first = lane.ends.peek();
+      first !== undefined && first.tick <= lane.ticks;
+      first = lane.ends.peek()
+    ) {
+      lane.ends.pop();
+      const { job, group } = first;
+      lane.counts[group] = at(lane.counts, group) - 1;
+      lane.contexts[group] = at(lane.contexts, group) - job.input - job.output;
+      if (job.firstUs < 0) {
+        job.firstUs = endUs;
+        onFirst(job);
+      }
+      end(job, group, endUs);
+    }
+  };
+
+  const settle = (steps: number): void => {
+    if (stretch === undefined) return;
+    const { beginUs, stepUs, lane, index, load: what, time } = stretch;
+    const endUs = beginUs + steps * stepUs;
+    stretch = undefined;
+    onStretch({ beginUs, endUs, steps, lane: index, load: what, time });
+    tick(lane, steps, endUs);
+  };
+
+  const advance = (nowUs: number): number | undefined => {
+    if (stretch !== undefined) settle(stretch.steps);
+    admit(nowUs);
+    for (let tried = 0; tried < stages; tried++) {
+      const index = turn % stages;
+      const lane = at(lanes, index);
+      const prompting = groups.some(({ reading }) => reading.length > 0);
+      const decodes = lane.counts.some((count) => count > 0);
+      if (!prompting && !decodes) {
+        turn++;
+        continue;
+      }
+      if (lane.freeUs > nowUs) return lane.freeUs;
+      turn++;
+      return step(lane, index, prompting, nowUs);
+    }
+    return undefined;
+  };
+
+  const step = (lane: Lane, index: number, prompting: boolean, nowUs: number): number => {
+    const first = prompting && framework.policy === 'prompts-first';
+    const decodes = first ? 0 : maxOf(lane.counts, 0);
+    const totalDecodes = first ? 0 : sum(lane.counts);
+    const contexts = first ? 0 : maxOf(lane.contexts, 0);
+    let prompts = 0;
+    let pairs = 0;
+    let total = 0;
+    let ended = 0;
+    const through: { job: Job; g: number }[] = [];
+    for (const [g, group] of prompting ? groups.entries() : []) {
+      let budget = Math.max(framework.maxTokens - (first ? 0 : at(lane.counts, g)), 64);
+      let [tokens, seen, whole] = [0, 0, 0];
+      while (budget > 0 && group.reading.length > 0) {
+        const head = at(group.reading, 0);
+        const size = Math.min(budget, head.job.input - head.done);
+        seen += size * (head.done + (size + 1) / 2);
+        tokens += size;
+        budget -= size;
+        head.done += size;
+        if (head.done < head.job.input) break;
+        group.reading.shift();
+        through.push({ job: head.job, g });
+        whole++;
+      }
+      total += tokens;
+      ended = Math.max(ended, whole);
+      if (seen > pairs || tokens > prompts)
+        [prompts, pairs] = [Math.max(tokens, prompts), Math.max(seen, pairs)];
+    }
+    const steps = prompts === 0 && stages === 1 ? stretchOf(lane) : 1;
+    const context = decodes === 0 ? 0 : contexts / decodes + (steps - 1) / 2;
+    const what: StepLoad = {
+      decodes,
+      context,
+      prompts,
+      pairs,
+      tokens: totalDecodes + total,
+      sampled: decodes + ended,
+    };
+    const time = cost(what);
+    if (steps > 1) {
+      stretch = { beginUs: nowUs, stepUs: time.total, steps, lane, index, load: what, time };
+      lane.freeUs = nowUs + steps * time.total;
+      return lane.freeUs;
+    }
+    const hops = (stages - 1) * (stages > 1 ? cost.handOver(what.tokens) : 0);
+    const endUs = nowUs + time.total + hops;
+    onStretch({ beginUs: nowUs, endUs, steps: 1, lane: index, load: what, time });
+    lane.freeUs = endUs;
+    outstanding -= total;
+    if (totalDecodes > 0) tick(lane, 1, endUs);
+    for (const { job, g } of through) {
+      job.firstUs = endUs;
+      onFirst(job);
+      outstanding--;
+      if (promptsOnly || job.output === 1) end(job, g, endUs);
+      else begin(job, g, lane);
+    }
+    return stages === 1 ? endUs : nowUs + (time.total + hops) / stages;
+  };
+
+  /** Steps until one of its sequences ends. */
+  const stretchOf = (lane: Lane): number => {
+    const next = lane.ends.peek();
+    return next === undefined ? 1 : Math.max(1, Math.min(LONGEST_STRETCH, next.tick - lane.ticks));
+  };
+
+  const interrupt = (nowUs: number): number | undefined => {
+    if (stretch === undefined) return undefined;
+    const { beginUs, stepUs, steps, lane } = stretch;
+    const done = Math.min(steps, Math.max(1, Math.ceil((nowUs - beginUs) / stepUs)));
+    stretch.steps = done;
+    lane.freeUs = beginUs + done * stepUs;
+    return lane.freeUs;
+  };
+
+  return { accept, outstanding: () => outstanding, advance, interrupt };
+}

@@ -1,0 +1,221 @@
+/** Requests through the instances of a layout: discrete events, deterministic, one queue in the order of time. */
+import TinyQueue from 'tinyqueue';
+import { ConfigError } from '../../core/errors.ts';
+import { at, range } from '../../core/math.ts';
+import { addParts, STEP_PARTS, type StepPart } from '../serving/step-cost.ts';
+import { makeInstance, type Instance, type InstanceSetting, type Job, type Stretch } from './instance.ts';
+import { firstOf, type Workload } from './workload.ts';
+
+export interface Pool {
+  readonly setting: InstanceSetting;
+  readonly instances: number;
+  /** GPUs of one instance. */
+  readonly gpus: number;
+}
+
+export interface SimulationSetting {
+  /** Reads prompts, and goes on with them where there is no other pool. */
+  readonly pool: Pool;
+  /** Goes on with what the first pool has read; absent without disaggregation. */
+  readonly decodePool?: Pool;
+  /** us that keys and values of so many positions take from one pool to the other. */
+  readonly transferUs?: (positions: number) => number;
+  /** Round robin, or the instance with the fewest tokens to do. */
+  readonly routing?: 'round-robin' | 'least-loaded';
+  /** us before a request is seen by the scheduler. */
+  readonly requestUs?: number;
+  /** Prompts have been read elsewhere: an instance only goes on with them. */
+  readonly prefilled?: boolean;
+  /** Stretches that are kept for a timeline. */
+  readonly keepStretches?: number;
+}
+
+/** One request's times, us. */
+export interface RequestTimes {
+  readonly id: number;
+  readonly input: number;
+  readonly output: number;
+  readonly arrivalUs: number;
+  readonly scheduledUs: number;
+  readonly firstUs: number;
+  readonly lastUs: number;
+}
+
+export const SHARES = [...STEP_PARTS, 'bubble', 'idle'] as const;
+export type Share = (typeof SHARES)[number];
+
+export interface SimulationResult {
+  readonly requests: readonly RequestTimes[];
+  /** From the first arrival to the last token. */
+  readonly horizonUs: number;
+  /** Of all GPU time within the horizon: sums to 1. */
+  readonly shares: Readonly<Record<Share, number>>;
+  /** Engine steps of all instances. */
+  readonly steps: number;
+  readonly events: number;
+  readonly stretches: readonly (Stretch & { readonly instance: number; readonly pool: number })[];
+}
+
+interface Event {
+  readonly us: number;
+  readonly order: number;
+  readonly job?: Job;
+  /** An instance that is to go on, if nothing has changed its plans since. */
+  readonly wake?: { readonly unit: Unit; readonly version: number };
+}
+
+interface Unit {
+  readonly instance: Instance;
+  readonly pool: number;
+  version: number;
+  asleep: boolean;
+  /** Jobs inside, and since when there are any. */
+  jobs: number;
+  sinceUs: number;
+  occupiedUs: number;
+}
+
+/** @throws ConfigError for a request that no instance could ever hold. */
+export function simulate(setting: SimulationSetting, workload: Workload): SimulationResult {
+  const pools = setting.decodePool === undefined ? [setting.pool] : [setting.pool, setting.decodePool];
+  for (const { input, output } of workload.requests) {
+    for (const pool of pools) {
+      const need = input + (pool.setting.promptsOnly ? 0 : output);
+      if (need > pool.setting.capacity) {
+        throw new ConfigError(
+          `A request of ${input} + ${output} tokens needs ${need} positions of KV cache, but an attention group has room for ` +
+            `${Math.floor(pool.setting.capacity)}. Split the model over more GPUs, or ask for fewer tokens.`,
+        );
+      }
+    }
+  }
+  const queue = new TinyQueue<Event>([], (a, b) => a.us - b.us || a.order - b.order);
+  let order = 0;
+  const push = (event: Omit<Event, 'order'>): void => queue.push({ ...event, order: order++ });
+  const done: Job[] = [];
+  const parts = pools.map(() => STEP_PARTS.map(() => 0));
+  const stretches: (Stretch & { instance: number; pool: number })[] = [];
+  let steps = 0;
+  let nowUs = 0;
+  let following = 0;
+  const requestUs = setting.requestUs ?? 0;
+  const jobOf = (
+    id: number,
+    { input, output }: { input: number; output: number },
+    arrivalUs: number,
+  ): Job => {
+    const prefilled = setting.prefilled === true;
+    return { id, input, output, arrivalUs, scheduledUs: -1, firstUs: -1, lastUs: -1, prefilled };
+  };
+  const keep = setting.keepStretches ?? 0;
+
+  const units: Unit[][] = pools.map((pool, p) =>
+    range(pool.instances).map((i) => {
+      const onDone = (job: Job): void => {
+        leave(unit, job.lastUs);
+        if (p === 0 && pools.length > 1 && job.output > 1) {
+          job.prefilled = true;
+          push({ us: job.lastUs + (setting.transferUs?.(job.input) ?? 0), job });
+          return;
+        }
+        done.push(job);
+        if (workload.kind !== 'closed') return;
+        following++;
+        const next = workload.requests[workload.concurrency - 1 + following];
+        if (next !== undefined)
+          push({ us: job.lastUs, job: jobOf(workload.concurrency - 1 + following, next, job.lastUs) });
+      };
+      const onStretch = (stretch: Stretch): void => {
+        addParts(at(parts, p), stretch.time, (stretch.steps * pool.gpus) / pool.setting.stages);
+        steps += stretch.steps;
+        if (stretches.length < keep) stretches.push({ ...stretch, instance: i, pool: p });
+      };
+      const instance = makeInstance(pool.setting, () => undefined, onDone, onStretch);
+      const unit: Unit = { instance, pool: p, version: 0, asleep: true, jobs: 0, sinceUs: 0, occupiedUs: 0 };
+      return unit;
+    }),
+  );
+  const leave = (unit: Unit, us: number): void => {
+    unit.jobs--;
+    if (unit.jobs === 0) unit.occupiedUs += us - unit.sinceUs;
+  };
+  const turns = pools.map(() => 0);
+  const choose = (p: number): Unit => {
+    const candidates = at(units, p);
+    if (setting.routing !== 'least-loaded')
+      return at(candidates, (turns[p] = (at(turns, p) + 1) % candidates.length));
+    return candidates.reduce((least, unit) =>
+      unit.instance.outstanding() < least.instance.outstanding() ? unit : least,
+    );
+  };
+  const wake = (unit: Unit, us: number | undefined): void => {
+    unit.version++;
+    unit.asleep = us === undefined;
+    if (us !== undefined) push({ us, wake: { unit, version: unit.version } });
+  };
+
+  for (const [id, shape] of firstOf(workload).entries()) {
+    push({ us: shape.arrivalS * 1e6 + requestUs, job: jobOf(id, shape, shape.arrivalS * 1e6) });
+  }
+  let events = 0;
+  for (let event = queue.pop(); event !== undefined; event = queue.pop()) {
+    events++;
+    nowUs = event.us;
+    if (event.job !== undefined) {
+      const unit = choose(event.job.prefilled && pools.length > 1 ? 1 : 0);
+      if (unit.jobs === 0) unit.sinceUs = nowUs;
+      unit.jobs++;
+      unit.instance.accept(event.job, nowUs);
+      if (unit.asleep) {
+        // Requests of the same moment are seen together.
+        wake(unit, nowUs);
+      } else {
+        const again = unit.instance.interrupt(nowUs);
+        if (again !== undefined) wake(unit, again);
+      }
+      continue;
+    }
+    const due = event.wake;
+    if (due === undefined || due.version !== due.unit.version) continue;
+    wake(due.unit, due.unit.instance.advance(nowUs));
+  }
+  done.sort((a, b) => a.id - b.id);
+  const begin = at(done, 0).arrivalUs;
+  const end = done.reduce((last, job) => Math.max(last, job.lastUs), begin);
+  return {
+    requests: done,
+    horizonUs: end - begin,
+    shares: sharesOf(pools, parts, units, end - begin),
+    steps,
+    events,
+    stretches,
+  };
+}
+
+/** GPU time by what it went into; waiting inside an instance with work is bubble, without work idle. */
+function sharesOf(
+  pools: readonly Pool[],
+  parts: readonly (readonly number[])[],
+  units: readonly (readonly Unit[])[],
+  horizonUs: number,
+): Record<Share, number> {
+  const shares = Object.fromEntries(SHARES.map((share) => [share, 0])) as Record<Share, number>;
+  let whole = 0;
+  for (const [p, pool] of pools.entries()) {
+    const all = horizonUs * pool.instances * pool.gpus;
+    let busy = 0;
+    for (const [i, part] of STEP_PARTS.entries()) {
+      const used = at(at(parts, p), i);
+      shares[part as StepPart] += used;
+      busy += used;
+    }
+    let occupied = 0;
+    for (const unit of at(units, p)) occupied += unit.occupiedUs * pool.gpus;
+    const bubble = Math.max(0, Math.min(occupied, all) - busy);
+    shares.bubble += bubble;
+    shares.idle += Math.max(0, all - busy - bubble);
+    whole += Math.max(all, busy + bubble);
+  }
+  for (const share of SHARES) shares[share] = whole > 0 ? shares[share] / whole : 0;
+  return shares;
+}
