@@ -7,7 +7,7 @@ import { ConfigError } from '../../core/errors.ts';
 import { didYouMean } from '../../core/near-names.ts';
 import { quoted } from '../../core/quoted.ts';
 
-export const FRAMEWORKS = ['vllm', 'sglang', 'trtllm'] as const;
+export const FRAMEWORKS = ['vllm', 'sglang', 'trtllm', 'typical'] as const;
 export type FrameworkName = (typeof FRAMEWORKS)[number];
 
 export interface Framework {
@@ -41,6 +41,8 @@ export const FRAMEWORK: Readonly<Record<FrameworkName, Framework>> = {
     policy: 'prompts-first',
   },
   trtllm: { ...COMMON, name: 'trtllm', stepUs: 203, layerUs: 38.1, sequenceUs: 6.5, policy: 'mixed' },
+  // Where nobody says which: between the three.
+  typical: { ...COMMON, name: 'typical', stepUs: 500, layerUs: 37, sequenceUs: 8.5, policy: 'mixed' },
 };
 
 /** What kernels inside an engine take beside `kernelUs`, and what layers have beyond a plain one. Of no framework or model. */

@@ -161,7 +161,7 @@ export function stepCost(setting: StepSetting): StepCost {
     const talk = moved * FITTED.communication + starts * launches;
     const busy = attention + dense + routed;
     const exposed = overlap ? Math.max(talk * LEAST_EXPOSED, talk - busy) : talk;
-    const overhead = framework.stepUs + launches * layersUs + load.sampled * attnDp * framework.sequenceUs;
+    const overhead = framework.stepUs + launches * layersUs + load.sampled * framework.sequenceUs;
     const parts = { attention, dense, experts: balanced, imbalance: routed - balanced, exposed, overhead };
     return { ...parts, total: sum(STEP_PARTS.map((part) => parts[part])) };
   };

@@ -83,12 +83,11 @@ export interface Instance {
 const LONGEST_STRETCH = 64;
 
 /**
- * @param onFirst, onDone are told when a request has its first and its last token.
+ * @param onDone is told when a request has its last token.
  * @param onStretch is told of every stretch of steps.
  */
 export function makeInstance(
   setting: InstanceSetting,
-  onFirst: (job: Job) => void,
   onDone: (job: Job) => void,
   onStretch: (stretch: Stretch) => void,
 ): Instance {
@@ -138,8 +137,11 @@ export function makeInstance(
         group.reserved += need;
         group.sequences++;
         if (job.scheduledUs < 0) job.scheduledUs = nowUs;
-        if (job.prefilled) begin(job, g, emptiest(g));
-        else group.reading.push({ job, done: 0 });
+        if (job.prefilled) {
+          // Its first token came with its keys and values.
+          if (job.firstUs < 0) job.firstUs = nowUs;
+          begin(job, g, emptiest(g));
+        } else group.reading.push({ job, done: 0 });
       }
       if (group.next > 1024 && group.next * 2 > group.waiting.length) {
         group.waiting.splice(0, group.next);
@@ -152,7 +154,7 @@ export function makeInstance(
 
   /** It takes a token in each of its lane's steps from the next on. */
   const begin = (job: Job, g: number, lane: Lane): void => {
-    const left = job.output - (job.prefilled ? 0 : 1);
+    const left = job.output - 1;
     lane.counts[g] = at(lane.counts, g) + 1;
     lane.contexts[g] = at(lane.contexts, g) + job.input + 1;
     lane.ends.push({ tick: lane.ticks + Math.max(1, left), job, group: g });
@@ -182,10 +184,6 @@ export function makeInstance(
       const { job, group } = first;
       lane.counts[group] = at(lane.counts, group) - 1;
       lane.contexts[group] = at(lane.contexts, group) - job.input - job.output;
-      if (job.firstUs < 0) {
-        job.firstUs = endUs;
-        onFirst(job);
-      }
       end(job, group, endUs);
     }
   };
@@ -272,10 +270,13 @@ export function makeInstance(
     if (totalDecodes > 0) tick(lane, 1, endUs);
     for (const { job, g } of through) {
       job.firstUs = endUs;
-      onFirst(job);
       outstanding--;
       if (promptsOnly || job.output === 1) end(job, g, endUs);
-      else begin(job, g, lane);
+      else {
+        const own = stages === 1 ? lane : emptiest(g);
+        own.freeUs = Math.max(own.freeUs, endUs);
+        begin(job, g, own);
+      }
     }
     return stages === 1 ? endUs : nowUs + (time.total + hops) / stages;
   };

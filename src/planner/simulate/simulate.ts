@@ -2,7 +2,7 @@
 import TinyQueue from 'tinyqueue';
 import { ConfigError } from '../../core/errors.ts';
 import { at, range } from '../../core/math.ts';
-import { addParts, STEP_PARTS, type StepPart } from '../serving/step-cost.ts';
+import { addParts, STEP_PARTS } from '../serving/step-cost.ts';
 import { makeInstance, type Instance, type InstanceSetting, type Job, type Stretch } from './instance.ts';
 import { firstOf, type Workload } from './workload.ts';
 
@@ -130,7 +130,7 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
         steps += stretch.steps;
         if (stretches.length < keep) stretches.push({ ...stretch, instance: i, pool: p });
       };
-      const instance = makeInstance(pool.setting, () => undefined, onDone, onStretch);
+      const instance = makeInstance(pool.setting, onDone, onStretch);
       const unit: Unit = { instance, pool: p, version: 0, asleep: true, jobs: 0, sinceUs: 0, occupiedUs: 0 };
       return unit;
     }),
@@ -206,7 +206,7 @@ function sharesOf(
     let busy = 0;
     for (const [i, part] of STEP_PARTS.entries()) {
       const used = at(at(parts, p), i);
-      shares[part as StepPart] += used;
+      shares[part] += used;
       busy += used;
     }
     let occupied = 0;

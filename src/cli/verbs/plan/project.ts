@@ -7,14 +7,31 @@ import { adapterProfile, THIS_ADAPTER } from '../../../hardware/profiles/adapter
 import type { Profile } from '../../../hardware/profiles/profile.ts';
 import { readResultAt } from '../../files/read-result.ts';
 import { projectOp, type CaseRow, type LayerShape } from '../../../hardware/cases.ts';
+import { quoted } from '../../../core/quoted.ts';
+import type { ModelFacts } from '../../../planner/models/facts.ts';
 import { modelNamed } from '../../../planner/models/named.ts';
+import {
+  projectRow,
+  servingColumn,
+  SERVING_ANSWERS,
+  SERVING_COLUMNS,
+} from '../../../planner/project/serving-case.ts';
 import { checkOutput, OTHER_OUT, writeWhole } from '../../files/files.ts';
 import type { GlobalOptions } from '../../options.ts';
-import { printJson, write } from '../../output.ts';
+import { printJson, printLines, write } from '../../output.ts';
+import {
+  DEPLOYMENT_FIELDS,
+  describeDeployment,
+  modelAt,
+  projectDeployment,
+  renderDeployment,
+  type DeploymentOptions,
+  type DeploymentReport,
+} from './deployment.ts';
 import { casesText, readCases, type Answer } from './cases-file.ts';
 
 /** Options of `project`, those of `moebius project`. */
-export interface ProjectOptions {
+export interface ProjectOptions extends DeploymentOptions {
   /** The path of a CSV file, a case in each row. */
   readonly cases?: string;
   /** The path of a bench result, whose adapter rows may name as "this adapter". */
@@ -28,28 +45,90 @@ export interface ProjectReport {
   readonly csv: string;
 }
 
-const OPTIONS: Fields = { cases: 'string?', result: 'string?' };
+const OPTIONS: Fields = { cases: 'string?', result: 'string?', ...DEPLOYMENT_FIELDS };
 
-/** Columns of the answers, in their order. */
-const ANSWERS = ['us', 'low', 'high', 'tag', 'region', 'note'] as const;
+/** Columns of the answers about operations, in their order. */
+const OP_ANSWERS = ['us', 'low', 'high', 'tag', 'region', 'note'] as const;
 
 /**
- * Projects every row of a table of cases. A row that cannot be projected says why in its note.
- * @throws ConfigError for a file that is no table of cases.
+ * Projects every row of a table of cases, operations and deployments, or the one deployment that is named. A row that
+ * cannot be projected says why in its note.
+ * @throws ConfigError for a file that is no table of cases, or a deployment that cannot be.
  */
-export async function project(options: ProjectOptions): Promise<ProjectReport> {
+export async function project(options: ProjectOptions): Promise<ProjectReport | DeploymentReport> {
   requireOptions('project', options, OPTIONS);
-  const { cases, result } = options;
-  if (cases === undefined) throw new ConfigError('project needs cases: name a CSV file with --cases.');
-  const table = await readCases(cases, () => undefined, []);
-  const here = result === undefined ? undefined : await adapterOf(result);
-  const answers = table.rows.map(({ row }) => answerTo(row, here));
-  return { cases: answers, csv: casesText(table, answers, ANSWERS) };
+  const { cases, result, ...deployment } = options;
+  if (cases === undefined) {
+    if (result !== undefined)
+      throw new ConfigError('result is for operations in a table of cases. Leave it out.');
+    return projectDeployment(deployment);
+  }
+  const other = Object.keys(deployment)[0];
+  if (other !== undefined) {
+    throw new ConfigError(
+      `cases brings its own columns; ${quoted(other)} would do nothing. Leave one of them out.`,
+    );
+  }
+  return projectCases(cases, result);
 }
 
-function answerTo(row: CaseRow, here: Profile | undefined): Answer {
+async function projectCases(cases: string, result: string | undefined): Promise<ProjectReport> {
+  const here = result === undefined ? undefined : await adapterOf(result);
+  const table = await readCases(cases, servingColumn, SERVING_COLUMNS);
+  const isOp = ({ row }: { row: CaseRow }): boolean => (row.op ?? '') !== '';
+  const someOps = table.rows.some(isOp);
+  const someDeployments = table.rows.some((one) => !isOp(one)) || !someOps;
+  const answers: Answer[] = [];
+  const models = new Map<string, ModelFacts>();
+  for (const name of new Set(table.rows.filter((one) => !isOp(one)).map(({ row }) => row.model ?? ''))) {
+    const found = await modelOrError(name);
+    if (!(found instanceof ConfigError)) models.set(name, found);
+  }
+  for (const one of table.rows)
+    answers.push(isOp(one) ? opAnswer(one.row, here) : deploymentAnswer(one.row, models));
+  const columns = [
+    ...new Set<string>([...(someOps ? OP_ANSWERS : []), ...(someDeployments ? SERVING_ANSWERS : [])]),
+  ].sort((a, b) => ORDER.indexOf(a) - ORDER.indexOf(b));
+  return { cases: answers, csv: casesText(table, answers, columns) };
+}
+
+const ORDER: readonly string[] = [
+  'us',
+  ...SERVING_ANSWERS.filter((name) => name !== 'note'),
+  'tag',
+  'region',
+  'note',
+];
+
+async function modelOrError(name: string): Promise<ModelFacts | ConfigError> {
   try {
-    if ((row.op ?? '') === '') throw new ConfigError('the row names no op.');
+    return await modelAt(name);
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+}
+
+function deploymentAnswer(row: CaseRow, models: ReadonlyMap<string, ModelFacts>): Answer {
+  try {
+    const answer = projectRow(row, (name) => models.get(name) ?? modelNamed(name));
+    const { cells, memoryGb, note, phase } = answer;
+    const main = phase === 'prefill' ? cells.ttft_ms : cells.tpot_ms;
+    return {
+      ...Object.fromEntries(Object.entries(cells).map(([name, cell]) => [name, cell?.value])),
+      memory_gb: memoryGb,
+      low: main?.low,
+      high: main?.high,
+      note,
+    };
+  } catch (error) {
+    if (error instanceof ConfigError) return { note: messageOf(error) };
+    throw error;
+  }
+}
+
+function opAnswer(row: CaseRow, here: Profile | undefined): Answer {
+  try {
     const { us, low, high, tag, region, source } = projectOp(row, {
       shapeOf,
       hardwareOf: (name) => adapterNamed(name, here),
@@ -107,21 +186,19 @@ function shapeOf(name: string): LayerShape {
   return { hidden, inter, experts, topk };
 }
 
-interface CommandOptions extends GlobalOptions {
-  readonly cases: string;
-  readonly result?: string;
+interface CommandOptions extends GlobalOptions, ProjectOptions {
   readonly out?: string;
 }
 
 export function describeProject(command: Command): Command {
-  return command
-    .description(
-      'What operations would take on hardware that is not here: us with an 80 % interval, by curves fitted to published ' +
-        'measurements, and the region of them that each answer lies in. Needs no GPU.',
-    )
-    .requiredOption('--cases <file>', 'a CSV file, a case in each row')
-    .option('--result <file>', 'a bench result, whose adapter is "this adapter"')
-    .option('--out <file>', 'where the table goes (default: stdout)')
+  const described = command.description(
+    'What a layout would deliver on hardware that is not here, or what operations would take: with an 80 % interval, where ' +
+      'each number comes from, and the region of measurements that it lies in. Needs no GPU.',
+  );
+  return describeDeployment(described)
+    .option('--cases <file>', 'a CSV file, a case in each row, in place of one deployment')
+    .option('--result <file>', 'a bench result, whose adapter is "this adapter" in operations')
+    .option('--out <file>', 'where the table of cases goes (default: stdout)')
     .addHelpText(
       'after',
       `
@@ -137,17 +214,33 @@ Columns of an operation: op, hardware, dtype, and its sizes
   ep-dispatch, ep-combine              tokens, hidden, experts, topk, ranks,
                                        nodes, mode, sms
 
-Example:
+Columns of a deployment: id, model, hardware, gpus, attn_tp, attn_dp, pp,
+  moe_tp, ep, expert_slots, precision, phase, isl, osl, concurrency,
+  batch_per_gpu, routing, framework; empty is derived or a default
+
+Examples:
+  moebius project --model deepseek-r1 --hardware h200 --precision fp8 \\
+    --layout ep=8,tp=8 --isl 1024 --osl 1024 --concurrency 64
   moebius project --cases in.csv --out out.csv`,
     )
     .action(async (_options: object, command: Command) => {
       const { out, json, ...given } = command.optsWithGlobals<CommandOptions>();
+      if (given.cases === undefined) {
+        if (out !== undefined) throw new ConfigError('--out is for the table of --cases. Leave it out.');
+        const report = await project(chosen(given, OPTIONS));
+        if ('csv' in report) return;
+        return json === true ? printJson(report) : printLines([renderDeployment(report)]);
+      }
       if (out !== undefined) await checkOutput(out, { inputs: [given.cases], remedy: OTHER_OUT });
-      const { cases, csv } = await project(chosen(given, OPTIONS));
+      const report = await project(chosen(given, OPTIONS));
+      if (!('csv' in report)) return;
+      const { cases, csv } = report;
       if (out !== undefined) await writeWhole(out, csv, OTHER_OUT);
       if (json === true) return printJson({ ...(out === undefined ? {} : { out }), cases });
       if (out === undefined) return write(process.stdout, csv);
-      const failed = cases.filter((answer) => answer.us === undefined).length;
+      const failed = cases.filter(
+        (answer) => answer.us === undefined && answer.memory_gb === undefined,
+      ).length;
       const why = failed === 0 ? '' : `, ${failed} of them not projected: see their notes`;
       return write(process.stdout, `${out}: ${cases.length} cases${why}.\n`);
     });

@@ -1,0 +1,249 @@
+/** One deployment: its options, what is projected of it, and how that is told. */
+import { csvParse } from 'd3-dsv';
+import type { Command } from 'commander';
+import { ConfigError } from '../../../core/errors.ts';
+import { at } from '../../../core/math.ts';
+import type { Fields } from '../../../core/given.ts';
+import { hardwareNamed } from '../../../hardware/profiles/named.ts';
+import { parseLayout } from '../../../layout/spec.ts';
+import { alignColumns, wrap } from '../../../layout/text.ts';
+import { MOST_JSON_BYTES } from '../../../model/safetensors/strict-json.ts';
+import { readModelFacts } from '../../../planner/models/config-json.ts';
+import type { ModelFacts } from '../../../planner/models/facts.ts';
+import { modelNamed } from '../../../planner/models/named.ts';
+import { project, type Projection } from '../../../planner/project/project.ts';
+import { cellOf, regionOf, type Cell } from '../../../planner/project/region.ts';
+import { PHASES, usualPrecision, type Phase } from '../../../planner/project/serving-case.ts';
+import { frameworkNamed } from '../../../planner/serving/framework.ts';
+import { placementOfLayout } from '../../../planner/serving/placement.ts';
+import { precisionNamed } from '../../../planner/serving/precision.ts';
+import { routingNamed } from '../../../planner/serving/routing.ts';
+import { SHARES, type Share } from '../../../planner/simulate/simulate.ts';
+import type { ServingSummary } from '../../../planner/simulate/summary.ts';
+import { closedLoop, poisson, traceOf, type Workload } from '../../../planner/simulate/workload.ts';
+import { integer, moreThan, requireInteger } from '../../options.ts';
+import { platformHere } from '../../session.ts';
+
+/** A deployment, those options of `moebius project` that describe it. */
+export interface DeploymentOptions {
+  /** A preset's name, or the path of a `config.json`. */
+  readonly model?: string;
+  readonly hardware?: string;
+  /** 'ep=16,pp=4,tp=2,dp=2', folded: dp counts replicas. */
+  readonly layout?: string;
+  readonly gpusPerNode?: number;
+  readonly precision?: string;
+  readonly framework?: string;
+  /** Tokens in and out, nominal: lengths are uniform in 0.8 to 1.0 of them. */
+  readonly isl?: number;
+  readonly osl?: number;
+  readonly concurrency?: number;
+  /** Requests a second, independent of each other, in place of a closed loop. */
+  readonly rate?: number;
+  /** A CSV file with arrival_s, input_tokens, output_tokens. */
+  readonly trace?: string;
+  /** uniform, balanced, zipf:1.2, power-law:1.2. */
+  readonly routing?: string;
+  readonly phase?: string;
+  /** Requests that are simulated. */
+  readonly requests?: number;
+  readonly seed?: number;
+}
+
+export const DEPLOYMENT_FIELDS: Fields = {
+  model: 'string?',
+  hardware: 'string?',
+  layout: 'string?',
+  gpusPerNode: 'number?',
+  precision: 'string?',
+  framework: 'string?',
+  isl: 'number?',
+  osl: 'number?',
+  concurrency: 'number?',
+  rate: 'number?',
+  trace: 'string?',
+  routing: 'string?',
+  phase: 'string?',
+  requests: 'number?',
+  seed: 'number?',
+};
+
+/** What a deployment would deliver. */
+export interface DeploymentReport {
+  readonly model: string;
+  readonly hardware: string;
+  readonly layout: string;
+  readonly gpus: number;
+  readonly precision: string;
+  readonly framework: string;
+  readonly phase: Phase;
+  /** ms and tokens/ms, each with its interval, tag and region. */
+  readonly cells: Readonly<Record<string, Cell>>;
+  readonly memory: Projection['ledger'] & { readonly used: number };
+  readonly percentiles: ServingSummary;
+  /** Of all GPU time; they sum to 1. */
+  readonly shares: Readonly<Record<Share, number>>;
+  readonly steps: number;
+}
+
+/** The model of a name, or of the path of its config.json. */
+export async function modelAt(name: string): Promise<ModelFacts> {
+  if (!/[/\\].*|\.json$/.test(name) || !/\.json$|[/\\]$|^[./~]/.test(name)) return modelNamed(name);
+  const path = name.endsWith('.json') ? name : `${name.replace(/[/\\]+$/, '')}/config.json`;
+  const title = at(path.split(/[/\\]/).slice(-2), 0) || path;
+  return readModelFacts(await platformHere().readFile(path, MOST_JSON_BYTES), title, path);
+}
+
+/** A trace of a million requests has so many bytes. A guess. */
+const MOST_TRACE_BYTES = 2 ** 27;
+const LEAST_LENGTH = 0.8;
+/** Requests for each of a closed loop, and of other arrivals. Guesses. */
+const ROUNDS = 5;
+const OPEN_REQUESTS = 1000;
+
+/** @throws ConfigError for what cannot be deployed: the layout, the memory, the workload. */
+export async function projectDeployment(options: DeploymentOptions): Promise<DeploymentReport> {
+  const { layout: layoutText = 'ep=16,pp=4,tp=2,dp=2' } = options;
+  if (options.model === undefined)
+    throw new ConfigError('project needs a model: name one with --model, or a table with --cases.');
+  if (options.hardware === undefined)
+    throw new ConfigError('project needs hardware: name it with --hardware, as h100-sxm.');
+  const model = await modelAt(options.model);
+  const hardware = hardwareNamed(options.hardware);
+  const gpusPerNode = options.gpusPerNode ?? hardware.node.gpus;
+  requireInteger('gpusPerNode', gpusPerNode, 1, 65536);
+  const placement = placementOfLayout(parseLayout(layoutText), gpusPerNode);
+  const phase = PHASES.find((name) => name === (options.phase ?? 'both').toLowerCase());
+  if (phase === undefined) throw new ConfigError(`phase must be one of ${PHASES.join(', ')}.`);
+  const precision =
+    options.precision === undefined ? usualPrecision(model, hardware) : precisionNamed(options.precision);
+  const framework = frameworkNamed(options.framework ?? 'typical');
+  const workload = await workloadOf(options, phase);
+  const projection = project({
+    model,
+    hardware: { ...hardware, node: { ...hardware.node, gpus: gpusPerNode } },
+    placement,
+    precision,
+    framework,
+    routing: routingNamed(options.routing ?? 'uniform'),
+    workload,
+    phase,
+  });
+  const { summary, simulation, gpus, ledger, memoryBytes } = projection;
+  const region = regionOf(model, hardware, placement);
+  const perMs = (rate: number): number => rate / 1e3;
+  const cells: Record<string, Cell> = {
+    ...(phase !== 'decode' && { ttft_ms: cellOf(summary.ttftMs.mean, 'ttft', region) }),
+    ...(phase !== 'prefill' && { tpot_ms: cellOf(summary.tpotMs.mean, 'tpot', region) }),
+    e2e_ms: cellOf(summary.e2eMs.mean, 'tpot', region),
+    in_tokens_per_ms_gpu: cellOf(perMs(summary.inputTokensPerS) / gpus, 'rate', region),
+    out_tokens_per_ms_gpu: cellOf(perMs(summary.outputTokensPerS) / gpus, 'rate', region),
+    in_tokens_per_ms: cellOf(perMs(summary.inputTokensPerS), 'rate', region),
+    out_tokens_per_ms: cellOf(perMs(summary.outputTokensPerS), 'rate', region),
+  };
+  return {
+    model: model.name,
+    hardware: hardware.name,
+    layout: layoutText,
+    gpus,
+    precision,
+    framework: framework.name,
+    phase,
+    cells,
+    memory: { ...ledger, used: memoryBytes },
+    percentiles: summary,
+    shares: simulation.shares,
+    steps: simulation.steps,
+  };
+}
+
+async function workloadOf(options: DeploymentOptions, phase: Phase): Promise<Workload> {
+  const { isl = 1024, osl = 1024, concurrency = 64, seed = 1, trace, rate } = options;
+  if (trace !== undefined) {
+    const text = new TextDecoder().decode(await platformHere().readFile(trace, MOST_TRACE_BYTES));
+    const table = csvParse(text.replace(/^#.*\n/gm, ''));
+    const all = traceOf(table.columns, table, trace);
+    return phase === 'prefill'
+      ? { kind: 'open', requests: all.requests.map((one) => ({ ...one, output: 1 })) }
+      : all;
+  }
+  requireInteger('isl', isl, 1, 2 ** 24);
+  requireInteger('osl', osl, 1, 2 ** 24);
+  requireInteger('concurrency', concurrency, 1, 100_000);
+  const lengths = {
+    input: isl,
+    output: phase === 'prefill' ? 1 : osl,
+    least: phase === 'both' ? LEAST_LENGTH : 1,
+  };
+  if (rate !== undefined) return poisson(lengths, rate, options.requests ?? OPEN_REQUESTS, seed);
+  const rounds = phase === 'both' ? Math.max(concurrency * ROUNDS, concurrency + 16) : concurrency;
+  return closedLoop(lengths, concurrency, Math.max(concurrency, options.requests ?? rounds), seed);
+}
+
+const digits = (value: number): string =>
+  value >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
+
+const SHARE_NAMES: Readonly<Record<Share, string>> = {
+  attention: 'attention',
+  dense: 'projections, dense and shared parts',
+  experts: 'experts, if balanced',
+  imbalance: 'imbalance of experts',
+  exposed: 'exposed communication',
+  overhead: 'launches and framework',
+  bubble: 'bubbles',
+  idle: 'no request there',
+};
+
+export function renderDeployment(report: DeploymentReport): string {
+  const { cells, shares, memory, percentiles, model, hardware, layout, gpus, precision, framework } = report;
+  const first = Object.values(cells)[0];
+  const rows = Object.entries(cells).map(([name, { value, low, high }]) => [
+    name.replaceAll('_', ' '),
+    digits(value),
+    `${digits(low)} to ${digits(high)}`,
+  ]);
+  const { ttftMs, tpotMs, queueingMs } = percentiles;
+  const gb = (bytes: number): string => (bytes / 1e9).toFixed(1);
+  return [
+    ...wrap(`${model} on ${gpus} ${hardware}, ${layout}, ${precision}, ${framework} framework`, '', '  '),
+    ...alignColumns([['', 'mean', '80 % interval'], ...rows]),
+    ...wrap(`All of it is ${first?.tag ?? 'modelled'}: ${first?.region ?? ''}.`, '  ', '  '),
+    '',
+    ...alignColumns([
+      ['ms', 'p50', 'p90', 'p99'],
+      ['TTFT', digits(ttftMs.p50), digits(ttftMs.p90), digits(ttftMs.p99)],
+      ['of it queueing', digits(queueingMs.p50), digits(queueingMs.p90), digits(queueingMs.p99)],
+      ['TPOT', digits(tpotMs.p50), digits(tpotMs.p90), digits(tpotMs.p99)],
+    ]),
+    '',
+    'Where the GPU time goes',
+    ...alignColumns(SHARES.map((share) => [SHARE_NAMES[share], `${(100 * shares[share]).toFixed(1)} %`])),
+    '',
+    ...wrap(
+      `Memory of the fullest rank: ${gb(memory.used)} of ${gb(memory.memory)} GB, weights ${gb(memory.weights)}, staging and ` +
+        `communication ${gb(memory.staging + memory.communication)}; room for ${memory.capacity} positions of an attention group.`,
+      '',
+      '  ',
+    ),
+  ].join('\n');
+}
+
+/** The options of one deployment. */
+export function describeDeployment(command: Command): Command {
+  return command
+    .option('--model <name>', 'a model, or the path of its config.json')
+    .option('--hardware <name>', 'a100, h100-sxm, h200, b200, gb200, mi300x, ...')
+    .option('--layout <axes>', 'ep=..,pp=..,tp=..,dp=.. (default: the reference layout)')
+    .option('--gpus-per-node <n>', 'that reach each other without a network', integer(1, 65536))
+    .option('--precision <name>', 'bf16, fp8, fp4, int4 (default: as released)')
+    .option('--framework <name>', 'vllm, sglang, trtllm, typical')
+    .option('--isl <n>', 'tokens in; lengths are uniform in 0.8 to 1.0 of it', integer(1))
+    .option('--osl <n>', 'tokens out, the same', integer(1))
+    .option('--concurrency <n>', 'requests at once, in a closed loop', integer(1, 100_000))
+    .option('--rate <r>', 'requests a second, in place of a closed loop', moreThan(0))
+    .option('--trace <file>', 'arrivals: arrival_s, input_tokens, output_tokens')
+    .option('--routing <law>', 'uniform, balanced, zipf:1.2 or power-law:1.2')
+    .option('--phase <name>', 'prefill, decode or both')
+    .option('--requests <n>', 'that are simulated', integer(1, 1_000_000))
+    .option('--seed <n>', 'of lengths and arrivals', integer(0, 2 ** 32 - 1));
+}

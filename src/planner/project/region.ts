@@ -1,0 +1,68 @@
+/** How far a projection can be believed: errors on calibration rows of families that the fit had not seen. */
+import type { Profile } from '../../hardware/profiles/profile.ts';
+import { mixtureLayers, type ModelFacts } from '../models/facts.ts';
+import type { Placement } from '../serving/placement.ts';
+
+export type Quantity = 'ttft' | 'tpot' | 'rate';
+
+/** A projected number with what it is worth. */
+export interface Cell {
+  readonly value: number;
+  /** 80 % interval. */
+  readonly low: number;
+  readonly high: number;
+  readonly tag: 'modelled' | 'assumed';
+  /** `serving hopper mixture`, or `none covers this: ...`. */
+  readonly region: string;
+}
+
+/** Factors of the 80 % interval around an answer: tenth and ninetieth percentile of measured / projected, left-out families. */
+const SPREAD: Readonly<Record<Quantity, readonly [number, number]>> = {
+  tpot: [0.76, 1.36],
+  ttft: [0.6, 2.2],
+  rate: [0.74, 1.32],
+};
+/** Where nothing of the kind was measured. A guess. */
+const UNSEEN = 1.5;
+
+const ARCHITECTURES = /^(hopper|blackwell)/;
+/** GPUs of an instance in the calibration. */
+const MOST_GPUS = 16;
+
+/** The region of the calibration that a setting lies in, and whether there is one. */
+export function regionOf(
+  model: ModelFacts,
+  hardware: Profile,
+  placement: Placement,
+): { region: string; covered: boolean } {
+  const kind = mixtureLayers(model) > 0 ? 'mixture' : 'dense';
+  const region = `serving ${hardware.architecture} ${kind}`;
+  const gpus = placement.attnTp * placement.attnDp * placement.pp;
+  const why = [
+    ...(ARCHITECTURES.test(hardware.architecture)
+      ? []
+      : [`no serving was measured on ${hardware.architecture}`]),
+    ...(gpus <= MOST_GPUS ? [] : [`instances of more than ${MOST_GPUS} GPUs`]),
+    ...(placement.pp === 1 ? [] : ['pipelines']),
+  ];
+  return why.length === 0
+    ? { region, covered: true }
+    : { region: `none covers this: ${why.join(', ')}`, covered: false };
+}
+
+/** A number with its interval. */
+export function cellOf(
+  value: number,
+  quantity: Quantity,
+  { region, covered }: { region: string; covered: boolean },
+): Cell {
+  const [low, high] = SPREAD[quantity];
+  const more = covered ? 1 : UNSEEN;
+  return {
+    value,
+    low: (value * low) / more,
+    high: value * high * more,
+    tag: covered ? 'modelled' : 'assumed',
+    region,
+  };
+}
