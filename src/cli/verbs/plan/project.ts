@@ -55,6 +55,8 @@ const OP_ANSWERS = ['us', 'low', 'high', 'tag', 'region', 'note'] as const;
  * cannot be projected says why in its note.
  * @throws ConfigError for a file that is no table of cases, or a deployment that cannot be.
  */
+export async function project(options: ProjectOptions & { readonly cases: string }): Promise<ProjectReport>;
+export async function project(options: ProjectOptions): Promise<ProjectReport | DeploymentReport>;
 export async function project(options: ProjectOptions): Promise<ProjectReport | DeploymentReport> {
   requireOptions('project', options, OPTIONS);
   const { cases, result, ...deployment } = options;
