@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
@@ -31,6 +32,22 @@ const SLOW_IN_PAGE =
       ]
     : [];
 
+/** llvmpipe as Mesa installs it; undefined where it is not. */
+const LLVMPIPE = ['lvp_icd.json', 'lvp_icd.x86_64.json', 'lvp_icd.aarch64.json']
+  .map((name) => `/usr/share/vulkan/icd.d/${name}`)
+  .find((path) => existsSync(path));
+
+/** WebGPU's compatibility mode on llvmpipe, through ANGLE; core WebGPU stays SwiftShader whatever Chromium is told. */
+const COMPATIBILITY_ARGS = [
+  ...['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=opengles', '--use-angle=vulkan'],
+  ...['--enable-features=Vulkan,WebGPUCompatibilityMode', '--ignore-gpu-blocklist', '--disable-gpu-sandbox'],
+];
+
+/** A second adapter in the page: no timestamps, subgroups or f16, and a name that says nothing. Minutes, so not in `npm test`. */
+const WITH_COMPATIBILITY =
+  LLVMPIPE !== undefined &&
+  (process.env['MOEBIUS_RUNS'] !== undefined || process.env['MOEBIUS_COMPATIBILITY'] !== undefined);
+
 /** The package by its own name, as the examples import it. */
 const OWN_NAME = [
   { find: /^moebius$/, replacement: fileURLToPath(new URL('./src/index.ts', import.meta.url)) },
@@ -63,7 +80,7 @@ export default defineConfig(async () => {
           test: {
             name: 'browser',
             include: ['test/browser/**/*.test.ts', 'test/**/*.shared.test.ts'],
-            exclude: SLOW_IN_PAGE,
+            exclude: [...SLOW_IN_PAGE, 'test/browser/compatibility.test.ts'],
             maxWorkers: 1,
             testTimeout: 180_000,
             hookTimeout: 120_000,
@@ -84,6 +101,43 @@ export default defineConfig(async () => {
             },
           },
         },
+        ...(WITH_COMPATIBILITY
+          ? [
+              {
+                optimizeDeps: { include: BUNDLED },
+                test: {
+                  name: 'compatibility',
+                  include: [
+                    'test/browser/compatibility.test.ts',
+                    'test/kernels/**/*.shared.test.ts',
+                    'test/ops/ops.shared.test.ts',
+                    'test/runtime/*.shared.test.ts',
+                  ],
+                  maxWorkers: 1,
+                  testTimeout: 300_000,
+                  hookTimeout: 120_000,
+                  env: { MOEBIUS_ADAPTER: 'compatibility' },
+                  sequence: { groupOrder: 2 },
+                  browser: {
+                    enabled: true,
+                    api: { host: '127.0.0.1' },
+                    headless: true,
+                    screenshotFailures: false,
+                    instances: [{ browser: 'chromium' as const }],
+                    provider: playwright({
+                      launchOptions: {
+                        ...(executablePath && { executablePath }),
+                        args: COMPATIBILITY_ARGS,
+                        // Playwright's own would leave Chromium without any GPU process of its kind.
+                        ignoreDefaultArgs: ['--disable-gpu'],
+                        env: { ...process.env, ...env, VK_ICD_FILENAMES: LLVMPIPE ?? '' },
+                      },
+                    }),
+                  },
+                },
+              },
+            ]
+          : []),
       ],
     },
   };

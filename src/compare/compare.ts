@@ -7,7 +7,7 @@ import { ALPHA, isNamed, isWorthNaming, leastEffect, wordFor, type Word } from '
 import { effectOf, shift, type Effect } from './effect.ts';
 import { rankTest } from './rank-test.ts';
 import { falseAlarms, holm, jointPValues, relabellings } from './relabel.ts';
-import { unitsOf, type Run, type Units } from './units.ts';
+import { unitsOf, type CompareRules, type Run, type Units } from './units.ts';
 
 /** One row of a comparison: B beside A. */
 export interface ComparedRow extends Effect {
@@ -35,6 +35,8 @@ export interface Comparison {
   readonly runsA: number;
   readonly runsB: number;
   readonly drivers: readonly string[];
+  /** Adapters and clocks of the runs: more than one only where they were to be set side by side. */
+  readonly adapters: readonly string[];
   readonly rows: readonly ComparedRow[];
   readonly missing: Units['missing'];
   /** Share of rows that this comparison names when the same runs are dealt to sides by chance. */
@@ -49,10 +51,11 @@ const SEED = 20260727;
  * what the comparison itself is worth. The run is the unit from 5 a side on.
  * @throws ConfigError for a side without runs, other adapters, clocks, models or shapes, and runs with no row in common.
  */
-export function compareRuns(a: readonly Run[], b: readonly Run[]): Comparison {
+export function compareRuns(a: readonly Run[], b: readonly Run[], rules: CompareRules = {}): Comparison {
   requireGiven('Side A', a, 'list');
   requireGiven('Side B', b, 'list');
-  const { unit, rows, missing } = unitsOf(a, b);
+  requireGiven('The rules', rules, 'record');
+  const { unit, rows, missing } = unitsOf(a, b, rules);
   const random = seededRandom(SEED);
   const p = rows.map((row) => rankTest(row.a, row.b).p);
   const adjusted = holm(p);
@@ -80,6 +83,7 @@ export function compareRuns(a: readonly Run[], b: readonly Run[]): Comparison {
   return {
     ...{ unit, weak: !byRun, runsA: a.length, runsB: b.length, rows: compared, missing },
     drivers: [...new Set([...a, ...b].map(({ driver }) => driver))],
+    adapters: [...new Set([...a, ...b].map(({ adapter, clock }) => `${adapter} by the ${clock}'s clock`))],
     falseAlarms: alarms ?? null,
   };
 }

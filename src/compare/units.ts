@@ -41,13 +41,19 @@ export interface Units {
   readonly missing: readonly { readonly name: string; readonly runs: readonly string[] }[];
 }
 
+export interface CompareRules {
+  /** Runs on other adapters, or timed by other clocks, are set side by side all the same: what differs is then theirs too. */
+  readonly across?: boolean;
+}
+
 /** @throws ConfigError for a side without runs, other adapters, clocks, scopes or shapes, and runs with no row in common. */
-export function unitsOf(a: readonly Run[], b: readonly Run[]): Units {
+export function unitsOf(a: readonly Run[], b: readonly Run[], { across = false }: CompareRules = {}): Units {
   if (a.length === 0 || b.length === 0) {
     throw new ConfigError('a comparison needs result files on both sides: moebius compare A... -- B...');
   }
   const all = [...a, ...b];
-  for (const field of ['adapter', 'clock', 'scope'] as const) requireAlike(all, field);
+  const alike = across ? (['scope'] as const) : (['adapter', 'clock', 'scope'] as const);
+  for (const field of alike) requireAlike(all, field);
   const names = [...new Set(all.flatMap(({ rows }) => [...rows.keys()]))];
   const unit = Math.min(a.length, b.length) >= ENOUGH_RUNS ? 'run' : 'round';
   const missing: { name: string; runs: string[] }[] = [];
@@ -86,7 +92,7 @@ function requireAlike(runs: readonly Run[], field: 'adapter' | 'clock' | 'scope'
   if (other === undefined) return;
   throw new ConfigError(
     `${first.label} and ${other.label} are of different ${field}s: ${first[field]}, ${other[field]}. ` +
-      'Only runs of the same command on the same adapter can be compared.',
+      `Only runs of the same command on the same adapter can be compared.${field === 'scope' ? '' : ' Add --across to set them side by side all the same.'}`,
   );
 }
 

@@ -29,6 +29,7 @@ interface Changeable {
   version: number;
   model: string;
   adapter: { facts: { name: string } };
+  clock: { clock: string };
   kernels: { name: string; flops: number; timing: { samplesNs: number[] } }[];
   forward: object | null;
 }
@@ -60,6 +61,18 @@ describe('moebius compare', () => {
     expect(code).toBe(0);
     expect(stdout).toContain('Weak');
     expect(stdout).not.toMatch(/\d slower|\d faster/);
+  });
+
+  test('--across sets other adapters and clocks side by side, and says so', async () => {
+    const other = await changed((r) => {
+      r.adapter.facts.name = 'H100';
+      r.clock.clock = 'host';
+    });
+    const { code, stdout } = await moebius('compare', RESULT, other, '--across');
+    expect(code).toBe(0);
+    expect(stdout.replace(/\s+/g, ' ')).toMatch(
+      /different adapters or clocks: llvmpipe .* by the gpu's clock; H100 by the host's clock\./,
+    );
   });
 
   test.each<[string, (result: Changeable) => unknown, RegExp]>([

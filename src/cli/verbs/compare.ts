@@ -21,11 +21,14 @@ export interface CompareOptions {
   /** Result files of `moebius bench`: 5 or more a side make the run the unit. */
   readonly a: readonly string[];
   readonly b: readonly string[];
+  /** Sets runs on other adapters, or by other clocks, side by side: of Node and of Chrome. */
+  readonly across?: boolean;
 }
 
 const OPTIONS: Fields = {
   a: 'list',
   b: 'list',
+  across: 'flag?',
 };
 
 /**
@@ -35,10 +38,10 @@ const OPTIONS: Fields = {
  */
 export async function compare(options: CompareOptions): Promise<Comparison> {
   requireOptions('compare', options, OPTIONS);
-  const { a, b } = options;
+  const { a, b, across = false } = options;
   const runs = (paths: readonly string[]) =>
     Promise.all(paths.map(async (path) => comparedRun(await readResultAt(path), path)));
-  return compareRuns(await runs(a), await runs(b));
+  return compareRuns(await runs(a), await runs(b), { across });
 }
 
 /** @throws CheckError that names the first row of those that are certain. */
@@ -60,6 +63,7 @@ interface CommandOptions extends GlobalOptions {
   readonly kernel: readonly string[];
   readonly quick?: boolean;
   readonly verbose?: boolean;
+  readonly across?: boolean;
   readonly failOn?: FailOn;
 }
 
@@ -76,6 +80,7 @@ export function describeCompare(command: Command): Command {
     .option('--family <name>', 'with --run: only these families', collect, [])
     .option('--kernel <name>', 'with --run: only these kernels', collect, [])
     .option('--seconds <n>', 'with --run: time to measure for, of each run', moreThan(0))
+    .option('--across', 'set runs on other adapters or clocks side by side: of Node and of Chrome')
     .option('--verbose', 'show all rows')
     .addOption(
       new Option('--fail-on <what>', 'exit with 1 when a row is so beyond doubt').choices([...FAIL_ON]),
@@ -91,6 +96,7 @@ With fewer than 5 runs a side rounds are the unit: a hint, marked ?, no proof.
 Examples:
   moebius compare old.json new.json
   moebius compare old-*.json -- new-*.json --fail-on slower
+  moebius compare node.json chrome.json --across
   moebius compare --run ../before . --runs 5 --kernel matmul/tiled`,
     )
     .action(async (files: readonly string[], _options: object, command: Command) => {
@@ -98,7 +104,7 @@ Examples:
       const ofRuns = ['runs', 'quick', 'family', 'kernel', 'seconds'];
       refuseIdle(command, [[given.run !== true, ofRuns, 'without --run nothing is measured']]);
       const [a, b] = given.run === true ? await made(files, given) : sidesOf(files, command, BETWEEN);
-      const found = await compare({ a, b });
+      const found = await compare({ a, b, ...(given.across === true && { across: true }) });
       await (given.json
         ? printJson(found)
         : printLines(renderComparison(found, stdoutStyle(), given.verbose === true)));

@@ -76,14 +76,16 @@ function mark({ word, certain }: ComparedRow, unit: Comparison['unit']): string 
 }
 
 /** How often it is wrong, as far as its own files tell. */
-function worthText({ falseAlarms, weak, drivers, rows }: Comparison): string {
+function worthText({ falseAlarms, weak, drivers, adapters, rows }: Comparison): string {
   const measured =
     falseAlarms === null
       ? 'Its rate of false alarms cannot be measured from these files: give 5 runs or more a side.'
       : `Dealt to sides by chance, the same runs would have ${(100 * falseAlarms).toFixed(1)} % of rows named ` +
         `(measured; at most ${100 * ALPHA} % by the test), ${(falseAlarms * rows.length).toFixed(1)} of these.`;
   const star = weak ? '' : ' * also after allowing for all rows.';
-  const other = drivers.length > 1 ? ` The runs are of different drivers: ${drivers.join('; ')}.` : '';
+  const apart =
+    adapters.length > 1 ? ` The runs are of different adapters or clocks: ${adapters.join('; ')}.` : '';
+  const other = `${apart}${drivers.length > 1 ? ` The runs are of different drivers: ${drivers.join('; ')}.` : ''}`;
   return `${measured}${star}${other}`;
 }
 
