@@ -12,6 +12,7 @@ import { modelFaults } from './areas/model.ts';
 import { compareFaults } from './areas/results/compare.ts';
 import { resultFileFaults } from './areas/results/files.ts';
 import { reportFaults } from './areas/results/report.ts';
+import { profileFaults } from './areas/profile/account.ts';
 import { routingFaults } from './areas/routing.ts';
 import { runtimeFaults } from './areas/runtime.ts';
 import { tuneFaults } from './areas/tune.ts';
@@ -30,6 +31,7 @@ export const catalogue: Readonly<Record<string, readonly Mutant[]>> = {
   gating: gatingFaults,
   model: modelFaults,
   results: [...compareFaults, ...resultFileFaults, ...reportFaults],
+  profile: profileFaults,
   routing: routingFaults,
   runtime: runtimeFaults,
   tune: tuneFaults,
