@@ -50,6 +50,25 @@ export { CARD_STRATEGY } from './planner/claims/card.ts';
 export { evaluateClaims, type ClaimResult, type ClaimsReport } from './planner/claims/evaluate.ts';
 export type { Claim, Strategy } from './planner/claims/strategy.ts';
 
+// Routing under load: who takes which row, exactly, without a device.
+export { contiguousPlacement, type ExpertPlacement, placementOf } from './routing/placement.ts';
+export { admit, admitAll, type Admission, type AdmitOptions } from './routing/admit.ts';
+export { capacityOf, type CapacityRule } from './routing/capacity.ts';
+export type { Choices } from './routing/choices.ts';
+export { type OverflowPolicy, OVERFLOW_POLICIES } from './routing/policies.ts';
+export { type Deal, dealTable, type ReplicaShares } from './routing/replicas.ts';
+export { DROPPED, planDispatch, type DispatchPlan } from './routing/dispatch-plan.ts';
+export { gini, maxOverMean, noiseFloor, paddingWaste, type NoiseFloor } from './routing/load.ts';
+export { eplb, eplbGlobal, type EplbSizes } from './routing/balance/eplb.ts';
+export { placeExperts, type Placed, type PlacerOptions } from './routing/balance/placer.ts';
+export { weightedSplit, type WeightedSplit } from './routing/balance/split.ts';
+export { optimalPlacement, type Optimum } from './routing/balance/optimum.ts';
+export { planMigration, type Migration, type MigrationCosts } from './routing/balance/migration.ts';
+export { updatedBias } from './routing/balance/bias.ts';
+export { chooseTopK, generateChoices, parseGenerator, type GeneratorSpec } from './routing/trace/generate.ts';
+export { importTraces } from './routing/trace/import.ts';
+export { traceFromJson, writeTrace, type RoutingTrace, type TraceLayer } from './routing/trace/trace.ts';
+
 // Ops, and the engine that runs a model on all ranks.
 export { inputsOf, opByName, ops, runOp, type RunOpOptions } from './ops/ops.ts';
 export { quantisedTensors } from './ops/quantised-inputs.ts';
@@ -65,6 +84,7 @@ export {
 } from './runtime/engine.ts';
 export type { EngineSizing } from './memory/engine-plan.ts';
 export type { Request } from './runtime/step/plan.ts';
+export { RoutingRecorder } from './runtime/record-routing.ts';
 export {
   generate as continuePrompt,
   type GenerateOptions as ContinueOptions,

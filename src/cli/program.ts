@@ -79,6 +79,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./verbs/profile.ts')).describeProfile,
   },
   {
+    usage: 'routing [options]',
+    summary: 'what capacity, overflow and balancing of experts cost',
+    load: async () => (await import('./verbs/routing/describe.ts')).describeRouting,
+  },
+  {
     usage: 'compare [options] <file...>',
     summary: 'which rows of two sets of bench results differ',
     load: async () => (await import('./verbs/compare.ts')).describeCompare,

@@ -2,16 +2,18 @@
  * Choices into slots under a capacity: the exact integers that a device must come to. T tokens and K choices of each of S
  * sources; P slots. Scores are only compared and added up.
  */
-import { invariant } from '../core/errors.ts';
-import { at, range, sum } from '../core/math.ts';
+import { ConfigError } from '../core/errors.ts';
+import { requireFields, requireGiven } from '../core/given.ts';
+import { at, maxOf, range, sum } from '../core/math.ts';
 import { capacityOf, type CapacityRule, checkCapacity, requireName } from './capacity.ts';
 import { checkChoices, type Choices, tokensOf } from './choices.ts';
 import { DROPPED } from './dispatch-plan.ts';
 import { askNextBest, askReplicas, type Row } from './overflow.ts';
-import type { ExpertPlacement } from './placement.ts';
+import { type ExpertPlacement, requirePlacement } from './placement.ts';
 import { OVERFLOW_POLICIES, type OverflowPolicy } from './policies.ts';
 import { type Deal, dealTable, dealtSlot } from './replicas.ts';
 
+/** How a batch is admitted. */
 export interface AdmitOptions {
   readonly policy: OverflowPolicy;
   /** Needed by every policy but `dropless`. With replicas, E of its formula counts slots. */
@@ -34,6 +36,7 @@ export interface WaitingRow {
   readonly entry: number;
 }
 
+/** Where the rows of a batch go, and what became of those for which there was no room. */
 export interface Admission {
   /** Per source u32 [T, K]: the slot of each choice, DROPPED where it has none (a waiting one included). */
   readonly slots_TK: readonly Uint32Array[];
@@ -60,6 +63,7 @@ export interface Admission {
 }
 
 /**
+ * Finds a slot for every choice of a batch, or by the policy what becomes of it.
  * @param sources what each source rank chose; they may differ in tokens and have none.
  * @throws ConfigError for choices, a policy or a capacity that are not valid.
  */
@@ -68,14 +72,26 @@ export function admit(
   placement: ExpertPlacement,
   options: AdmitOptions,
 ): Admission {
+  requireGiven('The sources', sources, 'list');
+  requirePlacement(placement);
+  requireFields('The policy', options, {
+    policy: 'string',
+    capacity: 'record?',
+    deal: 'record?',
+    waiting: 'list?',
+  });
   const { policy, capacity: rule, deal = dealTable(placement), waiting = [] } = options;
   requireName('overflow policy', policy, OVERFLOW_POLICIES);
-  invariant(policy === 'dropless' || rule !== undefined, () => `${policy} needs a capacity`);
+  if (policy !== 'dropless' && rule === undefined) {
+    throw new ConfigError(`the policy ${policy} needs a capacity; give one, or take dropless.`);
+  }
   if (rule !== undefined) checkCapacity(rule);
   sources.forEach((choices, source) => {
     checkChoices(choices, source);
-    const fits = choices.numExperts === placement.numExperts;
-    invariant(fits, () => `${choices.numExperts} experts chosen, ${placement.numExperts} placed`);
+    if (choices.numExperts === placement.numExperts) return;
+    throw new ConfigError(
+      `source ${source} chose of ${choices.numExperts} experts, and ${placement.numExperts} are placed; they must be as many.`,
+    );
   });
   const rows = sources.map((choices, source) => dealtRows(choices, source, sources.length, deal));
   const groups = rule?.scope === 'rank' ? range(sources.length).map((s) => [s]) : [range(sources.length)];
@@ -140,7 +156,7 @@ function mostRows(
     numTokens: sum(group.map((s) => tokensOf(at(sources, s)))),
     topK: sources[0]?.topK ?? 1,
     numExperts: numSlots,
-    fullest: Math.max(0, ...offered),
+    fullest: maxOf(offered, 0),
   });
 }
 
@@ -176,9 +192,9 @@ function admitGroup(
   if (policy === 'spill') askReplicas(left, state.placement, take, place);
   if (policy === 'next-best') askNextBest(left, state.sources, state.placement, take, place);
   if (policy === 'carry') {
-    state.waiting.push(
-      ...left.map(({ source, slot, score, entry }) => ({ source, slot, score, entry, age: 1 })),
-    );
+    for (const { source, slot, score, entry } of left) {
+      state.waiting.push({ source, slot, score, entry, age: 1 });
+    }
   }
 }
 
@@ -188,12 +204,15 @@ function resultOf(state: State, rows: readonly Row[], capacity: readonly number[
   for (const { slot } of rows) offered[slot] = at(offered, slot) + 1;
   const kept = sum(slots_TK.map((slots) => slots.reduce((n, slot) => n + (slot === DROPPED ? 0 : 1), 0)));
   const fresh = waiting.filter(({ age }) => age === 1);
-  const massOffered = sum(rows.map(({ score }) => score));
-  const massKept = sum(scores_TK.map((scores) => sum(scores))) + sum(fresh.map(({ score }) => score));
+  const waits = new Set(fresh.map(({ source, entry }) => `${source} ${entry}`));
+  let lost = 0;
+  for (const { source, entry, score } of rows) {
+    if (!waits.has(`${source} ${entry}`)) lost += score - at(at(scores_TK, source), entry);
+  }
   return {
     ...{ slots_TK, scores_TK, admitted, waiting, offered, count, capacity },
     rows: { offered: rows.length, kept, dropped: rows.length - kept - fresh.length, moved },
-    mass: { offered: massOffered, lost: massOffered - massKept },
+    mass: { offered: sum(rows.map(({ score }) => score)), lost },
   };
 }
 
@@ -203,6 +222,8 @@ export function admitAll(
   placement: ExpertPlacement,
   options: AdmitOptions,
 ): { readonly admissions: readonly Admission[]; readonly left: readonly WaitingRow[] } {
+  requireGiven('The micro-batches', microBatches, 'list');
+  requireGiven('The policy', options, 'record');
   let waiting = options.waiting ?? [];
   const admissions = microBatches.map((sources) => {
     const admission = admit(sources, placement, { ...options, waiting });

@@ -1,5 +1,6 @@
 /** How many rows an expert may take, by the conventions of frameworks. T tokens, K choices each, E experts. */
 import { ConfigError } from '../core/errors.ts';
+import { requireFields } from '../core/given.ts';
 import { didYouMean } from '../core/near-names.ts';
 import { quoted } from '../core/quoted.ts';
 
@@ -20,6 +21,7 @@ export type CapacityConvention = (typeof CAPACITY_CONVENTIONS)[number];
 export const CAPACITY_SCOPES = ['rank', 'global'] as const;
 export type CapacityScope = (typeof CAPACITY_SCOPES)[number];
 
+/** How many rows an expert takes, from how many there are. */
 export interface CapacityRule {
   readonly convention: CapacityConvention;
   readonly factor: number;
@@ -36,7 +38,9 @@ export interface CapacityInput {
 }
 
 /** @throws ConfigError for a name or factor that the convention does not know. */
-export function checkCapacity({ convention, factor, scope }: CapacityRule): void {
+export function checkCapacity(rule: CapacityRule): void {
+  requireFields('The capacity', rule, { convention: 'string', factor: 'number', scope: 'string' });
+  const { convention, factor, scope } = rule;
   requireName('capacity convention', convention, CAPACITY_CONVENTIONS);
   requireName('capacity scope', scope, CAPACITY_SCOPES);
   if (!Number.isFinite(factor))
@@ -51,6 +55,8 @@ export function checkCapacity({ convention, factor, scope }: CapacityRule): void
 /** Rows that one expert may take: T = 10, K = 2, E = 4, factor 1.25 give megatron 7, tutel 6, switch 3. */
 export function capacityOf(rule: CapacityRule, input: CapacityInput): number {
   checkCapacity(rule);
+  const counts = { numTokens: 'number', topK: 'number', numExperts: 'number', fullest: 'number' } as const;
+  requireFields('What the capacity is of', input, counts);
   const { factor } = rule;
   const { numTokens, topK, numExperts, fullest } = input;
   const tutel = (f: number): number => topK * Math.floor(f * Math.ceil(numTokens / numExperts));

@@ -1,8 +1,10 @@
 /** What a router chose: T tokens of one source rank, K of E experts each. */
 import { ConfigError } from '../core/errors.ts';
+import { requireFields } from '../core/given.ts';
 import { at, sum } from '../core/math.ts';
 import { DROPPED } from './dispatch-plan.ts';
 
+/** The experts that each token chose, and what it weighs them by. */
 export interface Choices {
   readonly numExperts: number;
   readonly topK: number;
@@ -24,6 +26,13 @@ export function tokensOf({ ids_TK, topK }: Choices): number {
  * not a finite number of at least 0: the token's index is named.
  */
 export function checkChoices(choices: Choices, source = 0): void {
+  requireFields('A source', choices, {
+    numExperts: 'number',
+    topK: 'number',
+    ids_TK: 'list',
+    scores_TK: 'list',
+    all_TE: 'list?',
+  });
   const { numExperts, topK, ids_TK, scores_TK, all_TE } = choices;
   if (!(Number.isInteger(topK) && topK >= 1 && topK <= numExperts)) {
     throw new ConfigError(`topK (${topK}) must be from 1 to the number of experts (${numExperts}).`);

@@ -1,4 +1,5 @@
 import { ConfigError, invariant } from '../core/errors.ts';
+import { requireGiven } from '../core/given.ts';
 import { at, range, sum } from '../core/math.ts';
 
 /**
@@ -58,10 +59,13 @@ export type ExpertOwners = readonly (readonly number[])[];
 export const DROPPED = 0xffff_ffff;
 
 /**
+ * The plan of an EP group: ids are experts, or slots of a placement with its `slotsOfRanks` as owners.
  * @param idsPerSource ids_TK of each source rank, row-major; sources may differ in length and may be empty.
  * @throws ConfigError when an id is neither an expert nor `DROPPED`.
  */
 export function planDispatch(idsPerSource: readonly ArrayLike<number>[], owners: ExpertOwners): DispatchPlan {
+  requireGiven('The ids of the sources', idsPerSource, 'list');
+  requireGiven('The owners', owners, 'list');
   const numExperts = checkOwners(owners);
   invariant(
     idsPerSource.length === owners.length,

@@ -1,4 +1,6 @@
 /** Numbers about load: how even it is, how even it could be, what uneven load wastes and moves. */
+import { ConfigError } from '../core/errors.ts';
+import { requireFields, requireGiven } from '../core/given.ts';
 import { ceilDiv, at, maxOf, range, sum } from '../core/math.ts';
 import { seededRandom } from '../core/random.ts';
 import { DROPPED } from './dispatch-plan.ts';
@@ -18,12 +20,14 @@ export function loadOfExperts({ slotsOfExpert }: ExpertPlacement, count_P: reado
 
 /** The fullest over the mean: 1 is even. Without any load 1. */
 export function maxOverMean(loads: readonly number[]): number {
+  requireGiven('The loads', loads, 'list');
   const total = sum(loads);
   return total === 0 ? 1 : (maxOf(loads) * loads.length) / total;
 }
 
 /** Half the mean difference of two loads over the mean: 0 is even, 1 - 1/n is all on one. [0, 0, 6] gives 2/3. */
 export function gini(loads: readonly number[]): number {
+  requireGiven('The loads', loads, 'list');
   const total = sum(loads);
   if (total === 0) return 0;
   const sorted = [...loads].sort((a, b) => a - b);
@@ -36,6 +40,8 @@ export function gini(loads: readonly number[]): number {
  * Rows [5, 0, 8] in tiles of 8: 3 of 16.
  */
 export function paddingWaste(count_P: readonly number[], tileRows: number): number {
+  requireGiven('The counts', count_P, 'list');
+  requireGiven('tileRows', tileRows, 'number');
   const padded = sum(count_P.map((rows) => ceilDiv(rows, tileRows) * tileRows));
   return padded === 0 ? 0 : (padded - sum(count_P)) / padded;
 }
@@ -61,6 +67,7 @@ export function rowsBetweenRanks(
 const FLOOR_DRAWS = 2e6;
 const FLOOR_ROUNDS = { least: 8, most: 200 };
 
+/** How uneven load is by chance alone. */
 export interface NoiseFloor {
   /** (max - mean) / mean over ranks or experts, the mean of seeded rounds, and what 95 of 100 of them stay below. */
   readonly mean: number;
@@ -77,7 +84,19 @@ export function noiseFloor(
   sizes: { readonly numTokens: number; readonly topK: number; readonly numExperts: number },
   placement?: ExpertPlacement,
 ): NoiseFloor {
+  requireFields('The sizes', sizes, { numTokens: 'number', topK: 'number', numExperts: 'number' });
   const { numTokens, topK, numExperts } = sizes;
+  if (!(
+    topK >= 1 &&
+    topK <= numExperts &&
+    Number.isInteger(topK) &&
+    Number.isInteger(numExperts) &&
+    numTokens >= 0
+  )) {
+    throw new ConfigError(
+      `${numTokens} tokens cannot take ${topK} of ${numExperts} experts; topK is from 1 to all of them.`,
+    );
+  }
   const draws = numTokens * topK;
   if (draws === 0) return { mean: 0, p95: 0, rounds: 0 };
   const { least, most } = FLOOR_ROUNDS;

@@ -3,9 +3,10 @@
  * numbers. Slots are numbered through all ranks, rank after rank, so a rank owns a run of them. E experts, P slots, R ranks.
  */
 import { ConfigError } from '../core/errors.ts';
-import { requireGiven } from '../core/given.ts';
+import { requireFields, requireGiven } from '../core/given.ts';
 import { at, balancedRun, range } from '../core/math.ts';
 
+/** Which expert lies in which slot of which rank, and the other way. */
 export interface ExpertPlacement {
   readonly numExperts: number;
   readonly numRanks: number;
@@ -25,6 +26,7 @@ export interface ExpertPlacement {
 export const MOST_SLOTS = 65_536;
 
 /**
+ * The placement that lists of experts make.
  * @param expertsOfRank which experts each rank holds, in the order of its slots; a rank may hold none.
  * @throws ConfigError when an id is no expert, or an expert lies nowhere.
  */
@@ -82,6 +84,17 @@ export function contiguousPlacement(numExperts: number, numRanks: number): Exper
     }),
     numExperts,
   );
+}
+
+/** @throws ConfigError for what is no placement. */
+export function requirePlacement(placement: unknown): void {
+  const lists = {
+    expertOfSlot: 'list',
+    rankOfSlot: 'list',
+    firstSlot: 'list',
+    slotsOfExpert: 'list',
+  } as const;
+  requireFields('The placement', placement, { numExperts: 'number', numRanks: 'number', ...lists });
 }
 
 /** The slots of each rank: what `planDispatch` takes as owners once ids are slots. */

@@ -4,7 +4,7 @@
  */
 import { ConfigError } from '../core/errors.ts';
 import { at, range, sum } from '../core/math.ts';
-import type { ExpertPlacement } from './placement.ts';
+import { type ExpertPlacement, requirePlacement } from './placement.ts';
 
 /** Per expert the share of each replica, in the order of `slotsOfExpert`: any numbers of at least 0 that are not all 0. */
 export type ReplicaShares = readonly (readonly number[])[];
@@ -29,12 +29,10 @@ export function evenShares({ slotsOfExpert }: ExpertPlacement): number[][] {
  * Shares 1 and 3 over 4 turns: the second, the second, the first, the second.
  * @throws ConfigError for shares that do not fit the placement.
  */
-export function dealTable(
-  placement: ExpertPlacement,
-  shares: ReplicaShares = evenShares(placement),
-  turns = DEAL_TURNS,
-): Deal {
+export function dealTable(placement: ExpertPlacement, given?: ReplicaShares, turns = DEAL_TURNS): Deal {
+  requirePlacement(placement);
   const { numExperts, slotsOfExpert } = placement;
+  const shares = given ?? evenShares(placement);
   const slot_ET = new Uint32Array(numExperts * turns);
   for (const expert of range(numExperts)) {
     const slots = at(slotsOfExpert, expert);

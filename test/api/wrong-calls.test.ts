@@ -80,10 +80,15 @@ describe('options', () => {
     'layout',
     'op',
     'profile',
+    'routing',
     'tune',
     'validate',
   ] as const;
-  const whole = { generate: { prompt: 'a', tokens: 1 }, op: { name: 'matmul', in: 'in', out: 'out' } };
+  const whole = {
+    generate: { prompt: 'a', tokens: 1 },
+    op: { name: 'matmul', in: 'in', out: 'out' },
+    routing: { trace: 'uniform' },
+  };
 
   test.each(verbs)('%s refuses one that it does not have', async (verb) => {
     const options = { ...(Reflect.get(whole, verb) as object | undefined), adaptor: 'swiftshader' };

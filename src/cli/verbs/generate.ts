@@ -16,6 +16,7 @@ import { createEngine } from '../../runtime/engine.ts';
 import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
 import { generate as continuePrompt } from '../../runtime/generate.ts';
 import { requireSampling } from '../../runtime/sampling.ts';
+import { startRecording } from './routing/record.ts';
 import { loadModel, TINY_MOE, tokenizerOf } from '../model.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
 import { METRICS, withWatchedGpu } from '../metrics/server.ts';
@@ -60,6 +61,8 @@ export interface GenerateOptions {
   readonly tuningFile?: string;
   /** A port of this machine for OpenMetrics while it runs, 0 for a free one. Steps are timed and traced then. */
   readonly metrics?: number;
+  /** Where the chosen experts go, as a trace that `routing` reads; replaced when it is there. */
+  readonly recordRouting?: string;
   /** Called with the text of every token as it comes. */
   readonly onText?: (text: string) => void;
   /** Calls the work off: the call is rejected with a CancelledError. */
@@ -108,6 +111,7 @@ const OPTIONS: Fields = {
   tuning: 'flag?',
   tuningFile: 'string?',
   metrics: 'number?',
+  recordRouting: 'string?',
   onText: 'function?',
   signal: 'signal?',
 };
@@ -132,6 +136,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
     const promptIds = idsOf(tokenizer, options);
     checkLength(promptIds.length, 'tokens', tokens, model.config.maxPositions);
     const { endIds } = model;
+    const recording = await startRecording(options, model.config, `generate on ${formatLayout(spec)}`);
     return await withWatchedGpu('generate', options, async (gpu) => {
       const tuning = await attachTuning(gpu, options);
       const engine = await createEngine(gpu, {
@@ -146,12 +151,13 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
         const result = await continuePrompt(engine, {
           ...chosen(options, SAMPLING),
           ...{ promptIds, tokens, endIds },
-          ...(options.metrics !== undefined && { step: { timing: 'span', experts: true } }),
+          ...recording.asked,
           onToken: (id) => {
             const piece = endIds.includes(id) ? '' : text.push(id);
             if (piece !== '') options.onText?.(piece);
           },
         });
+        await recording.write();
         const rest = text.end();
         if (rest !== '') options.onText?.(rest);
         const ended = endIds.includes(result.ids.at(-1) ?? -1);
@@ -263,6 +269,7 @@ interface CommandOptions extends GlobalOptions {
   readonly weights?: WeightDtype | 'stored';
   readonly cache: CacheDtype;
   readonly metrics?: number;
+  readonly recordRouting?: string;
   readonly tuning: boolean;
 }
 
@@ -295,6 +302,7 @@ export function describeGenerate(command: Command): Command {
       new Option('--cache <dtype>', 'how keys and values are stored').choices(CACHE_DTYPES).default('f32'),
     )
     .option(...METRICS)
+    .option('--record-routing <file>', 'the experts of every token, for "moebius routing --trace"')
     .option(...TUNING_FILE)
     .option(...NO_TUNING)
     .addHelpText(

@@ -3,6 +3,7 @@
  * its score for the choice only. After a step it falls by the rate where the expert was overloaded, and rises otherwise.
  */
 import { ConfigError } from '../../core/errors.ts';
+import { requireGiven } from '../../core/given.ts';
 import { at, sum } from '../../core/math.ts';
 
 /** What the paper trained with. */
@@ -23,6 +24,8 @@ export function updatedBias(
   load: readonly number[],
   rate: number = BIAS_RATE,
 ): number[] {
+  requireGiven('The biases', bias_E, 'list');
+  requireGiven('The load', load, 'list');
   const mean = sum(load) / load.length;
   return bias_E.map((bias, e) => bias + rate * Math.sign(mean - at(load, e)));
 }

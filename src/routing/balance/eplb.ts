@@ -4,8 +4,10 @@
  * GPUs, heaviest first, each to the least loaded that has room. Sums are f32, as there.
  */
 import { ConfigError } from '../../core/errors.ts';
+import { requireFields, requireGiven } from '../../core/given.ts';
 import { at, range } from '../../core/math.ts';
 
+/** What EPLB places on, all whole numbers. */
 export interface EplbSizes {
   /** Slots of all GPUs: `num_replicas` there. */
   readonly slots: number;
@@ -26,19 +28,33 @@ const f32 = Math.fround;
  * @param load of each expert. @throws ConfigError for sizes that do not divide as they must.
  */
 export function eplb(load: readonly number[], sizes: EplbSizes): number[][] {
-  checkEplb(load.length, sizes);
+  requireFields('What EPLB places on', sizes, {
+    slots: 'number',
+    groups: 'number',
+    nodes: 'number',
+    gpus: 'number',
+  });
+  checkEplb(load, sizes);
   const { groups, nodes } = sizes;
   return groups % nodes === 0 ? packed(load, sizes) : packed(load, { ...sizes, groups: 1, nodes: 1 });
 }
 
-/** @throws ConfigError */
+/** EPLB without regard to groups and nodes. @param load of each expert. @throws ConfigError for sizes that do not divide. */
 export function eplbGlobal(load: readonly number[], slots: number, gpus: number): number[][] {
   const sizes = { slots, gpus, groups: 1, nodes: 1 };
-  checkEplb(load.length, sizes);
+  checkEplb(load, sizes);
   return packed(load, sizes);
 }
 
-function checkEplb(numExperts: number, { slots, groups, nodes, gpus }: EplbSizes): void {
+function checkEplb(load: readonly number[], { slots, groups, nodes, gpus }: EplbSizes): void {
+  requireGiven('The load', load, 'list');
+  const numExperts = load.length;
+  const wrong = load.findIndex((value) => !(value >= 0 && value < Infinity));
+  if (wrong !== -1) {
+    throw new ConfigError(
+      `the load of expert ${wrong} is ${at(load, wrong)}; loads must be finite and at least 0.`,
+    );
+  }
   const rules: [boolean, string][] = [
     [
       numExperts >= 1 && [slots, groups, nodes, gpus].every((n) => Number.isInteger(n) && n >= 1),

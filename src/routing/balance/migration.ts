@@ -1,7 +1,9 @@
 /** Whether a better placement is worth the weights that have to be moved for it. */
+import { requireFields } from '../../core/given.ts';
 import { at, maxOf, range } from '../../core/math.ts';
-import { type ExpertPlacement, expertsOfRanks, placementOf } from '../placement.ts';
+import { type ExpertPlacement, expertsOfRanks, placementOf, requirePlacement } from '../placement.ts';
 
+/** What moving weights and computing rows cost. */
 export interface MigrationCosts {
   /** Of one expert's weights, bytes. */
   readonly expertBytes: number;
@@ -13,6 +15,7 @@ export interface MigrationCosts {
   readonly horizonSteps: number;
 }
 
+/** What a move takes and gives. */
 export interface Migration {
   /** The wanted placement with its ranks renamed, so that little moves. */
   readonly placement: ExpertPlacement;
@@ -28,6 +31,7 @@ export interface Migration {
 }
 
 /**
+ * Weighs a wanted placement against the one that is there.
  * @param before rows of the fullest rank a step as it is. @param after as it would be.
  * 10 rows fewer at 1 ms each over 100 steps gain 1 s: worth moving less than a second's bytes.
  */
@@ -37,6 +41,16 @@ export function planMigration(
   load: { readonly before: number; readonly after: number },
   costs: MigrationCosts,
 ): Migration {
+  requirePlacement(from);
+  requirePlacement(wanted);
+  requireFields('The load', load, { before: 'number', after: 'number' });
+  const needed = {
+    expertBytes: 'number',
+    bytesPerSecond: 'number',
+    secondsPerRow: 'number',
+    horizonSteps: 'number',
+  } as const;
+  requireFields('The costs', costs, needed);
   const placement = renamed(from, wanted);
   const [old, fresh] = [expertsOfRanks(from), expertsOfRanks(placement)];
   const movedSlots = fresh.map((experts, rank) => experts.length - common(old[rank] ?? [], experts));

@@ -4,10 +4,12 @@
  * they can become the same pairs bound what is still possible.
  */
 import { ConfigError } from '../../core/errors.ts';
+import { requireGiven } from '../../core/given.ts';
 import { at, range, sum } from '../../core/math.ts';
 import { type ExpertPlacement, placementOf } from '../placement.ts';
 import { foldLoad, packCopies, slotsOfGpus } from './pack.ts';
 
+/** The best placement, and whether that is proved. */
 export interface Optimum {
   readonly placement: ExpertPlacement;
   readonly maxOverMean: number;
@@ -23,6 +25,7 @@ const MOST_NODES = 5e6;
 const EPSILON = 1e-12;
 
 /**
+ * The placement whose fullest GPU has the least, with two slots a GPU and an even split.
  * @param options.begin copies that are known to be good, where there are any. @param options.mostNodes 5 million by default.
  * @throws ConfigError for GPUs that have not two slots each, or loads that cannot be.
  */
@@ -31,6 +34,7 @@ export function optimalPlacement(
   gpus: number,
   options: { readonly begin?: readonly number[]; readonly mostNodes?: number } = {},
 ): Optimum {
+  requireGiven('The load', load, 'list');
   const slots = 2 * gpus;
   const usable = load.every((value) => value >= 0 && value < Infinity) && sum(load) > 0;
   if (!(Number.isInteger(gpus) && gpus >= 1 && load.length <= slots && usable)) {

@@ -3,14 +3,17 @@
  * It starts from EPLB's answer and keeps the best that it saw, so it is never worse.
  */
 import { ConfigError } from '../../core/errors.ts';
+import { requireGiven, requireOptions } from '../../core/given.ts';
 import { at, maxOf, range, sum } from '../../core/math.ts';
 import { seededRandom, type Random } from '../../core/random.ts';
+import { requireName } from '../capacity.ts';
 import { type ExpertPlacement, expertsOfRanks, placementOf } from '../placement.ts';
 import { eplbGlobal } from './eplb.ts';
 import { optimalPlacement } from './optimum.ts';
 import { improve, isPairs, packCopies, packedLoads, slotsOfGpus } from './pack.ts';
 import { weightedSplit } from './split.ts';
 
+/** What is placed on. */
 export interface PlacerOptions {
   readonly slots: number;
   readonly gpus: number;
@@ -19,6 +22,7 @@ export interface PlacerOptions {
   readonly seed?: number;
 }
 
+/** A placement and how even it makes the load. */
 export interface Placed {
   readonly placement: ExpertPlacement;
   /** Of the fullest GPU over the mean, with the split that was asked for. */
@@ -38,11 +42,20 @@ const EVEN = 1 + 1e-3;
 const HOTTEST = 0.05;
 
 /**
+ * Places experts with replicas so that the fullest GPU has little: never worse than EPLB, and seeded.
  * @param load of each expert, at least 0 and not all 0.
  * @throws ConfigError for loads or sizes that cannot be.
  */
 export function placeExperts(load: readonly number[], options: PlacerOptions): Placed {
+  requireGiven('The load', load, 'list');
+  requireOptions('The placer', options, {
+    slots: 'number',
+    gpus: 'number',
+    split: 'string?',
+    seed: 'number?',
+  });
   const { slots, gpus, split = 'even', seed = 1 } = options;
+  requireName('split', split, ['even', 'weighted']);
   checkLoads(load, slots, gpus);
   const mean = sum(load) / gpus;
   const room = slotsOfGpus(slots, gpus);

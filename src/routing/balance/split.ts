@@ -3,11 +3,14 @@
  * can have is the largest load of a set of experts over the number of GPUs that hold any of them, and a maximum flow
  * from experts to GPUs finds it, with the shares.
  */
+import { ConfigError } from '../../core/errors.ts';
+import { requireGiven } from '../../core/given.ts';
 import { at, range, sum } from '../../core/math.ts';
-import type { ExpertPlacement } from '../placement.ts';
+import { type ExpertPlacement, requirePlacement } from '../placement.ts';
 import type { ReplicaShares } from '../replicas.ts';
 import { FlowGraph } from './flow.ts';
 
+/** The best that any split of rows over replicas makes of a placement. */
 export interface WeightedSplit {
   /** Of the fullest GPU over the mean: at least 1. */
   readonly maxOverMean: number;
@@ -19,9 +22,16 @@ export interface WeightedSplit {
 /** Loads are told apart down to this share of the whole. Far above what f64 leaves over. */
 const EPSILON = 1e-12;
 
-/** @param load of each expert, at least 0. */
+/** The split of every expert's rows over its replicas that leaves the fullest GPU the least. @param load of each expert, at least 0. */
 export function weightedSplit(load: readonly number[], placement: ExpertPlacement): WeightedSplit {
+  requireGiven('The load', load, 'list');
+  requirePlacement(placement);
   const { numExperts, numRanks, slotsOfExpert, rankOfSlot } = placement;
+  if (load.length !== numExperts || !load.every((value) => value >= 0 && value < Infinity)) {
+    throw new ConfigError(
+      `there must be a finite load of at least 0 for each of the ${numExperts} experts that are placed.`,
+    );
+  }
   const total = sum(load);
   if (!(total > 0)) {
     const shares = slotsOfExpert.map((slots) => slots.map(() => 1));

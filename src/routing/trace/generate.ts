@@ -4,6 +4,7 @@
  * T tokens, E experts, K choices.
  */
 import { ConfigError } from '../../core/errors.ts';
+import { requireFields, requireGiven } from '../../core/given.ts';
 import type { ScoreFunction } from '../../core/gating.ts';
 import { at, maxOf, range, sum } from '../../core/math.ts';
 import { type Random, seededRandom } from '../../core/random.ts';
@@ -21,6 +22,7 @@ import type { Choices } from '../choices.ts';
 export const TRACE_GENERATORS = ['uniform', 'zipf', 'bursty', 'sequence-local', 'adversarial'] as const;
 export type TraceGenerator = (typeof TRACE_GENERATORS)[number];
 
+/** A generator and its number, as 'zipf:1.2' has them. */
 export interface GeneratorSpec {
   readonly name: TraceGenerator;
   readonly value: number;
@@ -37,6 +39,7 @@ const RULES: Readonly<Record<TraceGenerator, { value: number; least: number; mos
 
 /** Reads 'zipf:1.2'. @throws ConfigError for another name or a number that it cannot have. */
 export function parseGenerator(text: string): GeneratorSpec {
+  requireGiven('The generator', text, 'string');
   const [name = '', given, ...more] = text.split(':');
   requireName('generator', name, TRACE_GENERATORS);
   const { value, least, most, whole } = RULES[name as TraceGenerator];
@@ -137,6 +140,8 @@ export interface RouterOptions {
 
 /** What a router chooses from rows of logits, [T] of [E]. Choices are weighed by their scores, renormalised. */
 export function chooseTopK(rows: readonly Float64Array[], options: RouterOptions): Choices {
+  requireGiven('The rows', rows, 'list');
+  requireFields('The router', options, { topK: 'number', score: 'string?', bias_E: 'list?' });
   const { topK, score: by = 'softmax', bias_E } = options;
   const numExperts = rows[0]?.length ?? topK;
   const all_TE = new Float64Array(rows.length * numExperts);
@@ -166,8 +171,16 @@ function softmax(logits: Float64Array): Float64Array {
   return powers.map((power) => power / total);
 }
 
-/** @throws ConfigError for sizes that cannot be. */
+/** Made-up choices of one source. @throws ConfigError for sizes that cannot be. */
 export function generateChoices(spec: GeneratorSpec, sizes: GeneratedSizes): Choices {
+  requireFields('The generator', spec, { name: 'string', value: 'number' });
+  requireName('generator', spec.name, TRACE_GENERATORS);
+  requireFields('The sizes', sizes, {
+    numTokens: 'number',
+    numExperts: 'number',
+    topK: 'number',
+    seed: 'number',
+  });
   const { numTokens, numExperts, topK } = sizes;
   checkGenerated(sizes);
   const next = logitsOf(spec, sizes);

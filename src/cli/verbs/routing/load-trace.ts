@@ -1,0 +1,130 @@
+/** Where the choices of an experiment come from: a generator by its name, or a file. */
+import { ConfigError } from '../../../core/errors.ts';
+import { at, maxOf } from '../../../core/math.ts';
+import { printable } from '../../../core/printable.ts';
+import { quoted } from '../../../core/quoted.ts';
+import { parseStrictJson } from '../../../model/safetensors/strict-json.ts';
+import { checkChoices, type Choices } from '../../../routing/choices.ts';
+import { maxOverMean } from '../../../routing/load.ts';
+import {
+  formatGenerator,
+  generateChoices,
+  type GeneratorSpec,
+  parseGenerator,
+  TRACE_GENERATORS,
+} from '../../../routing/trace/generate.ts';
+import { importTraces } from '../../../routing/trace/import.ts';
+import { replayLayer, type ReplayFacts } from '../../../routing/trace/replay.ts';
+import {
+  MOST_TRACE_BYTES,
+  type RoutingTrace,
+  traceFromJson,
+  type TraceLayer,
+} from '../../../routing/trace/trace.ts';
+import { platformHere } from '../../session.ts';
+
+export interface TraceOptions {
+  readonly trace: string;
+  readonly experts?: number | undefined;
+  readonly topk?: number | undefined;
+  readonly tokens?: number | undefined;
+  readonly layer?: number | undefined;
+  readonly pick?: string | undefined;
+  readonly seed: number;
+}
+
+export interface LoadedTrace {
+  /** 'zipf:1.2', or the file's name with the model and the layer. */
+  readonly name: string;
+  readonly generator?: GeneratorSpec;
+  readonly layer?: number;
+  readonly facts: ReplayFacts;
+  readonly choices: Choices;
+}
+
+const DEFAULTS = { experts: 16, topk: 2, tokens: 4096 };
+
+/** @throws ConfigError for a name or file that is no trace, or one of other experts or another top-k than asked for. */
+export async function loadTrace(options: TraceOptions): Promise<LoadedTrace> {
+  const { trace, experts, topk, tokens = DEFAULTS.tokens, layer, pick, seed } = options;
+  if (isGenerator(trace)) {
+    if (layer !== undefined || pick !== undefined) {
+      throw new ConfigError(
+        `${layer === undefined ? '--pick' : '--layer'} would do nothing: ${trace} is made up. Leave it out.`,
+      );
+    }
+    const spec = parseGenerator(trace);
+    const [numExperts, topK] = [experts ?? DEFAULTS.experts, topk ?? DEFAULTS.topk];
+    const choices = generateChoices(spec, { numTokens: tokens, numExperts, topK, seed });
+    const facts = { ids: 'generated', scores: 'generated' } as const;
+    return { name: formatGenerator(spec), generator: spec, facts, choices };
+  }
+  const found = picked(await readTraces(trace), trace, { experts, topk, pick });
+  const chosen = layerOf(found, layer, pick);
+  const sizes = { numExperts: found.numExperts, topK: found.topK, most: tokens, seed };
+  const { choices, facts } = replayLayer(chosen, sizes);
+  checkChoices(choices);
+  const words = [found.model, `layer ${chosen.layer}`, chosen.name].filter((word) => word !== '');
+  return { name: words.map(printable).join(', '), layer: chosen.layer, facts, choices };
+}
+
+/** Not a path: 'zipf:1.2', and a mistyped name of one too, so that it is not looked for among the files. */
+function isGenerator(text: string): boolean {
+  return (
+    !/[/\\.](?!\d)/.test(text) ||
+    TRACE_GENERATORS.some((name) => text === name || text.startsWith(`${name}:`))
+  );
+}
+
+/** All traces of a file. @throws ConfigError */
+export async function readTraces(path: string): Promise<RoutingTrace[]> {
+  const bytes = await platformHere().readFile(path, MOST_TRACE_BYTES);
+  const first = bytes.find((byte) => byte > 32);
+  if (first === 0x7b) return [traceFromJson(parseStrictJson(bytes, path, { deepest: 16 }), path)];
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new ConfigError(`${path} is no text, so no routing trace.`);
+  }
+  return importTraces(text, path);
+}
+
+function picked(
+  traces: readonly RoutingTrace[],
+  path: string,
+  { experts, topk, pick }: Pick<TraceOptions, 'experts' | 'topk' | 'pick'>,
+): RoutingTrace {
+  const words = (pick ?? '').split(/\s+/).filter((word) => word !== '');
+  const named = traces.filter(({ model, layers }) =>
+    words.every((word) => model.includes(word) || layers.some(({ name }) => name.includes(word))),
+  );
+  if (named.length === 0) {
+    const models = traces.map(({ model }) => quoted(model)).join(', ');
+    throw new ConfigError(`${path} has nothing that is called ${quoted(pick)}. There are: ${models}.`);
+  }
+  const fits = (trace: RoutingTrace): boolean =>
+    (experts === undefined || trace.numExperts === experts) && (topk === undefined || trace.topK === topk);
+  const found = named.find(fits);
+  if (found !== undefined) return found;
+  const { numExperts, topK } = at(named, 0);
+  throw new ConfigError(
+    `${path} is a trace of ${numExperts} experts and top-${topK}, not of ${experts ?? numExperts} and top-${topk ?? topK}. ` +
+      `Leave --experts and --topk out, or take another trace.`,
+  );
+}
+
+/** The most uneven one when none is named. */
+function layerOf({ layers }: RoutingTrace, layer: number | undefined, pick: string | undefined): TraceLayer {
+  const words = (pick ?? '')
+    .split(/\s+/)
+    .filter((word) => layers.some(({ name }) => word !== '' && name.includes(word)));
+  const named = layers.filter(({ name }) => words.every((word) => name.includes(word)));
+  const asked = layer === undefined ? named : named.filter((one) => one.layer === layer);
+  if (asked.length === 0) {
+    const there = [...new Set(named.map((one) => one.layer))].slice(0, 40).join(', ');
+    throw new ConfigError(`the trace has no layer ${layer}. There are: ${there}.`);
+  }
+  const skew = asked.map(({ count_E }) => maxOverMean(count_E));
+  return at(asked, skew.indexOf(maxOf(skew)));
+}
