@@ -14,6 +14,18 @@ export function printableLines(text: string): string {
   return text.split('\n').map(printable).join('\n');
 }
 
+/** A vocabulary may hold any character: those that steer a terminal are shown. `--json` has the text itself. */
+export function printableText(text: string): string {
+  return text.split('\t').map(printableLines).join('\t');
+}
+
+/** Code points, counted without a list of them. */
+export function charactersOf(text: string): number {
+  let count = 0;
+  for (let i = 0; i < text.length; count++) i += (text.codePointAt(i) ?? 0) > 0xffff ? 2 : 1;
+  return count;
+}
+
 /** JSON whose strings hold no control character raw: the same value to whoever parses it. */
 export function printableJson(json: string): string {
   return json.replace(UNSAFE, (char) => (char === '\n' ? char : `\\u${hex(char, 4)}`));

@@ -2,7 +2,7 @@
 import { Option, type Command } from 'commander';
 import { ConfigError } from '../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../core/given.ts';
-import { printableLines } from '../../core/printable.ts';
+import { charactersOf, printableText } from '../../core/printable.ts';
 import { formatNs } from '../../core/units.ts';
 import { layoutFor } from '../../layout/default-layout.ts';
 import { planLayout } from '../../layout/layout.ts';
@@ -246,13 +246,6 @@ function checkLength(count: number, of: string, tokens: number, maxPositions: nu
   );
 }
 
-/** Code points, counted without a list of them. */
-function charactersOf(text: string): number {
-  let count = 0;
-  for (let i = 0; i < text.length; count++) i += (text.codePointAt(i) ?? 0) > 0xffff ? 2 : 1;
-  return count;
-}
-
 interface CommandOptions extends GlobalOptions {
   readonly prompt?: string;
   readonly promptFile?: string;
@@ -334,9 +327,9 @@ async function streamText(given: CommandOptions & { readonly prompt: string }): 
   const style = stdoutStyle();
   let started = false;
   const onText = (text: string): void => {
-    if (!started) process.stdout.write(style.bold(shownText(given.prompt)));
+    if (!started) process.stdout.write(style.bold(printableText(given.prompt)));
     started = true;
-    process.stdout.write(shownText(text));
+    process.stdout.write(printableText(text));
   };
   const result = await generate(chosen({ ...given, onText }, OPTIONS));
   const { prefillNs, decodeNs } = result.timing;
@@ -349,9 +342,4 @@ async function streamText(given: CommandOptions & { readonly prompt: string }): 
   ];
   await write(process.stdout, '\n');
   for (const line of notes) await complain(style.dim(`[${line}]`));
-}
-
-/** A vocabulary may hold any character: those that steer a terminal are shown. `--json` has the text itself. */
-function shownText(text: string): string {
-  return text.split('\t').map(printableLines).join('\t');
 }
