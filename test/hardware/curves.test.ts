@@ -141,15 +141,12 @@ test.each([
   [8, 173, 314],
   [16, 192, 369],
   [32, 194, 360],
-])(
-  'a low-latency exchange of %i nodes, published and never fitted, within 25 %%',
-  (nodes, dispatch, combine) => {
-    const h800 = hardwareNamed('h800');
-    const exchange = { tokens: 128, hidden: 7168, experts: 256, topk: 8, ranks: 8 * nodes, nodes } as const;
-    const mode = 'low-latency';
-    const out = timeOf({ op: 'ep-dispatch', ...exchange, mode }, h800);
-    const back = timeOf({ op: 'ep-combine', ...exchange, mode }, h800);
-    expect(Math.abs(out.us / dispatch - 1)).toBeLessThan(0.25);
-    expect(Math.abs(back.us / combine - 1)).toBeLessThan(0.25);
-  },
-);
+])('a low-latency exchange of %i nodes, published apart, within 25 %%', (nodes, dispatch, combine) => {
+  const h800 = hardwareNamed('h800');
+  const exchange = { tokens: 128, hidden: 7168, experts: 256, topk: 8, ranks: 8 * nodes, nodes } as const;
+  const mode = 'low-latency';
+  const out = timeOf({ op: 'ep-dispatch', ...exchange, mode }, h800);
+  const back = timeOf({ op: 'ep-combine', ...exchange, mode }, h800);
+  expect(Math.abs(out.us / dispatch - 1)).toBeLessThan(0.25);
+  expect(Math.abs(back.us / combine - 1)).toBeLessThan(0.25);
+});

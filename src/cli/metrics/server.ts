@@ -7,6 +7,7 @@ import { complain } from '../output.ts';
 import { packageVersion } from '../package.ts';
 import { withGpu } from '../session.ts';
 
+/** A TCP port has 16 bits. */
 const MOST_PORT = 65535;
 const LOOPBACK = '127.0.0.1';
 /** Readers that are being answered may finish for so long when the run has ended, ms. */

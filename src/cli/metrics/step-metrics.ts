@@ -1,6 +1,6 @@
 /** What a step is to whoever watches a run: rates, latencies of stages, load of experts, queue. */
 import { Counter, Gauge, Histogram, Registry, type OpenMetricsContentType } from 'prom-client';
-import { sum } from '../../core/math.ts';
+import { maxOf, sum } from '../../core/math.ts';
 import { NS_PER_MS, NS_PER_S } from '../../core/units.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { observeSteps, type ObservedStep } from '../../runtime/step/observe.ts';
@@ -55,7 +55,7 @@ export function stepMetrics(verb: string, version: string): StepMetrics {
     for (const [index, received] of stageRows(result)) {
       received.forEach((own, rank) => rows.set({ stage: index, rank }, own));
       const mean = sum(received) / received.length;
-      if (mean > 0) ratio.set({ stage: index }, Math.max(...received) / mean);
+      if (mean > 0) ratio.set({ stage: index }, maxOf(received) / mean);
     }
   };
   return {

@@ -3,7 +3,7 @@ import { Option, type Command } from 'commander';
 import { measureCeilings } from '../../bench/ceilings/ceilings.ts';
 import { SILENT } from '../../bench/progress.ts';
 import { chosen } from '../../core/given.ts';
-import { sum } from '../../core/math.ts';
+import { maxOf, sum } from '../../core/math.ts';
 import { NS_PER_S } from '../../core/units.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { CARD_LAYOUT, formatLayout } from '../../layout/spec.ts';
@@ -137,7 +137,13 @@ function firstUseOf({ firstNs, bareNs }: RunProfile): number {
 }
 
 function microBatchesOf({ pieces }: ProfiledRun): number {
-  return 1 + Math.max(0, ...pieces.flatMap(({ spans }) => spans.map(({ tag }) => tag.microBatch)));
+  return (
+    1 +
+    maxOf(
+      pieces.flatMap(({ spans }) => spans.map(({ tag }) => tag.microBatch)),
+      0,
+    )
+  );
 }
 
 function partsOf({ pieces }: ProfiledRun): ProfileReport['parts'] {

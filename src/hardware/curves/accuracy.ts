@@ -74,7 +74,7 @@ export function kernelAccuracy(part = ''): KernelAccuracy {
         regionOf(family, group, fit, off, { leftOut: LEFT_OUT[family.name] ?? 'all sizes of a shape' }),
       );
       const models = new Set(rows.map(({ key }) => key.model ?? ''));
-      if (models.size > 1) parts.push(...modelRegions(family, group, fit, rows));
+      if (models.size > 1) for (const region of modelRegions(family, group, fit, rows)) parts.push(region);
     }
   }
   return { overall: overall(parts), regions: parts.map(({ region }) => region) };
