@@ -1,4 +1,4 @@
-// c[m,n] = sum over k of a[m,k] * b[n,k].
+// c[m,n] = sum over k of a[m,k] * b[n,k], plus bias[n] where there is one.
 // Grid    a workgroup covers TILE_M x TILE_N outputs; a thread owns REG_M x REG_N of them, in blocks of 4 x 4.
 // Memory  tiles lie k-major in workgroup storage, so that a thread reads its operands of one k by vec4: a byte per
 //         multiply-add with 8 x 8. A thread fetches a block of 4 rows x 4 k of each operand by vec4, as it is stored, while
@@ -17,6 +17,7 @@ const TILE_K : u32 = 16u;       // spec: depth of one tile: a block of 4 x 4 per
 const OPAQUE : bool = false;    // spec: for compilers that unroll what then spills: the loop over k has no known end
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
+const BIASED : bool = false;    // spec: add a bias per column
 alias Pack = vec4<u32>;         // spec: one load of b: vec4<u32> for f32, u32 otherwise
 
 const TILE_M : u32 = THREADS_M * REG_M;
@@ -36,6 +37,7 @@ struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blo
 @group(0) @binding(0) var<storage, read> a_MK : array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> b_NK : array<Pack>;   // values, then from word scaleStart on the scales
 @group(0) @binding(2) var<storage, read_write> c_MN : array<f32>;
+@group(0) @binding(3) var<storage, read> bias_N : array<f32>;   // bound to a when absent
 @group(1) @binding(0) var<uniform> params : Params;
 
 var<workgroup> tileA : array<vec4<f32>, STRIDE_M * TILE_K>;
@@ -158,7 +160,9 @@ fn storeSum(row : u32, col : u32, sum : f32) {
   if (row >= params.numRows || col >= params.numCols) { return; }
   var scale = 1.0;
   if (FORMAT == 2u && !WIDE) { scale = scalesOfRows(&b_NK, firstScales(vec4<u32>(), vec4<u32>(col)), 0u).x; }
-  c_MN[row * params.numCols + col] = sum * scale;
+  var value = sum * scale;
+  if (BIASED) { value += bias_N[col]; }
+  c_MN[row * params.numCols + col] = value;
 }
 
 // Two rows of each thread, the first of the first thread at `row`: through workgroup storage, so that lanes side by side

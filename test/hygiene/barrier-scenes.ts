@@ -117,7 +117,7 @@ export const scenes: readonly Scene[] = [
     shader: 'gemm/blocked',
     spec: { THREADS_M: 2, THREADS_N: 2, REG_M: 4, REG_N: 4, TILE_K: 8 },
     params: { numRows: 8, numCols: 8, depth: 16 },
-    buffers: { a_MK: 128, b_NK: 128, c_MN: 64 },
+    buffers: { a_MK: 128, b_NK: 128, c_MN: 64, bias_N: 8 },
   },
   {
     shader: 'gemm/row',

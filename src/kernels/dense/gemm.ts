@@ -68,7 +68,7 @@ const blocked = defineKernel({
   shader: 'gemm/blocked.wgsl',
   spec: {
     ...{ THREADS_M: 8, THREADS_N: 8, REG_M: 8, REG_N: 8, TILE_K: 16, OPAQUE: false },
-    ...{ FORMAT: 0, WIDE: false, Pack: 'vec4<u32>' },
+    ...{ FORMAT: 0, WIDE: false, BIASED: false, Pack: 'vec4<u32>' },
   },
   params,
   buffers,
