@@ -2,7 +2,7 @@
  * A model on disk: `config.json`, `model.safetensors` (whole or in shards) and, where there is one, `vocab.json` or
  * `tokenizer.json`.
  */
-import { requireGiven } from '../core/given.ts';
+import { requireFields, requireGiven } from '../core/given.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { WeightSource } from './config.ts';
 import { readModelConfig, type ReadModel } from './families/table.ts';
@@ -63,6 +63,8 @@ export async function openCheckpoint(
   options: OpenOptions = {},
 ): Promise<OpenCheckpoint> {
   requireGiven('The folder', folder, 'string');
+  requireFields('The platform', platform, { readFile: 'function' });
+  requireGiven('The options', options, 'record');
   const { openFile } = platform;
   const openPart: Folder['open'] =
     openFile === undefined

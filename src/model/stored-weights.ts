@@ -76,6 +76,7 @@ export function dtypeOfPart(name: string, dtypes: WeightDtypes): WeightDtype {
  * kernel reads (bf16, fp8), is f32, which holds all of them exactly.
  */
 export function storedDtypes(source: WeightSource): WeightDtypes {
+  requireFields('The weights', source, { config: 'record', get: 'function' });
   const seen = new Map<keyof WeightDtypes, Set<string>>();
   for (const [name] of weightShapes(source.config)) {
     const kind = KIND[placeOf(name)?.part ?? 'finalNorm'];

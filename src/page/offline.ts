@@ -59,8 +59,20 @@ async function answer(request: Request): Promise<Response> {
   try {
     return await fetch(request);
   } catch (error) {
-    const old = await cache.match(request, { ignoreSearch: true });
-    if (old) return old;
+    const old = await cache.match(request.url, { ignoreSearch: true });
+    if (old) return partOf(old, request.headers.get('range'));
+    // What a model may lack: the server would say so.
+    if (/\/models\//.test(request.url)) return new Response(null, { status: 404 });
     throw error;
   }
+}
+
+/** Of a kept file the bytes that are asked for, as 'bytes=0-99', as a server answers them; else all of it. */
+async function partOf(kept: Response, range: string | null): Promise<Response> {
+  const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(range ?? '') ?? [];
+  if (from === undefined || to === undefined) return kept;
+  const whole = await kept.blob();
+  const [begin, end] = [Number(from), Math.min(Number(to) + 1, whole.size)];
+  const headers = { 'content-range': `bytes ${begin}-${end - 1}/${whole.size}` };
+  return new Response(whole.slice(begin, end), { status: 206, headers });
 }

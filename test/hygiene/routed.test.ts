@@ -28,6 +28,7 @@ test('products and combine belong to the two forms, and what uses these has no k
   expect(callersOf('prepareProducts')).toEqual(forms);
   expect(callersOf('prepareCombine')).toEqual(forms);
   expect(callersOf('prepareLocalExperts')).toEqual([
+    'src/laboratory/layer-time.ts',
     'src/ops/moe/pipeline.ts',
     'src/runtime/layer/kernels.ts',
   ]);

@@ -70,7 +70,7 @@ test.each([
   ['f32', [2], new DataView(new ArrayBuffer(8)), /f32 needs a Float32Array, but a DataView/],
   ['i32', [2], new BigInt64Array(2), /i32 needs a Int32Array, but a BigInt64Array/],
   ['f32', [2], [1, 2], /but a Array was given/],
-  ['bf16', [2], new Uint16Array(2), /has the dtype bf16\. Known are f32, f16/],
+  ['f8', [2], new Uint8Array(2), /has the dtype f8\. Known are f32, f16/],
   ['f32', [-1, -2], new Float32Array(2), /every dimension is an integer of 0 or more/],
   ['f32', [0.5, 4], new Float32Array(2), /every dimension/],
   ['f32', [NaN], new Float32Array(2), /every dimension/],

@@ -125,6 +125,10 @@ async function answerOf(url: URL, headers: Record<string, string> = {}): Promise
     const Kind = response.status === 404 ? AbsentFileError : ConfigError;
     throw new Kind(`cannot fetch ${url.href}: the server answers ${response.status}. Check the path.`);
   }
+  // Servers of pages with routes of their own answer their page for whatever they lack.
+  if (/^text\/html\b/.test(response.headers.get('content-type') ?? '') && !/\.html?$/.test(url.pathname)) {
+    throw new AbsentFileError(`cannot fetch ${url.href}: the server answers a page of HTML. Check the path.`);
+  }
   return response;
 }
 
