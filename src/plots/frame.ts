@@ -12,11 +12,6 @@ export interface Frame {
   readonly label: string;
 }
 
-/** As many as a reader can tell apart; more wrap around, and are told by their numbers. */
-export const HUES = 8;
-
-export const hue = (index: number): string => `var(--hue-${(index % HUES) + 1})`;
-
 /** Wide enough that a title of 30 letters fits beside. */
 export const isNarrow = ({ width }: Frame): boolean => width < 480;
 

@@ -1,7 +1,8 @@
 /** A table of counts as a map: the more, the darker on paper and the brighter on a dark page. */
 import * as Plot from '@observablehq/plot';
 import { at, maxOf, range } from '../core/math.ts';
-import { draw, hue, isNarrow, type Frame } from './frame.ts';
+import { draw, isNarrow, type Frame } from './frame.ts';
+import { hue } from './hues.ts';
 
 export interface HeatMap {
   /** What rows and columns are: 'rank', 'expert'. */

@@ -1,6 +1,7 @@
 /** Memory of every rank: a bar per run of ranks that hold the same, a part per purpose. */
 import * as Plot from '@observablehq/plot';
-import { draw, hue, isNarrow, type Frame } from './frame.ts';
+import { draw, isNarrow, type Frame } from './frame.ts';
+import { hue } from './hues.ts';
 
 /** Bytes of one rank by purpose, in the order of the purposes' numbers. */
 export type RankBars = readonly number[];

@@ -1,6 +1,7 @@
 /** A pipeline over time: what each stage does for which micro-batch, and the bubbles in which it has none. */
 import * as Plot from '@observablehq/plot';
-import { draw, hue, isNarrow, type Frame } from './frame.ts';
+import { draw, isNarrow, type Frame } from './frame.ts';
+import { hue } from './hues.ts';
 
 export interface PipelineSlot {
   readonly stage: number;

@@ -1,7 +1,8 @@
 /** Ratios with their intervals around 1: what became slower or faster. */
 import * as Plot from '@observablehq/plot';
 import { maxOf, minOf } from '../core/math.ts';
-import { draw, fitted, hue, isNarrow, type Frame } from './frame.ts';
+import { draw, fitted, isNarrow, type Frame } from './frame.ts';
+import { hue } from './hues.ts';
 
 export interface RatioRow {
   readonly name: string;

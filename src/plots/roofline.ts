@@ -2,7 +2,8 @@
 import * as Plot from '@observablehq/plot';
 import { maxOf, minOf } from '../core/math.ts';
 import { formatSi } from '../core/units.ts';
-import { draw, hue, isNarrow, type Frame } from './frame.ts';
+import { draw, isNarrow, type Frame } from './frame.ts';
+import { hue } from './hues.ts';
 
 export interface RooflineRow {
   /** FLOP per byte, more than 0. */

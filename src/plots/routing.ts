@@ -1,7 +1,8 @@
 /** Load under routing: a heat map of ranks and experts, sorted loads, and policies beside each other. */
 import * as Plot from '@observablehq/plot';
 import { at, range } from '../core/math.ts';
-import { draw, type Frame, fitted, hue } from './frame.ts';
+import { draw, type Frame, fitted } from './frame.ts';
+import { hue } from './hues.ts';
 
 export interface PolicyLoads {
   readonly policy: string;

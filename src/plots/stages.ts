@@ -1,7 +1,8 @@
 /** Where the time of each stage goes: a bar per stage, a part per phase, told by number as well as by colour. */
 import * as Plot from '@observablehq/plot';
 import { maxOf, sum } from '../core/math.ts';
-import { draw, fitted, hue, isNarrow, type Frame } from './frame.ts';
+import { draw, fitted, isNarrow, type Frame } from './frame.ts';
+import { hue } from './hues.ts';
 
 export interface StagePart {
   readonly stage: string;

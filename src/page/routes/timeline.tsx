@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { formatNs } from '../../core/units.ts';
-import { HUES } from '../../plots/frame.ts';
+import { HUES } from '../../plots/hues.ts';
 import { Badge, Table } from '../../report/html/parts.tsx';
 import { Field, Message, NumberField, Plot, saveFile } from '../parts/basics.tsx';
 import { Ending, Steps } from '../parts/job-bar.tsx';

@@ -4,7 +4,7 @@ import { stageTimes } from '../../bench/model/sharded.ts';
 import { sum } from '../../core/math.ts';
 import { formatBytes, formatNs, formatNumber } from '../../core/units.ts';
 import { summarise } from '../../measure/statistics.ts';
-import { HUES } from '../../plots/frame.ts';
+import { HUES } from '../../plots/hues.ts';
 import { drawStages, phasesOf } from '../../plots/stages.ts';
 import type { StoredBenchResult } from '../file/schema.ts';
 import { percent } from './first-screen.tsx';

@@ -1,6 +1,6 @@
 /** @jsxRuntime automatic @jsxImportSource preact */
 /** How time grows with size, and whether it does so as it should. */
-import { HUES } from '../../plots/frame.ts';
+import { HUES } from '../../plots/hues.ts';
 import { drawGrowth } from '../../plots/growth.ts';
 import type { StoredBenchResult } from '../file/schema.ts';
 import { Drawing, Section, Table } from './parts.tsx';

@@ -4,7 +4,7 @@ import { maxOf, sum } from '../../core/math.ts';
 import { formatNs, formatNumber, formatSi } from '../../core/units.ts';
 import { drawPipeline, type PipelineSlot } from '../../plots/pipeline.ts';
 import { drawStages, phasesOf } from '../../plots/stages.ts';
-import { HUES } from '../../plots/frame.ts';
+import { HUES } from '../../plots/hues.ts';
 import type { RatedRow } from '../../profile/rates.ts';
 import {
   firstLook,
