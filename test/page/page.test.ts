@@ -7,6 +7,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PageFiles } from '../../src/cli/serve/server.ts';
 import { builtPage, closeSite, openSite, visit, type Site } from './support.ts';
 
+/** `import{a as b}from"./c.js"` as the build writes it; what is loaded later is `import(...)`. */
+const STATIC_IMPORT =
+  /(?:^|[;}])\s*(?:import|export)\s*(?:[\w$*{][^;"'()]*?from\s*)?["'`]\.\/([^"'`]+\.js)["'`]/g;
+
 let folder: string;
 let files: PageFiles;
 let site: Site;
@@ -22,16 +26,20 @@ afterAll(async () => {
 });
 
 describe('the build', () => {
-  test('is at most 300 kB gzipped before drawings', async () => {
+  test('is at most 300 kB gzipped before checkpoint and drawings: what page and worker load at once', async () => {
     const assets = await readdir(join(folder, 'assets'));
+    const textOf = (name: string): Promise<string> => readFile(join(folder, 'assets', name), 'utf8');
+    const first = new Set(assets.filter((name) => /^(?:index-.*|worker-.*)\.(?:js|css)$/.test(name)));
+    expect(first.size).toBe(3);
+    for (const name of first) {
+      for (const [, imported = ''] of (await textOf(name)).matchAll(STATIC_IMPORT)) first.add(imported);
+    }
     const sizes = await Promise.all(
-      assets.map(async (name) => gzipSync(await readFile(join(folder, 'assets', name)), { level: 9 }).length),
+      [...first].map(async (name) => gzipSync(await textOf(name), { level: 9 }).length),
     );
-    const drawings = assets.findIndex((name) => /^frame|^roofline/.test(name));
-    expect(drawings).toBeGreaterThanOrEqual(0);
-    const without = sizes.reduce((sum, size, i) => sum + (i === drawings ? 0 : size), 0);
-    expect(without).toBeLessThanOrEqual(300_000);
-    expect(without).toBeGreaterThan(100_000);
+    expect(sizes.reduce((a, b) => a + b, 0)).toBeLessThanOrEqual(300_000);
+    expect([...first].filter((name) => /^(?:frame|models)-/.test(name))).toEqual([]);
+    expect(assets.filter((name) => /^(?:frame|models)-/.test(name))).toHaveLength(2);
   });
 
   test('asks for no module of Node', async () => {
