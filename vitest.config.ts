@@ -28,6 +28,7 @@ const SLOW_IN_PAGE =
         'test/validate/sabotage.shared.test.ts',
         'test/ops/wide-scales.shared.test.ts',
         'test/ops/extremes.shared.test.ts',
+        'test/ops/attention/attention-limits.shared.test.ts',
         'test/ops/moe/gate-extremes.shared.test.ts',
       ]
     : [];

@@ -1,3 +1,3 @@
 import { testFamily } from '../support.ts';
 
-testFamily('attention');
+testFamily('attention', { sparing: true });

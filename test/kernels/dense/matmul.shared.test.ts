@@ -1,3 +1,3 @@
 import { testFamily } from '../support.ts';
 
-testFamily('matmul');
+testFamily('matmul', { sparing: true });
