@@ -29,7 +29,10 @@ const SLOW_IN_PAGE =
         'test/ops/wide-scales.shared.test.ts',
         'test/ops/extremes.shared.test.ts',
         'test/ops/attention/attention-limits.shared.test.ts',
+        'test/ops/attention/attention-special.shared.test.ts',
         'test/ops/moe/gate-extremes.shared.test.ts',
+        'test/ops/moe/gate-nan.shared.test.ts',
+        'test/ops/moe/huge-logits.shared.test.ts',
       ]
     : [];
 
@@ -48,6 +51,10 @@ const COMPATIBILITY_ARGS = [
 const WITH_COMPATIBILITY =
   LLVMPIPE !== undefined &&
   (process.env['MOEBIUS_RUNS'] !== undefined || process.env['MOEBIUS_COMPATIBILITY'] !== undefined);
+
+/** What tests in the page see of the environment. */
+const { MOEBIUS_RUNS } = process.env;
+const IN_PAGE: Record<string, string> = MOEBIUS_RUNS === undefined ? {} : { MOEBIUS_RUNS };
 
 /** The package by its own name, as the examples import it. */
 const OWN_NAME = [
@@ -82,6 +89,7 @@ export default defineConfig(async () => {
             name: 'browser',
             include: ['test/browser/**/*.test.ts', 'test/**/*.shared.test.ts'],
             exclude: [...SLOW_IN_PAGE, 'test/browser/compatibility.test.ts'],
+            env: IN_PAGE,
             maxWorkers: 1,
             testTimeout: 180_000,
             hookTimeout: 120_000,
