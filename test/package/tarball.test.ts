@@ -30,7 +30,7 @@ test('holds JavaScript and types for every file of the source, and no source', (
   const built = sources.map((path) => path.replace(/^src\//, 'dist/').replace(/\.tsx?$/, ''));
   expect(files).toEqual(expect.arrayContaining(built.flatMap((path) => [`${path}.js`, `${path}.d.ts`])));
   const mayBe =
-    /^(bin|dist|shaders|bench\/(models\/tiny-moe|examples))\/|^(package\.json|LICENSE|[A-Z]+\.md)$/;
+    /^(bin|dist|shaders|bench\/(models\/tiny-moe|examples|data\/routing))\/|^(package\.json|LICENSE|[A-Z]+\.md)$/;
   expect(files.filter((path) => !mayBe.test(path))).toEqual([]);
   const rest = files.filter((path) => path.startsWith('dist/') && !path.startsWith('dist/page/'));
   expect(rest.filter((path) => !/(\.js|\.d\.ts)$/.test(path))).toEqual([]);
