@@ -1,6 +1,6 @@
 /** `moebius bench`: check everything, time what is right, and leave one result file. */
 import type { Command } from 'commander';
-import { readKnownAnswers } from '../../bench/model/known-answers.ts';
+import { loadBenchModel } from '../../bench/model/bench-model.ts';
 import type { BenchResult } from '../../bench/result.ts';
 import { SECONDS } from '../../bench/sizes.ts';
 import { requirePass, runBench } from '../../bench/run.ts';
@@ -20,7 +20,7 @@ import { caseFamilies } from '../../validate/cases.ts';
 import { familiesOf } from '../../validate/registered.ts';
 import { checkResultPlace, keepResult, RESULTS, stampOf } from '../files/keep.ts';
 import { METRICS, withWatchedGpu } from '../metrics/server.ts';
-import { loadModel, TINY_MOE } from '../model.ts';
+import { TINY_MOE } from '../model.ts';
 import { loadVariants, registerAll, WITH, type WithOptions } from '../own/modules.ts';
 import { collect, moreThan, type GlobalOptions } from '../options.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
@@ -87,17 +87,15 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   // Those of the user's own beside ours: their families, unless others are named.
   const families = asked.length === 0 && kernel.length === 0 ? familiesOf(own) : asked;
   const layout = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
-  const model = await loadModel(TINY_MOE);
-  planLayout(layout, model.config);
-  const readFile = (path: string): Promise<Uint8Array> => platformHere().readFile(path);
-  const answers = await readKnownAnswers(TINY_MOE, readFile);
-  const checkpoint = await readFile(`${TINY_MOE}/model.safetensors`);
+  const model = await loadBenchModel(TINY_MOE, (path) => platformHere().readFile(path));
+  planLayout(layout, model.model.config);
   return withWatchedGpu('bench', options, async (gpu) => {
     await registerAll(gpu, own);
     const tuning = await attachTuning(gpu, options);
     return runBench(gpu, {
       tuning,
-      ...{ model, answers, checkpoint, layout, quick },
+      ...model,
+      ...{ layout, quick },
       ...{ seconds, only: { families, kernels: kernel } },
       withModel: families.length === 0 && kernel.length === 0,
       versions: versionsHere(),
