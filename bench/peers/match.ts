@@ -3,8 +3,7 @@
  * changes for all. A window is one or more runs and one wait for the last; the host's clock times it for everyone.
  */
 import { messageOf } from '../../src/core/errors.ts';
-import { seededRandom, seedOf } from '../../src/core/random.ts';
-import { shuffled } from '../../src/measure/rounds.ts';
+import { seededRandom, seedOf, shuffled } from '../../src/core/random.ts';
 import { summarise, type Summary } from '../../src/measure/statistics.ts';
 import type { Contestant } from './contestants/contestant.ts';
 import type { Entrant, Host, PeerRow } from './row.ts';

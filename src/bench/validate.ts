@@ -52,8 +52,8 @@ export interface ValidateResult {
   readonly interrupted?: Interruption;
 }
 
-/** Guesses. */
-const SIZES = {
+/** How much of the model is checked, quick and in full. Guesses. */
+export const MODEL_SIZES = {
   quick: { prompts: 1, tokens: 20, windows: 1 },
   full: { prompts: 2, tokens: 100, windows: 8 },
 } as const;
@@ -122,7 +122,7 @@ export async function validate(device: Gpu, inputs: ValidateInputs = {}): Promis
     );
     if (model !== undefined) {
       const { config } = model.model;
-      const sizes = { layout, answers: model.answers, ...(quick ? SIZES.quick : SIZES.full) };
+      const sizes = { layout, answers: model.answers, ...(quick ? MODEL_SIZES.quick : MODEL_SIZES.full) };
       report = await step(
         `Check ${config.name} on the ranks of ${formatLayout(layout)}`,
         (say) => checkModelAfter(hasPassed(checked.families, null), gpu, model.model, { ...sizes, say }),

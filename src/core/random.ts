@@ -1,4 +1,5 @@
 /** Seeded random numbers: the same seed gives the same stream in Node and in every browser. */
+import { at } from './math.ts';
 
 /** Integers in [0, 2^32): Weyl sequence through a 32-bit finaliser (the generator known as mulberry32). */
 function mulberry32(seed: number): () => number {
@@ -41,4 +42,14 @@ export function seedOf(name: string, seed = 0): number {
   let hash = (0x811c9dc5 ^ seed) >>> 0;
   for (const char of name) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0;
   return hash;
+}
+
+/** The same values in an order of chance (Fisher and Yates). */
+export function shuffled<T>(values: readonly T[], random: Random): T[] {
+  const result = [...values];
+  for (let i = result.length - 1; i > 0; i--) {
+    const j = random.integer(i + 1);
+    [result[i], result[j]] = [at(result, j), at(result, i)];
+  }
+  return result;
 }

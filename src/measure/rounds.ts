@@ -5,7 +5,7 @@
  */
 import { messageOf } from '../core/errors.ts';
 import { at, range } from '../core/math.ts';
-import { seededRandom, type Random } from '../core/random.ts';
+import { seededRandom, shuffled } from '../core/random.ts';
 import { median } from './statistics.ts';
 
 export interface Entrant {
@@ -112,14 +112,4 @@ export async function runRounds(entrants: readonly Entrant[], options: RoundsOpt
     onRound(soFar());
     throw error;
   }
-}
-
-/** The same values in an order of chance (Fisher and Yates). */
-export function shuffled<T>(values: readonly T[], random: Random): T[] {
-  const result = [...values];
-  for (let i = result.length - 1; i > 0; i--) {
-    const j = random.integer(i + 1);
-    [result[i], result[j]] = [at(result, j), at(result, i)];
-  }
-  return result;
 }

@@ -1,7 +1,6 @@
 /** Runs, bare and instrumented in shuffled turns: where the time of one goes, and what looking costs. */
-import { shuffled } from '../measure/rounds.ts';
 import { at, maxOf, range } from '../core/math.ts';
-import { seededRandom } from '../core/random.ts';
+import { seededRandom, shuffled } from '../core/random.ts';
 import { median, summarise, type Summary } from '../measure/statistics.ts';
 import { accountOfRun, type Account } from './account.ts';
 import { axisOf, type Bounded, type DeviceAxis } from './host-offset.ts';

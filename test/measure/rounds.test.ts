@@ -2,10 +2,10 @@
 import { describe, expect, test } from 'vitest';
 import { burstOf, samplesOfBurst } from '../../src/measure/burst.ts';
 import { canaryReport, driftAt, driftOf, isDrift } from '../../src/measure/canary.ts';
-import { runRounds, shuffled, type Entrant } from '../../src/measure/rounds.ts';
+import { runRounds, type Entrant } from '../../src/measure/rounds.ts';
 import { summarise } from '../../src/measure/statistics.ts';
 import { at, range } from '../../src/core/math.ts';
-import { seededRandom } from '../../src/core/random.ts';
+import { seededRandom, shuffled } from '../../src/core/random.ts';
 
 /** A machine whose speed depends on the time, and rows that take a millisecond on it at speed 1. */
 function machine(slowness: (time: number) => number) {

@@ -1,7 +1,7 @@
 /** The same forward pass on all ranks of a layout and on one rank, both on this one adapter. */
 import { requireFields, requireGiven, requireGpu } from '../../core/given.ts';
 import { at, maxOf, range, sum } from '../../core/math.ts';
-import { seededRandom } from '../../core/random.ts';
+import { seededRandom, shuffled } from '../../core/random.ts';
 import { NS_PER_S } from '../../core/units.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { planLayout } from '../../layout/layout.ts';
@@ -9,7 +9,6 @@ import { formatLayout, type LayoutSpec } from '../../layout/spec.ts';
 import type { Checkpoint } from '../../model/checkpoint.ts';
 import { createEngine, type Engine, type StepOptions, type StepResult } from '../../runtime/engine.ts';
 import { LOGITS_LIMIT, logitsError, ONE_RANK } from './check.ts';
-import { shuffled } from '../../measure/rounds.ts';
 import { traitsOf } from '../../runtime/layer/kernels.ts';
 import { planEngine, type EngineSizing } from '../../memory/engine-plan.ts';
 import {

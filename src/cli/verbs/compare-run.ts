@@ -6,9 +6,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { CheckError, ConfigError } from '../../core/errors.ts';
 import { range } from '../../core/math.ts';
-import { seededRandom } from '../../core/random.ts';
+import { seededRandom, shuffled } from '../../core/random.ts';
 import type { Progress } from '../../bench/progress.ts';
-import { shuffled } from '../../measure/rounds.ts';
 
 const ENTRY = 'src/cli/moebius.js';
 

@@ -1,6 +1,6 @@
 /** Rows of the hottest rank and its experts that have any, in expectation: draws of every token would take seconds. */
-import { at, range, sum } from '../../core/math.ts';
-import { seededRandom } from '../../core/random.ts';
+import { range, sum } from '../../core/math.ts';
+import { seededRandom, shuffled } from '../../core/random.ts';
 import type { Skew } from '../../hardware/queries.ts';
 import { shares, zipfWeights } from '../claims/skew.ts';
 
@@ -21,7 +21,8 @@ export function hottestLoads(
   ep: number,
 ): (tokens: number) => HottestLoad {
   const alpha = skew.kind === 'zipf' ? skew.alpha : 0;
-  const perExpert = shuffled(shares(zipfWeights(experts, alpha), topk));
+  // Always the same order: which expert is hot has nothing to do with where it lies.
+  const perExpert = shuffled(shares(zipfWeights(experts, alpha), topk), seededRandom(1));
   const local = Math.ceil(experts / ep);
   const ranks = range(ep).map((r) => perExpert.slice(r * local, (r + 1) * local));
   const hottest = ranks.reduce((most, rank) => (sum(rank) > sum(most) ? rank : most));
@@ -34,15 +35,4 @@ export function hottestLoads(
     const activeExperts = sum(hottest.map((p) => 1 - (1 - Math.min(1, topk * p)) ** tokens));
     return { rows: Math.max(1, rows), activeExperts: Math.max(1, Math.min(activeExperts, rows)) };
   };
-}
-
-/** Fisher and Yates, always the same order: which expert is hot has nothing to do with where it lies. */
-function shuffled(values: readonly number[]): number[] {
-  const random = seededRandom(1);
-  const order = [...values];
-  for (let i = order.length - 1; i > 0; i--) {
-    const j = random.integer(i + 1);
-    [order[i], order[j]] = [at(order, j), at(order, i)];
-  }
-  return order;
 }

@@ -7,7 +7,7 @@ import { ConfigError } from '../../core/errors.ts';
 import { requireFields, requireGiven } from '../../core/given.ts';
 import type { ScoreFunction } from '../../core/gating.ts';
 import { at, maxOf, range, sum } from '../../core/math.ts';
-import { type Random, seededRandom } from '../../core/random.ts';
+import { type Random, seededRandom, shuffled } from '../../core/random.ts';
 import { quoted } from '../../core/quoted.ts';
 import { requireName } from '../capacity.ts';
 import type { Choices } from '../choices.ts';
@@ -117,17 +117,6 @@ function logWeights(
     left -= 1;
     return now;
   };
-}
-
-function shuffled(values: readonly number[], random: Random): number[] {
-  const order = [...values];
-  for (let i = order.length - 1; i > 0; i--) {
-    const j = random.integer(i + 1);
-    const kept = at(order, i);
-    order[i] = at(order, j);
-    order[j] = kept;
-  }
-  return order;
 }
 
 export interface RouterOptions {

@@ -1,10 +1,9 @@
 import { expect, test } from 'vitest';
 import type { Contestant } from '../../../bench/peers/contestants/contestant.ts';
 import { playRow, type MatchResult } from '../../../bench/peers/match.ts';
-import { shuffled } from '../../../src/measure/rounds.ts';
 import type { Entrant, Host, PeerRow } from '../../../bench/peers/row.ts';
 import { rowLines, summaryLines } from '../../../bench/peers/table.ts';
-import { seededRandom } from '../../../src/core/random.ts';
+import { seededRandom, shuffled } from '../../../src/core/random.ts';
 import { ownFaults, ratioOf, verdictsOf } from '../../../bench/peers/verdict.ts';
 
 /** A clock that only work moves, so that times are what they are said to be. */

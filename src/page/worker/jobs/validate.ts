@@ -2,6 +2,7 @@
 import { checkKernels } from '../../../bench/kernels/check.ts';
 import { requireFamily } from '../../../bench/kernels/select.ts';
 import { checkModelAfter } from '../../../bench/model/check.ts';
+import { hasPassed, MODEL_SIZES } from '../../../bench/validate.ts';
 import { planLayout } from '../../../layout/layout.ts';
 import { formatLayout, parseLayout } from '../../../layout/spec.ts';
 import { kernelCases } from '../../../validate/cases.ts';
@@ -9,12 +10,6 @@ import type { JobOf } from '../../protocol/jobs.ts';
 import type { OutcomeOf } from '../../protocol/reports.ts';
 import type { JobContext } from '../context.ts';
 import { bundledModel } from '../models.ts';
-
-/** As `moebius validate` has them. */
-const SIZES = {
-  quick: { prompts: 1, tokens: 20, windows: 1 },
-  full: { prompts: 2, tokens: 100, windows: 8 },
-} as const;
 
 export async function validateJob(
   { quick, families, layout: text }: JobOf<'validate'>,
@@ -40,15 +35,17 @@ export async function validateJob(
         onResult: ({ family, name, variant, pass, worstShare, message }) =>
           tell({ cases: [{ family, name, variant, pass, worstShare, message }] }),
       }),
-    ({ families: found }) => (found.every(({ failed }) => failed === 0) ? 'all pass' : 'FAILED'),
+    ({ families: found }) => (hasPassed(found, null) ? 'all pass' : 'FAILED'),
   );
   if (bundled === undefined) return { kind: 'validate', model: null };
   const { model, answers } = bundled;
-  const kernelsPass = checked.families.every(({ failed }) => failed === 0);
   const report = await steps.step(
     `Check ${model.config.name} on the ranks of ${formatLayout(layout)}`,
     (say) =>
-      checkModelAfter(kernelsPass, gpu, model, { layout, answers, ...SIZES[quick ? 'quick' : 'full'], say }),
+      checkModelAfter(hasPassed(checked.families, null), gpu, model, {
+        ...{ layout, answers, say },
+        ...MODEL_SIZES[quick ? 'quick' : 'full'],
+      }),
     ({ pass, checks }) => (pass ? `${checks.length} checks pass` : 'FAILED'),
   );
   return { kind: 'validate', model: { ...report, checks: report.checks.map((check) => ({ ...check })) } };
