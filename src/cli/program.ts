@@ -100,7 +100,7 @@ const VERBS: readonly Verb[] = [
   },
   {
     usage: 'project [options]',
-    summary: 'what operations would take on hardware that is not here',
+    summary: 'what a layout or an operation would take on hardware that is not here',
     load: async () => (await import('./verbs/plan/project.ts')).describeProject,
   },
   {

@@ -57,7 +57,7 @@ test('the layer is timed on an adapter under each load', async () => {
     expertWidth: 32,
     policies: ['dropless', 'drop-position'],
   });
-  expect(adapter).toBeDefined();
+  expect(adapter?.name).toMatch(/llvmpipe|SwiftShader/);
   for (const { time } of policies)
     expect(time?.rows.allRanks).toBeGreaterThanOrEqual(time?.rows.fullestRank ?? NaN);
 });
