@@ -5,12 +5,14 @@ const PER_OCTAVE = 2;
 
 /** f over [1, infinity), f > 0. Between points the logarithm of f is linear in the logarithm of x. */
 export function tabulated(f: (x: number) => number): (x: number) => number {
-  const points = new Map<number, number>();
+  const points: number[] = [];
   const at = (index: number): number => {
-    let value = points.get(index);
-    if (value === undefined) {
+    // NaN is a place that was not asked yet: the list stays one of plain numbers.
+    while (points.length <= index) points.push(NaN);
+    let value = points[index] ?? NaN;
+    if (Number.isNaN(value)) {
       value = Math.log(Math.max(1e-9, f(2 ** (index / PER_OCTAVE))));
-      points.set(index, value);
+      points[index] = value;
     }
     return value;
   };
@@ -25,15 +27,13 @@ export function tabulated(f: (x: number) => number): (x: number) => number {
 
 /** The same in two arguments. */
 export function tabulated2(f: (x: number, y: number) => number): (x: number, y: number) => number {
-  const rows = new Map<number, (y: number) => number>();
+  const rows: ((y: number) => number)[] = [];
   const row = (index: number): ((y: number) => number) => {
-    let found = rows.get(index);
-    if (found === undefined) {
-      const x = 2 ** (index / PER_OCTAVE);
-      found = tabulated((y) => f(x, y));
-      rows.set(index, found);
+    while (rows.length <= index) {
+      const x = 2 ** (rows.length / PER_OCTAVE);
+      rows.push(tabulated((y) => f(x, y)));
     }
-    return found;
+    return rows[index] ?? ((y) => f(2 ** (index / PER_OCTAVE), y));
   };
   return (x, y) => {
     const place = Math.log2(Math.max(1, x)) * PER_OCTAVE;

@@ -162,8 +162,9 @@ export function stepCost(setting: StepSetting): StepCost {
     const busy = attention + dense + routed;
     const exposed = overlap ? Math.max(talk * LEAST_EXPOSED, talk - busy) : talk;
     const overhead = framework.stepUs + launches * layersUs + load.sampled * framework.sequenceUs;
-    const parts = { attention, dense, experts: balanced, imbalance: routed - balanced, exposed, overhead };
-    return { ...parts, total: sum(STEP_PARTS.map((part) => parts[part])) };
+    const imbalance = routed - balanced;
+    const total = busy + exposed + overhead;
+    return { attention, dense, experts: balanced, imbalance, exposed, overhead, total };
   };
   return Object.assign(cost, { handOver: hop });
 }
@@ -302,5 +303,5 @@ function exchangeCurve(
 
 /** The sum of two steps' parts, for totals. */
 export function addParts(into: number[], step: StepTime, times: number): void {
-  for (const [i, part] of STEP_PARTS.entries()) into[i] = at(into, i) + times * step[part];
+  for (let i = 0; i < STEP_PARTS.length; i++) into[i] = at(into, i) + times * step[at(STEP_PARTS, i)];
 }

@@ -3,7 +3,7 @@
  * that follow each other through the stages; without a pipeline there is one lane, whose steps follow each other.
  */
 import TinyQueue from 'tinyqueue';
-import { at, maxOf, range, sum } from '../../core/math.ts';
+import { at, range } from '../../core/math.ts';
 import type { Framework } from '../serving/framework.ts';
 import type { StepCost, StepLoad, StepTime } from '../serving/step-cost.ts';
 
@@ -34,6 +34,7 @@ export interface InstanceSetting {
   readonly promptsOnly: boolean;
 }
 
+/** Loops over groups are plain: there may be hundreds, and each step goes over them. */
 interface Group {
   readonly waiting: Job[];
   next: number;
@@ -50,8 +51,11 @@ interface Ending {
 }
 
 interface Lane {
+  /** Sequences and positions of each group. */
   readonly counts: number[];
   readonly contexts: number[];
+  /** Sequences of all groups. */
+  total: number;
   /** Steps that its sequences took. */
   ticks: number;
   readonly ends: TinyQueue<Ending>;
@@ -102,12 +106,16 @@ export function makeInstance(
   const lanes: Lane[] = range(stages).map(() => ({
     counts: groups.map(() => 0),
     contexts: groups.map(() => 0),
+    total: 0,
     ticks: 0,
     ends: new TinyQueue<Ending>([], (a, b) => a.tick - b.tick || a.job.id - b.job.id),
     freeUs: 0,
   }));
   let outstanding = 0;
   let turn = 0;
+  // Of all groups: requests that wait, prompts that are being read.
+  let waiting = 0;
+  let reading = 0;
   let stretch:
     | {
         beginUs: number;
@@ -122,18 +130,26 @@ export function makeInstance(
 
   const accept = (job: Job): void => {
     outstanding += job.output + (job.prefilled ? 0 : job.input);
-    const lightest = groups.reduce((least, group) => (load(group) < load(least) ? group : least));
+    let lightest = at(groups, 0);
+    let least = Infinity;
+    for (const group of groups) {
+      const load = group.sequences + group.waiting.length - group.next;
+      if (load < least) [lightest, least] = [group, load];
+    }
     lightest.waiting.push(job);
+    waiting++;
   };
-  const load = (group: Group): number => group.sequences + group.waiting.length - group.next;
 
   const admit = (nowUs: number): void => {
-    for (const [g, group] of groups.entries()) {
+    if (waiting === 0) return;
+    for (let g = 0; g < groups.length; g++) {
+      const group = at(groups, g);
       while (group.next < group.waiting.length && group.sequences < maxSequences) {
         const job = at(group.waiting, group.next);
         const need = job.input + (promptsOnly ? 0 : job.output);
         if (group.reserved + need > capacity && group.sequences > 0) break;
         group.next++;
+        waiting--;
         group.reserved += need;
         group.sequences++;
         if (job.scheduledUs < 0) job.scheduledUs = nowUs;
@@ -141,7 +157,10 @@ export function makeInstance(
           // Its first token came with its keys and values.
           if (job.firstUs < 0) job.firstUs = nowUs;
           begin(job, g, emptiest(g));
-        } else group.reading.push({ job, done: 0 });
+        } else {
+          group.reading.push({ job, done: 0 });
+          reading++;
+        }
       }
       if (group.next > 1024 && group.next * 2 > group.waiting.length) {
         group.waiting.splice(0, group.next);
@@ -149,13 +168,17 @@ export function makeInstance(
       }
     }
   };
-  const emptiest = (g: number): Lane =>
-    lanes.reduce((least, lane) => (at(lane.counts, g) < at(least.counts, g) ? lane : least));
+  const emptiest = (g: number): Lane => {
+    let least = at(lanes, 0);
+    for (const lane of lanes) if (at(lane.counts, g) < at(least.counts, g)) least = lane;
+    return least;
+  };
 
   /** It takes a token in each of its lane's steps from the next on. */
   const begin = (job: Job, g: number, lane: Lane): void => {
     const left = job.output - 1;
     lane.counts[g] = at(lane.counts, g) + 1;
+    lane.total++;
     lane.contexts[g] = at(lane.contexts, g) + job.input + 1;
     lane.ends.push({ tick: lane.ticks + Math.max(1, left), job, group: g });
   };
@@ -171,10 +194,9 @@ export function makeInstance(
   /** All sequences of a lane take `steps` tokens, the last at `endUs`. */
   const tick = (lane: Lane, steps: number, endUs: number): void => {
     lane.ticks += steps;
-    for (const [g, count] of lane.counts.entries()) {
-      outstanding -= steps * count;
-      lane.contexts[g] = at(lane.contexts, g) + steps * count;
-    }
+    outstanding -= steps * lane.total;
+    for (let g = 0; g < groups.length; g++)
+      lane.contexts[g] = at(lane.contexts, g) + steps * at(lane.counts, g);
     for (
       let first = lane.ends.peek();
       first !== undefined && first.tick <= lane.ticks;
@@ -183,6 +205,7 @@ export function makeInstance(
       lane.ends.pop();
       const { job, group } = first;
       lane.counts[group] = at(lane.counts, group) - 1;
+      lane.total--;
       lane.contexts[group] = at(lane.contexts, group) - job.input - job.output;
       end(job, group, endUs);
     }
@@ -203,9 +226,8 @@ export function makeInstance(
     for (let tried = 0; tried < stages; tried++) {
       const index = turn % stages;
       const lane = at(lanes, index);
-      const prompting = groups.some(({ reading }) => reading.length > 0);
-      const decodes = lane.counts.some((count) => count > 0);
-      if (!prompting && !decodes) {
+      const prompting = reading > 0;
+      if (!prompting && lane.total === 0) {
         turn++;
         continue;
       }
@@ -218,15 +240,21 @@ export function makeInstance(
 
   const step = (lane: Lane, index: number, prompting: boolean, nowUs: number): number => {
     const first = prompting && framework.policy === 'prompts-first';
-    const decodes = first ? 0 : maxOf(lane.counts, 0);
-    const totalDecodes = first ? 0 : sum(lane.counts);
-    const contexts = first ? 0 : maxOf(lane.contexts, 0);
+    const totalDecodes = first ? 0 : lane.total;
+    let decodes = 0;
+    let contexts = 0;
+    for (let g = 0; g < groups.length && totalDecodes > 0; g++) {
+      decodes = Math.max(decodes, at(lane.counts, g));
+      contexts = Math.max(contexts, at(lane.contexts, g));
+    }
     let prompts = 0;
     let pairs = 0;
     let total = 0;
     let ended = 0;
     const through: { job: Job; g: number }[] = [];
-    for (const [g, group] of prompting ? groups.entries() : []) {
+    for (let g = 0; g < groups.length && prompting; g++) {
+      const group = at(groups, g);
+      if (group.reading.length === 0) continue;
       let budget = Math.max(framework.maxTokens - (first ? 0 : at(lane.counts, g)), 64);
       let [tokens, seen, whole] = [0, 0, 0];
       while (budget > 0 && group.reading.length > 0) {
@@ -238,6 +266,7 @@ export function makeInstance(
         head.done += size;
         if (head.done < head.job.input) break;
         group.reading.shift();
+        reading--;
         through.push({ job: head.job, g });
         whole++;
       }

@@ -61,7 +61,8 @@ interface Event {
   readonly order: number;
   readonly job?: Job;
   /** An instance that is to go on, if nothing has changed its plans since. */
-  readonly wake?: { readonly unit: Unit; readonly version: number };
+  readonly unit?: Unit;
+  readonly version?: number;
 }
 
 interface Unit {
@@ -91,7 +92,7 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
   }
   const queue = new TinyQueue<Event>([], (a, b) => a.us - b.us || a.order - b.order);
   let order = 0;
-  const push = (event: Omit<Event, 'order'>): void => queue.push({ ...event, order: order++ });
+  const pushJob = (us: number, job: Job): void => queue.push({ us, order: order++, job });
   const done: Job[] = [];
   const parts = pools.map(() => STEP_PARTS.map(() => 0));
   const stretches: (Stretch & { instance: number; pool: number })[] = [];
@@ -115,7 +116,7 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
         leave(unit, job.lastUs);
         if (p === 0 && pools.length > 1 && job.output > 1) {
           job.prefilled = true;
-          push({ us: job.lastUs + (setting.transferUs?.(job.input) ?? 0), job });
+          pushJob(job.lastUs + (setting.transferUs?.(job.input) ?? 0), job);
           return;
         }
         done.push(job);
@@ -123,7 +124,7 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
         following++;
         const next = workload.requests[workload.concurrency - 1 + following];
         if (next !== undefined)
-          push({ us: job.lastUs, job: jobOf(workload.concurrency - 1 + following, next, job.lastUs) });
+          pushJob(job.lastUs, jobOf(workload.concurrency - 1 + following, next, job.lastUs));
       };
       const onStretch = (stretch: Stretch): void => {
         addParts(at(parts, p), stretch.time, (stretch.steps * pool.gpus) / pool.setting.stages);
@@ -151,11 +152,11 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
   const wake = (unit: Unit, us: number | undefined): void => {
     unit.version++;
     unit.asleep = us === undefined;
-    if (us !== undefined) push({ us, wake: { unit, version: unit.version } });
+    if (us !== undefined) queue.push({ us, order: order++, unit, version: unit.version });
   };
 
   for (const [id, shape] of firstOf(workload).entries()) {
-    push({ us: shape.arrivalS * 1e6 + requestUs, job: jobOf(id, shape, shape.arrivalS * 1e6) });
+    pushJob(shape.arrivalS * 1e6 + requestUs, jobOf(id, shape, shape.arrivalS * 1e6));
   }
   let events = 0;
   for (let event = queue.pop(); event !== undefined; event = queue.pop()) {
@@ -175,9 +176,9 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
       }
       continue;
     }
-    const due = event.wake;
-    if (due === undefined || due.version !== due.unit.version) continue;
-    wake(due.unit, due.unit.instance.advance(nowUs));
+    const due = event.unit;
+    if (due === undefined || event.version !== due.version) continue;
+    wake(due, due.instance.advance(nowUs));
   }
   done.sort((a, b) => a.id - b.id);
   const begin = at(done, 0).arrivalUs;
