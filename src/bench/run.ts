@@ -180,6 +180,7 @@ async function measureAll(
             ...{ layout, ...sizes, say, minSamples: sizes.passes, maxSamples: 2 * sizes.passes },
             ids: model.tokenizer?.encode(answers.validText) ?? [],
             budgetNs: FORWARD_SHARE * measuringNs,
+            onRouted: (first) => live.routed?.(first),
           }),
         ({ ratio }) => (ratio === undefined ? 'FAILED' : `sharded / unsharded ${formatNumber(ratio.median)}`),
       )

@@ -4,7 +4,10 @@ import type { BenchResult } from '../../src/bench/result.ts';
 import { requirePass, runBench } from '../../src/bench/run.ts';
 import { readKnownAnswers } from '../../src/bench/model/known-answers.ts';
 import { openGpu } from '../../src/gpu/gpu.ts';
-import { range, sum } from '../../src/core/math.ts';
+import { at, range, sum } from '../../src/core/math.ts';
+import { presetNamed } from '../../src/model/presets.ts';
+import { RoutingRecorder } from '../../src/runtime/record-routing.ts';
+import type { StepResult } from '../../src/runtime/step/step.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
 import { renderBench } from '../../src/report/terminal/bench/tables.ts';
 import { formatResult, readResult } from '../../src/report/file/result-file.ts';
@@ -14,6 +17,7 @@ import { loadTinyMoe, readBytes, TINY_MOE } from '../model/tiny-moe.ts';
 import { testPlatform } from '../setup/platform.ts';
 
 let result: BenchResult;
+let routed: StepResult | undefined;
 
 beforeAll(async () => {
   const gpu = await openGpu(testPlatform());
@@ -27,6 +31,7 @@ beforeAll(async () => {
     seconds: 600,
     versions: {},
     commit: null,
+    live: { routed: (first) => void (routed = first) },
     only: { families: ['rope', 'internal'] },
     sizes: {
       ...{ prompts: 1, tokens: 3, windows: 1, sequences: 16, tokensPerSequence: 2, passes: 1, rounds: 3 },
@@ -84,6 +89,12 @@ test('a cluster of the layout: every choice has its rank and expert, every rank 
   expect(cluster?.expertLoad.map((layer) => layer.map(sum))).toEqual(
     range(cluster?.expertLoad.length ?? 0).map(() => range(8).map(() => (2 * tokens) / 8)),
   );
+  const recorder = new RoutingRecorder(presetNamed('tiny-moe').config, '');
+  recorder.add({ experts: routed?.experts ?? [] });
+  const counts = cluster?.expertLoad.map((layer) =>
+    range(16).map((e) => sum(layer.map((row) => at(row, e)))),
+  );
+  expect(recorder.trace().layers.map(({ count_E }) => count_E)).toEqual(counts);
   expect(cluster?.ranks).toHaveLength(worldSize);
   expect(cluster?.ranks.every(({ weightsBytes, kvCacheBytes }) => weightsBytes > 0 && kvCacheBytes > 0)).toBe(
     true,

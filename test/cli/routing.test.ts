@@ -2,11 +2,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { generate } from '../../src/cli/verbs/generate.ts';
+import { readTraces } from '../../src/cli/verbs/routing/load-trace.ts';
 import { routing, type RoutingOptions } from '../../src/cli/verbs/routing/routing.ts';
 import { ConfigError } from '../../src/core/errors.ts';
 import { sum } from '../../src/core/math.ts';
 import { OVERFLOW_POLICIES } from '../../src/routing/policies.ts';
 import { writeTrace } from '../../src/routing/trace/trace.ts';
+import { knownAnswers } from '../model/tiny-moe.ts';
 import { moebius, scratchFolder } from './spawn.ts';
 
 const LAW = 'bench/data/routing/esft-deepseek-v2-lite-law-ids.txt';
@@ -116,6 +118,15 @@ describe('what cannot be is refused', () => {
     await writeFile(steering, writeTrace({ model: 'm', source: '', numExperts: 1, topK: 1, layers }));
     expect((await still({ trace: steering })).trace.name).not.toContain('\u001b');
   });
+});
+
+test("the bundled model's own trace has the counts that its reference has", async () => {
+  const known = (await knownAnswers()).expert_counts;
+  const [trace] = await readTraces('bench/data/routing/tiny-moe.json');
+  expect(trace?.layers.map(({ count_E }) => count_E)).toEqual(known.counts);
+  const report = await still({ trace: 'tiny-moe', layer: 3, tokens: 4096 });
+  expect(report).toMatchObject({ tokens: 4096, trace: { name: 'tiny-moe, layer 3', ids: 'recorded' } });
+  expect(report.policies[0]?.loadOfExperts).toEqual(known.counts[3]);
 });
 
 test('generate records the experts of all its tokens, and routing replays them', async () => {

@@ -151,6 +151,9 @@ describe('validate', () => {
   });
 });
 
-test('bench refuses a wrong layout before anything is measured', async () => {
+test('bench refuses a wrong layout and an idle recording before anything is measured', async () => {
   await expect(bench({ layout: 'tp=3' })).rejects.toThrow(/tp \(3\)/);
+  await expect(bench({ family: ['rope'], recordRouting: 'trace.json' })).rejects.toThrow(
+    /--record-routing would do nothing: with --family/,
+  );
 });

@@ -80,6 +80,8 @@ export interface ForwardOptions {
   readonly minSamples: number;
   readonly maxSamples: number;
   readonly say?: (text: string) => void;
+  /** Given the first pass of all ranks, which has the experts of its tokens. */
+  readonly onRouted?: (first: StepResult) => void;
 }
 
 function limitsOf(sequences: number, tokensPerSequence: number): EngineSizing {
@@ -120,6 +122,7 @@ async function compareEngines(
   const base = { sequences, tokensPerSequence, tokens: sequences * tokensPerSequence };
   say('first pass of both, compared');
   const [a, b] = [await step(one, requests), await step(many, requests, { experts: true })];
+  options.onRouted?.(b);
   const worst = maxOf(range(sequences).map((i) => logitsError(at(b.logits, i), at(a.logits, i))));
   if (!(worst <= LOGITS_LIMIT)) return { ...base, logitsError: worst, pass: false };
 

@@ -21,6 +21,7 @@ import { familiesOf } from '../../validate/registered.ts';
 import { checkResultPlace, keepResult, RESULTS, stampOf } from '../files/keep.ts';
 import { METRICS, withWatchedGpu } from '../metrics/server.ts';
 import { TINY_MOE } from '../model.ts';
+import { RECORD_ROUTING, startRecording } from './routing/record.ts';
 import { loadVariants, registerAll, WITH, type WithOptions } from '../own/modules.ts';
 import { collect, moreThan, type GlobalOptions } from '../options.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
@@ -49,6 +50,8 @@ export interface BenchOptions extends WithOptions {
   readonly cold?: boolean;
   /** A port of this machine for OpenMetrics while it runs, 0 for a free one. */
   readonly metrics?: number;
+  /** Where the experts of the forward pass's tokens go, as a trace that `routing` reads; replaced when it is there. */
+  readonly recordRouting?: string;
   readonly progress?: Progress;
   /** Called whenever there is more than before; what it is given makes a result, marked as interrupted, of all there is. */
   readonly onResult?: (soFar: () => BenchResult) => void;
@@ -68,6 +71,7 @@ const OPTIONS: Fields = {
   tuningFile: 'string?',
   cold: 'flag?',
   metrics: 'number?',
+  recordRouting: 'string?',
   progress: 'record?',
   onResult: 'function?',
   signal: 'signal?',
@@ -89,6 +93,13 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   const layout = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
   const model = await loadBenchModel(TINY_MOE, (path) => platformHere().readFile(path));
   planLayout(layout, model.model.config);
+  const withModel = families.length === 0 && kernel.length === 0;
+  if (options.recordRouting !== undefined && !withModel) {
+    throw new ConfigError(
+      '--record-routing would do nothing: with --family, --kernel or --with no model is run. Leave it out.',
+    );
+  }
+  const recording = await startRecording(options, model.model.config, `bench on ${formatLayout(layout)}`);
   return withWatchedGpu('bench', options, async (gpu) => {
     await registerAll(gpu, own);
     const tuning = await attachTuning(gpu, options);
@@ -97,13 +108,14 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
       ...model,
       ...{ layout, quick },
       ...{ seconds, only: { families, kernels: kernel } },
-      withModel: families.length === 0 && kernel.length === 0,
+      withModel,
       versions: versionsHere(),
       commit: commitHere() ?? null,
       ...(options.cold && { cold: await lastLevelCache(gpu) }),
       ...(progress !== undefined && { progress }),
       ...(options.onResult !== undefined && { onResult: options.onResult }),
-    });
+      live: { routed: recording.add },
+    }).finally(recording.write);
   });
 }
 
@@ -124,14 +136,20 @@ interface CommandOptions extends GlobalOptions, WithOptions {
   readonly cold?: boolean;
   readonly verbose?: boolean;
   readonly metrics?: number;
+  readonly recordRouting?: string;
 }
 
 /** To its file and to stdout. */
-async function keep(result: BenchResult, { out, json, verbose }: CommandOptions): Promise<void> {
+async function keep(
+  result: BenchResult,
+  { out, json, verbose, recordRouting }: CommandOptions,
+): Promise<void> {
   await keepResult(out, resultName(result), formatResult(result), async (place) => {
     if (json) return printJson(result);
     const where = place === undefined ? '' : ` All samples are in ${place}.`;
-    const end = `Took ${formatNs(result.wallNs)}.${where}`;
+    const routing =
+      recordRouting === undefined || result.forward === null ? '' : ` The routing is in ${recordRouting}.`;
+    const end = `Took ${formatNs(result.wallNs)}.${where}${routing}`;
     const full = verbose ? [...renderBench(result, stdoutStyle()), ''] : [];
     const hint = verbose ? '' : ' --verbose prints all tables.';
     const summary = renderSummary(result, stdoutStyle());
@@ -169,6 +187,7 @@ export function describeBench(command: Command): Command {
     .option('--cold', 'time kernels on inputs that no cache holds: enough copies in turn')
     .option('--verbose', 'print all tables before the summary')
     .option(...METRICS)
+    .option(...RECORD_ROUTING)
     .option(...TUNING_FILE)
     .option(...NO_TUNING)
     .addHelpText(

@@ -16,7 +16,7 @@ import { createEngine } from '../../runtime/engine.ts';
 import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
 import { generate as continuePrompt } from '../../runtime/generate.ts';
 import { requireSampling } from '../../runtime/sampling.ts';
-import { startRecording } from './routing/record.ts';
+import { RECORD_ROUTING, startRecording } from './routing/record.ts';
 import { loadModel, TINY_MOE, tokenizerOf } from '../model.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
 import { METRICS, withWatchedGpu } from '../metrics/server.ts';
@@ -151,7 +151,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
         const result = await continuePrompt(engine, {
           ...chosen(options, SAMPLING),
           ...{ promptIds, tokens, endIds },
-          ...recording.asked,
+          ...{ step: recording.step, onStep: recording.add },
           onToken: (id) => {
             const piece = endIds.includes(id) ? '' : text.push(id);
             if (piece !== '') options.onText?.(piece);
@@ -295,7 +295,7 @@ export function describeGenerate(command: Command): Command {
       new Option('--cache <dtype>', 'how keys and values are stored').choices(CACHE_DTYPES).default('f32'),
     )
     .option(...METRICS)
-    .option('--record-routing <file>', 'the experts of every token, for "moebius routing --trace"')
+    .option(...RECORD_ROUTING)
     .option(...TUNING_FILE)
     .option(...NO_TUNING)
     .addHelpText(

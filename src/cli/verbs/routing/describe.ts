@@ -10,6 +10,7 @@ import { TRACE_GENERATORS } from '../../../routing/trace/generate.ts';
 import { checkOutput, writeWhole } from '../../files/files.ts';
 import { collect, integer, MOST_SEED, refuseIdle, type GlobalOptions } from '../../options.ts';
 import { printJson, printLines, stdoutStyle } from '../../output.ts';
+import { BUNDLED_TRACES } from './load-trace.ts';
 import {
   DEFAULT_CAPACITY,
   DEFAULT_MICRO_BATCHES,
@@ -34,7 +35,11 @@ export function describeRouting(command: Command): Command {
       'Runs the routing of one layer through capacity, overflow policies and balancers, and measures the routed layer ' +
         'under the load that each leaves.',
     )
-    .option('--trace <name>', `a file, or one of ${TRACE_GENERATORS.join(', ')}, as zipf:1.2`, 'zipf:1.2')
+    .option(
+      '--trace <name>',
+      `a file, ${Object.keys(BUNDLED_TRACES).join(', ')}, or one of ${TRACE_GENERATORS.join(', ')}, as zipf:1.2`,
+      'zipf:1.2',
+    )
     .option('--experts <n>', 'of a made-up trace: 16; of a file what it has', integer(1, 4096))
     .option('--topk <k>', 'choices of a token: 2; of a file what it has', integer(1, 4096))
     .option('--tokens <n>', '4,096, or as many as the file has', integer(0, 2 ** 17))
@@ -67,6 +72,7 @@ export function describeRouting(command: Command): Command {
       `
 Examples:
   moebius routing --trace zipf:1.2 --experts 16 --topk 2
+  moebius routing --trace tiny-moe --layout ep=8
   moebius routing --trace zipf:1.2 --balancer bias --policy dropless
   moebius routing --trace trace.json --layout ep=8 --balancer placer --plot load.svg
   moebius routing --trace uniform --experts 256 --topk 8 --no-time --json`,

@@ -42,11 +42,18 @@ export interface LoadedTrace {
   readonly choices: Choices;
 }
 
+/** Traces of the package by name. */
+export const BUNDLED_TRACES: Readonly<Record<string, string>> = {
+  'tiny-moe': 'bench/data/routing/tiny-moe.json',
+};
+
 const DEFAULTS = { experts: 16, topk: 2, tokens: 4096 };
 
 /** @throws ConfigError for a name or file that is no trace, or one of other experts or another top-k than asked for. */
 export async function loadTrace(options: TraceOptions): Promise<LoadedTrace> {
-  const { trace, experts, topk, tokens = DEFAULTS.tokens, layer, pick, seed } = options;
+  const { experts, topk, tokens = DEFAULTS.tokens, layer, pick, seed } = options;
+  const bundled = Object.hasOwn(BUNDLED_TRACES, options.trace) ? BUNDLED_TRACES[options.trace] : undefined;
+  const trace = bundled ?? options.trace;
   if (isGenerator(trace)) {
     if (layer !== undefined || pick !== undefined) {
       throw new ConfigError(

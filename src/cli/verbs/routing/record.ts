@@ -5,13 +5,20 @@ import { RoutingRecorder } from '../../../runtime/record-routing.ts';
 import { writeTrace } from '../../../routing/trace/trace.ts';
 import { checkOutput, writeWhole } from '../../files/files.ts';
 
+export const RECORD_ROUTING = [
+  '--record-routing <file>',
+  'the experts of every token, for "moebius routing --trace"',
+] as const;
+
 const OTHER_TRACE = 'Name another place with --record-routing.';
 
 export interface Recording {
-  /** What steps are asked for, and who is given them. */
-  readonly asked: { readonly step: StepOptions; readonly onStep?: (step: StepResult) => void };
-  /** Writes the trace, if one was asked for. */
-  write(): Promise<void>;
+  /** What steps are asked for whose experts somebody wants. */
+  readonly step: StepOptions;
+  /** Is given these steps. */
+  readonly add: (step: StepResult) => void;
+  /** Writes the trace, if one was asked for and there is a step of it. */
+  readonly write: () => Promise<void>;
 }
 
 /** @param source told in the trace. @throws ConfigError for a place that cannot be written. */
@@ -24,11 +31,18 @@ export async function startRecording(
     ...(metrics !== undefined && { timing: 'span' }),
     ...((metrics !== undefined || recordRouting !== undefined) && { experts: true }),
   };
-  if (recordRouting === undefined) return { asked: { step }, write: () => Promise.resolve() };
+  if (recordRouting === undefined) return { step, add: () => undefined, write: () => Promise.resolve() };
   await checkOutput(recordRouting, { remedy: OTHER_TRACE });
   const recorder = new RoutingRecorder(config, source);
+  let steps = 0;
   return {
-    asked: { step, onStep: (taken) => recorder.add(taken) },
-    write: () => writeWhole(recordRouting, writeTrace(recorder.trace()), OTHER_TRACE),
+    step,
+    add: (taken) => {
+      recorder.add(taken);
+      steps += 1;
+    },
+    write: async () => {
+      if (steps > 0) await writeWhole(recordRouting, writeTrace(recorder.trace()), OTHER_TRACE);
+    },
   };
 }
