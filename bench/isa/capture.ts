@@ -1,113 +1,94 @@
 /**
- * Compiles the kernels of every family, each variant in each format, for whatever driver the environment shows, so that
- * what its compiler made of them can be compared before and after a change. Nothing runs. See README.md.
+ * Compiles kernels for whatever driver the environment shows, one after the other, and runs nothing. Before each it sets
+ * ISA_NAME, a name of a file, for the layer that writes down what the driver made of it. `main.ts` starts it.
  *
- *   node --import ./src/cli/typescript.js bench/isa/capture.ts OUT [ADAPTER] [--only REGEX]
+ *   node --import ./src/cli/typescript.js bench/isa/capture.ts OUT [ADAPTER] [--only REGEX] [--chosen]
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { messageOf } from '../../src/core/errors.ts';
 import { openGpu } from '../../src/gpu/gpu.ts';
 import type { KernelDefinition } from '../../src/gpu/kernel.ts';
 import type { CompiledKernel } from '../../src/gpu/shader/pipeline-cache.ts';
 import type { Spec } from '../../src/gpu/shader/specialise.ts';
-import { prepareAttention } from '../../src/kernels/attention/attention.ts';
-import { prepareRope, ropeVariants } from '../../src/kernels/attention/rope.ts';
-import { attentionVariants } from '../../src/kernels/attention/variants.ts';
-import { gemmVariants, prepareGemm } from '../../src/kernels/dense/gemm.ts';
-import { prepareRmsNorm, rmsNormVariants } from '../../src/kernels/dense/rms-norm.ts';
-import { expertVariants, prepareExpertGemm } from '../../src/kernels/experts/experts.ts';
-import { prepareTopk, topkVariants } from '../../src/kernels/routing/gating.ts';
 import { nodePlatform } from '../../src/platform/node/node.ts';
 import { WEIGHT_DTYPES } from '../../src/tensor/quantised.ts';
+import { asked } from './asked.ts';
 
-interface Entry {
-  readonly file: string;
+/** A kernel, as index.json holds it. */
+export interface Captured {
+  /** The shader and what its spec changes: 'experts.blocked,int8,GATHER'. */
+  readonly kernel: string;
   readonly shader: string;
   readonly spec: Spec;
+  /** Who asked for it. */
+  readonly uses: string[];
+  chosen: boolean;
   error?: string;
 }
 
-const [out = 'isa', ...rest] = process.argv.slice(2);
-const at = rest.indexOf('--only');
-const only = new RegExp(at < 0 ? '.' : (rest[at + 1] ?? '.'));
-const [adapter = 'auto'] = at === 0 ? [] : rest;
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { only: { type: 'string', default: '.' }, chosen: { type: 'boolean', default: false } },
+});
+const [out = 'isa', adapter = 'auto'] = positionals;
+const only = new RegExp(values.only);
 mkdirSync(out, { recursive: true });
 process.env.ISA_OUT = resolve(out);
 
 const gpu = await openGpu(nodePlatform(), adapter);
-const entries = new Map<string, Entry>();
+const kernels = new Map<string, Captured>();
 
-/** 'experts.vector,FORMAT-3,GATHER': the shader and what its spec changes. */
-function fileOf({ shader, spec: own }: KernelDefinition, spec: Spec): string {
+/** What follows from the rest, so that names stay short. */
+const FOLLOWS = new Set(['FORMAT', 'Pack', 'Kv', 'LAST', 'GROUPS']);
+
+function nameOf({ shader, spec: own }: KernelDefinition, spec: Spec): string {
+  const format = spec.FORMAT === undefined ? [] : [WEIGHT_DTYPES[Number(spec.FORMAT)] ?? 'unknown'];
   const changes = Object.entries(spec)
-    .filter(([name, value]) => own[name] !== value && !/[<>]/.test(String(value)))
+    .filter(([name, value]) => own[name] !== value && !FOLLOWS.has(name))
     .map(([name, value]) =>
       typeof value === 'boolean' ? (value ? name : `no-${name}`) : `${name}-${value}`,
     );
-  return [shader.replace('.wgsl', '').replaceAll('/', '.'), ...changes].join(',');
+  return [shader.replace('.wgsl', '').replaceAll('/', '.'), ...format, ...changes].join(',');
 }
 
-/** What a kernel that `--only` leaves out is answered with: its variant is not prepared any further. */
+/** What a kernel that is not asked for is answered with: its variant is not prepared any further. */
 const NOT_WANTED = new Error('not wanted');
 
-/** One kernel after the other: whoever writes down what the driver makes of it reads its name from the environment. */
+let current = { what: '', chosen: false };
+/** One kernel after the other: the layer reads its name from the environment. */
 let queue: Promise<unknown> = Promise.resolve();
 const compile = gpu.pipelines.get.bind(gpu.pipelines);
 gpu.pipelines.get = async (definition: KernelDefinition, spec: Spec): Promise<CompiledKernel> => {
-  const file = fileOf(definition, spec);
-  if (!only.test(file)) throw NOT_WANTED;
-  const entry: Entry = entries.get(file) ?? { file, shader: definition.shader, spec };
-  entries.set(file, entry);
+  const kernel = nameOf(definition, spec);
+  if (!only.test(kernel)) throw NOT_WANTED;
+  const { what, chosen } = current;
+  const known = kernels.get(kernel);
+  const entry: Captured = known ?? { kernel, shader: definition.shader, spec, uses: [], chosen: false };
+  kernels.set(kernel, entry);
+  entry.chosen ||= chosen;
+  if (!entry.uses.includes(what)) entry.uses.push(what);
   const compiled = queue.then(() => {
-    process.env.ISA_NAME = file;
+    process.env.ISA_NAME = kernel;
     return compile(definition, spec);
   });
   queue = compiled.catch((error: unknown) => {
-    entry.error = String(error).slice(0, 400);
+    entry.error = messageOf(error).slice(0, 400);
   });
   return compiled;
 };
 
-/** A variant that this driver cannot have is told. */
-async function ask(name: string, prepare: () => Promise<unknown>): Promise<void> {
+for (const { what, chosen, prepare } of asked(gpu)) {
+  if (values.chosen && !chosen) continue;
+  current = { what, chosen };
+  // A variant that this driver cannot have is told; of several kernels the rest still come.
   await prepare().catch((error: unknown) => {
-    if (error !== NOT_WANTED) console.error(`${name}: ${String(error).slice(0, 200)}`);
+    if (error !== NOT_WANTED) console.error(`${what}: ${messageOf(error).slice(0, 200)}`);
   });
+  await queue;
 }
 
-for (const weightDtype of WEIGHT_DTYPES) {
-  const matrix = { numRows: 512, numCols: 3072, depth: 1024, weightDtype };
-  for (const { name } of gemmVariants) await ask(`gemm ${name}`, () => prepareGemm(gpu, matrix, name));
-  const both = { numExperts: 16, weightDtype, biased: false, rowsPerExpert: 64 };
-  const up = { ...both, depth: 1024, numCols: 2048, gated: true, activation: 'silu' as const, gather: true };
-  const down = { ...both, depth: 2048, numCols: 1024, gated: false, activation: 'identity' as const };
-  for (const { name } of expertVariants) {
-    await ask(`experts up ${name}`, () => prepareExpertGemm(gpu, up, name));
-    await ask(`experts down ${name}`, () => prepareExpertGemm(gpu, down, name));
-  }
-}
-const heads = { numHeads: 16, numKvHeads: 16, headDim: 64, causal: true, scale: 0.125, cacheLength: 2048 };
-for (const kvDtype of ['f32', 'f16'] as const) {
-  for (const { name } of attentionVariants) {
-    const queries = /^(decode|split)/.test(name) ? 1 : 64;
-    await ask(`attention ${name}`, () => prepareAttention(gpu, { ...heads, queries, kvDtype }, name));
-  }
-}
-for (const { name } of topkVariants) {
-  const shape = { numExperts: 128, topK: 8, score: 'softmax' as const, renormalize: true };
-  await ask(`gate-topk ${name}`, () => prepareTopk(gpu, shape, name));
-}
-for (const { name } of rmsNormVariants) {
-  await ask(`rms-norm ${name}`, () => prepareRmsNorm(gpu, { width: 1024, eps: 1e-6, residual: true }, name));
-}
-for (const { name } of ropeVariants) {
-  await ask(`rope ${name}`, () => prepareRope(gpu, { headDim: 64, interleaved: false }, name));
-}
-await queue;
-
-const kernels = [...entries.values()];
-writeFileSync(join(out, 'index.json'), `${JSON.stringify({ adapter: gpu.facts, kernels }, null, 1)}\n`);
-console.log(
-  `${gpu.facts.name}: ${kernels.length} kernels, ${kernels.filter(({ error }) => error).length} failed`,
-);
+const index = { adapter: gpu.facts, kernels: [...kernels.values()] };
+writeFileSync(join(out, 'index.json'), `${JSON.stringify(index, null, 1)}\n`);
 process.exit(0);

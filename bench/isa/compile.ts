@@ -1,0 +1,171 @@
+/** One target: its driver compiles the kernels in a process of its own, and what the layer wrote down is read. */
+import { execFile, type ExecFileException } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readFile, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { ConfigError } from '../../src/core/errors.ts';
+import type { Captured } from './capture.ts';
+import { EXCEPTIONS } from './exceptions.ts';
+import { shareOf, type Share } from './model.ts';
+import { spillsOf, statisticsOf, type Statistics } from './statistics.ts';
+import type { Target } from './targets.ts';
+
+const run = promisify(execFile);
+const HERE = import.meta.dirname;
+const CHECKOUT = resolve(HERE, '../..');
+const RADV = '/usr/share/vulkan/icd.d/radeon_icd.json';
+
+/** A kernel as one target's compiler made it. */
+export interface KernelRow {
+  readonly kernel: string;
+  readonly shader: string;
+  /** By the registry, asked for no variant. */
+  readonly chosen: boolean;
+  readonly uses: readonly string[];
+  readonly measured?: Statistics;
+  /** Modelled: see `model.ts`. */
+  readonly modelled?: Share;
+  readonly error?: string;
+  readonly spills: boolean;
+  /** Why it may. */
+  readonly excepted?: string;
+}
+
+export interface TargetResult {
+  readonly target: string;
+  readonly gpu: string;
+  readonly driver: string;
+  readonly strict: boolean;
+  readonly kernels: readonly KernelRow[];
+}
+
+export interface Compilers {
+  /** Where results lie while they are read. */
+  readonly folder: string;
+  /** The newer Mesa. */
+  readonly root: string;
+  readonly only: string;
+  readonly chosenOnly: boolean;
+}
+
+/** Why a target cannot be compiled for here; undefined when it can. */
+export function missing(target: Target, { root }: Pick<Compilers, 'root'>): string | undefined {
+  if (target.node === undefined) {
+    return existsSync(RADV)
+      ? undefined
+      : "Mesa's RADV is not installed (Debian: mesa-vulkan-drivers of Mesa 25 or older)";
+  }
+  const needed = [`usr/share/vulkan/icd.d/${target.node.icd}_icd.json`, 'usr/bin/gcc', 'usr/bin/node'];
+  return needed.every((path) => existsSync(join(root, path)))
+    ? undefined
+    : `there is no newer Mesa with its tools in ${root} (bench/isa/native/newer-mesa.sh makes one)`;
+}
+
+/** Builds the layer, for this machine. @throws ConfigError without a compiler of C or Vulkan's headers. */
+export async function buildLayer(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const library = join(folder, 'libisa_layer.so');
+  await copyFile(join(HERE, 'native/isa_layer.json'), join(folder, 'isa_layer.json'));
+  try {
+    await run('gcc', [
+      '-O1',
+      '-shared',
+      '-fPIC',
+      '-fvisibility=hidden',
+      '-o',
+      library,
+      join(HERE, 'native/layer.c'),
+    ]);
+  } catch {
+    throw new ConfigError(
+      'bench:isa builds a Vulkan layer: it needs gcc and vulkan/vulkan.h (Debian: gcc, libvulkan-dev).',
+    );
+  }
+}
+
+const LAYER = {
+  VK_INSTANCE_LAYERS: 'VK_LAYER_MOEBIUS_isa',
+  MESA_SHADER_CACHE_DISABLE: 'true',
+};
+
+/** The command that has the kernels compiled, and its environment. */
+async function commandOf(target: Target, { folder, root, only, chosenOnly }: Compilers) {
+  const results = join(folder, target.name);
+  const capture = [
+    ...['node', '--import', './src/cli/typescript.js', 'bench/isa/capture.ts', results, target.adapter],
+    ...['--only', only, ...(chosenOnly ? ['--chosen'] : [])],
+  ];
+  const { node, family = '' } = target;
+  const layer = { ...LAYER, VK_LAYER_PATH: folder };
+  if (node === undefined) {
+    const env = { XDG_RUNTIME_DIR: folder, ...layer, VK_DRIVER_FILES: RADV, RADV_FORCE_FAMILY: family };
+    return { command: capture, env: { ...process.env, ...env } };
+  }
+  const { driver, chip, vendor, device, icd, local } = node;
+  const inside = [join(HERE, 'native/in-newer-mesa.sh'), root, CHECKOUT, folder, vendor, device, driver];
+  const library = join(folder, 'librender_node.so');
+  // Built where it runs, against that C library.
+  const source = join(HERE, 'native/render-node.c');
+  await run('bash', [...inside, 'gcc', '-O1', '-shared', '-fPIC', '-o', library, source, '-ldl']);
+  const env = {
+    ...{ ...layer, VK_DRIVER_FILES: `/usr/share/vulkan/icd.d/${icd}_icd.json`, LD_PRELOAD: library },
+    ...{ RENDER_NODE: `${driver}:${chip}`, ...(local === true && { RENDER_NODE_MEMORY: '1' }) },
+  };
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  return { command: ['bash', ...inside, ...variables, ...capture], env: process.env };
+}
+
+/** Compiles the kernels for a target. @throws ConfigError when its driver makes no device. */
+export async function compileFor(target: Target, compilers: Compilers): Promise<TargetResult> {
+  const results = join(compilers.folder, target.name);
+  await rm(results, { recursive: true, force: true });
+  await mkdir(results, { recursive: true });
+  const { command, env } = await commandOf(target, compilers);
+  const [program = '', ...args] = command;
+  try {
+    await run(program, args, { cwd: CHECKOUT, env, maxBuffer: 1 << 26 });
+  } catch (error) {
+    const said = (error as ExecFileException).stderr?.trim().split('\n').slice(-3).join(' ') ?? String(error);
+    throw new ConfigError(`${target.name}: no device of ${target.adapter} compiles here. ${said}`);
+  }
+  const index = JSON.parse(await readFile(join(results, 'index.json'), 'utf8')) as {
+    readonly adapter: { readonly name: string; readonly driver: string };
+    readonly kernels: readonly Captured[];
+  };
+  const kernels = await Promise.all(index.kernels.map((kernel) => rowOf(target, results, kernel)));
+  const { name: gpu } = index.adapter;
+  kernels.sort((a, b) => (a.kernel < b.kernel ? -1 : 1));
+  return { target: target.name, gpu, driver: index.adapter.driver, strict: target.strict, kernels };
+}
+
+const textOf = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined);
+
+async function rowOf(target: Target, folder: string, captured: Captured): Promise<KernelRow> {
+  const { kernel, shader, spec, chosen, uses, error } = captured;
+  const [stats, text] = await Promise.all([
+    textOf(join(folder, `${kernel}.stats`)),
+    textOf(join(folder, `${kernel}.asm`)),
+  ]);
+  const measured = stats === undefined ? undefined : statisticsOf(stats);
+  const modelled =
+    measured === undefined || text === undefined || target.machine === undefined
+      ? undefined
+      : shareOf({ shader, spec }, text, measured.wave, target.machine);
+  const excepted = EXCEPTIONS[target.name]?.find((exception) => exception.kernel.test(kernel))?.why;
+  return {
+    ...{ kernel, shader, chosen, uses, spills: measured !== undefined && spillsOf(measured) },
+    ...(measured && { measured }),
+    ...(modelled && { modelled }),
+    ...(error !== undefined && { error }),
+    ...(excepted !== undefined && { excepted }),
+  };
+}
+
+/** Chosen kernels that spill, or were not compiled, without being excepted. */
+export function faultsOf({ kernels }: TargetResult): KernelRow[] {
+  return kernels.filter(
+    ({ chosen, spills, excepted, measured }) =>
+      chosen && (measured === undefined || (spills && excepted === undefined)),
+  );
+}

@@ -1,0 +1,85 @@
+/** The result of `bench:isa` for people. */
+import { drawTable, paragraph } from '../../src/report/terminal/table.ts';
+import { faultsOf, type KernelRow, type TargetResult } from './compile.ts';
+
+const percent = (share: number | undefined): string => (share === undefined ? '-' : (100 * share).toFixed(0));
+const count = (value: number | undefined): string => (value === undefined ? '-' : String(value));
+
+function spilled({ measured, spills }: KernelRow): string {
+  if (measured === undefined) return 'failed';
+  return spills ? `${measured.spills} / ${measured.scratchBytes} B` : '-';
+}
+
+/** Characters of a name on one line. */
+const NAME_WIDTH = 30;
+
+/** A name in lines, cut behind its commas. */
+function nameLines(name: string): string[] {
+  const lines = [''];
+  for (const part of name.split(/(?<=,)/)) {
+    const last = lines.length - 1;
+    const line = lines[last] ?? '';
+    if (line !== '' && line.length + part.length > NAME_WIDTH) lines.push(part);
+    else lines[last] = line + part;
+  }
+  return lines;
+}
+
+/** A kernel, on more lines where its name is long. */
+function rowsOf(row: KernelRow): string[][] {
+  const [first = '', ...more] = nameLines(row.kernel);
+  const figures = [
+    count(row.measured?.registers),
+    count(row.measured?.occupancy),
+    spilled(row),
+    percent(row.modelled?.share),
+    percent(row.modelled?.alone),
+    count(row.measured?.inverseThroughput),
+  ];
+  return [
+    [`${row.chosen ? '*' : ' '} ${first}`, ...figures],
+    ...more.map((line) => [`    ${line}`, ...figures.map(() => '')]),
+  ];
+}
+
+function ofTarget({ target, gpu, driver, kernels }: TargetResult, all: boolean): string[] {
+  const shown = kernels.filter(({ chosen }) => all || chosen);
+  const heads = ['kernel', 'regs', 'waves', 'spills', 'share', 'alone', 'cycles'];
+  return [
+    '',
+    `  ${target}: ${gpu}, ${driver}`,
+    ...drawTable(
+      heads.map((head, i) => (i === 0 ? { head } : { head, align: 'right' as const })),
+      shown.flatMap(rowsOf),
+    ),
+  ];
+}
+
+/** A table per target, and one of all targets. */
+export function resultLines(results: readonly TargetResult[], all: boolean): string[] {
+  const summary = results.map((result) => {
+    const chosen = result.kernels.filter((kernel) => kernel.chosen);
+    const excepted = chosen.filter(({ spills, excepted }) => spills && excepted !== undefined);
+    const others = result.kernels.filter((kernel) => !kernel.chosen && kernel.spills);
+    return [
+      result.target,
+      ...[result.kernels.length, chosen.length, faultsOf(result).length, excepted.length, others.length].map(
+        String,
+      ),
+    ];
+  });
+  const heads = ['target', 'kernels', 'chosen', 'of them spill', 'excepted', 'others that spill'];
+  return [
+    ...results.flatMap((result) => ofTarget(result, all)),
+    '',
+    ...drawTable(
+      heads.map((head, i) => ({ head, align: i === 0 ? ('left' as const) : ('right' as const) })),
+      summary,
+    ),
+    ...paragraph(
+      'Chosen kernels (*) are what the registry takes without being asked. Registers, waves and spills are the ' +
+        "compiler's; share (percent of the f32 peak, waits hidden by other waves) and alone (one wave) are modelled from " +
+        'its text; cycles are the inverse throughput that AMD’s compiler estimates.',
+    ),
+  ];
+}

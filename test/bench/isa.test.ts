@@ -1,0 +1,108 @@
+/** What `bench:isa` reads from compilers' words: hand-made texts of the two kinds, and statistics of the four drivers. */
+import { expect, test } from 'vitest';
+import { missing } from '../../bench/isa/compile.ts';
+import { loopsOf } from '../../bench/isa/isa-text.ts';
+import { shareOf } from '../../bench/isa/model.ts';
+import { statisticsOf } from '../../bench/isa/statistics.ts';
+import { TARGETS } from '../../bench/isa/targets.ts';
+
+/** A loop of two loads and a wait around one of four multiply-adds; BB3 leaves it and lies between. */
+const AMD = `
+BB0:
+	s_mov_b32 s0, 0
+BB1:
+	buffer_load_b128 v[0:3], v4, s[0:3], 0 offen
+	buffer_load_b128 v[8:11], v4, s[0:3], 0 offen
+	s_waitcnt vmcnt(0)
+	s_cbranch_scc1 BB3
+BB2:
+	ds_load_b128 v[0:3], v5
+	v_fmac_f32_e32 v6, v0, v1
+	(then repeated 4 times)
+	s_cbranch_scc0 BB2
+	s_branch BB1
+BB3:
+	v_add_f32_e32 v6, v6, v6
+	s_endpgm
+`;
+
+/** The same: block 3 is the way out, block 1 the outer loop's head. */
+const NAK = `block.u 0 L0 [] -> {
+  r0 = mov 0x0
+}
+block.u 1 L1 [0, 3] -> {
+  r0..4 = ld.global.a64.b128 [r4]
+  bra !up0 L3
+}
+block 2 L3 [1] -> {
+  exit
+}
+block 3 L2 [1, 3] -> {
+  r0..4 = ld.shared.b128 [r5]
+  r6 = ffma r0 r1 r6
+  r7 = ffma r0 r1 r7
+  bra up0 L2
+}
+`;
+
+test('loops are found by where jumps lead, and counted without their inner ones', () => {
+  const [outer] = loopsOf(AMD, 64);
+  expect(outer?.mix).toMatchObject({ cacheBytes: 32, waits: 1, fmas: 0, vector: 0 });
+  expect(outer?.inner).toHaveLength(1);
+  expect(outer?.inner[0]?.mix).toMatchObject({ storageBytes: 16, fmas: 4, fmaIssues: 4, waits: 0 });
+  expect(outer?.inner[0]?.depth).toBe(2);
+  const [nak] = loopsOf(NAK, 32);
+  expect(nak?.mix).toMatchObject({ cacheBytes: 16, fmas: 0 });
+  expect(nak?.inner[0]?.mix).toMatchObject({ storageBytes: 16, fmas: 2 });
+});
+
+test('the share of peak is that of the busiest part, with the turns that the spec comes to', () => {
+  const machine = TARGETS.find(({ name }) => name === 'navi21')?.machine;
+  if (machine === undefined) throw new Error('navi21 has a machine');
+  const spec = { REG_M: 4, REG_N: 4, TILE_K: 4 };
+  // 64 multiply-adds a turn of 4 in the loop: 16 turns of 4 x 2 cycles of vector issue; 16 x 16 bytes x 64 lanes x 2 SIMDs of
+  // workgroup storage at 128 bytes a cycle are 256 cycles: half of the peak of 2 cycles per multiply-add.
+  expect(shareOf({ shader: 'gemm/blocked.wgsl', spec }, AMD, 64, machine)).toEqual({
+    share: 0.5,
+    limit: 'storage',
+    // One wait of 400 cycles beside 128 of issue.
+    alone: (64 * 64) / (528 * 32),
+  });
+  // Without a spec that says so, the hot loop by itself.
+  expect(shareOf({ shader: 'gemm/row.wgsl', spec: {} }, AMD, 64, machine)?.share).toBe(0.5);
+  expect(shareOf({ shader: 'gemm/row.wgsl', spec: {} }, 'BB0:\n\ts_endpgm\n', 64, machine)).toBeUndefined();
+});
+
+test.each([
+  [
+    'AMD',
+    'Subgroup size\t64\nVGPRs\t120\nSpilled VGPRs\t2\nSpilled SGPRs\t1\nScratch size\t64\nSubgroups per SIMD\t8',
+    120,
+    3,
+    64,
+  ],
+  [
+    'NVIDIA',
+    'Subgroup size\t32\nNumber of GPRs\t96\nMax warps/SM\t20\nSLM size\t256\nSpills to memory\t0',
+    96,
+    0,
+    256,
+  ],
+  [
+    'Intel',
+    'Subgroup size\t16\nMax dispatch width\t16\nMax live registers\t130\nSpills\t7\nScratch Memory Size\t1024',
+    130,
+    7,
+    1024,
+  ],
+  ['Apple', 'Subgroup size\t32\nGPRs\t255\nThreads\t384\nSpills\t5\nScratch\t32', 255, 5, 32],
+])('statistics of %s', (_vendor, text, registers, spills, scratchBytes) => {
+  expect(statisticsOf(text)).toMatchObject({ registers, spills, scratchBytes });
+  expect(statisticsOf('')).toBeUndefined();
+});
+
+test('a compiler that is not here is told with how to get it', () => {
+  const [ada] = TARGETS.filter(({ name }) => name === 'ada');
+  if (ada === undefined) throw new Error('ada is a target');
+  expect(missing(ada, { root: '/nowhere' })).toMatch(/no newer Mesa .* in \/nowhere .*newer-mesa\.sh/);
+});
