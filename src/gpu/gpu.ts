@@ -18,6 +18,7 @@ import type { DeviceState } from './device-state.ts';
 import { BUFFER_USAGE, MAP_MODE } from './flags.ts';
 import type { KernelDefinition, SpecChange } from './kernel.ts';
 import type { MemoryLedger } from './ledger.ts';
+import { MATRIX_FEATURE, type MatrixUnit, matrixUnitsOf, SUBGROUP_SIZES } from './shader/matrices.ts';
 import { OpenDevice } from './open-device.ts';
 import type { ParamArena } from './param-arena.ts';
 import type { QueryPool } from './query-pool.ts';
@@ -47,11 +48,14 @@ export async function openGpu(platform: Platform, choice = 'auto'): Promise<Gpu>
   const adapter = await open.adapter();
   const requiredLimits: Record<string, number> = {};
   for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
+  const matrixUnits = matrixUnitsOf(adapter);
+  const wanted =
+    matrixUnits.length > 0 ? [...WANTED_FEATURES, MATRIX_FEATURE, SUBGROUP_SIZES] : WANTED_FEATURES;
   const device = await adapter.requestDevice({
-    requiredFeatures: WANTED_FEATURES.filter((f) => adapter.features.has(f)),
+    requiredFeatures: wanted.filter((f) => adapter.features.has(f)),
     requiredLimits,
   });
-  return new Gpu(new OpenDevice(open, device, platform, kernelKind));
+  return new Gpu(new OpenDevice(open, device, platform, { kernelKind, matrixUnits }));
 }
 
 /** How a buffer is bound: `parts` may be larger than a binding. */
@@ -70,6 +74,8 @@ export class Gpu implements DeviceContext {
    */
   readonly kernelsFor: KernelKind;
   readonly limits: GPUSupportedLimits;
+  /** What a subgroup multiplies in one step; empty where the adapter lists no matrix units. */
+  readonly matrixUnits: readonly MatrixUnit[];
   readonly ledger: MemoryLedger;
   readonly pipelines: PipelineCache;
   readonly bindGroups: BindGroupCache;
@@ -86,6 +92,7 @@ export class Gpu implements DeviceContext {
     this.device = opened.device;
     this.facts = opened.facts;
     this.kernelsFor = opened.kernelsFor;
+    this.matrixUnits = opened.matrixUnits;
     this.limits = opened.device.limits;
     this.ledger = opened.ledger;
     this.pipelines = opened.pipelines;

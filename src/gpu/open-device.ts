@@ -4,15 +4,25 @@ import { BindGroupCache } from './bind-groups.ts';
 import { DeviceState } from './device-state.ts';
 import { HostWaits } from './host-waits.ts';
 import { MemoryLedger } from './ledger.ts';
+import type { MatrixUnit } from './shader/matrices.ts';
 import { ParamArena } from './param-arena.ts';
 import { QueryPool } from './query-pool.ts';
 import { PipelineCache } from './shader/pipeline-cache.ts';
 import type { Tuning } from './tuning.ts';
 
+/** What was known before the device was open. */
+export interface Known {
+  /** Asked for; by default the adapter's own. */
+  readonly kernelKind?: KernelKind | undefined;
+  /** The adapter's. */
+  readonly matrixUnits?: readonly MatrixUnit[];
+}
+
 export class OpenDevice {
   readonly device: GPUDevice;
   readonly facts: AdapterFacts;
   readonly kernelsFor: KernelKind;
+  readonly matrixUnits: readonly MatrixUnit[];
   readonly ledger = new MemoryLedger();
   readonly pipelines: PipelineCache;
   readonly bindGroups: BindGroupCache;
@@ -27,9 +37,15 @@ export class OpenDevice {
   #nextId = 1;
   #closed = false;
 
-  constructor(open: OpenAdapter, device: GPUDevice, platform: Platform, kernelKind?: KernelKind) {
+  constructor(
+    open: OpenAdapter,
+    device: GPUDevice,
+    platform: Platform,
+    { kernelKind, matrixUnits = [] }: Known = {},
+  ) {
     this.#open = open;
     this.device = device;
+    this.matrixUnits = matrixUnits;
     const own = open.facts.kind === 'gpu' ? 'gpu' : 'software';
     this.kernelsFor = kernelKind ?? own;
     this.facts =

@@ -4,6 +4,7 @@ import { quoted } from '../../core/quoted.ts';
 import { didYouMean } from '../../core/near-names.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { Grid, KernelDefinition } from '../../gpu/kernel.ts';
+import { MATRIX_FEATURE, SUBGROUP_SIZES } from '../../gpu/shader/matrices.ts';
 import { type Access, isWgsl, reflectShader, type ShaderInterface } from '../../gpu/shader/reflect.ts';
 import { declaredNames } from '../../gpu/shader/specialise.ts';
 import type { QueryBlock } from '../attention/grid.ts';
@@ -118,7 +119,10 @@ function pathOf(url: URL): string {
 /** Device features that a shader's `enable` lines need. */
 function enabledBy(text: string): GPUFeatureName[] {
   const names = [...text.matchAll(/^\s*enable\s+([^;]+);/gm)].flatMap(([, list = '']) => list.split(','));
-  const known: Readonly<Record<string, GPUFeatureName>> = { f16: 'shader-f16', subgroups: 'subgroups' };
+  const known: Readonly<Record<string, GPUFeatureName>> = {
+    ...{ f16: 'shader-f16', subgroups: 'subgroups', subgroup_size_control: SUBGROUP_SIZES },
+    chromium_experimental_subgroup_matrix: MATRIX_FEATURE,
+  };
   return names.flatMap((name) => known[name.trim()] ?? []);
 }
 

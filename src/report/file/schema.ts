@@ -79,6 +79,9 @@ const Adapter = fields({
   }),
   limits: v.record(v.string(), v.number()),
   features: v.record(v.string(), v.boolean()),
+  matrixUnits: v.exactOptional(
+    v.array(fields({ component: v.string(), result: v.string(), m: Count, n: Count, k: Count })),
+  ),
   gpuClock: v.exactOptional(fields({ stepNs: Ns, smallestNs: Ns, readings: Count })),
   hostClockStepNs: Ns,
   readbackNs: Summary,

@@ -3,6 +3,7 @@ import type { Ceilings } from '../../bench/ceilings/ceilings.ts';
 import type { AdapterExamination } from '../../bench/examine.ts';
 import type { Summary } from '../../measure/statistics.ts';
 import { formatBytes, formatNs } from '../../core/units.ts';
+import { MATRIX_FEATURE, matrixUnitText } from '../../gpu/shader/matrices.ts';
 import { isSoftwareName } from '../../platform/choice.ts';
 import type { AdapterFacts } from '../../platform/platform.ts';
 import { renderCeilings } from './ceilings.ts';
@@ -32,7 +33,7 @@ export function kindText(facts: AdapterFacts): string {
 }
 
 export function renderDoctor(found: DoctorFindings, style: Style = PLAIN): string[] {
-  const { facts, features, limits } = found;
+  const { facts, features, limits, matrixUnits = [] } = found;
   return [
     style.bold('Adapter'),
     ...drawFacts([
@@ -48,7 +49,13 @@ export function renderDoctor(found: DoctorFindings, style: Style = PLAIN): strin
     ...facts.search.flatMap((step, i) => drawFacts([[`${i + 1}.`, step]])),
     '',
     style.bold('Features'),
-    ...drawFacts(Object.entries(features).map(([name, has]) => [name, featureText(name, has, style)])),
+    ...drawFacts([
+      ...Object.entries(features).map(([name, has]): [string, string] => [
+        FEATURES[name] ?? name,
+        featureText(name, has, style),
+      ]),
+      ...matrixUnits.map((unit): [string, string] => ['', matrixUnitText(unit)]),
+    ]),
     '',
     style.bold('Limits'),
     ...drawFacts(Object.entries(limits).map(([name, value]) => [name, limitText(name, value)])),
@@ -72,12 +79,16 @@ export function renderDoctor(found: DoctorFindings, style: Style = PLAIN): strin
   ];
 }
 
+/** Where a feature's own name is too long for a table. */
+const FEATURES: Readonly<Record<string, string>> = { [MATRIX_FEATURE]: 'matrix units' };
+
 function featureText(name: string, has: boolean, style: Style): string {
   if (has) return style.good('yes');
   const without: Record<string, string> = {
     'timestamp-query': 'no: kernels are timed by the host clock',
     'shader-f16': 'no: f16 weights are stored packed and computed in f32',
     subgroups: 'no: variants that need them are left out',
+    [MATRIX_FEATURE]: `no: ${MATRIX_FEATURE} is not offered; matrix variants are left out`,
   };
   return style.warn(without[name] ?? 'no');
 }
