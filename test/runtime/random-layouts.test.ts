@@ -1,4 +1,4 @@
-/** Ten layouts that nobody chose. MOEBIUS_LAYOUT_SEED draws ten others. */
+/** Five layouts that nobody chose, ten in a full run. MOEBIUS_LAYOUT_SEED draws others. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { at, divisorsOf, range } from '../../src/core/math.ts';
 import { seededRandom } from '../../src/core/random.ts';
@@ -7,6 +7,7 @@ import { formatLayout, type LayoutSpec } from '../../src/layout/spec.ts';
 import { presetNamed } from '../../src/model/presets.ts';
 import { expectTinyMoe, openFixture, type Fixture } from './tiny-moe-on-layout.ts';
 
+const COUNT = process.env['MOEBIUS_RUNS'] === undefined ? 5 : 10;
 const seed = Number(process.env['MOEBIUS_LAYOUT_SEED'] ?? 128);
 
 /** Every layout of tiny-moe up to 128 ranks: 16 experts, 16 heads, 4 layers, up to 4 replicas. */
@@ -26,18 +27,18 @@ function draw(count: number): LayoutSpec[] {
   return range(count).map(() => at(rest.splice(random.integer(rest.length), 1), 0));
 }
 
-describe(`ten random layouts (seed ${seed})`, () => {
+describe(`${COUNT} random layouts (seed ${seed})`, () => {
   let fixture: Fixture;
   beforeAll(async () => void (fixture = await openFixture(8)), 120_000);
 
-  for (const spec of draw(10)) {
+  for (const spec of draw(COUNT)) {
     const text = formatLayout(spec);
     test(`tiny-moe on ${text}`, () => expectTinyMoe(fixture, text), 240_000);
   }
 
   test('the drawn layouts are valid and differ', () => {
     const { config } = presetNamed('tiny-moe');
-    expect(new Set(draw(10).map(formatLayout)).size).toBe(10);
+    expect(new Set(draw(COUNT).map(formatLayout)).size).toBe(COUNT);
     for (const spec of validLayouts()) expect(() => planLayout(spec, config)).not.toThrow();
   });
 });

@@ -31,12 +31,19 @@ export function rowsOf(gpu: Gpu, quick: boolean, { families = [], kernels = [] }
   const words = kernels.flatMap((text) => wordsOf(gpu, text, ofFamily));
   const inMode = ofFamily.filter((one) => one.quick || !quick || words.length > 0);
   // A word of a row's name is that; 'attention/decode' is the variant of that name.
+  const namesRow = new Map(words.map((word) => [word, ofFamily.some((row) => isRow(word, row))]));
   const asks = (word: string, one: KernelCase, variant: string): boolean =>
-    ofFamily.some((row) => isRow(word, row)) ? isRow(word, one) : isVariant(word, one, variant);
+    namesRow.get(word) === true ? isRow(word, one) : isVariant(word, one, variant);
+  // Which variants can run is known from the inputs alone, which are made only where a name asks for it.
+  const asksAny = (word: string, one: KernelCase): boolean =>
+    namesRow.get(word) === true
+      ? isRow(word, one)
+      : (one.op === undefined || allVariants(gpu, one).some((variant) => isVariant(word, one, variant))) &&
+        one.variants(gpu).some((variant) => isVariant(word, one, variant));
   const wants = (one: KernelCase, variant: string): boolean =>
     words.length === 0 || words.some((word) => asks(word, one, variant));
-  const cases = inMode.filter((one) => one.variants(gpu).some((variant) => wants(one, variant)));
-  const lost = words.find((word) => !cases.some((one) => one.variants(gpu).some((v) => asks(word, one, v))));
+  const cases = inMode.filter((one) => words.length === 0 || words.some((word) => asksAny(word, one)));
+  const lost = words.find((word) => !cases.some((one) => asksAny(word, one)));
   if (lost !== undefined || cases.length === 0) {
     throw new ConfigError(
       lost === undefined

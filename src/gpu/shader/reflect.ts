@@ -45,12 +45,27 @@ export function isWgsl(source: string): boolean {
   return parsed(source) instanceof WgslReflect;
 }
 
+/** Read before, by text: to parse one takes 5 to 20 ms, and every device that opens asks again. */
+const known = new Map<string, ShaderInterface>();
+/** A guess: more than one run asks for. */
+const MOST_KNOWN = 512;
+
 /**
  * Reads the interface that every Moebius shader has: storage at group 0, one optional uniform struct at
  * group 1 binding 0, one compute entry point.
  * @throws ConfigError when the shader has another one.
  */
 export function reflectShader(source: string, path: string): ShaderInterface {
+  const key = `${path}\n${source}`;
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  const found = readInterface(source, path);
+  if (known.size === MOST_KNOWN) known.clear();
+  known.set(key, found);
+  return found;
+}
+
+function readInterface(source: string, path: string): ShaderInterface {
   const reflected = parsed(source);
   if (!(reflected instanceof WgslReflect)) {
     throw new ConfigError(`${path} cannot be parsed: ${String(reflected)}`);
