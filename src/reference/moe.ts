@@ -48,6 +48,23 @@ export function moeMagnitude(input: MoeInput, weights_TK?: Float64Array): Float6
   );
 }
 
+/** Adds what one expert gives the tokens that chose it. @param weights of this expert alone. */
+export function addRowsOf(
+  expert: number,
+  weights: ExpertWeights,
+  { ids_TK, scores_TK }: Pick<Routing, 'ids_TK' | 'scores_TK'>,
+  x_TD: Float64Array,
+  y_TD: Float64Array,
+): void {
+  const { modelDim: width } = weights;
+  const topK = (ids_TK.length * width) / x_TD.length;
+  ids_TK.forEach((id, slot) => {
+    if (id !== expert) return;
+    const start = Math.floor(slot / topK) * width;
+    addExpert(weights, 0, x_TD, start, f64At(scores_TK, slot), y_TD.subarray(start, start + width));
+  });
+}
+
 type AddExpert = (
   w: ExpertWeights,
   e: number,

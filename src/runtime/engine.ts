@@ -198,7 +198,14 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
 }
 
 const STEP_OPTIONS: Fields = {
-  ...{ logits: 'string?', experts: 'flag?', timing: 'string?', timesLater: 'flag?', signal: 'signal?' },
+  ...{
+    logits: 'string?',
+    experts: 'flag?',
+    hidden: 'flag?',
+    timing: 'string?',
+    timesLater: 'flag?',
+    signal: 'signal?',
+  },
 };
 /** cos and sin of every position, by the angles of the model at this length. */
 function tableOf({ headDim, ropeTheta, rope }: MoeConfig, maxLength: number): Float32Array {

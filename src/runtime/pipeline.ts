@@ -6,10 +6,11 @@
 import { inTurn, local, runSegments, type Segment, within } from '../collectives/segments.ts';
 import { ConfigError, invariant } from '../core/errors.ts';
 import { at, maxOf, range, sum } from '../core/math.ts';
-import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { SubmittedList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { PipelineEnds, LogitsBlock } from './ends.ts';
+import { type HiddenTrace, hiddenTrace } from './step/hidden.ts';
 import { HostTimes } from './step/host-times.ts';
 import { tagged, type StepSpanTime } from './step/span.ts';
 import { laterTimes } from './step/timed-lists.ts';
@@ -74,7 +75,8 @@ export class Pipeline {
   async forward(requests: readonly Request[], options: StepOptions): Promise<StepResult> {
     this.#checkOpen();
     const { layout, sizes: z } = this.#c;
-    const { logits: which = 'last', experts = false, timing = 'none', timesLater = false } = options;
+    const { logits: which = 'last', experts = false, hidden = false } = options;
+    const { timing = 'none', timesLater = false } = options;
     const gpu = this.#c.gpu.under(options.signal);
     gpu.requireUsable();
     const began = gpu.now();
@@ -89,6 +91,7 @@ export class Pipeline {
     const blocks = this.#blocks(steps, which);
     const readBack = gpu.elements('read-back/logits', totalWords(blocks));
     const trace = experts ? expertTrace(gpu, layout, z, steps) : undefined;
+    const rows = hidden ? hiddenTrace(gpu, layout, z, steps) : undefined;
     const lists: SubmittedList[] = [];
     try {
       const syncsBefore = gpu.hostSyncs;
@@ -100,7 +103,7 @@ export class Pipeline {
         dispatches += count;
       };
       host.begin('record', gpu.now());
-      this.#pending = this.#run(gpu, onSubmit, steps, blocks, which, readBack, trace, timing);
+      this.#pending = this.#run(gpu, onSubmit, steps, blocks, which, readBack, { trace, rows }, timing);
       if (this.#pending !== undefined) await this.#pending;
       const hostSyncsInLayers = gpu.hostSyncs - syncsBefore;
       host.begin('read-back', gpu.now());
@@ -108,6 +111,7 @@ export class Pipeline {
       const endNs = gpu.now();
       invariant(words.data instanceof Float32Array, () => 'logits are f32');
       const chosen = trace && (await collectExperts(gpu, layout, z, steps, trace, requests));
+      const streams = rows && { hidden: await rows.collect(requests) };
       const logits = this.#assemble(requests.length, steps, blocks, which, words.data);
       const later = laterTimes<StepSpanTime>(lists.splice(0), endNs);
       const times = timesLater ? { spans: [], submits: [], later } : await later.read();
@@ -118,6 +122,7 @@ export class Pipeline {
         hostSyncsInLayers,
         ...times,
         ...chosen,
+        ...streams,
         host: host.end(endNs),
         hostNs: endNs - began,
       };
@@ -129,6 +134,7 @@ export class Pipeline {
       for (const list of lists) list.discard();
       readBack.destroy();
       trace?.destroy();
+      rows?.destroy();
     }
   }
 
@@ -144,7 +150,7 @@ export class Pipeline {
     blocks: readonly (readonly LogitsBlock[])[],
     which: 'last' | 'all',
     readBack: GpuBuffer,
-    trace: ExpertTrace | undefined,
+    { trace, rows }: { trace: ExpertTrace | undefined; rows: HiddenTrace | undefined },
     timing: NonNullable<StepOptions['timing']>,
   ): Promise<void> | undefined {
     return inTurn(range(steps.length + this.#stages.length - 1), (clock) => {
@@ -155,7 +161,13 @@ export class Pipeline {
         const onIds: StageStep['onIds'] =
           trace && ((commands, layer, rank, ids) => trace.record(commands, m, layer, rank, ids));
         const toBlocks = { blocks: at(blocks, m), readBack };
-        const own = this.#stageSegments(stage, { ...step, onIds }, which, toBlocks);
+        const x = (rank: number): BufferView => stage.workspace.symmetric('x').part(rank);
+        const own = this.#stageSegments(stage, { ...step, onIds }, which, toBlocks).map((of) => {
+          const { layer } = of;
+          if (rows === undefined || layer === undefined) return of;
+          const copy = local('hidden', (commands) => rows.record(commands, m, layer, x));
+          return { ...of, segments: [...of.segments, copy] };
+        });
         if (timing === 'none') return own.flatMap(({ segments }) => segments);
         const { sizes, weightDtype } = this.#c;
         const place = { sizes, weightDtype, which, stage: stage.index, microBatch: m, step };

@@ -11,6 +11,8 @@ export interface StepOptions {
   readonly logits?: 'last' | 'all';
   /** Read the chosen experts back at the end of the step. */
   readonly experts?: boolean;
+  /** Read the residual stream after every layer back at the end of the step. */
+  readonly hidden?: boolean;
   readonly timing?: TimingDetail;
   /** Leave the times of passes on the device, for `later`: reading them waits for it. */
   readonly timesLater?: boolean;
@@ -24,6 +26,8 @@ export interface StepResult {
   readonly logits: readonly Float32Array[];
   /** Per request and layer [tokens, K], by descending score; only when asked for. */
   readonly experts?: readonly (readonly Uint32Array[])[];
+  /** Per request and layer [tokens, D]: the residual stream after it; only when asked for. */
+  readonly hidden?: readonly (readonly Float32Array[])[];
   /** Rows that the experts of each rank received; only when `experts` was asked for. */
   readonly expertRows?: readonly ExpertRows[];
   readonly microBatches: number;
