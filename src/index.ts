@@ -6,6 +6,7 @@
 // The verbs.
 export { accuracy, type AccuracyOptions, type AccuracyReport } from './cli/verbs/plan/accuracy.ts';
 export { bench, type BenchOptions } from './cli/verbs/bench.ts';
+export { check, type CheckOptions, type CheckReport } from './cli/verbs/check.ts';
 export { compare as compareResults, type CompareOptions } from './cli/verbs/compare.ts';
 export { claims, type ClaimsOptions } from './cli/verbs/plan/claims.ts';
 export { doctor, type DoctorOptions } from './cli/verbs/doctor.ts';

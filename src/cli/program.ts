@@ -54,6 +54,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./verbs/generate.ts')).describeGenerate,
   },
   {
+    usage: 'check [options] [folder]',
+    summary: 'a checkpoint on one rank and on a layout beside float64',
+    load: async () => (await import('./verbs/check.ts')).describeCheck,
+  },
+  {
     usage: 'validate [options]',
     summary: 'check every kernel and the model on all ranks',
     load: async () => (await import('./verbs/validate.ts')).describeValidate,

@@ -3,9 +3,10 @@
  * mxfp4 the router's gate stays f32, since near ties choose the experts, and the embedding, a look-up, is f16.
  */
 import { requireFields, requireGiven } from '../core/given.ts';
+import { at } from '../core/math.ts';
 import { quantise } from '../tensor/quantise.ts';
 import { dequantise, type HostWeight, isQuantised, type WeightDtype } from '../tensor/quantised.ts';
-import { castFloat } from '../tensor/tensor.ts';
+import { castFloat, tensor, type Tensor } from '../tensor/tensor.ts';
 import type { WeightSource } from './config.ts';
 import { weightShapes } from './weight-shapes.ts';
 import { type Part, placeOf } from './weights/parts.ts';
@@ -95,18 +96,40 @@ export function storedDtypes(source: WeightSource): WeightDtypes {
   };
 }
 
+/** Rows [first, first + count) of a matrix as they are stored: each row has its own scales, so none of the others is needed. */
+export function storedRows(
+  source: WeightSource,
+  name: string,
+  dtypes: WeightDtypes,
+  { first, count }: { readonly first: number; readonly count: number },
+): HostWeight {
+  const { dtype, shape, data } = source.get(name);
+  const width = at(shape, 1);
+  const rows = tensor(dtype, [count, width], data.subarray(first * width, (first + count) * width));
+  const stored = dtypeOfPart(name, dtypes);
+  return isQuantised(stored) ? quantise(rows, stored, name) : castFloat(rows, stored);
+}
+
+/** The numbers of a stored weight. */
+export function valuesOf(stored: HostWeight): Tensor {
+  return 'format' in stored ? dequantise(stored) : stored;
+}
+
 /** The same model with the numbers that are left of its weights when they are stored in `dtype`: for references. */
 export function storedValues(source: WeightSource, dtype: WeightDtype): WeightSource {
   requireFields('The weights', source, { config: 'record', get: 'function' });
   requireGiven('The dtype', dtype, 'string');
-  const dtypes = dtypesOf(dtype);
+  return storedValuesBy(source, dtypesOf(dtype), dtype);
+}
+
+/** The same where kinds of matrices differ. @param what says how they are stored. */
+export function storedValuesBy(source: WeightSource, dtypes: WeightDtypes, what: string): WeightSource {
   return {
     config: source.config,
-    origin: `${source.origin}, stored in ${dtype}`,
+    origin: `${source.origin}, stored in ${what}`,
     ...(source.load && { load: (names) => source.load?.(names) ?? Promise.resolve() }),
     get(name) {
-      const stored = storedWeight(source, name, dtypes);
-      return 'format' in stored ? dequantise(stored) : stored;
+      return valuesOf(storedWeight(source, name, dtypes));
     },
   };
 }

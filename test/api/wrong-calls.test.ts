@@ -34,6 +34,7 @@ const TAKE_ANYTHING = new Set(['nodePlatform', 'powerOfTwo', 'spread', 'spreadPe
 const BY_DEFAULT = new Set([
   'accuracy',
   'bench',
+  'check',
   'claims',
   'doctor',
   'growth',
@@ -74,6 +75,7 @@ describe.each(checked)('%s', (name, call) => {
 describe('options', () => {
   const verbs = [
     'bench',
+    'check',
     'doctor',
     'generate',
     'growth',

@@ -29,6 +29,21 @@ export async function readPrompt(given: {
   );
 }
 
+/** The text of an option or of a file; undefined for neither. @throws ConfigError for both, and for what is no text. */
+export async function readText(given: {
+  readonly text?: string | undefined;
+  readonly textFile?: string | undefined;
+}): Promise<string | undefined> {
+  const { text, textFile } = given;
+  if (text !== undefined && textFile !== undefined) {
+    throw new ConfigError('--text and --text-file both name a text. Give one of them.');
+  }
+  if (textFile === undefined) return text;
+  const bytes =
+    textFile === '-' ? await readStdin(Infinity) : await platformHere().readFile(textFile, MOST_BYTES);
+  return textOf(bytes, textFile === '-' ? 'stdin' : textFile);
+}
+
 /** How long a pipe that nobody asked us to read may be silent: whoever started us may have left it open. A guess. */
 const FIRST_BYTE_MS = 1000;
 
@@ -76,6 +91,6 @@ function textOf(bytes: Uint8Array, label: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new ConfigError(`${label} is not valid UTF-8, so it is no text to continue.`);
+    throw new ConfigError(`${label} is not valid UTF-8, so it is no text. Convert it.`);
   }
 }
