@@ -18,6 +18,12 @@ export { op, type OpOptions, type OpResult } from './cli/verbs/op.ts';
 export { profile, type ProfileReport, type ProfileVerbOptions } from './cli/verbs/profile.ts';
 export { project, type ProjectOptions, type ProjectReport } from './cli/verbs/plan/project.ts';
 export { report, type ReportOptions } from './cli/verbs/report.ts';
+export {
+  routingQuality,
+  type QualityRow,
+  type RoutingQuality,
+  type RoutingQualityOptions,
+} from './cli/verbs/routing/quality.ts';
 export { routing, type RoutingOptions, type RoutingReport } from './cli/verbs/routing/routing.ts';
 export { tune, type TuneResult, type TuneVerbOptions } from './cli/verbs/tune.ts';
 export { loadTuning } from './cli/tuning.ts';

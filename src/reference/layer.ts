@@ -9,7 +9,7 @@ import type { ReferenceCache } from './cache.ts';
 import { add, f64At } from './f64.ts';
 import type { GateInput, Routing } from './gate.ts';
 import { matmul } from './matmul.ts';
-import { type ExpertWeights, moe } from './moe.ts';
+import { type ExpertWeights, moe, type Reroute } from './moe.ts';
 import { rmsNorm } from './norm.ts';
 import { rope, ropeBy } from './rope.ts';
 
@@ -74,10 +74,18 @@ export function forwardLayer(
   x_TD: Float64Array,
   cache: ReferenceCache,
 ): LayerResult {
-  const { of } = layer;
-  const { joined_TD, normed_TD } = beforeExperts(config, of, index, x_TD, cache);
-  if (layer.experts === undefined) return { x_TD: joined_TD, routing: undefined };
-  const routed = moe({ ...layer.experts, ...gateOf(config, of, normed_TD), x_TD: normed_TD });
+  return expertsOfLayer(config, layer, beforeExperts(config, layer.of, index, x_TD, cache));
+}
+
+/** What `beforeExperts` left -> + experts. @param reroute in place of the router's choice. */
+export function expertsOfLayer(
+  config: MoeConfig,
+  { of, experts }: ReferenceLayer,
+  { joined_TD, normed_TD }: ReturnType<typeof beforeExperts>,
+  reroute?: Reroute,
+): LayerResult {
+  if (experts === undefined) return { x_TD: joined_TD, routing: undefined };
+  const routed = moe({ ...experts, ...gateOf(config, of, normed_TD), x_TD: normed_TD }, reroute);
   return { x_TD: add(joined_TD, routed.y_TD), routing: routed };
 }
 

@@ -4,7 +4,7 @@ import { at } from '../core/math.ts';
 import type { Activation } from '../model/config.ts';
 import { gated, SWIGLU_LIMIT, type SwigluOai } from './activation.ts';
 import { absDot, dot, f64At } from './f64.ts';
-import { type GateInput, gateTopK, type Routing } from './gate.ts';
+import { type GateInput, gateTopK, type Routing, scoresOf } from './gate.ts';
 
 export interface ExpertWeights {
   readonly numExperts: number;
@@ -28,9 +28,17 @@ export interface MoeInput extends ExpertWeights, GateInput {
 /** Largest slope of any of the activations (gelu's, 1.129). */
 const MAX_SLOPE = 1.13;
 
+/** Experts and weights [T, K] in place of those that the router chose; -1 is no expert. */
+export type Reroute = (
+  chosen: Routing,
+  /** Of all experts, before renormalisation. */
+  scores_TE: Float64Array,
+) => Pick<Routing, 'ids_TK' | 'scores_TK'>;
+
 /** y = sum over k of score_k (w2 (act(w1 x + b1) (w3 x + b3)) + b2), and the routing that chose. */
-export function moe(input: MoeInput): Routing & { y_TD: Float64Array } {
-  const routing = gateTopK(input);
+export function moe(input: MoeInput, reroute?: Reroute): Routing & { y_TD: Float64Array } {
+  const chosen = gateTopK(input);
+  const routing = reroute === undefined ? chosen : { ...chosen, ...reroute(chosen, scoresOf(input)) };
   return { ...routing, y_TD: mix(input, routing, addExpert) };
 }
 
@@ -91,7 +99,9 @@ function mix(input: MoeInput, routing: Routing, addTo: AddExpert): Float64Array 
     const row = y_TD.subarray(t * modelDim, (t + 1) * modelDim);
     for (let k = 0; k < topK; k++) {
       const slot = t * topK + k;
-      addTo(input, at(routing.ids_TK, slot), x_TD, t * modelDim, f64At(routing.scores_TK, slot), row);
+      const expert = at(routing.ids_TK, slot);
+      if (expert < 0) continue;
+      addTo(input, expert, x_TD, t * modelDim, f64At(routing.scores_TK, slot), row);
     }
   }
   return y_TD;

@@ -40,6 +40,7 @@ const BY_DEFAULT = new Set([
   'growth',
   'layout',
   'profile',
+  'routingQuality',
   'tune',
   'validate',
 ]);

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { chosen } from '../../../core/given.ts';
 import { formatNs } from '../../../core/units.ts';
 import { BALANCERS } from '../../../laboratory/placements.ts';
+import { renderQuality } from '../../../report/terminal/quality.ts';
 import { renderLoads, renderPlacements, renderPolicies } from '../../../report/terminal/routing.ts';
 import { paragraph } from '../../../report/terminal/table.ts';
 import { OVERFLOW_POLICIES } from '../../../routing/policies.ts';
@@ -10,6 +11,8 @@ import { TRACE_GENERATORS } from '../../../routing/trace/generate.ts';
 import { checkOutput, writeWhole } from '../../files/files.ts';
 import { collect, integer, MOST_SEED, refuseIdle, type GlobalOptions } from '../../options.ts';
 import { printJson, printLines, stdoutStyle } from '../../output.ts';
+import { cliProgress } from '../../progress.ts';
+import { DEFAULT_CAPACITIES, routingQuality } from './quality.ts';
 import { BUNDLED_TRACES } from './load-trace.ts';
 import {
   DEFAULT_CAPACITY,
@@ -24,6 +27,7 @@ import {
 interface CommandOptions extends GlobalOptions, Omit<RoutingOptions, 'adapter' | 'trace'> {
   readonly trace: string;
   readonly policy: readonly string[];
+  readonly quality?: boolean;
   readonly plot?: string;
 }
 
@@ -54,11 +58,15 @@ export function describeRouting(command: Command): Command {
     )
     .option(
       '--capacity <rule>',
-      'convention (megatron, tutel, switch):factor:scope (rank, global)',
+      'convention (megatron, tutel, switch):factor:scope (rank, global); with --quality a list',
       DEFAULT_CAPACITY,
     )
     .option('--balancer <name>', BALANCERS.join(', '), 'none')
-    .option('--slots <n>', 'of all ranks, for replicas; one more a rank than experts', integer(1, 65_536))
+    .option(
+      '--slots <n>',
+      'of all ranks, for replicas; as many as experts and ranks when absent',
+      integer(1, 65_536),
+    )
     .option('--groups <n>', 'of experts, for eplb-hierarchical', integer(1, 4096))
     .option('--nodes <n>', 'of ranks, for eplb-hierarchical', integer(1, 4096))
     .option('--micro-batches <n>', 'that the tokens come in', integer(1, 1024), DEFAULT_MICRO_BATCHES)
@@ -66,7 +74,11 @@ export function describeRouting(command: Command): Command {
     .option('--expert-width <n>', 'of its experts', integer(4, 65_536), DEFAULT_WIDTHS.expertWidth)
     .option('--seed <n>', 'of what is made up', integer(0, MOST_SEED), 1)
     .option('--no-time', 'measure nothing; needs no adapter')
-    .option('--plot <file>', 'an SVG: ranks x experts, load curves, policies')
+    .option(
+      '--quality',
+      `cross-entropy of tiny-moe under each policy and capacity; capacities ${DEFAULT_CAPACITIES.join(', ')}`,
+    )
+    .option('--plot <file>', 'an SVG: ranks x experts, load curves, policies; with --quality the losses')
     .addHelpText(
       'after',
       `
@@ -75,6 +87,7 @@ Examples:
   moebius routing --trace tiny-moe --layout ep=8
   moebius routing --trace zipf:1.2 --balancer bias --policy dropless
   moebius routing --trace trace.json --layout ep=8 --balancer placer --plot load.svg
+  moebius routing --quality --capacity 0.75,1,1.25 --plot quality.svg
   moebius routing --trace uniform --experts 256 --topk 8 --no-time --json`,
     )
     .action(async (_options: object, command: Command) => {
@@ -86,8 +99,9 @@ Examples:
         [!hierarchical && !none, ['groups', 'nodes'], 'only eplb-hierarchical knows groups and nodes'],
         [given.time === false, ['expertWidth'], '--no-time measures nothing'],
       ]);
-      if (plot !== undefined) await checkOutput(plot, { inputs: [given.trace], remedy: OTHER_PLOT });
       const policies = policy.flatMap((names) => names.split(',')).map((name) => name.trim());
+      if (given.quality) return runQuality(command, given, policies);
+      if (plot !== undefined) await checkOutput(plot, { inputs: [given.trace], remedy: OTHER_PLOT });
       const options = { ...given, ...(policies.length > 0 && { policies }) };
       const report = await routing(chosen(options as RoutingOptions, ROUTING_OPTIONS));
       if (plot !== undefined) {
@@ -97,6 +111,51 @@ Examples:
       if (given.json) return printJson(report);
       await printLines([...renderRouting(report), ...(plot === undefined ? [] : ['', `Wrote ${plot}.`])]);
     });
+}
+
+/** Of a trace and of one layer: nothing to a whole model on its own text. */
+const NOT_OF_QUALITY = [
+  ...['trace', 'experts', 'topk', 'layer', 'pick', 'layout', 'balancer', 'groups', 'nodes'],
+  ...['width', 'expertWidth', 'seed', 'time'],
+];
+
+async function runQuality(
+  command: Command,
+  given: CommandOptions,
+  policies: readonly string[],
+): Promise<void> {
+  const { plot, slots, tokens, microBatches, json } = given;
+  const spills = policies.length === 0 || policies.includes('spill');
+  refuseIdle(command, [
+    [true, NOT_OF_QUALITY, '--quality runs the bundled model on its own text'],
+    [!spills, ['slots'], 'only spill has replicas'],
+  ]);
+  if (plot !== undefined) await checkOutput(plot, { remedy: OTHER_PLOT });
+  const isGiven = command.getOptionValueSource('capacity') === 'cli';
+  const found = await routingQuality({
+    ...(policies.length > 0 && { policies }),
+    ...(isGiven && given.capacity !== undefined && { capacities: given.capacity.split(',') }),
+    ...(slots !== undefined && { slots }),
+    ...(tokens !== undefined && { tokens }),
+    ...(microBatches !== undefined && { microBatches }),
+    progress: cliProgress(json === true),
+  });
+  if (plot !== undefined) {
+    const { drawQualities } = await import('./draw.ts');
+    await writeWhole(plot, drawQualities(found), OTHER_PLOT);
+  }
+  if (json) return printJson(found);
+  const style = stdoutStyle();
+  await printLines([
+    style.bold(`What overflow costs ${found.model}`),
+    ...paragraph(
+      `${found.predictions} characters of its validation text, in windows of ${found.window} and ${found.microBatches} micro-batches; ` +
+        'every layer routes under the capacity.',
+    ),
+    '',
+    ...renderQuality(found.rows, style),
+    ...(plot === undefined ? [] : ['', `Wrote ${plot}.`]),
+  ]);
 }
 
 function renderRouting(report: RoutingReport): string[] {
