@@ -25,6 +25,8 @@ export {
   type RoutingQualityOptions,
 } from './cli/verbs/routing/quality.ts';
 export { routing, type RoutingOptions, type RoutingReport } from './cli/verbs/routing/routing.ts';
+export { search, type SearchOptions } from './cli/verbs/plan/search.ts';
+export type { SearchReport } from './planner/search/search.ts';
 export { tune, type TuneResult, type TuneVerbOptions } from './cli/verbs/tune.ts';
 export { loadTuning } from './cli/tuning.ts';
 export { validate, type ValidateOptions } from './cli/verbs/validate.ts';

@@ -109,6 +109,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./verbs/plan/project.ts')).describeProject,
   },
   {
+    usage: 'search [options]',
+    summary: 'every layout of so many GPUs, and where a given one stands',
+    load: async () => (await import('./verbs/plan/search.ts')).describeSearch,
+  },
+  {
     usage: 'accuracy [options]',
     summary: 'how far projections are off where they were not fitted',
     load: async () => (await import('./verbs/plan/accuracy.ts')).describeAccuracy,

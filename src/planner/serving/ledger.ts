@@ -95,16 +95,22 @@ export function cacheBytes(
   return sequences * ceilDiv(positions, positionsPerPage) * positionsPerPage * cachePerPosition;
 }
 
+/** Bytes that a rank has too few for one sequence of so many positions; none or less where it fits. */
+export function shortOf(
+  ledger: RankLedger,
+  { framework }: Pick<LedgerSetting, 'framework'>,
+  positions: number,
+): number {
+  const { weights, staging, communication, memory } = ledger;
+  return Math.ceil(
+    weights + staging + communication + cacheBytes(ledger, 1, positions) - memory * framework.memoryShare,
+  );
+}
+
 /** @throws ConfigError saying by how much it does not fit, and what would make it. */
 export function requireFit(ledger: RankLedger, setting: LedgerSetting, positions: number): void {
   const need = cacheBytes(ledger, 1, positions);
-  const short = Math.ceil(
-    ledger.weights +
-      ledger.staging +
-      ledger.communication +
-      need -
-      ledger.memory * setting.framework.memoryShare,
-  );
+  const short = shortOf(ledger, setting, positions);
   if (short <= 0) return;
   const { model, hardware, placement, precision } = setting;
   const have = Math.floor(ledger.memory * setting.framework.memoryShare);

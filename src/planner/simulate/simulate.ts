@@ -44,6 +44,17 @@ export interface RequestTimes {
 export const SHARES = [...STEP_PARTS, 'bubble', 'idle'] as const;
 export type Share = (typeof SHARES)[number];
 
+export const SHARE_NAMES: Readonly<Record<Share, string>> = {
+  attention: 'attention',
+  dense: 'projections, dense and shared parts',
+  experts: 'experts, if balanced',
+  imbalance: 'imbalance of experts',
+  exposed: 'exposed communication',
+  overhead: 'launches and framework',
+  bubble: 'bubbles',
+  idle: 'no request there',
+};
+
 export interface SimulationResult {
   readonly requests: readonly RequestTimes[];
   /** From the first arrival to the last token. */
@@ -212,7 +223,9 @@ function sharesOf(
     }
     let occupied = 0;
     for (const unit of at(units, p)) occupied += unit.occupiedUs * pool.gpus;
-    const bubble = Math.max(0, Math.min(occupied, all) - busy);
+    const waited = Math.min(occupied, all) - busy;
+    // Less is what rounding left of two equal sums.
+    const bubble = waited > 1e-9 * all ? waited : 0;
     shares.bubble += bubble;
     shares.idle += Math.max(0, all - busy - bubble);
     whole += Math.max(all, busy + bubble);

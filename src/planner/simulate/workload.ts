@@ -1,6 +1,8 @@
 /** Requests: from a trace, by a Poisson process, or in a closed loop. */
 import { ConfigError } from '../../core/errors.ts';
 import { at } from '../../core/math.ts';
+import { didYouMean } from '../../core/near-names.ts';
+import { quoted } from '../../core/quoted.ts';
 import { seededRandom } from '../../core/random.ts';
 
 /** Tokens in and out of one request, and when it comes, s from the begin. */
@@ -77,7 +79,7 @@ export function traceOf(
   const unknown = columns.find((column) => ![...COLUMNS, ...ALSO].includes(column));
   if (unknown !== undefined) {
     throw new ConfigError(
-      `${label} has a column ${JSON.stringify(unknown.slice(0, 60))}, which a trace has not. It has: ${COLUMNS.join(', ')}.`,
+      `${label} has a column ${quoted(unknown)}, which a trace has not${didYouMean(unknown, [...COLUMNS, ...ALSO])}. It has: ${COLUMNS.join(', ')}.`,
     );
   }
   if (rows.length === 0) throw new ConfigError(`${label} has no requests.`);

@@ -18,7 +18,7 @@ import { frameworkNamed } from '../../../planner/serving/framework.ts';
 import { placementOfLayout } from '../../../planner/serving/placement.ts';
 import { precisionNamed } from '../../../planner/serving/precision.ts';
 import { routingNamed } from '../../../planner/serving/routing.ts';
-import { SHARES, type Share } from '../../../planner/simulate/simulate.ts';
+import { SHARES, SHARE_NAMES, type Share } from '../../../planner/simulate/simulate.ts';
 import type { ServingSummary } from '../../../planner/simulate/summary.ts';
 import { closedLoop, poisson, traceOf, type Workload } from '../../../planner/simulate/workload.ts';
 import { integer, moreThan, requireInteger } from '../../options.ts';
@@ -182,17 +182,6 @@ async function workloadOf(options: DeploymentOptions, phase: Phase): Promise<Wor
 
 const digits = (value: number): string =>
   value >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
-
-const SHARE_NAMES: Readonly<Record<Share, string>> = {
-  attention: 'attention',
-  dense: 'projections, dense and shared parts',
-  experts: 'experts, if balanced',
-  imbalance: 'imbalance of experts',
-  exposed: 'exposed communication',
-  overhead: 'launches and framework',
-  bubble: 'bubbles',
-  idle: 'no request there',
-};
 
 export function renderDeployment(report: DeploymentReport): string {
   const { cells, shares, memory, percentiles, model, hardware, layout, gpus, precision, framework } = report;

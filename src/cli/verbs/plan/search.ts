@@ -1,0 +1,260 @@
+/** `moebius search`: every layout of so many GPUs, and where a given one stands among them. */
+import { InvalidArgumentError, type Command } from 'commander';
+import { CancelledError, ConfigError } from '../../../core/errors.ts';
+import { chosen, requireOptions, type Fields } from '../../../core/given.ts';
+import { maxOf } from '../../../core/math.ts';
+import { hardwareNamed } from '../../../hardware/profiles/named.ts';
+import { CARD_LAYOUT, formatLayout, parseLayout } from '../../../layout/spec.ts';
+import { evaluate, type Outcome, type SearchSetting } from '../../../planner/search/evaluate.ts';
+import { planSearch, reportSearch, type SearchReport } from '../../../planner/search/search.ts';
+import { usualPrecision } from '../../../planner/project/serving-case.ts';
+import { frameworkNamed } from '../../../planner/serving/framework.ts';
+import { placementOfLayout, worldGpus, type Placement } from '../../../planner/serving/placement.ts';
+import { precisionNamed } from '../../../planner/serving/precision.ts';
+import { routingNamed } from '../../../planner/serving/routing.ts';
+import { inThreads } from '../../../platform/node/threads.ts';
+import { renderSearch } from '../../../report/terminal/search.ts';
+import { checkOutput, writeWhole } from '../../files/files.ts';
+import { integer, MOST_SEED, requireInteger, type GlobalOptions } from '../../options.ts';
+import { printJson, printLines, stdoutStyle } from '../../output.ts';
+import { interruption } from '../../process/interrupt.ts';
+import { threadEntry } from '../../threads/entry.ts';
+import { modelAt } from './deployment.ts';
+import { tellSearch } from './search-progress.ts';
+
+/** Options of `search`, those of `moebius search`. */
+export interface SearchOptions {
+  /** A preset's name, or the path of a `config.json`. */
+  readonly model: string;
+  readonly hardware: string;
+  /** How many, or several numbers to compare. */
+  readonly gpus: number | readonly number[];
+  readonly gpusPerNode?: number;
+  /** 'ep=16,pp=4,tp=2,dp=2', to be placed among the others; the reference layout for its own model where it has as many GPUs. */
+  readonly layout?: string;
+  /** Limits of mean TTFT and TPOT, ms. */
+  readonly ttft?: number;
+  readonly tpot?: number;
+  readonly precision?: string;
+  readonly framework?: string;
+  /** Tokens in and out, nominal: lengths are uniform in 0.8 to 1.0 of them. 1,024 when absent. */
+  readonly isl?: number;
+  readonly osl?: number;
+  /** Requests at once, of all GPUs together; four a GPU of the largest number when absent. */
+  readonly concurrency?: number;
+  readonly routing?: string;
+  /** Requests that are simulated for each that is there at once; 5 when absent. */
+  readonly rounds?: number;
+  readonly seed?: number;
+  /** 1: no further thread; as many as there are cores when absent. */
+  readonly threads?: number;
+  /** Told of each layout that was simulated. */
+  readonly onProgress?: (done: number, of: number) => void;
+  /** Ends the search with what was found by then. */
+  readonly signal?: AbortSignal;
+}
+
+const OPTIONS: Fields = {
+  model: 'string',
+  hardware: 'string',
+  gpus: 'any',
+  gpusPerNode: 'number?',
+  layout: 'string?',
+  ttft: 'number?',
+  tpot: 'number?',
+  precision: 'string?',
+  framework: 'string?',
+  isl: 'number?',
+  osl: 'number?',
+  concurrency: 'number?',
+  routing: 'string?',
+  rounds: 'number?',
+  seed: 'number?',
+  threads: 'number?',
+  onProgress: 'function?',
+  signal: 'signal?',
+};
+
+/** Beyond, no cluster serves one model. A guess. */
+const MOST_GPUS = 16_384;
+const REQUESTS_PER_GPU = 4;
+/** The burst at the begin has died down by then, as in `moebius project`. */
+const ROUNDS = 5;
+
+/**
+ * Every layout of a number of GPUs, simulated; those that nothing beats, the best within the targets, and where a given one
+ * stands.
+ * @throws ConfigError for options that are wrong, a model that no layout cuts, or one that fits none of them.
+ */
+export async function search(options: SearchOptions): Promise<SearchReport> {
+  requireOptions('search', options, OPTIONS);
+  const { seed = 1, rounds = ROUNDS, isl = 1024, osl = 1024, signal, onProgress, threads } = options;
+  const gpus = gpusOf(options.gpus);
+  for (const [name, value] of Object.entries({ isl, osl })) requireInteger(name, value, 1, 2 ** 24);
+  const { concurrency = REQUESTS_PER_GPU * maxOf(gpus) } = options;
+  requireInteger('concurrency', concurrency, 1, 100_000);
+  requireInteger('rounds', rounds, 1, 100);
+  requireInteger('seed', seed, 0, MOST_SEED);
+  if (threads !== undefined) requireInteger('threads', threads, 1, 1024);
+  for (const name of ['ttft', 'tpot'] as const) {
+    const limit = options[name];
+    if (limit !== undefined && !(limit > 0 && Number.isFinite(limit)))
+      throw new ConfigError(`${name} (${limit}) must be a number of ms, more than 0.`);
+  }
+  const model = await modelAt(options.model);
+  const named = hardwareNamed(options.hardware);
+  const gpusPerNode = options.gpusPerNode ?? named.node.gpus;
+  requireInteger('gpusPerNode', gpusPerNode, 1, 65536);
+  const setting: SearchSetting = {
+    model,
+    hardware: { ...named, node: { ...named.node, gpus: gpusPerNode } },
+    precision:
+      options.precision === undefined ? usualPrecision(model, named) : precisionNamed(options.precision),
+    framework: frameworkNamed(options.framework ?? 'typical'),
+    routing: routingNamed(options.routing ?? 'uniform'),
+    isl,
+    osl,
+    concurrency,
+    rounds,
+    seed,
+  };
+  const given = givenOf(options.layout, model.name, gpus, gpusPerNode);
+  const plan = planSearch(setting, gpus);
+  const outcomes = new Map<number, Outcome>();
+  const { entry, module } = threadEntry('search-thread');
+  const whole = await inThreads(
+    plan.candidates.map(({ placement }) => placement),
+    {
+      entry,
+      data: { setting, module },
+      here: (placement) => evaluate(placement, setting),
+      onResult: (index, outcome) => {
+        outcomes.set(index, outcome);
+        onProgress?.(outcomes.size, plan.candidates.length);
+      },
+      ...(threads !== undefined && { count: threads }),
+      ...(signal && { signal }),
+    },
+  );
+  const targets = {
+    ...(options.ttft !== undefined && { ttftMs: options.ttft }),
+    ...(options.tpot !== undefined && { tpotMs: options.tpot }),
+  };
+  return reportSearch(setting, gpus, targets, plan, outcomes, given, !whole);
+}
+
+/** Ascending, each once. */
+function gpusOf(given: number | readonly number[]): number[] {
+  const list = typeof given === 'number' ? [given] : [...given];
+  if (list.length === 0 || list.length > 16)
+    throw new ConfigError(`gpus has ${list.length} numbers; give one, or up to 16.`);
+  for (const count of list) requireInteger('gpus', count, 1, MOST_GPUS);
+  return [...new Set(list)].sort((a, b) => a - b);
+}
+
+/** @throws ConfigError for a layout of another number of GPUs. */
+function givenOf(
+  layout: string | undefined,
+  model: string,
+  gpus: readonly number[],
+  gpusPerNode: number,
+): Placement | undefined {
+  if (layout === undefined) {
+    const card = placementOfLayout(CARD_LAYOUT, gpusPerNode);
+    return model === 'card' && gpus.includes(worldGpus(card)) ? card : undefined;
+  }
+  const spec = parseLayout(layout);
+  const placement = placementOfLayout(spec, gpusPerNode);
+  const world = worldGpus(placement);
+  if (gpus.includes(world)) return placement;
+  throw new ConfigError(
+    `${formatLayout(spec)} has ${world} GPUs, and the search is over ${gpus.join(', ')}. Give --gpus ${world}, or another layout.`,
+  );
+}
+
+/** '10s', '50ms' in ms. */
+function milliseconds(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*(us|ms|s|m)$/.exec(text.trim().toLowerCase()) ?? [];
+  const value = Number(number) * ({ us: 1e-3, ms: 1, s: 1e3, m: 6e4 }[unit ?? ''] ?? NaN);
+  if (!(value > 0)) throw new InvalidArgumentError('It must be a time of more than 0, as 50ms or 10s.');
+  return value;
+}
+
+/** '128' or '64,128'. */
+function counts(text: string): number[] {
+  return text.split(',').map(integer(1, MOST_GPUS));
+}
+
+interface CommandOptions extends GlobalOptions, SearchOptions {
+  readonly plot?: string;
+  readonly report?: string;
+}
+
+const OTHER = {
+  plot: 'Name another place with --plot.',
+  report: 'Name another place with --report.',
+} as const;
+
+export function describeSearch(command: Command): Command {
+  return command
+    .description(
+      'Every layout of so many GPUs under every consistent reading, pruned by memory and simulated: those that nothing beats ' +
+        'in TTFT, throughput, memory and GPUs, and what beats a given one and why. Ctrl-C keeps what was found. Needs no GPU.',
+    )
+    .requiredOption('--model <name>', 'a model, or the path of its config.json')
+    .requiredOption('--hardware <name>', 'a100, h100-sxm, h200, b200, gb200, mi300x, ...')
+    .requiredOption('--gpus <n>', 'how many, or several to compare: 64,128', counts)
+    .option('--layout <axes>', 'ep=..,pp=..,tp=..,dp=..: where it stands among the others')
+    .option('--ttft <time>', 'the most that the mean may be, as 10s', milliseconds)
+    .option('--tpot <time>', 'the same, as 50ms', milliseconds)
+    .option('--isl <n>', 'tokens in; lengths are uniform in 0.8 to 1.0 of it (default: 1024)', integer(1))
+    .option('--osl <n>', 'tokens out, the same', integer(1))
+    .option('--concurrency <n>', 'requests at once (default: 4 a GPU)', integer(1, 100_000))
+    .option('--gpus-per-node <n>', 'that reach each other without a network', integer(1, 65536))
+    .option('--precision <name>', 'bf16, fp8, fp4, int4 (default: as released)')
+    .option('--framework <name>', 'vllm, sglang, trtllm, typical')
+    .option('--routing <law>', 'uniform, balanced, zipf:1.2 or power-law:1.2')
+    .option('--rounds <n>', 'requests for each that is there at once (default: 5)', integer(1, 100))
+    .option('--seed <n>', 'of lengths', integer(0, MOST_SEED))
+    .option('--threads <n>', 'that simulate (default: one a core)', integer(1, 1024))
+    .option('--plot <file>', 'an SVG: all layouts by TTFT and throughput')
+    .option('--report <file>', 'the same as a page of HTML, with tables')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  moebius search --gpus 128 --model card --hardware h100-sxm --ttft 10s --tpot 50ms
+  moebius search --gpus 64,128 --model deepseek-v3 --hardware h200 --tpot 50ms
+  moebius search --gpus 128 --model card --hardware h100_64g --plot layouts.svg`,
+    )
+    .action(async (_options: object, command: Command) => {
+      const { plot, report: page, json, ...given } = command.optsWithGlobals<CommandOptions>();
+      if (plot !== undefined) await checkOutput(plot, { remedy: OTHER.plot });
+      if (page !== undefined) await checkOutput(page, { remedy: OTHER.report });
+      const signal = interruption();
+      const report = await tellSearch(json === true, (onProgress) =>
+        search(chosen({ ...given, onProgress, ...(signal && { signal }) }, OPTIONS)),
+      );
+      await writeDrawings(report, plot, page);
+      if (json === true) await printJson(report);
+      else {
+        const wrote = [plot, page].filter((path) => path !== undefined).map((path) => `Wrote ${path}.`);
+        await printLines([
+          ...renderSearch(report, stdoutStyle()),
+          ...(wrote.length > 0 ? ['', ...wrote] : []),
+        ]);
+      }
+      if (report.interrupted) {
+        throw new CancelledError(
+          `interrupted after ${report.simulated} layouts; what was found by then is above`,
+        );
+      }
+    });
+}
+
+async function writeDrawings(report: SearchReport, plot?: string, page?: string): Promise<void> {
+  if (plot === undefined && page === undefined) return;
+  const { drawSearch, pageOfSearch } = await import('./search-drawings.ts');
+  if (plot !== undefined) await writeWhole(plot, drawSearch(report), OTHER.plot);
+  if (page !== undefined) await writeWhole(page, await pageOfSearch(report), OTHER.report);
+}
