@@ -27,12 +27,14 @@ export class ConfigFile {
   readonly #fields: Readonly<Record<string, unknown>>;
   readonly #label: string;
   readonly #form: string;
+  readonly #supported: string;
 
-  /** @param form what the file must be, as a sentence. */
-  constructor(fields: Readonly<Record<string, unknown>>, label: string, form: string) {
+  /** @param form what the file must be, as a sentence. @param supported what runs, as a sentence for whoever asks for more. */
+  constructor(fields: Readonly<Record<string, unknown>>, label: string, form: string, supported = '') {
     this.#fields = fields;
     this.#label = label;
     this.#form = form;
+    this.#supported = supported;
   }
 
   get label(): string {
@@ -98,7 +100,7 @@ export class ConfigFile {
   record(key: string): ConfigFile | undefined {
     if (!this.has(key)) return undefined;
     const value = this.#read(key, v.record(v.string(), v.unknown()));
-    return new ConfigFile(value, `${this.#label}, ${key}`, this.#form);
+    return new ConfigFile(value, `${this.#label}, ${key}`, this.#form, this.#supported);
   }
 
   activation(): Activation {
@@ -111,7 +113,7 @@ export class ConfigFile {
   /** @throws ConfigError that names the field, its value and what to do. */
   refuse(key: string, remedy: string): never {
     throw new ConfigError(
-      `${this.#label} sets ${key} to ${quoted(this.any(key))}, which is not supported. ${remedy}`,
+      `${this.#label} sets ${key} to ${quoted(this.any(key))}, which is not supported. ${remedy}${this.#supported}`,
     );
   }
 

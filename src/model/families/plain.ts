@@ -1,7 +1,14 @@
 /** Mixtral, OLMoE and Granite: attention and softmax experts, with a departure or two. */
 import { ConfigError } from '../../core/errors.ts';
 import { COMMON_NAMES, type Family, MIXTRAL_NAMES, MLP_NAMES, type NameMap } from './family.ts';
-import { readCore, readFp8, readWindows, refuseStrange, withAttention } from './shared-fields.ts';
+import {
+  MULTIPLIERS,
+  readCore,
+  readFp8,
+  readWindows,
+  refuseStrange,
+  withAttention,
+} from './shared-fields.ts';
 import type { ConfigFile } from './config-file.ts';
 
 /** Constants of the architecture that older exports hold. */
@@ -86,7 +93,7 @@ export const graniteMoe: Family = {
   type: 'granitemoe',
   title: 'Granite MoE',
   read(file, name) {
-    refuseStrange(file);
+    refuseStrange(file, MULTIPLIERS);
     const { core, order } = readCore(file);
     const bias = file.flag('attention_bias', false);
     const residual = file.positiveOr('residual_multiplier', 1);

@@ -14,10 +14,36 @@ const INERT: readonly (readonly [key: string, inert: readonly unknown[]])[] = [
   ['alibi', [false]],
   ['is_encoder_decoder', [false]],
   ['add_cross_attention', [false]],
+  // Latent attention of DeepSeek.
+  ['q_lora_rank', []],
+  ['kv_lora_rank', []],
+  ['use_mla', [false]],
+  // Chunks, layers without positions and temperatures of Llama 4.
+  ['attention_chunk_size', []],
+  ['no_rope_layers', []],
+  ['attn_temperature_tuning', [false]],
+  // Multipliers and scales of MiniCPM and Gemma.
+  ['scale_emb', [1]],
+  ['scale_depth', []],
+  ['query_pre_attn_scalar', []],
+  ['sliding_window_pattern', []],
+  ['zero_expert_num', [0]],
 ];
 
-export function refuseStrange(file: ConfigFile): void {
-  for (const [key, inert] of INERT) file.only(key, inert, 'Use a checkpoint without it.');
+/** Multipliers of Granite, which would change any other model. */
+export const MULTIPLIERS: readonly string[] = [
+  'embedding_multiplier',
+  'residual_multiplier',
+  'logits_scaling',
+  'attention_multiplier',
+];
+
+/** @param own fields of these names that the family reads itself. */
+export function refuseStrange(file: ConfigFile, own: readonly string[] = []): void {
+  const scales = MULTIPLIERS.map((key): (typeof INERT)[number] => [key, [1]]);
+  for (const [key, inert] of [...INERT, ...scales]) {
+    if (!own.includes(key)) file.only(key, inert, 'Use a checkpoint without it.');
+  }
 }
 
 type Core = Pick<

@@ -53,7 +53,8 @@ export function modelOfConfig(json: unknown, name: string, label: string): ReadM
     );
   }
   const form = `It must hold the fields of the config.json of a ${family.title} model.`;
-  const model = family.read(new ConfigFile(fields, label, form), name);
+  const supported = ` Families that run, as published: ${types.join(', ')}.`;
+  const model = family.read(new ConfigFile(fields, label, form, supported), name);
   checkConfig(model.config);
   return { ...model, family };
 }

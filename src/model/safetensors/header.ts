@@ -75,7 +75,7 @@ export function readHeader(bytes: Uint8Array, label: string, fileBytes = bytes.l
   }
   if (headerBytes > fileBytes - 8) {
     throw new ConfigError(
-      `${label} claims a header of ${headerBytes} bytes, but only ${fileBytes - 8} follow its length. ${AGAIN}`,
+      `${label} claims a header of ${headerBytes} bytes, but only ${fileBytes - 8} follow its length: it is cut short, or not safetensors. Fetch it again.`,
     );
   }
   const json = parseStrictJson(bytes.subarray(8, 8 + headerBytes), `The header of ${label}`, {

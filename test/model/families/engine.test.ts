@@ -1,5 +1,6 @@
 /** A checkpoint of each family on ranks of a layout: logits, greedy ids and choices of experts are those of transformers. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ConfigError } from '../../../src/core/errors.ts';
 import { at } from '../../../src/core/math.ts';
 import { openGpu, type Gpu } from '../../../src/gpu/gpu.ts';
 import { planLayout } from '../../../src/layout/layout.ts';
@@ -58,3 +59,18 @@ test.each(FAMILIES.flatMap((name) => LAYOUTS.map((layout) => ({ name, layout }))
     }
   },
 );
+
+test('nothing of a model whose file ends while it is read stays on the device', async () => {
+  const model = await openCheckpoint(folderOf('qwen3-moe'), testPlatform());
+  let loads = 0;
+  const weights = {
+    ...model,
+    load: (names: readonly string[]) =>
+      ++loads > 40 ? Promise.reject(new ConfigError('The file has become shorter.')) : model.load(names),
+  };
+  const layout = planLayout(parseLayout('ep=2,tp=2'), model.config);
+  const making = createEngine(gpu, { layout, weights, maxSequences: 1, maxLength: 8 });
+  await expect(making).rejects.toThrow(/become shorter/);
+  expect(gpu.ledger.bytes).toBe(0);
+  await model.close();
+});
