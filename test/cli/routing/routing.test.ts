@@ -1,15 +1,15 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { generate } from '../../src/cli/verbs/generate.ts';
-import { readTraces } from '../../src/cli/verbs/routing/load-trace.ts';
-import { routing, type RoutingOptions } from '../../src/cli/verbs/routing/routing.ts';
-import { ConfigError } from '../../src/core/errors.ts';
-import { sum } from '../../src/core/math.ts';
-import { OVERFLOW_POLICIES } from '../../src/routing/policies.ts';
-import { writeTrace } from '../../src/routing/trace/trace.ts';
-import { knownAnswers } from '../model/tiny-moe.ts';
-import { moebius, scratchFolder } from './spawn.ts';
+import { generate } from '../../../src/cli/verbs/generate.ts';
+import { readTraces } from '../../../src/cli/verbs/routing/load-trace.ts';
+import { routing, type RoutingOptions } from '../../../src/cli/verbs/routing/routing.ts';
+import { ConfigError } from '../../../src/core/errors.ts';
+import { sum } from '../../../src/core/math.ts';
+import { OVERFLOW_POLICIES } from '../../../src/routing/policies.ts';
+import { writeTrace } from '../../../src/routing/trace/trace.ts';
+import { knownAnswers } from '../../model/tiny-moe.ts';
+import { moebius, scratchFolder } from '../spawn.ts';
 
 const LAW = 'bench/data/routing/esft-deepseek-v2-lite-law-ids.txt';
 const still = (options: Partial<RoutingOptions>) =>

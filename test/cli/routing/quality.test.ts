@@ -2,14 +2,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { routingQuality } from '../../src/cli/verbs/routing/quality.ts';
-import { ConfigError } from '../../src/core/errors.ts';
-import { f32Tensor } from '../../src/tensor/tensor.ts';
-import { crossEntropySum } from '../../src/reference/embedding.ts';
-import { referenceModel } from '../../src/reference/forward.ts';
-import { OVERFLOW_POLICIES } from '../../src/routing/policies.ts';
-import { knownAnswers, loadTinyMoe, validText } from '../model/tiny-moe.ts';
-import { moebius, scratchFolder } from './spawn.ts';
+import { routingQuality } from '../../../src/cli/verbs/routing/quality.ts';
+import { ConfigError } from '../../../src/core/errors.ts';
+import { f32Tensor } from '../../../src/tensor/tensor.ts';
+import { crossEntropySum } from '../../../src/reference/embedding.ts';
+import { referenceModel } from '../../../src/reference/forward.ts';
+import { OVERFLOW_POLICIES } from '../../../src/routing/policies.ts';
+import { knownAnswers, loadTinyMoe, validText } from '../../model/tiny-moe.ts';
+import { moebius, scratchFolder } from '../spawn.ts';
 
 test('without a capacity the known loss; with room for no row that of a model without experts', async () => {
   const { rows, predictions } = await routingQuality({
