@@ -33,7 +33,12 @@ export function seededRandom(seed: number): Random {
     uniform,
     normal,
     integer: (n) => Math.floor(uniform() * n),
-    normals: (count, deviation = 1) => Float32Array.from({ length: count }, () => normal(deviation)),
+    // A loop: `from` with a function takes five times as long.
+    normals: (count, deviation = 1) => {
+      const values = new Float32Array(count);
+      for (let i = 0; i < count; i++) values[i] = normal(deviation);
+      return values;
+    },
   };
 }
 

@@ -1,8 +1,18 @@
 /** What a tensor may lie in: memory of any kind and place, but as long as its shape says. */
 import { expect, test } from 'vitest';
+import { Float16Array } from '@petamoriken/float16';
 import fc from 'fast-check';
 import { ConfigError } from '../../src/core/errors.ts';
-import { bytesOf, castFloat, checkTensor, tensor, type TensorData, toF32 } from '../../src/tensor/tensor.ts';
+import {
+  bytesOf,
+  castFloat,
+  checkTensor,
+  tensor,
+  type TensorData,
+  toF16Bits,
+  toF32,
+  toF64,
+} from '../../src/tensor/tensor.ts';
 
 const values = [0.5, -2, 3, 65504];
 
@@ -30,6 +40,26 @@ test('f16 in shared memory widens', () => {
   halves.set([0x3c00, 0xc000]);
   expect([...toF32({ dtype: 'f16', shape: [2], data: halves })]).toEqual([1, -2]);
   expect([...castFloat({ dtype: 'f16', shape: [2], data: halves }, 'f32').data]).toEqual([1, -2]);
+});
+
+test('f32 becomes the f16 of the library: each half, the middles between them, and their neighbours', () => {
+  const halves = new Float32Array(new Float16Array(Uint16Array.from({ length: 0x7c01 }, (_, i) => i).buffer));
+  const middles = halves.map((half, i) => (half + Math.min(halves[i + 1] ?? 65536, 65536)) / 2);
+  const near = new Uint32Array(3 * middles.length);
+  new Uint32Array(middles.buffer).forEach((word, i) => near.set([word - 1, word, word + 1], 3 * i));
+  const special = [0, 1, 0x7fffff, 0x33000000, 0x33000001, 0x7f7fffff, 0x7f800000, 0x7f800001, 0x7fffffff];
+  const words = Uint32Array.from([...new Uint32Array(halves.buffer), ...near, ...special]);
+  // As expect() would, within a second.
+  const differs = (got: ArrayLike<number>, want: ArrayLike<number>): number =>
+    Array.from(want).findIndex((value, i) => !Object.is(value, got[i]));
+  for (const sign of [0, 0x80000000]) {
+    const values = new Float32Array(words.map((word) => word | sign).buffer);
+    const wanted = new Float16Array(values);
+    expect(differs(toF16Bits(values), new Uint16Array(wanted.buffer))).toBe(-1);
+    const stored = { dtype: 'f16' as const, shape: [values.length], data: new Uint16Array(wanted.buffer) };
+    expect(differs(toF64(stored), Float64Array.from(wanted))).toBe(-1);
+    expect(differs(toF32(stored), Float32Array.from(wanted))).toBe(-1);
+  }
 });
 
 test('a part of a larger memory is that part, at any offset', () => {

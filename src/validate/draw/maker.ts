@@ -19,11 +19,11 @@ export interface Maker {
 
 export function maker(name: string): Maker {
   const random = seededRandom(seedOf(name));
-  const filled = (shape: readonly number[], value: (index: number) => number): Tensor =>
-    f32Tensor(
-      shape,
-      Float32Array.from({ length: product(shape) }, (_, i) => value(i)),
-    );
+  const filled = (shape: readonly number[], value: (index: number) => number): Tensor => {
+    const values = new Float32Array(product(shape));
+    for (let i = 0; i < values.length; i++) values[i] = value(i);
+    return f32Tensor(shape, values);
+  };
   return {
     random,
     filled,
