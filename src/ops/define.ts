@@ -1,4 +1,5 @@
 /** From what the file of an op provides to the op: its rules are checked before anything else happens. */
+import { piecewise, type Pieces } from '../core/async/pieces.ts';
 import { ConfigError } from '../core/errors.ts';
 import { quoted } from '../core/quoted.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -14,7 +15,12 @@ export interface OpDefinition<Size> extends OpFacts {
   size(inputs: OpInputs, dims: Dims): Size;
   able(gpu: Gpu, size: Size): string[];
   prepare(gpu: Gpu, inputs: OpInputs, size: Size, variant?: string): Promise<PreparedOp>;
-  reference(inputs: OpInputs, size: Size, got?: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Expected>;
+  /** Yields where it may rest, see `piecewise`. */
+  reference(
+    inputs: OpInputs,
+    size: Size,
+    got?: ReadonlyMap<string, Tensor>,
+  ): Pieces<ReadonlyMap<string, Expected>>;
   cost(inputs: OpInputs, size: Size): Cost;
 }
 
@@ -40,13 +46,13 @@ export function defineOp<Size>(definition: OpDefinition<Size>): Op {
       const chosen = ableVariant(gpu, definition, definition.able(gpu, size), variant);
       return preparedNothing(chosen, emptyOutputs(definition, given, dims));
     },
-    reference: (given, got) => {
+    reference: piecewise(function* (given: OpInputs, got?: ReadonlyMap<string, Tensor>) {
       const { dims, size } = sized(given);
-      if (!hasNoOutput(definition, dims)) return definition.reference(given, size, got);
+      if (!hasNoOutput(definition, dims)) return yield* definition.reference(given, size, got);
       const budget = { atol: 0, rtol: 0 };
       const empty = [...emptyOutputs(definition, given, dims)];
       return new Map(empty.map(([key, { shape }]) => [key, { values: new Float64Array(0), shape, budget }]));
-    },
+    }),
     cost: (given) => definition.cost(given, sized(given).size),
   };
 }

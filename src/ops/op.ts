@@ -2,6 +2,7 @@
  * An op is what a user runs by name on tensors of his own: rules for its inputs, kernels that compute it, the
  * float64 truth with the error that arithmetic allows, and what it costs. One file per op; `ops.ts` lists them.
  */
+import type { Piecewise } from '../core/async/pieces.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -84,6 +85,9 @@ export interface OpFacts {
   readonly variants: readonly OpVariant[];
 }
 
+/** What the reference of an op is given. */
+type OpReference = [inputs: OpInputs, got?: ReadonlyMap<string, Tensor>];
+
 /** An operation that users run by name: rules for its inputs, kernels, float64 reference and cost. */
 export interface Op extends OpFacts {
   /** @throws ConfigError for tensors that do not fit the rules, each other or the attributes. */
@@ -96,6 +100,8 @@ export interface Op extends OpFacts {
    * Where float64 cannot tell which of several results f32 must give (a choice of experts whose scores are closer than
    * their error), and `got` holds one of them, that one is expected.
    */
-  reference(inputs: OpInputs, got?: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Expected>;
+  readonly reference:
+    | Piecewise<OpReference, ReadonlyMap<string, Expected>>
+    | ((...given: OpReference) => ReadonlyMap<string, Expected>);
   cost(inputs: OpInputs): Cost;
 }

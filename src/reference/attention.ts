@@ -1,4 +1,5 @@
 /** Attention with grouped queries. B sequences, S positions, Hq query heads, Hkv key/value heads of Dh. */
+import { piecewise, type Pieces } from '../core/async/pieces.ts';
 import { ConfigError } from '../core/errors.ts';
 import { addScaled, dot, f64At, softmax } from './f64.ts';
 import { matmul } from './matmul.ts';
@@ -36,49 +37,65 @@ export interface AttentionInput {
 }
 
 /** softmax(scale q k^T) v per head -> [B, Sq, Hq, Dh]. @throws ConfigError for sizes that do not fit each other. */
-export function attention(input: AttentionInput): Float64Array {
+export const attention = piecewise(function* (input: AttentionInput): Pieces<Float64Array> {
   const y = new Float64Array(input.q.length);
-  forEachHead(input, (query, scores, keyAt, sink) => {
-    const weights = weigh(scores, sink);
-    for (let j = 0; j < weights.length; j++) {
-      addScaled(y, query, f64At(weights, j), input.v, keyAt(j), input.headDim);
-    }
-  });
+  for (const head of heads(input)) {
+    addHead(y, head, input);
+    yield;
+  }
   return y;
+});
+
+function addHead(y: Float64Array, head: Head, { v, headDim }: AttentionInput): void {
+  const weights = weigh(head.scores, head.sink);
+  for (let j = 0; j < weights.length; j++) {
+    addScaled(y, head.query, f64At(weights, j), v, head.first + j * head.step, headDim);
+  }
 }
 
-/**
- * Calls `visit` for each query head with where it starts in q, its scaled scores against the keys it sees, and where
- * key (and value) j starts.
- */
-export function forEachHead(
-  input: AttentionInput,
-  visit: (
-    query: number,
-    scores: Float64Array,
-    keyAt: (j: number) => number,
-    sink: number | undefined,
-  ) => void,
-): void {
+/** A query head and what it sees. */
+export interface Head {
+  /** Where it starts in q. */
+  readonly query: number;
+  /** Scaled, against the keys that it sees. */
+  readonly scores: Float64Array;
+  /** Where the first of them (and its value) starts, and how far it is from one to the next. */
+  readonly first: number;
+  readonly step: number;
+  readonly sink: number | undefined;
+}
+
+/** All query heads in turn. @throws ConfigError for sizes that do not fit each other. */
+export function* heads(input: AttentionInput): Generator<Head, void, undefined> {
   checkSizes(input);
-  const { q, k, batch, numQueries, numKeys, numHeads, numKvHeads, headDim, window = 0, softcap = 0 } = input;
+  const { batch, numQueries, numKeys, numHeads, numKvHeads, headDim, window = 0 } = input;
   const scale = input.scale ?? 1 / Math.sqrt(headDim);
+  const step = numKvHeads * headDim;
   for (let b = 0; b < batch; b++) {
     for (let s = 0; s < numQueries; s++) {
       const visible = input.causal ? numKeys - numQueries + s + 1 : numKeys;
       for (let h = 0; h < numHeads; h++) {
         const query = ((b * numQueries + s) * numHeads + h) * headDim;
         const kvHead = Math.floor(h / (numHeads / numKvHeads));
-        const first = window === 0 ? 0 : Math.max(0, visible - window);
-        const keyAt = (j: number): number => ((b * numKeys + first + j) * numKvHeads + kvHead) * headDim;
-        const scores = new Float64Array(visible - first);
-        for (let j = 0; j < scores.length; j++) {
-          scores[j] = capped(scale * dot(q, query, k, keyAt(j), headDim), softcap);
-        }
-        visit(query, scores, keyAt, input.sinks?.[h]);
+        const unseen = window === 0 ? 0 : Math.max(0, visible - window);
+        const first = ((b * numKeys + unseen) * numKvHeads + kvHead) * headDim;
+        const scores = scoresOf(input, scale, { query, first, step, count: visible - unseen });
+        yield { query, scores, first, step, sink: input.sinks?.[h] };
       }
     }
   }
+}
+
+function scoresOf(
+  { q, k, headDim, softcap = 0 }: AttentionInput,
+  scale: number,
+  { query, first, step, count }: Pick<Head, 'query' | 'first' | 'step'> & { readonly count: number },
+): Float64Array {
+  const scores = new Float64Array(count);
+  for (let j = 0; j < count; j++) {
+    scores[j] = capped(scale * dot(q, query, k, first + j * step, headDim), softcap);
+  }
+  return scores;
 }
 
 /** softcap tanh(score / softcap); the score itself when softcap is 0. */

@@ -1,4 +1,5 @@
 /** The whole model in float64, on one device, without layout: the truth. T new tokens, D width, V vocabulary. */
+import { piecewise, type Piecewise, type Pieces } from '../core/async/pieces.ts';
 import { ConfigError } from '../core/errors.ts';
 import { requireFields } from '../core/given.ts';
 import { range } from '../core/math.ts';
@@ -32,7 +33,7 @@ export interface ReferenceModel {
    * @param ids the new tokens. @param cache of the tokens before them, which it extends; none starts at position 0.
    * @throws ConfigError for an id outside the vocabulary or positions beyond `maxPositions`.
    */
-  forward(ids: ArrayLike<number>, cache?: ReferenceCache): ForwardResult;
+  readonly forward: Piecewise<[ids: ArrayLike<number>, cache?: ReferenceCache], ForwardResult>;
   /** `count` greedy continuations of `ids`, ties to the lower id. */
   generate(ids: ArrayLike<number>, count: number): number[];
 }
@@ -49,7 +50,10 @@ export function referenceModel(weights: WeightSource): ReferenceModel {
   const newCache = (): ReferenceCache =>
     new ReferenceCache(config.numLayers, config.numKvHeads * config.headDim);
 
-  function forward(ids: ArrayLike<number>, cache = newCache()): ForwardResult {
+  const forward = piecewise(function* (
+    ids: ArrayLike<number>,
+    cache: ReferenceCache = newCache(),
+  ): Pieces<ForwardResult> {
     const end = cache.length + ids.length;
     if (end > config.maxPositions) {
       throw new ConfigError(
@@ -60,7 +64,7 @@ export function referenceModel(weights: WeightSource): ReferenceModel {
     const routings: (Routing | undefined)[] = [];
     const hidden: Float64Array[] = [];
     for (const [index, layer] of layers.entries()) {
-      const { x_TD: next, routing } = forwardLayer(config, layer, index, x_TD, cache);
+      const { x_TD: next, routing } = yield* forwardLayer(config, layer, index, x_TD, cache);
       x_TD = next;
       routings.push(routing);
       hidden.push(x_TD);
@@ -68,13 +72,17 @@ export function referenceModel(weights: WeightSource): ReferenceModel {
     cache.length = end;
     const { y_TD } = rmsNorm({ x_TD, weight_D: finalNorm, eps: config.rmsEps });
     return {
-      logits_TV: matmul(y_TD, lmHead, { m: ids.length, n: config.vocabSize, k: config.modelDim }),
+      logits_TV: yield* matmul.pieces(y_TD, lmHead, {
+        m: ids.length,
+        n: config.vocabSize,
+        k: config.modelDim,
+      }),
       expertIds: routings.map((r) => r?.ids_TK ?? new Int32Array()),
       expertScores: routings.map((r) => r?.scores_TK ?? new Float64Array()),
       gaps: routings.map((r) => r?.gap_T ?? new Float64Array()),
       hidden,
     };
-  }
+  });
 
   function generate(ids: ArrayLike<number>, count: number): number[] {
     const cache = newCache();

@@ -5,6 +5,7 @@
  * because they saturate or underflow, are still in the order of their logits; equal ones go to the lower id. A bias
  * that two experts share cancels. Groups whose scores underflow are in the order of the logarithms.
  */
+import { piecewise, type Pieces } from '../core/async/pieces.ts';
 import { CheckError, ConfigError, invariant } from '../core/errors.ts';
 import type { GroupLimit, ScoreFunction } from '../core/gating.ts';
 import { at, range, sum } from '../core/math.ts';
@@ -45,8 +46,8 @@ export interface Routing {
  * An expert whose logit is -Infinity is masked: it adds nothing to its group's score, and a bias does not revive it.
  * @throws ConfigError when topK is not in 1..E, or groups do not fit; CheckError for a score that is NaN.
  */
-export function gateTopK(input: GateInput): Routing {
-  const { logits_TE, numExperts, topK, bias_E, groups } = input;
+export const gateTopK = piecewise(function* (input: GateInput): Pieces<Routing> {
+  const { logits_TE, numExperts, topK, groups } = input;
   if (!(topK >= 1 && topK <= numExperts)) {
     throw new ConfigError(`topK (${topK}) must be from 1 to the number of experts (${numExperts}).`);
   }
@@ -60,35 +61,46 @@ export function gateTopK(input: GateInput): Routing {
   const ids_TK = new Int32Array(numTokens * topK);
   const gap_T = new Float64Array(numTokens).fill(Infinity);
   for (let t = 0; t < numTokens; t++) {
-    const scores = all_TE.subarray(t * numExperts, (t + 1) * numExperts);
-    if (scores.some(Number.isNaN)) throw new CheckError(`The router scores of token ${t} are not numbers.`);
-    const logits = logits_TE.subarray(t * numExperts, (t + 1) * numExperts);
-    const biased = scores.map((s, e) =>
-      f64At(logits, e) === -Infinity ? -Infinity : s + (bias_E === undefined ? 0 : f64At(bias_E, e)),
-    );
-    const bias = (e: number): number => (bias_E === undefined ? 0 : f64At(bias_E, e));
-    const before = (a: number, b: number): number => {
-      const values = bias(a) === bias(b) ? logits : biased;
-      return descending(f64At(values, a), f64At(values, b));
-    };
-    const allowed =
-      groups === undefined
-        ? { experts: range(numExperts), gap: Infinity }
-        : keptExperts(
-            groups,
-            groups.score === 'max' && bias_E === undefined ? logits : biased,
-            logits,
-            before,
-            input.score,
-          );
-    const ranked = allowed.experts.sort((a, b) => before(a, b) || a - b);
-    const chosen = ranked.slice(0, topK);
-    ids_TK.set(chosen, t * topK);
-    const next = ranked[topK];
-    const gap = next === undefined ? Infinity : f64At(biased, chosen.at(-1) ?? 0) - f64At(biased, next);
-    gap_T[t] = Math.min(allowed.gap, Number.isNaN(gap) ? 0 : gap);
+    choose(input, all_TE, t, { ids_TK, gap_T });
+    yield;
   }
   return { ids_TK, scores_TK: scoresOfChoice(input, ids_TK, all_TE), gap_T };
+});
+
+/** The choice of token t into `out`. */
+function choose(
+  { logits_TE, numExperts, topK, bias_E, groups, score }: GateInput,
+  all_TE: Float64Array,
+  t: number,
+  out: Pick<Routing, 'ids_TK' | 'gap_T'>,
+): void {
+  const scores = all_TE.subarray(t * numExperts, (t + 1) * numExperts);
+  if (scores.some(Number.isNaN)) throw new CheckError(`The router scores of token ${t} are not numbers.`);
+  const logits = logits_TE.subarray(t * numExperts, (t + 1) * numExperts);
+  const biased = scores.map((s, e) =>
+    f64At(logits, e) === -Infinity ? -Infinity : s + (bias_E === undefined ? 0 : f64At(bias_E, e)),
+  );
+  const bias = (e: number): number => (bias_E === undefined ? 0 : f64At(bias_E, e));
+  const before = (a: number, b: number): number => {
+    const values = bias(a) === bias(b) ? logits : biased;
+    return descending(f64At(values, a), f64At(values, b));
+  };
+  const allowed =
+    groups === undefined
+      ? { experts: range(numExperts), gap: Infinity }
+      : keptExperts(
+          groups,
+          groups.score === 'max' && bias_E === undefined ? logits : biased,
+          logits,
+          before,
+          score,
+        );
+  const ranked = allowed.experts.sort((a, b) => before(a, b) || a - b);
+  const chosen = ranked.slice(0, topK);
+  out.ids_TK.set(chosen, t * topK);
+  const next = ranked[topK];
+  const gap = next === undefined ? Infinity : f64At(biased, chosen.at(-1) ?? 0) - f64At(biased, next);
+  out.gap_T[t] = Math.min(allowed.gap, Number.isNaN(gap) ? 0 : gap);
 }
 
 /** Of all experts, [T, E], before the choice. */

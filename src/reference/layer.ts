@@ -1,4 +1,5 @@
 /** One decoder layer in float64. T new tokens, D width, H query and Hkv key/value heads of Dh, E experts. */
+import { piecewise, type Pieces } from '../core/async/pieces.ts';
 import { range } from '../core/math.ts';
 import { isDense, type MoeConfig, type WeightSource } from '../model/config.ts';
 import { nameOf, type Part } from '../model/weights/parts.ts';
@@ -67,53 +68,59 @@ export interface LayerResult {
 }
 
 /** x -> x + attention -> + experts. The cache is extended by the new positions. */
-export function forwardLayer(
+export function* forwardLayer(
   config: MoeConfig,
   layer: ReferenceLayer,
   index: number,
   x_TD: Float64Array,
   cache: ReferenceCache,
-): LayerResult {
-  return expertsOfLayer(config, layer, beforeExperts(config, layer.of, index, x_TD, cache));
+): Pieces<LayerResult> {
+  const before = yield* beforeExperts.pieces(config, layer.of, index, x_TD, cache);
+  return yield* expertsOfLayer.pieces(config, layer, before);
 }
 
 /** What `beforeExperts` left -> + experts. @param reroute in place of the router's choice. */
-export function expertsOfLayer(
+export const expertsOfLayer = piecewise(function* (
   config: MoeConfig,
   { of, experts }: ReferenceLayer,
   { joined_TD, normed_TD }: ReturnType<typeof beforeExperts>,
   reroute?: Reroute,
-): LayerResult {
+): Pieces<LayerResult> {
   if (experts === undefined) return { x_TD: joined_TD, routing: undefined };
-  const routed = moe({ ...experts, ...gateOf(config, of, normed_TD), x_TD: normed_TD }, reroute);
+  const gate = yield* gateOf.pieces(config, of, normed_TD);
+  const routed = yield* moe.pieces({ ...experts, ...gate, x_TD: normed_TD }, reroute);
   return { x_TD: add(joined_TD, routed.y_TD), routing: routed };
-}
+});
 
 type Parts = ReferenceLayer['of'];
 
 /** The residual stream with all that every token takes, and what the router and the routed experts are given. */
-export function beforeExperts(
+export const beforeExperts = piecewise(function* (
   config: MoeConfig,
   of: Parts,
   index: number,
   x_TD: Float64Array,
   cache: ReferenceCache,
-): { readonly joined_TD: Float64Array; readonly normed_TD: Float64Array } {
-  const attended = add(x_TD, attend(config, of, index, x_TD, cache));
+): Pieces<{ readonly joined_TD: Float64Array; readonly normed_TD: Float64Array }> {
+  const attended = add(x_TD, yield* attend(config, of, index, x_TD, cache));
   const { y_TD: normed_TD } = rmsNorm({ x_TD: attended, weight_D: of('expertNorm'), eps: config.rmsEps });
   if (isDense(config, index)) {
-    const unit = mlp(config, of, 'dense', config.dense?.dim ?? 0, normed_TD);
+    const unit = yield* mlp(config, of, 'dense', config.dense?.dim ?? 0, normed_TD);
     return { joined_TD: add(attended, unit), normed_TD };
   }
   if (config.shared === undefined) return { joined_TD: attended, normed_TD };
-  return { joined_TD: add(attended, shared(config, of, config.shared, normed_TD)), normed_TD };
-}
+  return { joined_TD: add(attended, yield* shared(config, of, config.shared, normed_TD)), normed_TD };
+});
 
 /** What the choice of experts is made from. */
-export function gateOf(config: MoeConfig, of: Parts, normed_TD: Float64Array): GateInput {
+export const gateOf = piecewise(function* (
+  config: MoeConfig,
+  of: Parts,
+  normed_TD: Float64Array,
+): Pieces<GateInput> {
   const { score = 'softmax', groups, scale, bias = false, correction = false } = config.router ?? {};
   const { numExperts, modelDim: k, topK, renormalize } = config;
-  const plain = matmul(normed_TD, of('gate'), { m: normed_TD.length / k, n: numExperts, k });
+  const plain = yield* matmul.pieces(normed_TD, of('gate'), { m: normed_TD.length / k, n: numExperts, k });
   return {
     logits_TE: bias ? withBias(plain, of('gateBias')) : plain,
     ...{ numExperts, topK, score, renormalize },
@@ -121,22 +128,22 @@ export function gateOf(config: MoeConfig, of: Parts, normed_TD: Float64Array): G
     ...(scale !== undefined && { scale }),
     ...(correction && { bias_E: of('correction') }),
   };
-}
+});
 
 /** x -> norm -> q, k, v -> norm of q and k -> rope -> cache -> attention -> o, without the residual. */
-function attend(
+function* attend(
   config: MoeConfig,
   of: Parts,
   index: number,
   x_TD: Float64Array,
   cache: ReferenceCache,
-): Float64Array {
+): Pieces<Float64Array> {
   const { modelDim, numHeads, numKvHeads, headDim, attention: traits = {} } = config;
   const m = x_TD.length / modelDim;
   const positions = range(m).map((t) => cache.length + t);
   const { y_TD } = rmsNorm({ x_TD, weight_D: of('attentionNorm'), eps: config.rmsEps });
-  const project = (which: 'q' | 'k' | 'v', heads: number): Float64Array => {
-    const rows = matmul(y_TD, of(which), { m, n: heads * headDim, k: modelDim });
+  const project = function* (which: 'q' | 'k' | 'v', heads: number): Pieces<Float64Array> {
+    const rows = yield* matmul.pieces(y_TD, of(which), { m, n: heads * headDim, k: modelDim });
     return traits.bias ? withBias(rows, of(`${which}Bias`)) : rows;
   };
   const normed = (rows: Float64Array, which: 'q' | 'k'): Float64Array =>
@@ -156,11 +163,11 @@ function attend(
   };
   const { k, v } = cache.append(
     index,
-    turn(clipped(normed(project('k', numKvHeads), 'k')), numKvHeads),
-    clipped(project('v', numKvHeads)),
+    turn(clipped(normed(yield* project('k', numKvHeads), 'k')), numKvHeads),
+    clipped(yield* project('v', numKvHeads)),
   );
-  const heads = attention({
-    q: turn(clipped(normed(project('q', numHeads), 'q')), numHeads),
+  const heads = yield* attention.pieces({
+    q: turn(clipped(normed(yield* project('q', numHeads), 'q')), numHeads),
     k,
     v,
     batch: 1,
@@ -175,35 +182,35 @@ function attend(
     window: traits.windows?.[index] ?? 0,
     ...(traits.sinks && { sinks: of('sinks') }),
   });
-  const out = matmul(heads, of('o'), { m, n: modelDim, k: numHeads * headDim });
+  const out = yield* matmul.pieces(heads, of('o'), { m, n: modelDim, k: numHeads * headDim });
   return traits.outBias ? withBias(out, of('oBias')) : out;
 }
 
 /** w2 (act(w1 x) (w3 x)) of a plain unit of width F. */
-function mlp(
+function* mlp(
   { modelDim: k, activation }: MoeConfig,
   of: Parts,
   kind: 'dense' | 'shared',
   dim: number,
   x_TD: Float64Array,
-): Float64Array {
+): Pieces<Float64Array> {
   const m = x_TD.length / k;
-  const gate = matmul(x_TD, of(`${kind}W1`), { m, n: dim, k });
-  const up = matmul(x_TD, of(`${kind}W3`), { m, n: dim, k });
+  const gate = yield* matmul.pieces(x_TD, of(`${kind}W1`), { m, n: dim, k });
+  const up = yield* matmul.pieces(x_TD, of(`${kind}W3`), { m, n: dim, k });
   const hidden = gate.map((g, i) => gated(activation, g, f64At(up, i)));
-  return matmul(hidden, of(`${kind}W2`), { m, n: k, k: dim });
+  return yield* matmul.pieces(hidden, of(`${kind}W2`), { m, n: k, k: dim });
 }
 
-function shared(
+function* shared(
   config: MoeConfig,
   of: Parts,
   { dim, gated: isGated }: NonNullable<MoeConfig['shared']>,
   x_TD: Float64Array,
-): Float64Array {
-  const y_TD = mlp(config, of, 'shared', dim, x_TD);
+): Pieces<Float64Array> {
+  const y_TD = yield* mlp(config, of, 'shared', dim, x_TD);
   if (!isGated) return y_TD;
   const k = config.modelDim;
-  const logits = matmul(x_TD, of('sharedGate'), { m: x_TD.length / k, n: 1, k });
+  const logits = yield* matmul.pieces(x_TD, of('sharedGate'), { m: x_TD.length / k, n: 1, k });
   return y_TD.map((y, i) => y * sigmoid(f64At(logits, Math.floor(i / k))));
 }
 

@@ -1,4 +1,5 @@
 /** The mixture-of-experts layer. T tokens, D width, E experts, K chosen, F expert width. */
+import { piecewise, type Pieces } from '../core/async/pieces.ts';
 import { invariant } from '../core/errors.ts';
 import { at } from '../core/math.ts';
 import type { Activation } from '../model/config.ts';
@@ -36,41 +37,48 @@ export type Reroute = (
 ) => Pick<Routing, 'ids_TK' | 'scores_TK'>;
 
 /** y = sum over k of score_k (w2 (act(w1 x + b1) (w3 x + b3)) + b2), and the routing that chose. */
-export function moe(input: MoeInput, reroute?: Reroute): Routing & { y_TD: Float64Array } {
-  const chosen = gateTopK(input);
+export const moe = piecewise(function* (
+  input: MoeInput,
+  reroute?: Reroute,
+): Pieces<Routing & { y_TD: Float64Array }> {
+  const chosen = yield* gateTopK.pieces(input);
   const routing = reroute === undefined ? chosen : { ...chosen, ...reroute(chosen, scoresOf(input)) };
-  return { ...routing, y_TD: mix(input, routing, addExpert) };
-}
+  return { ...routing, y_TD: yield* mix(input, routing, addExpert) };
+});
 
 /**
  * What the error of `moe` scales with, [T, D]: an implementation with exact routing and unit roundoff u is off by at
  * most about gamma(D + F + K + 16, u) times this (first order; 16 pays for scores, exponentials and biases).
  * @param weights_TK in place of the scores: what errors of the scores come to.
  */
-export function moeMagnitude(input: MoeInput, weights_TK?: Float64Array): Float64Array {
-  const routing = gateTopK(input);
-  return mix(
+export const moeMagnitude = piecewise(function* (
+  input: MoeInput,
+  weights_TK?: Float64Array,
+): Pieces<Float64Array> {
+  const routing = yield* gateTopK.pieces(input);
+  return yield* mix(
     input,
     weights_TK === undefined ? routing : { ...routing, scores_TK: weights_TK },
     addExpertMagnitude,
   );
-}
+});
 
 /** Adds what one expert gives the tokens that chose it. @param weights of this expert alone. */
-export function addRowsOf(
+export function* addRowsOf(
   expert: number,
   weights: ExpertWeights,
   { ids_TK, scores_TK }: Pick<Routing, 'ids_TK' | 'scores_TK'>,
   x_TD: Float64Array,
   y_TD: Float64Array,
-): void {
+): Pieces<void> {
   const { modelDim: width } = weights;
   const topK = (ids_TK.length * width) / x_TD.length;
-  ids_TK.forEach((id, slot) => {
-    if (id !== expert) return;
+  for (const [slot, id] of ids_TK.entries()) {
+    if (id !== expert) continue;
     const start = Math.floor(slot / topK) * width;
     addExpert(weights, 0, x_TD, start, f64At(scores_TK, slot), y_TD.subarray(start, start + width));
-  });
+    yield;
+  }
 }
 
 type AddExpert = (
@@ -82,7 +90,7 @@ type AddExpert = (
   y: Float64Array,
 ) => void;
 
-function mix(input: MoeInput, routing: Routing, addTo: AddExpert): Float64Array {
+function* mix(input: MoeInput, routing: Routing, addTo: AddExpert): Pieces<Float64Array> {
   const { x_TD, modelDim, topK, numExperts } = input;
   const matrix = numExperts * modelDim * input.expertDim;
   for (const which of ['w1_EFD', 'w2_EDF', 'w3_EFD'] as const) {
@@ -102,6 +110,7 @@ function mix(input: MoeInput, routing: Routing, addTo: AddExpert): Float64Array 
       const expert = at(routing.ids_TK, slot);
       if (expert < 0) continue;
       addTo(input, expert, x_TD, t * modelDim, f64At(routing.scores_TK, slot), row);
+      yield;
     }
   }
   return y_TD;

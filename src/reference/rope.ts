@@ -1,4 +1,5 @@
 /** Rotary positions: pairs of a head's elements turned by an angle that grows with the position. */
+import { piecewise, type Pieces } from '../core/async/pieces.ts';
 import { invariant } from '../core/errors.ts';
 import { at } from '../core/math.ts';
 import { f64At } from './f64.ts';
@@ -20,19 +21,19 @@ export interface RopeInput {
  * Pair i of a row at position p turns by p theta^(-2i / Dh): (a, b) -> (a cos - b sin, b cos + a sin).
  * Lengths of pairs, and so of heads, stay. Position 0 is the identity.
  */
-export function rope({ theta, style, ...input }: RopeInput): Float64Array {
+export const rope = piecewise(function* ({ theta, style, ...input }: RopeInput): Pieces<Float64Array> {
   const half = input.headDim / 2;
   invariant(Number.isInteger(half), () => `rope: headDim ${input.headDim} is odd`);
   const frequencies = Array.from({ length: half }, (_, i) => theta ** (-i / half));
-  return ropeBy(input, { frequencies, factor: 1 }, style);
-}
+  return yield* ropeBy.pieces(input, { frequencies, factor: 1 }, style);
+});
 
 /** The same by frequencies of their own, [Dh / 2]; cos and sin are times `factor`. */
-export function ropeBy(
+export const ropeBy = piecewise(function* (
   input: Omit<RopeInput, 'theta' | 'style'>,
   { frequencies, factor }: { readonly frequencies: readonly number[]; readonly factor: number },
   style: RopeInput['style'] = 'halves',
-): Float64Array {
+): Pieces<Float64Array> {
   const { x, numHeads, headDim, positions } = input;
   const half = headDim / 2;
   const rows = positions.length;
@@ -55,6 +56,7 @@ export function ropeBy(
         y[second] = b * cos + a * sin;
       }
     }
+    yield;
   }
   return y;
-}
+});

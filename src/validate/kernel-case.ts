@@ -3,6 +3,7 @@
  * One object serves the check and the bench, so nothing is timed on inputs that were not checked.
  */
 import { once } from '../core/async/once.ts';
+import { oncePiecewise, type Piecewise, piecesOf, piecewise } from '../core/async/pieces.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { inputsOf } from '../ops/ops.ts';
 import type { AttrValue, Cost, Expected, Op, OpInputs, PreparedOp } from '../ops/op.ts';
@@ -21,14 +22,22 @@ export interface KernelCase {
   /** Variants that can run here; never empty. */
   variants(gpu: Gpu): string[];
   prepare(gpu: Gpu, variant?: string): Promise<PreparedOp>;
-  reference(): ReadonlyMap<string, Expected>;
+  /** In one call, or in pieces where it has them. */
+  readonly reference: Reference | (() => ReadonlyMap<string, Expected>);
   cost(): Cost;
 }
+
+type Reference = Piecewise<[], ReadonlyMap<string, Expected>>;
 
 export interface OpCase {
   readonly tensors: (make: Maker) => Readonly<Record<string, Tensor>>;
   readonly attrs?: Readonly<Record<string, AttrValue>>;
   readonly quick?: boolean;
+}
+
+/** What an op should give for inputs that are made when they are first asked for; kept. */
+export function referenceOf(op: Op, inputs: () => OpInputs): Reference {
+  return oncePiecewise(piecewise(() => piecesOf(op.reference, inputs())));
 }
 
 /** The cases of one op by name. Each has a seed of its own, from its name. */
@@ -49,7 +58,7 @@ export function caseOf(op: Op, name: string, make: () => OpInputs, quick = false
     inputs,
     variants: (gpu) => op.able(gpu, inputs()),
     prepare: (gpu, variant) => op.prepare(gpu, inputs(), variant),
-    reference: once(() => op.reference(inputs())),
+    reference: referenceOf(op, inputs),
     cost: () => op.cost(inputs()),
   };
 }

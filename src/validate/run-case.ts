@@ -1,10 +1,11 @@
 /** Runs kernel cases against their reference, so that a kernel which writes nothing, or old results, cannot pass. */
+import { inPieces, piecesOf } from '../core/async/pieces.ts';
 import { maxOf } from '../core/math.ts';
 import { messageOf } from '../core/errors.ts';
 import { requireFields, requireGiven, requireGpu } from '../core/given.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { guardOf, withGuards } from '../ops/guards.ts';
-import type { PreparedOp } from '../ops/op.ts';
+import type { Expected, PreparedOp } from '../ops/op.ts';
 import { type Comparison, compare, describe } from '../tensor/compare.ts';
 import { type Tensor, toF64 } from '../tensor/tensor.ts';
 import type { KernelCase } from './kernel-case.ts';
@@ -58,7 +59,8 @@ export async function runCase(
     const prepare = (): Promise<PreparedOp> => kernelCase.prepare(gpu, variant);
     prepared = await (strict ? withGuards(gpu, prepare) : prepare());
     const first = await runPoisoned(gpu, prepared, `${family} ${name}`, POISONS[0]);
-    const result = check(kernelCase, prepared.variant, first);
+    const expected = await inPieces(piecesOf(kernelCase.reference), gpu.signal);
+    const result = check(kernelCase, prepared.variant, first, expected);
     if (!result.pass) return result;
     const stray = await strayWrite(gpu, prepared, POISONS[0]);
     if (stray !== undefined) return failed(stray, prepared.variant);
@@ -121,10 +123,15 @@ async function runPoisoned(
   return prepared.read();
 }
 
-function check(kernelCase: KernelCase, variant: string, got: ReadonlyMap<string, Tensor>): CaseResult {
+function check(
+  kernelCase: KernelCase,
+  variant: string,
+  got: ReadonlyMap<string, Tensor>,
+  expected: ReadonlyMap<string, Expected>,
+): CaseResult {
   const comparisons = new Map<string, Comparison>();
   const lines: string[] = [];
-  for (const [output, { values, shape, budget }] of kernelCase.reference()) {
+  for (const [output, { values, shape, budget }] of expected) {
     const tensor = got.get(output);
     const comparison = compare(tensor === undefined ? [] : toF64(tensor), values, shape, budget);
     comparisons.set(output, comparison);

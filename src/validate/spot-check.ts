@@ -8,7 +8,7 @@ import type { Op, OpInputs, PreparedOp } from '../ops/op.ts';
 import { dimNames } from '../ops/shapes.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { once } from '../core/async/once.ts';
-import type { KernelCase } from './kernel-case.ts';
+import { type KernelCase, referenceOf } from './kernel-case.ts';
 
 /** FLOP of a reference that takes about a second. */
 const MOST_FLOPS = 4e8;
@@ -40,7 +40,7 @@ export function spotChecked(kernelCase: KernelCase): KernelCase {
       const prepared = await kernelCase.prepare(gpu, variant);
       return { ...prepared, read: async () => sliced(await prepared.read(), op.outputs) };
     },
-    reference: once(() => op.reference(inputs())),
+    reference: referenceOf(op, inputs),
   };
 }
 

@@ -2,6 +2,7 @@
  * The whole model on the ranks of a layout against the same model on one rank and against known answers: logits,
  * expert choices, generated text and loss. V vocabulary, K experts per token.
  */
+import { inPieces, type Pieces } from '../../core/async/pieces.ts';
 import { messageOf } from '../../core/errors.ts';
 import { requireFields, requireGiven, requireGpu } from '../../core/given.ts';
 import { at, maxOf, range, sum } from '../../core/math.ts';
@@ -109,7 +110,7 @@ export async function checkModel(
     windowLength: answers.cross_entropy.window,
   };
   say('float64');
-  const choices = knownChoices(model, questions);
+  const choices = await inPieces(knownChoices(model, questions), gpu.signal);
   const known: Answers = {
     logits: questions.prompts.map((prompt) => prompt.last_logits),
     experts: choices.map(({ top }) => top),
@@ -185,18 +186,18 @@ export async function checkModelAfter(
 }
 
 /** Of the prompts as reference.json has them, of the windows from our own float64 reference. */
-function knownChoices(model: Checkpoint, { prompts, windows }: Questions): Choices[] {
+function* knownChoices(model: Checkpoint, { prompts, windows }: Questions): Pieces<Choices[]> {
   const truth = referenceModel(model);
-  return [
-    ...prompts.map(({ ids, router_top2 }) => ({
-      top: router_top2.map((layer) => layer.flat()),
-      gaps: truth.forward(ids).gaps,
-    })),
-    ...windows.map((ids) => {
-      const { expertIds, gaps } = truth.forward(ids);
-      return { top: expertIds, gaps };
-    }),
-  ];
+  const choices: Choices[] = [];
+  for (const { ids, router_top2 } of prompts) {
+    const { gaps } = yield* truth.forward.pieces(ids);
+    choices.push({ top: router_top2.map((layer) => layer.flat()), gaps });
+  }
+  for (const ids of windows) {
+    const { expertIds, gaps } = yield* truth.forward.pieces(ids);
+    choices.push({ top: expertIds, gaps });
+  }
+  return choices;
 }
 
 function windowsOf(model: Checkpoint, answers: KnownAnswers, count: number): number[][] {

@@ -1,8 +1,10 @@
 /** `moebius op`: one op on the user's own tensors, from a safetensors file to another. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { inPieces, piecesOf } from '../../core/async/pieces.ts';
 import { CheckError, ConfigError } from '../../core/errors.ts';
 import { requireOptions, type Fields } from '../../core/given.ts';
+import type { Gpu } from '../../gpu/gpu.ts';
 import { readSafetensors, writeSafetensors } from '../../model/safetensors/safetensors.ts';
 import { parseAttrs } from '../../ops/attrs.ts';
 import type { AttrValue, Op, OpInputs } from '../../ops/op.ts';
@@ -113,7 +115,7 @@ async function compute(options: OpOptions): Promise<{ result: OpResult; file: Ui
     } finally {
       prepared.destroy();
     }
-    const checks = options.check ? checkOutputs(chosen, inputs, outputs) : undefined;
+    const checks = options.check ? await checkOutputs(gpu, chosen, inputs, outputs) : undefined;
     const { name, driver } = gpu.facts;
     const metadata = { op: chosen.name, variant: prepared.variant, adapter: name, driver };
     const result: OpResult = {
@@ -136,12 +138,14 @@ export function opNamed(name: string): Op {
   return opByName(name.replaceAll('_', '-'));
 }
 
-function checkOutputs(
+async function checkOutputs(
+  gpu: Gpu,
   chosen: Op,
   inputs: OpInputs,
   outputs: ReadonlyMap<string, Tensor>,
-): NonNullable<OpResult['checks']> {
-  return [...chosen.reference(inputs, outputs)].map(([output, { values, shape, budget }]) => {
+): Promise<NonNullable<OpResult['checks']>> {
+  const expected = await inPieces(piecesOf(chosen.reference, inputs, outputs), gpu.signal);
+  return [...expected].map(([output, { values, shape, budget }]) => {
     const got = outputs.get(output);
     const result = compare(got === undefined ? [] : toF64(got), values, shape, budget);
     if (!result.pass)

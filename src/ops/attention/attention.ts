@@ -77,12 +77,13 @@ export const attention = defineOp({
   },
   able: (gpu, size) => ableVariants('attention', attentionVariants, kernelShape(size), gpu),
   prepare: (gpu, inputs, size, variant) => prepareQueries(gpu, inputs, size, { k: 'k', v: 'v' }, variant),
-  reference: (inputs, size) => {
+  *reference(inputs, size) {
     const given = inputs.tensors.get('sinks');
     const input = { ...size, ...floats(inputs), ...(given && { sinks: toF64(given) }) };
     if (size.batch * size.numQueries === 0) return new Map([['o', empty(inputs)]]);
-    const values = referenceAttention(input);
-    const budget = roundedTo(outputDtype(inputs), attentionError(input), values);
+    const values = yield* referenceAttention.pieces(input);
+    const error = yield* attentionError.pieces(input);
+    const budget = roundedTo(outputDtype(inputs), error, values);
     return new Map([['o', { values, shape: tensorOf(inputs, 'q').shape, budget }]]);
   },
   cost: (inputs, size) => ({

@@ -5,7 +5,7 @@
 import { at } from '../../core/math.ts';
 import { attentionVariants } from '../../kernels/attention/variants.ts';
 import { ableVariants } from '../../kernels/variants.ts';
-import { attention as referenceAttention } from '../../reference/attention.ts';
+import { attention as referenceAttention, type AttentionInput } from '../../reference/attention.ts';
 import { BYTES_OF, toF64 } from '../../tensor/tensor.ts';
 import { attention, cacheDtype, kernelShape, pairs, prepareQueries } from './attention.ts';
 import { numberAttr } from '../attrs.ts';
@@ -75,13 +75,13 @@ export const pagedAttention = defineOp({
   able: (gpu, size) => ableVariants('attention', attentionVariants, kernelShape(size), gpu),
   prepare: (gpu, inputs, size, variant) =>
     prepareQueries(gpu, inputs, size, { k: 'k_pages', v: 'v_pages' }, variant),
-  reference: (inputs, size) => {
+  *reference(inputs, size) {
     const shape = tensorOf(inputs, 'q').shape;
     const [values, error] = [new Float64Array(count(shape)), new Float64Array(count(shape))];
-    eachSequence(inputs, size, (input, first) => {
-      values.set(referenceAttention(input), first);
-      error.set(attentionError(input), first);
-    });
+    for (const { input, first } of sequences(inputs, size)) {
+      values.set(yield* referenceAttention.pieces(input), first);
+      error.set(yield* attentionError.pieces(input), first);
+    }
     const budget = roundedTo(outputDtype(inputs), error, values);
     return new Map([['o', { values, shape, budget }]]);
   },
@@ -103,11 +103,10 @@ export const pagedAttention = defineOp({
 const count = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
 /** Each sequence by itself with its keys in a row, and where its part of q and o begins. */
-function eachSequence(
+function* sequences(
   inputs: OpInputs,
   size: PagedSize,
-  visit: (input: Parameters<typeof referenceAttention>[0], first: number) => void,
-): void {
+): Generator<{ readonly input: AttentionInput; readonly first: number }, void, undefined> {
   const { numQueries, numHeads, numKvHeads, headDim, batch, pages } = size;
   const [q, k, v] = ['q', 'k_pages', 'v_pages'].map((name) => toF64(tensorOf(inputs, name))) as [
     Float64Array,
@@ -119,7 +118,7 @@ function eachSequence(
   const width = numKvHeads * headDim;
   const length = numQueries * numHeads * headDim;
   if (length === 0) return;
-  pages.lengths.forEach((numKeys, b) => {
+  for (const [b, numKeys] of pages.lengths.entries()) {
     const gathered = (from: Float64Array): Float64Array => {
       const rows = new Float64Array(numKeys * width);
       for (let key = 0; key < numKeys; key++) {
@@ -130,6 +129,7 @@ function eachSequence(
       return rows;
     };
     const own = { ...size, batch: 1, numKeys, ...(given && { sinks: toF64(given) }) };
-    visit({ ...own, q: q.slice(b * length, (b + 1) * length), k: gathered(k), v: gathered(v) }, b * length);
-  });
+    const input = { ...own, q: q.slice(b * length, (b + 1) * length), k: gathered(k), v: gathered(v) };
+    yield { input, first: b * length };
+  }
 }

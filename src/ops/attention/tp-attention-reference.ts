@@ -1,4 +1,5 @@
 /** The attention block on one device in float64, and the error that its chain of roundings allows. */
+import type { Pieces } from '../../core/async/pieces.ts';
 import { at } from '../../core/math.ts';
 import { attention } from '../../reference/attention.ts';
 import { absDot, dot, softmax } from '../../reference/f64.ts';
@@ -13,7 +14,7 @@ import { outputDtype, tensorOf } from '../op-buffers.ts';
 /** A rounding of the table, a product and a sum. */
 const ROTATION = 3;
 
-export function referenceBlock(inputs: OpInputs, size: BlockSize): ReadonlyMap<string, Expected> {
+export function* referenceBlock(inputs: OpInputs, size: BlockSize): Pieces<ReadonlyMap<string, Expected>> {
   const { batch, length, modelDim, numHeads, numKvHeads, headDim, theta, tp } = size;
   const m = batch * length;
   const shape = tensorOf(inputs, 'x').shape;
@@ -21,15 +22,16 @@ export function referenceBlock(inputs: OpInputs, size: BlockSize): ReadonlyMap<s
   const values = (name: string): Float64Array => toF64(tensorOf(inputs, name));
   const x = values('x');
   const positions = Float64Array.from({ length: m }, (_, i) => i % length);
-  const project = (name: string, heads: number, product: typeof matmul): Float64Array =>
-    product(x, values(name), { m, n: heads * headDim, k: modelDim });
+  const project = (name: string, heads: number, product: typeof matmul): Pieces<Float64Array> =>
+    product.pieces(x, values(name), { m, n: heads * headDim, k: modelDim });
   const turn = (rows: Float64Array, heads: number): Float64Array =>
     theta === 0 ? rows : rope({ x: rows, numHeads: heads, headDim, positions, theta, style: 'halves' });
-  const projectionError = (name: string, heads: number): Float64Array =>
-    project(name, heads, matmulMagnitude).map((sum) => sum * modelDim);
-  const turnError = (name: string, heads: number): Float64Array => {
-    if (theta === 0) return projectionError(name, heads);
-    const sums = project(name, heads, matmulMagnitude);
+  const projectionError = function* (name: string, heads: number): Pieces<Float64Array> {
+    return (yield* project(name, heads, matmulMagnitude)).map((sum) => sum * modelDim);
+  };
+  const turnError = function* (name: string, heads: number): Pieces<Float64Array> {
+    if (theta === 0) return yield* projectionError(name, heads);
+    const sums = yield* project(name, heads, matmulMagnitude);
     return pairSums(
       sums.map((sum) => sum * (modelDim + ROTATION)),
       headDim,
@@ -37,26 +39,26 @@ export function referenceBlock(inputs: OpInputs, size: BlockSize): ReadonlyMap<s
   };
 
   const input = {
-    q: turn(project('wq', numHeads, matmul), numHeads),
-    k: turn(project('wk', numKvHeads, matmul), numKvHeads),
-    v: project('wv', numKvHeads, matmul),
+    q: turn(yield* project('wq', numHeads, matmul), numHeads),
+    k: turn(yield* project('wk', numKvHeads, matmul), numKvHeads),
+    v: yield* project('wv', numKvHeads, matmul),
     ...{ batch, numQueries: length, numKeys: length, numHeads, numKvHeads, headDim },
     causal: true,
   };
-  const o = attention(input);
-  const oError = attentionError({
+  const o = yield* attention.pieces(input);
+  const oError = yield* attentionError({
     ...{ ...input, o, length },
-    qError: turnError('wq', numHeads),
-    kError: turnError('wk', numKvHeads),
-    vError: projectionError('wv', numKvHeads),
+    qError: yield* turnError('wq', numHeads),
+    kError: yield* turnError('wk', numKvHeads),
+    vError: yield* projectionError('wv', numKvHeads),
   });
 
   const wo = values('wo');
   const product = { m, n: modelDim, k: numHeads * headDim };
-  const y = matmul(o, wo, product);
-  const passedOn = matmulMagnitude(oError, wo, product);
-  const own = matmulMagnitude(o, wo, product).map((sum) => sum * (product.k + tp));
-  const total = passedOn.map((error, i) => error + at(own, i));
+  const y = yield* matmul.pieces(o, wo, product);
+  const passedOn = yield* matmulMagnitude.pieces(oError, wo, product);
+  const own = yield* matmulMagnitude.pieces(o, wo, product);
+  const total = passedOn.map((error, i) => error + at(own, i) * (product.k + tp));
   return new Map([['y', { values: y, shape, budget: budgetOf(total, 1, outputDtype(inputs), y) }]]);
 }
 
@@ -88,7 +90,7 @@ interface ErrorInput {
  * e_j = scale (sum dq |k| + |q| dk + (Dh + 2) |q||k|) + exp's own; that moves o by sum p_j e_j (v_j - o), since the
  * weights keep their sum. Beside it come the error of v, and a product, a sum and a rescale per key.
  */
-function attentionError(t: ErrorInput): Float64Array {
+function* attentionError(t: ErrorInput): Pieces<Float64Array> {
   const { numHeads, numKvHeads, headDim, length } = t;
   const scale = 1 / Math.sqrt(headDim);
   const error = new Float64Array(t.o.length);
@@ -115,6 +117,7 @@ function attentionError(t: ErrorInput): Float64Array {
         error[place + d] = at(error, place + d) + share;
       }
     });
+    yield;
   }
   return error;
 }

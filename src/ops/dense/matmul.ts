@@ -53,12 +53,13 @@ export const matmul = defineOp({
         }
       });
     }),
-  reference: (inputs, { numRows, numCols, depth, weightDtype }) => {
+  *reference(inputs, { numRows, numCols, depth, weightDtype }) {
     const [a, b] = [toF64(tensorOf(inputs, 'a')), weightValues(inputs, 'b')];
     const size = { m: numRows, n: numCols, k: depth };
-    const values = referenceMatmul(a, b, size);
+    const values = yield* referenceMatmul.pieces(a, b, size);
     const roundings = depth + scaleRoundings(weightDtype);
-    const budget = budgetOf(matmulMagnitude(a, b, size), roundings, outputDtype(inputs), values);
+    const magnitude = yield* matmulMagnitude.pieces(a, b, size);
+    const budget = budgetOf(magnitude, roundings, outputDtype(inputs), values);
     return new Map([['c', { values, shape: [numRows, numCols], budget }]]);
   },
   cost: (inputs, { numRows, numCols, depth }) => ({

@@ -72,9 +72,9 @@ export const rmsNorm = defineOp({
         }
       });
     }),
-  reference: (inputs, { numRows, width, eps }) => {
+  *reference(inputs, { numRows, width, eps }) {
     const added = inputs.tensors.get('residual');
-    const { y_TD, sum_TD } = referenceRmsNorm({
+    const { y_TD, sum_TD } = yield* referenceRmsNorm.pieces({
       x_TD: toF64(tensorOf(inputs, 'x')),
       weight_D: toF64(tensorOf(inputs, 'weight')),
       ...(added && { residual_TD: toF64(added) }),

@@ -1,4 +1,5 @@
 /** Rotary positions. B sequences, S positions, H heads of Dh. */
+import type { Pieces } from '../../core/async/pieces.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { prepareRope, ropeTable, ropeVariants } from '../../kernels/attention/rope.ts';
 import { ableVariants } from '../../kernels/variants.ts';
@@ -92,9 +93,9 @@ export const rope = defineOp({
         }
       });
     }),
-  reference: (inputs, size) => {
+  *reference(inputs, size) {
     const x = toF64(tensorOf(inputs, 'x'));
-    const turned = turn(x, size);
+    const turned = yield* turn(x, size);
     // Of a pair, each product is at most the pair's length: two roundings of the table, products, and a sum.
     const magnitude = x.map((_, i) => pairLength(x, i, size));
     const budget = budgetOf(magnitude, 2 * 3, outputDtype(inputs), turned);
@@ -106,10 +107,10 @@ export const rope = defineOp({
   },
 });
 
-function turn(x: Float64Array, size: Size): Float64Array {
+function turn(x: Float64Array, size: Size): Pieces<Float64Array> {
   const { batch, length, numHeads, headDim, theta, offset, interleaved } = size;
   const positions = Float64Array.from({ length: batch * length }, (_, i) => offset + (i % length));
-  return referenceRope({
+  return referenceRope.pieces({
     x,
     numHeads,
     headDim,

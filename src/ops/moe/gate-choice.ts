@@ -2,6 +2,7 @@
  * Which choices of experts stand. Where f32 scores are compared, two experts or groups closer than the error of their
  * scores may come in either order: a kernel's choice then counts as right, and its scores are those of that choice.
  */
+import type { Pieces } from '../../core/async/pieces.ts';
 import { at, range } from '../../core/math.ts';
 import { gateTopK, scoresOf, scoresOfChoice, type GateInput } from '../../reference/gate.ts';
 import { DIVISION, exponential, ofLogit } from '../budgets.ts';
@@ -21,14 +22,15 @@ interface Chosen {
  * The choice of float64, with that of `given` ids [T, K] for every token where they stand as well. Logits alone are
  * compared exactly: then only float64's stands.
  */
-export function standingChoice(input: GateInput, given: ArrayLike<number> | undefined): Chosen {
-  const own = gateTopK(input);
+export function* standingChoice(input: GateInput, given: ArrayLike<number> | undefined): Pieces<Chosen> {
+  const own = yield* gateTopK.pieces(input);
   const { bias_E, groups, topK } = input;
   const exact = bias_E === undefined && groups?.score !== 'top2';
   if (given?.length !== own.ids_TK.length || exact) return own;
   const all_TE = scoresOf(input);
   const ids_TK = own.ids_TK.slice();
   for (let first = 0; first < ids_TK.length; first += topK) {
+    yield;
     const ids = range(topK).map((k) => at(given, first + k));
     if (ids.every((id, k) => id === at(own.ids_TK, first + k))) continue;
     if (stands(input, all_TE, first / topK, ids)) ids_TK.set(ids, first);

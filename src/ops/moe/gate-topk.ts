@@ -125,10 +125,11 @@ export const gateTopk = defineOp({
         }
       });
     }),
-  reference: (inputs, size, got) => {
+  *reference(inputs, size, got) {
     const logits_TE = toF64(tensorOf(inputs, 'logits'));
     const bias_E = size.biased ? biasValues(inputs) : undefined;
-    const { ids_TK, scores_TK } = standingChoice({ ...size, logits_TE, bias_E }, got?.get('ids')?.data);
+    const given = got?.get('ids')?.data;
+    const { ids_TK, scores_TK } = yield* standingChoice({ ...size, logits_TE, bias_E }, given);
     const roundings = scoreRoundings({ ...size, logits_TE, ids_TK });
     const budget = budgetOf(scores_TK, (i) => at(roundings, i), outputDtype(inputs));
     const shape = [size.numTokens, size.topK];

@@ -1,4 +1,5 @@
 /** The routed layer: top-k, permutation, experts, combine. T tokens, D width, E experts, F expert width, K chosen. */
+import { piecewise, type Pieces } from '../../core/async/pieces.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { at, maxOf } from '../../core/math.ts';
 import type { Activation } from '../../model/config.ts';
@@ -109,9 +110,9 @@ export const moe = defineOp({
   },
   able: (gpu, size) => ableLocal(gpu, routedShape(size), size.numTokens),
   prepare: (gpu, inputs, size, variant) => prepareMoe(gpu, inputs, size, variant),
-  reference: (inputs, size) => {
-    const input = referenceInput(inputs, size);
-    const { y_TD, ids_TK } = referenceMoe(input);
+  *reference(inputs, size) {
+    const input = yield* referenceInput(inputs, size);
+    const { y_TD, ids_TK } = yield* referenceMoe.pieces(input);
     const roundings = scoreRoundings({ ...size, logits_TE: input.logits_TE, ids_TK });
     const { modelDim, expertDim, topK, upDtype, downDtype } = size;
     const ofScales = scaleRoundings(upDtype) + scaleRoundings(downDtype);
@@ -119,13 +120,15 @@ export const moe = defineOp({
     const worst_T = Float64Array.from({ length: size.numTokens }, (_, t) =>
       maxOf(roundings.subarray(t * topK, (t + 1) * topK)),
     );
-    const errors = moeMagnitude(input).map(
+    const magnitude = yield* moeMagnitude.pieces(input);
+    const errors = magnitude.map(
       (sum, i) => gamma(ofExpert + at(worst_T, Math.floor(i / modelDim))) * Math.abs(sum),
     );
-    const errors_TE = logitErrors(inputs, size);
+    const errors_TE = yield* logitErrors(inputs, size);
     if (errors_TE !== undefined) {
       const moves_TK = scoreMoves({ ...size, logits_TE: input.logits_TE, ids_TK }, errors_TE);
-      moeMagnitude(input, moves_TK).forEach((moved, i) => (errors[i] = at(errors, i) + moved));
+      const moved = yield* moeMagnitude.pieces(input, moves_TK);
+      moved.forEach((more, i) => (errors[i] = at(errors, i) + more));
     }
     const budget = roundedTo(outputDtype(inputs), errors, y_TD);
     return new Map([['y', { values: y_TD, shape: [size.numTokens, modelDim], budget }]]);
@@ -160,32 +163,36 @@ function activationRoundings(activation: Activation): number {
 }
 
 /** As given, or x gate^T. */
-function logitsOf(inputs: OpInputs, { numTokens, numExperts, modelDim }: MoeSize): Float64Array {
+const logitsOf = piecewise(function* (
+  inputs: OpInputs,
+  { numTokens, numExperts, modelDim }: MoeSize,
+): Pieces<Float64Array> {
   const given = inputs.tensors.get('logits');
   if (given !== undefined) return toF64(given);
   const size = { m: numTokens, n: numExperts, k: modelDim };
-  return matmul(toF64(tensorOf(inputs, 'x')), toF64(tensorOf(inputs, 'gate')), size);
-}
+  return yield* matmul.pieces(toF64(tensorOf(inputs, 'x')), toF64(tensorOf(inputs, 'gate')), size);
+});
 
 /** How far the logits' own sums may be off, [T, E]; undefined where the logits are given. */
-function logitErrors(
+function* logitErrors(
   inputs: OpInputs,
   { numTokens, numExperts, modelDim }: MoeSize,
-): Float64Array | undefined {
+): Pieces<Float64Array | undefined> {
   const gate = inputs.tensors.get('gate');
   if (gate === undefined) return undefined;
   const size = { m: numTokens, n: numExperts, k: modelDim };
   const bound = gamma(modelDim);
-  return matmulMagnitude(toF64(tensorOf(inputs, 'x')), toF64(gate), size).map((sum) => bound * sum);
+  const sums = yield* matmulMagnitude.pieces(toF64(tensorOf(inputs, 'x')), toF64(gate), size);
+  return sums.map((sum) => bound * sum);
 }
 
-function referenceInput(inputs: OpInputs, size: MoeSize): MoeInput {
+function* referenceInput(inputs: OpInputs, size: MoeSize): Pieces<MoeInput> {
   const values = (name: string): Float64Array => toF64(tensorOf(inputs, name));
   const given = (name: string): boolean => inputs.tensors.has(name);
   return {
     ...size,
     x_TD: values('x'),
-    logits_TE: logitsOf(inputs, size),
+    logits_TE: yield* logitsOf.pieces(inputs, size),
     bias_E: biasValues(inputs),
     w1_EFD: weightValues(inputs, 'w1'),
     ...(given('w3') && { w3_EFD: weightValues(inputs, 'w3') }),

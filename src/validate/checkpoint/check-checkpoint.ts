@@ -98,7 +98,7 @@ export async function checkCheckpoint(gpu: Gpu, options: CheckpointOptions): Pro
     say(`layer ${layer + 1} of ${config.numLayers}`);
     const input = Float32Array.from(exact_TD);
     const cache = new ReferenceCache(config.numLayers, config.numKvHeads * config.headDim);
-    const { x_TD, routing } = await forwardByExpert(exact, layer, exact_TD, cache);
+    const { x_TD, routing } = await forwardByExpert(exact, layer, exact_TD, cache, gpu.signal);
     const judge = async (way: Way): Promise<LayerCheck> => {
       const run = { weights, dtypes, cacheDtype: options.cacheDtype, layer, spec: way.spec };
       const [given, own] = await runLayer(gpu, { ...run, streams: [input, way.own_TD] });

@@ -1,4 +1,5 @@
 /** The last norm and the logits of streams, some rows of the vocabulary at a time: on the device and in float64. */
+import { inPieces } from '../../core/async/pieces.ts';
 import { at, range } from '../../core/math.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { prepareGemm } from '../../kernels/dense/gemm.ts';
@@ -48,7 +49,8 @@ export async function checkHead(gpu: Gpu, options: HeadOptions): Promise<HeadRes
     for (let first = 0; first < vocabSize; first += piece) {
       const count = Math.min(piece, vocabSize - first);
       const rows = storedRows(weights, weightNames.lmHead, dtypes, { first, count });
-      const want = matmul(normed_TD, toF64(valuesOf(rows)), { m: tokens, n: count, k: modelDim });
+      const size = { m: tokens, n: count, k: modelDim };
+      const want = await inPieces(matmul.pieces(normed_TD, toF64(valuesOf(rows)), size), gpu.signal);
       exact.add(want, want, first, count);
       const made = await device.logits(rows);
       for (const s of range(streams.length)) {

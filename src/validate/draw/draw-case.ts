@@ -17,8 +17,7 @@ import { matmul } from '../../reference/matmul.ts';
 import { castFloat, toF64, type Tensor } from '../../tensor/tensor.ts';
 import { chance, drawAttr, drawSize, drawTensor, oneOf, type Flavour } from './values.ts';
 import { drawPages } from './draw-pages.ts';
-import { once } from '../../core/async/once.ts';
-import type { KernelCase } from '../kernel-case.ts';
+import { type KernelCase, referenceOf } from '../kernel-case.ts';
 import { maker, type Maker } from './maker.ts';
 import { areSeparated, separatedLogits, type Routed } from './separated.ts';
 
@@ -131,7 +130,7 @@ export function drawCase(op: Op, seed: number): KernelCase {
       inputs,
       variants: (gpu) => op.able(gpu, drawn),
       prepare: (gpu, variant) => op.prepare(gpu, drawn, variant),
-      reference: once(() => op.reference(drawn)),
+      reference: referenceOf(op, inputs),
       cost: () => op.cost(drawn),
     };
   }
