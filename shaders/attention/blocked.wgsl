@@ -9,8 +9,10 @@
 
 const SIDE : u32 = 8u;          // spec: threads along queries, and along keys and columns
 const COLUMNS : u32 = 2u;       // spec: blocks of four columns per thread: 1, 2 or 4
-const VALUES : u32 = 32u;       // spec: keys whose values lie in workgroup storage at a time; divides 4 SIDE
+const VALUES : u32 = 16u;       // spec: keys whose values lie in workgroup storage at a time; divides 4 SIDE
 const HEAD_VECS : u32 = 16u;    // spec: vec4 of one head, Dh / 4
+const HELD : u32 = 0u;          // spec: blocks of 4 SIDE columns of q that stay in registers, all or 0: fetched for each tile of keys
+const AHEAD : bool = false;     // spec: what comes next is fetched while this is multiplied, which takes registers
 const SINKS : bool = false;     // spec: each head has a sink
 const SOFTCAP : bool = false;   // spec: scores are capped; compiled in, since CPU adapters run both sides of an if
 const PAGED : bool = false;     // spec: the rows of a sequence lie in pages that a table names
@@ -20,8 +22,8 @@ const LAST : u32 = 3u;          // spec: last word of Kv
 
 const BLOCK : u32 = 4u * SIDE;          // queries, keys of a tile, and columns of q and k at a time
 const THREADS : u32 = SIDE * SIDE;
-const STRIDE : u32 = SIDE + 1u;         // padded against bank conflicts of the turned stores
 const VECS : u32 = SIDE * COLUMNS;      // vec4 of a slab
+const TURNS : u32 = VALUES * VECS / THREADS;   // of fetching values: 2 or 4
 const SLABS : u32 = (HEAD_VECS + VECS - 1u) / VECS;
 
 struct Params {
@@ -50,11 +52,16 @@ struct Params {
 @group(0) @binding(5) var<storage, read> sinks_H : array<f32>;   // [H]; any buffer without SINKS
 @group(1) @binding(0) var<uniform> params : Params;
 
-var<workgroup> tile : array<vec4<f32>, 2u * BLOCK * STRIDE>;   // q, then k; or values, which take no more
-var<workgroup> weights : array<vec4<f32>, BLOCK * STRIDE>;
+// A column of q and one of k, by fours of rows; then the weights of a key, and values. Padded against bank conflicts of the
+// turned stores.
+struct TileRow { left : array<vec4<f32>, SIDE>, right : array<vec4<f32>, SIDE>, unused : vec4<f32> }
+
+// In pairs, so that an index is held within bounds once for two.
+var<workgroup> tile : array<array<TileRow, 2>, BLOCK / 2u>;
 var<workgroup> ofThreads : array<vec4<f32>, THREADS>;
 
 const LOWEST : f32 = -3.4028234663852886e38;   // below every finite score
+const LOG2_E : f32 = 1.4426950408889634;
 const UNSEEN : f32 = -1.0;                     // for a weight, which is none
 
 // Told by its bits: a compiler may take any float for a number.
@@ -116,11 +123,53 @@ fn times(sums : mat4x4<f32>, a : vec4<f32>, b : vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(fma(a.xxxx, b, sums[0]), fma(a.yyyy, b, sums[1]), fma(a.zzzz, b, sums[2]), fma(a.wwww, b, sums[3]));
 }
 
-// times, but rows that do not see the key keep their sums.
-fn timesSeen(sums : mat4x4<f32>, p : vec4<f32>, v : vec4<f32>) -> mat4x4<f32> {
-  let next = times(sums, p, v);
-  return mat4x4<f32>(select(next[0], sums[0], p.x < 0.0), select(next[1], sums[1], p.y < 0.0),
-                     select(next[2], sums[2], p.z < 0.0), select(next[3], sums[3], p.w < 0.0));
+// e^x of scores that are compared in units of ln 2 where nothing else is asked of them: a product less for each.
+const IN_BITS : bool = !SINKS && !SOFTCAP;
+
+fn exponential(x : vec4<f32>) -> vec4<f32> {
+  if (IN_BITS) { return exp2(x); }
+  return exp(x);
+}
+
+fn scaleOfScores() -> f32 {
+  if (IN_BITS) { return params.scale * LOG2_E; }
+  return params.scale;
+}
+
+// Four columns of four rows of q, turned and scaled.
+fn scaledQ(rows : vec4<u32>, at : u32) -> mat4x4<f32> {
+  return transpose(mat4x4<f32>(q_THD[rows.x + at], q_THD[rows.y + at], q_THD[rows.z + at], q_THD[rows.w + at]) * scaleOfScores());
+}
+
+// Where the keys of a head lie: the first of the slot, the last that is seen, and from one to the next.
+struct Keys { slot : u32, firstRow : u32, lastRow : u32, lastKey : u32, stride : u32 }
+
+// A group of four columns of four keys, `own` behind `first` and ownRows behind its row. Without pages a row is clamped, not
+// a key: that takes no product.
+fn fetchedK(keys : Keys, first : u32, own : u32, ownRows : vec4<u32>, d : u32) -> Fetched {
+  var rows = min(keys.firstRow + first * keys.stride + ownRows, vec4<u32>(keys.lastRow));
+  if (PAGED) { rows = keys.firstRow + rowsOf(keys.slot, min(fourFrom(first + own), vec4<u32>(keys.lastKey))) * keys.stride; }
+  let at = rows + min(d, HEAD_VECS - 1u);
+  return Fetched(k_RHD[at.x], k_RHD[at.y], k_RHD[at.z], k_RHD[at.w]);
+}
+
+// Four columns of a value.
+fn valueAt(keys : Keys, key : u32, own : u32, ownRow : u32, column : u32) -> Kv {
+  var row = min(keys.firstRow + key * keys.stride + ownRow, keys.lastRow);
+  if (PAGED) { row = keys.firstRow + rowOf(keys.slot, min(key + own, keys.lastKey)) * keys.stride; }
+  return v_RHD[row + column];
+}
+
+// The values that a thread fetches of VALUES keys from `key` on.
+fn fetchedV(keys : Keys, key : u32, own : u32, ownRow : u32, column : u32) -> Fetched {
+  var values : Fetched;
+  values.first = valueAt(keys, key, own, ownRow, column);
+  values.second = valueAt(keys, key + THREADS / VECS, own, ownRow, column);
+  if (TURNS > 2u) {
+    values.third = valueAt(keys, key + 2u * THREADS / VECS, own, ownRow, column);
+    values.fourth = valueAt(keys, key + 3u * THREADS / VECS, own, ownRow, column);
+  }
+  return values;
 }
 
 // Four rows by a number each.
@@ -131,22 +180,20 @@ fn scaledRows(rows : mat4x4<f32>, by : vec4<f32>) -> mat4x4<f32> {
 // The highest of four. A NaN may be dropped: its weight is NaN all the same.
 fn most(v : vec4<f32>) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }
 
-// Scores of four keys for a query that sees some of them.
-fn seenScores(scores : vec4<f32>, seen : vec4<bool>) -> vec4<f32> { return select(vec4<f32>(LOWEST), capped4(scores), seen); }
-
 fn sees(key : vec4<u32>, oldest : u32, numKeys : u32) -> vec4<bool> {
   return (key >= vec4<u32>(oldest)) & (key < vec4<u32>(numKeys));
 }
 
-// Weights of four keys.
-fn weightsOf(scores : vec4<f32>, highest : f32, seen : vec4<bool>) -> vec4<f32> {
-  return select(vec4<f32>(UNSEEN), exp(scores - highest), seen);
+// What a thread has fetched and not yet put into the tile: four rows of k, or of values.
+struct Fetched { first : Kv, second : Kv, third : Kv, fourth : Kv }
+
+// Rows with a number where a key is not seen.
+fn selected(no : f32, rows : mat4x4<f32>, a : vec4<bool>, b : vec4<bool>, c : vec4<bool>, d : vec4<bool>) -> mat4x4<f32> {
+  let none = vec4<f32>(no);
+  return mat4x4<f32>(select(none, rows[0], a), select(none, rows[1], b), select(none, rows[2], c), select(none, rows[3], d));
 }
 
-fn sumSeen(p : vec4<f32>, seen : vec4<bool>) -> f32 {
-  let own = select(vec4<f32>(), p, seen);
-  return (own.x + own.y) + (own.z + own.w);
-}
+fn sumOf(p : vec4<f32>) -> f32 { return (p.x + p.y) + (p.z + p.w); }
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
@@ -169,6 +216,17 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   let numKeysOfFirst = select(sequence.z, past + firstQuery + 1u, causal);
   let numKeysOfLast = select(sequence.z, past + min(firstQuery + BLOCK, sequence.y), causal);
   let oldestOfLast = firstVisible(numKeysOfLast);
+  var firstRow = firstKey;
+  if (!PAGED) { firstRow += sequence.w * params.cacheLength * strideKey; }
+  let keys = Keys(sequence.w, firstRow, firstRow + (numKeysOfLast - 1u) * strideKey, numKeysOfLast - 1u, strideKey);
+  // What the thread's keys and values add.
+  let ownRows = fourFrom(4u * down) * strideKey;
+  let column = min(group.x % SLABS * VECS + lane % VECS, HEAD_VECS - 1u);
+  let ownRow = lane / VECS * strideKey;
+  var held : array<mat4x4<f32>, max(HELD, 1u)>;
+  if (HELD > 0u) {
+    for (var i = 0u; i < HELD; i += 1u) { held[i] = scaledQ(rowQ, min(SIDE * i + along, HEAD_VECS - 1u)); }
+  }
   var highest = vec4<f32>(LOWEST);
   var sums = vec4<f32>();
   if (SINKS) {
@@ -176,49 +234,74 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     highest = max(highest, vec4<f32>(sinks_H[h]));
     if (along == 0u) { sums = vec4<f32>(sinkShare(sinks_H[h], highest.x)); }
   }
+  // Bounds that compilers cannot see, since all turns unrolled take too many registers: pairs of columns of q and k, and of keys.
+  let pairs = select(0u, BLOCK / 2u, params.headDim > 0u);
+  let pairsOfValues = select(0u, VALUES / 2u, params.headDim > 0u);
   var o0 : mat4x4<f32>;
   var o1 : mat4x4<f32>;
   var o2 : mat4x4<f32>;
   var o3 : mat4x4<f32>;
-  for (var first = firstVisible(numKeysOfFirst) / BLOCK * BLOCK; first < numKeysOfLast; first += BLOCK) {
-    // Scores: BLOCK columns of q and k at a time. A thread fetches 4 columns of 4 rows of each.
-    let rowK = firstKey + rowsOf(sequence.w, min(fourFrom(first + 4u * down), vec4<u32>(numKeysOfLast - 1u))) * strideKey;
+  let oldestOfFirst = firstVisible(numKeysOfFirst);
+  let start = oldestOfFirst / BLOCK * BLOCK;
+  var fetched : Fetched;
+  if (AHEAD) { fetched = fetchedK(keys, start, 4u * down, ownRows, along); }
+  for (var first = start; first < numKeysOfLast; first += BLOCK) {
+    // Scores: BLOCK columns of q and k at a time. A thread has 4 columns of 4 rows of each.
     // Given a value: without, Dawn's Vulkan leaves it that of the turn before.
     var s = mat4x4<f32>();
     for (var d = 0u; d < HEAD_VECS; d += SIDE) {
       let at = min(d + along, HEAD_VECS - 1u);
-      var q = transpose(mat4x4<f32>(q_THD[rowQ.x + at], q_THD[rowQ.y + at], q_THD[rowQ.z + at], q_THD[rowQ.w + at]));
-      let k = transpose(mat4x4<f32>(four(k_RHD[rowK.x + at]), four(k_RHD[rowK.y + at]),
-                                    four(k_RHD[rowK.z + at]), four(k_RHD[rowK.w + at])));
-      let inside = vec4<bool>(d + along < HEAD_VECS);
-      let put = 4u * along * STRIDE + down;
+      var q : mat4x4<f32>;
+      if (HELD > 0u) { q = held[d / SIDE]; } else { q = scaledQ(rowQ, at); }
+      if (!AHEAD) { fetched = fetchedK(keys, first, 4u * down, ownRows, d + along); }
+      let k = transpose(mat4x4<f32>(four(fetched.first), four(fetched.second), four(fetched.third), four(fetched.fourth)));
+      let inside = vec4<bool>(HEAD_VECS % SIDE == 0u || d + along < HEAD_VECS);
       workgroupBarrier();
       for (var c = 0u; c < 4u; c += 1u) {
-        tile[put + c * STRIDE] = select(vec4<f32>(), q[c] * params.scale, inside);
-        tile[put + (BLOCK + c) * STRIDE] = select(vec4<f32>(), k[c], inside);
+        tile[2u * along + c / 2u][c % 2u].left[down] = select(vec4<f32>(), q[c], inside);
+        tile[2u * along + c / 2u][c % 2u].right[down] = select(vec4<f32>(), k[c], inside);
       }
       workgroupBarrier();
-      for (var i = 0u; i < BLOCK; i += 1u) {
-        s = times(s, tile[i * STRIDE + down], tile[(BLOCK + i) * STRIDE + along]);
+      if (AHEAD && d + SIDE < HEAD_VECS) {
+        fetched = fetchedK(keys, first, 4u * down, ownRows, d + SIDE + along);
+      } else if (AHEAD) {
+        fetched = fetchedV(keys, first, lane / VECS, ownRow, column);
+      }
+      for (var i = 0u; i < pairs; i += 1u) {
+        for (var c = 0u; c < 2u; c += 1u) { s = times(s, tile[i][c].left[down], tile[i][c].right[along]); }
       }
     }
-    let key = fourFrom(first + 4u * along);
-    let seen0 = sees(key, oldest.x, numKeys.x);
-    let seen1 = sees(key, oldest.y, numKeys.y);
-    let seen2 = sees(key, oldest.z, numKeys.z);
-    let seen3 = sees(key, oldest.w, numKeys.w);
-    s = mat4x4<f32>(seenScores(s[0], seen0), seenScores(s[1], seen1), seenScores(s[2], seen2), seenScores(s[3], seen3));
+    // All rows see all keys of most tiles.
+    let all = first + BLOCK <= numKeysOfFirst && oldestOfLast <= first;
+    var seen0 = vec4<bool>();
+    var seen1 = vec4<bool>();
+    var seen2 = vec4<bool>();
+    var seen3 = vec4<bool>();
+    s = mat4x4<f32>(capped4(s[0]), capped4(s[1]), capped4(s[2]), capped4(s[3]));
+    if (!all) {
+      let key = fourFrom(first + 4u * along);
+      seen0 = sees(key, oldest.x, numKeys.x);
+      seen1 = sees(key, oldest.y, numKeys.y);
+      seen2 = sees(key, oldest.z, numKeys.z);
+      seen3 = sees(key, oldest.w, numKeys.w);
+      s = selected(LOWEST, s, seen0, seen1, seen2, seen3);
+    }
     // A NaN score need not be the highest, but its weight is NaN.
     ofThreads[along * SIDE + down] = vec4<f32>(most(s[0]), most(s[1]), most(s[2]), most(s[3]));
     workgroupBarrier();
     var next = highest;
     // The highest of all threads; a NaN may be dropped.
     for (var t = 0u; t < SIDE; t += 1u) { next = max(next, ofThreads[t * SIDE + down]); }
-    let shrink = exp(highest - next);
+    let shrink = exponential(highest - next);
     highest = next;
-    let p = mat4x4<f32>(weightsOf(s[0], next.x, seen0), weightsOf(s[1], next.y, seen1),
-                        weightsOf(s[2], next.z, seen2), weightsOf(s[3], next.w, seen3));
-    sums = sums * shrink + vec4<f32>(sumSeen(p[0], seen0), sumSeen(p[1], seen1), sumSeen(p[2], seen2), sumSeen(p[3], seen3));
+    var p = mat4x4<f32>(exponential(s[0] - next.x), exponential(s[1] - next.y), exponential(s[2] - next.z), exponential(s[3] - next.w));
+    if (all) {
+      sums = sums * shrink + vec4<f32>(sumOf(p[0]), sumOf(p[1]), sumOf(p[2]), sumOf(p[3]));
+    } else {
+      let own = selected(0.0, p, seen0, seen1, seen2, seen3);
+      sums = sums * shrink + vec4<f32>(sumOf(own[0]), sumOf(own[1]), sumOf(own[2]), sumOf(own[3]));
+      p = selected(UNSEEN, p, seen0, seen1, seen2, seen3);
+    }
     o0 = scaledRows(o0, shrink);
     if (COLUMNS > 1u) { o1 = scaledRows(o1, shrink); }
     if (COLUMNS > 2u) {
@@ -226,37 +309,50 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
       o3 = scaledRows(o3, shrink);
     }
     let byKey = transpose(p);
-    for (var c = 0u; c < 4u; c += 1u) { weights[(4u * along + c) * STRIDE + down] = byKey[c]; }
-    // Sums of values: all rows see all keys of most tiles.
-    let all = first + BLOCK <= numKeysOfFirst && oldestOfLast <= first;
-    for (var start = 0u; start < BLOCK; start += VALUES) {
-      if (start > 0u) { workgroupBarrier(); }
-      for (var turn = 0u; turn < VALUES * VECS / THREADS; turn += 1u) {
-        let at = lane + turn * THREADS;
-        let row = rowOf(sequence.w, min(first + start + at / VECS, numKeysOfLast - 1u));
-        let column = min(group.x % SLABS * VECS + at % VECS, HEAD_VECS - 1u);
-        tile[at] = four(v_RHD[firstKey + row * strideKey + column]);
+    for (var c = 0u; c < 4u; c += 1u) { tile[2u * along + c / 2u][c % 2u].left[down] = byKey[c]; }
+    // Sums of values. A key's columns lie in COLUMNS rows of SIDE.
+    for (var chunk = 0u; chunk < BLOCK; chunk += VALUES) {
+      if (!AHEAD) { fetched = fetchedV(keys, first + chunk, lane / VECS, ownRow, column); }
+      if (chunk > 0u) { workgroupBarrier(); }
+      tile[lane / SIDE / 2u][lane / SIDE % 2u].right[along] = four(fetched.first);
+      tile[SIDE / 2u * 1u + lane / SIDE / 2u][lane / SIDE % 2u].right[along] = four(fetched.second);
+      if (TURNS > 2u) {
+        tile[SIDE / 2u * 2u + lane / SIDE / 2u][lane / SIDE % 2u].right[along] = four(fetched.third);
+        tile[SIDE / 2u * 3u + lane / SIDE / 2u][lane / SIDE % 2u].right[along] = four(fetched.fourth);
       }
       workgroupBarrier();
+      if (AHEAD && chunk + VALUES < BLOCK) {
+        fetched = fetchedV(keys, first + chunk + VALUES, lane / VECS, ownRow, column);
+      } else if (AHEAD) {
+        fetched = fetchedK(keys, first + BLOCK, 4u * down, ownRows, along);
+      }
       if (all) {
-        for (var j = 0u; j < VALUES; j += 1u) {
-          let w = weights[(start + j) * STRIDE + down];
-          o0 = times(o0, w, tile[j * VECS + along]);
-          if (COLUMNS > 1u) { o1 = times(o1, w, tile[j * VECS + along + SIDE]); }
-          if (COLUMNS > 2u) {
-            o2 = times(o2, w, tile[j * VECS + along + 2u * SIDE]);
-            o3 = times(o3, w, tile[j * VECS + along + 3u * SIDE]);
+        for (var i = 0u; i < pairsOfValues; i += 1u) {
+          for (var c = 0u; c < 2u; c += 1u) {
+            let w = tile[chunk / 2u + i][c].left[down];
+            o0 = times(o0, w, tile[i * COLUMNS + c * COLUMNS / 2u][(c * COLUMNS) % 2u].right[along]);
+            if (COLUMNS > 1u) { o1 = times(o1, w, tile[i * COLUMNS + (c * COLUMNS + 1u) / 2u][(c * COLUMNS + 1u) % 2u].right[along]); }
+            if (COLUMNS > 2u) {
+              o2 = times(o2, w, tile[i * COLUMNS + (c * COLUMNS + 2u) / 2u][(c * COLUMNS + 2u) % 2u].right[along]);
+              o3 = times(o3, w, tile[i * COLUMNS + (c * COLUMNS + 3u) / 2u][(c * COLUMNS + 3u) % 2u].right[along]);
+            }
           }
         }
-      } else {
+      } else if (first + chunk < numKeysOfLast && first + chunk + VALUES > oldestOfFirst) {
         // Rare, so small: as many keys as any row sees.
-        for (var j = 0u; j < min(VALUES, numKeysOfLast - min(first + start, numKeysOfLast)); j += 1u) {
-          let w = weights[(start + j) * STRIDE + down];
-          o0 = timesSeen(o0, w, tile[j * VECS + along]);
-          if (COLUMNS > 1u) { o1 = timesSeen(o1, w, tile[j * VECS + along + SIDE]); }
-          if (COLUMNS > 2u) {
-            o2 = timesSeen(o2, w, tile[j * VECS + along + 2u * SIDE]);
-            o3 = timesSeen(o3, w, tile[j * VECS + along + 3u * SIDE]);
+        for (var j = 0u; j < min(VALUES, numKeysOfLast - (first + chunk)); j += 1u) {
+          let w = tile[(chunk + j) / 2u][(chunk + j) % 2u].left[down];
+          let row = j * COLUMNS;
+          let v = mat4x4<f32>(tile[row / 2u][row % 2u].right[along], tile[(row + 1u) / 2u][(row + 1u) % 2u].right[along],
+                              tile[(row + 2u) / 2u][row % 2u].right[along], tile[(row + 3u) / 2u][(row + 1u) % 2u].right[along]);
+          for (var r = 0u; r < 4u; r += 1u) {
+            if (w[r] < 0.0) { continue; }
+            o0[r] = fma(vec4<f32>(w[r]), v[0], o0[r]);
+            if (COLUMNS > 1u) { o1[r] = fma(vec4<f32>(w[r]), v[1], o1[r]); }
+            if (COLUMNS > 2u) {
+              o2[r] = fma(vec4<f32>(w[r]), v[2], o2[r]);
+              o3[r] = fma(vec4<f32>(w[r]), v[3], o3[r]);
+            }
           }
         }
       }
@@ -266,7 +362,8 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   workgroupBarrier();
   var denominator = vec4<f32>();
   for (var t = 0u; t < SIDE; t += 1u) { denominator += ofThreads[t * SIDE + down]; }
-  for (var r = 0u; r < min(4u, sequence.y - min(firstQuery + 4u * down, sequence.y)); r += 1u) {
+  for (var r = 0u; r < 4u; r += 1u) {
+    if (firstQuery + 4u * down + r >= sequence.y) { continue; }
     let row = rowQ[r];
     if (firstColumn < HEAD_VECS) { o_THD[row + firstColumn] = o0[r] / denominator[r]; }
     if (COLUMNS > 1u && firstColumn + SIDE < HEAD_VECS) { o_THD[row + firstColumn + SIDE] = o1[r] / denominator[r]; }

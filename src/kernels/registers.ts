@@ -8,3 +8,11 @@ import type { Gpu } from '../gpu/gpu.ts';
 export function hasFewRegisters(gpu: Gpu): boolean {
   return gpu.device.adapterInfo.vendor === 'intel';
 }
+
+/**
+ * Whether threads of prefill attention may hold what they fetch ahead, and their queries: Intel's compiler and Apple's spill
+ * twice as many then, where AMD's waves and NVIDIA's warps have registers to spare (`bench/isa`).
+ */
+export function hasManyRegisters(gpu: Gpu): boolean {
+  return !['intel', 'apple'].includes(gpu.device.adapterInfo.vendor);
+}

@@ -83,9 +83,9 @@ export const scenes: readonly Scene[] = [
     params: { ...attention, maxQueries: 2, causal: 1 },
     buffers: { ...keys, q_THD: 16, sequences: [0, 2, 6, 0], o_THD: 16 },
   },
-  ...[8, 4].map((values) => ({
+  ...[{ VALUES: 8 }, { VALUES: 4 }, { VALUES: 4, AHEAD: true }].map((change) => ({
     shader: 'attention/blocked',
-    spec: { SIDE: 2, COLUMNS: 1, VALUES: values, HEAD_VECS: 2 },
+    spec: { SIDE: 2, COLUMNS: 1, HEAD_VECS: 2, ...change },
     params: { ...attention, cacheLength: 12, maxQueries: 2, causal: 1 },
     buffers: { ...keys, k_RHD: 96, v_RHD: 96, q_THD: 16, sequences: [0, 2, 12, 0], o_THD: 16 },
   })),

@@ -6,6 +6,7 @@ import { ceilDiv } from '../../core/math.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import { type QueryBlock, wholeGrid } from './grid.ts';
+import { hasManyRegisters } from '../registers.ts';
 import type { Variant } from '../variants.ts';
 
 /** What is known of attention before its kernel is compiled: heads, mask, cache, and the batch to expect. */
@@ -88,7 +89,7 @@ const wideSlabs = (headVecs: number): number => ceilDiv(headVecs, 32);
 const blocked = defineKernel({
   shader: 'attention/blocked.wgsl',
   spec: {
-    ...{ SIDE: 8, COLUMNS: 2, VALUES: 32, HEAD_VECS: 16 },
+    ...{ SIDE: 8, COLUMNS: 2, VALUES: 16, HELD: 0, AHEAD: false, HEAD_VECS: 16 },
     ...STORAGE,
     ...{ SINKS: false, SOFTCAP: false },
   },
@@ -185,17 +186,23 @@ const bySlab = (shape: AttentionShape, numParts: number): QueryBlock => ({
   workgroups: slabs(shape.headDim / 4) * numParts,
 });
 
+/** NVIDIA's compiler keeps an array that loops index in memory. */
+const holdsQueries = (gpu: Gpu, headDim: number): boolean =>
+  hasManyRegisters(gpu) && gpu.device.adapterInfo.vendor !== 'nvidia' && headDim <= 64;
+
 /** The variants of attention, in the order of their table; the device and the batch decide which one leads. */
 export const attentionVariants: readonly AttentionVariant[] = [
   {
     name: 'blocked',
-    idea: 'two products of tiles in workgroup storage, 4 x 4 scores and 4 x 8 sums per thread',
+    idea: 'two products of tiles in workgroup storage, 4 x 4 scores and 4 x 8 or 4 x 16 sums per thread',
     kernel: blocked,
     block: ({ headDim }) => ({ queries: BLOCK_ROWS, workgroups: wideSlabs(headDim / 4) }),
-    spec: (shape) => ({
+    spec: (shape, gpu) => ({
       ...headVecs(shape),
+      AHEAD: hasManyRegisters(gpu),
+      HELD: holdsQueries(gpu, shape.headDim) ? ceilDiv(shape.headDim, BLOCK_ROWS) : 0,
       COLUMNS: shape.headDim <= 32 ? 1 : shape.headDim <= 64 ? 2 : 4,
-      VALUES: shape.headDim <= 64 ? 32 : 16,
+      VALUES: shape.headDim <= 64 ? 16 : 8,
     }),
     refusal: inFours,
   },
