@@ -20,6 +20,7 @@ export interface OpDefinition<Size> extends OpFacts {
     inputs: OpInputs,
     size: Size,
     got?: ReadonlyMap<string, Tensor>,
+    variant?: string,
   ): Pieces<ReadonlyMap<string, Expected>>;
   cost(inputs: OpInputs, size: Size): Cost;
 }
@@ -46,9 +47,9 @@ export function defineOp<Size>(definition: OpDefinition<Size>): Op {
       const chosen = ableVariant(gpu, definition, definition.able(gpu, size), variant);
       return preparedNothing(chosen, emptyOutputs(definition, given, dims));
     },
-    reference: piecewise(function* (given: OpInputs, got?: ReadonlyMap<string, Tensor>) {
+    reference: piecewise(function* (given: OpInputs, got?: ReadonlyMap<string, Tensor>, variant?: string) {
       const { dims, size } = sized(given);
-      if (!hasNoOutput(definition, dims)) return yield* definition.reference(given, size, got);
+      if (!hasNoOutput(definition, dims)) return yield* definition.reference(given, size, got, variant);
       const budget = { atol: 0, rtol: 0 };
       const empty = [...emptyOutputs(definition, given, dims)];
       return new Map(empty.map(([key, { shape }]) => [key, { values: new Float64Array(0), shape, budget }]));

@@ -86,7 +86,7 @@ export interface OpFacts {
 }
 
 /** What the reference of an op is given. */
-type OpReference = [inputs: OpInputs, got?: ReadonlyMap<string, Tensor>];
+type OpReference = [inputs: OpInputs, got?: ReadonlyMap<string, Tensor>, variant?: string];
 
 /** An operation that users run by name: rules for its inputs, kernels, float64 reference and cost. */
 export interface Op extends OpFacts {
@@ -99,6 +99,7 @@ export interface Op extends OpFacts {
   /**
    * Where float64 cannot tell which of several results f32 must give (a choice of experts whose scores are closer than
    * their error), and `got` holds one of them, that one is expected.
+   * @param variant that computed: one that rounds its operands first has a budget of its own.
    */
   readonly reference:
     | Piecewise<OpReference, ReadonlyMap<string, Expected>>

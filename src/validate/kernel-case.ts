@@ -4,6 +4,7 @@
  */
 import { once } from '../core/async/once.ts';
 import { oncePiecewise, type Piecewise, piecesOf, piecewise } from '../core/async/pieces.ts';
+import { hasOwnBudget } from '../kernels/own-budget.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { inputsOf } from '../ops/ops.ts';
 import type { AttrValue, Cost, Expected, Op, OpInputs, PreparedOp } from '../ops/op.ts';
@@ -22,12 +23,12 @@ export interface KernelCase {
   /** Variants that can run here; never empty. */
   variants(gpu: Gpu): string[];
   prepare(gpu: Gpu, variant?: string): Promise<PreparedOp>;
-  /** In one call, or in pieces where it has them. */
-  readonly reference: Reference | (() => ReadonlyMap<string, Expected>);
+  /** In one call, or in pieces where it has them, of the variant that computed: one may have a budget of its own. */
+  readonly reference: Reference | ((variant?: string) => ReadonlyMap<string, Expected>);
   cost(): Cost;
 }
 
-type Reference = Piecewise<[], ReadonlyMap<string, Expected>>;
+type Reference = Piecewise<[variant?: string], ReadonlyMap<string, Expected>>;
 
 export interface OpCase {
   readonly tensors: (make: Maker) => Readonly<Record<string, Tensor>>;
@@ -35,9 +36,19 @@ export interface OpCase {
   readonly quick?: boolean;
 }
 
-/** What an op should give for inputs that are made when they are first asked for; kept. */
+/**
+ * What an op should give for inputs that are made when they are first asked for; kept, once for each variant that has a
+ * budget of its own and once for all others.
+ */
 export function referenceOf(op: Op, inputs: () => OpInputs): Reference {
-  return oncePiecewise(piecewise(() => piecesOf(op.reference, inputs())));
+  const known = new Map<string | undefined, Piecewise<[], ReadonlyMap<string, Expected>>>();
+  return piecewise((variant?: string) => {
+    const own = variant !== undefined && hasOwnBudget(variant) ? variant : undefined;
+    const found =
+      known.get(own) ?? oncePiecewise(piecewise(() => piecesOf(op.reference, inputs(), undefined, own)));
+    known.set(own, found);
+    return piecesOf(found);
+  });
 }
 
 /** The cases of one op by name. Each has a seed of its own, from its name. */

@@ -59,7 +59,7 @@ export async function runCase(
     const prepare = (): Promise<PreparedOp> => kernelCase.prepare(gpu, variant);
     prepared = await (strict ? withGuards(gpu, prepare) : prepare());
     const first = await runPoisoned(gpu, prepared, `${family} ${name}`, POISONS[0]);
-    const expected = await inPieces(piecesOf(kernelCase.reference), gpu.signal);
+    const expected = await inPieces(piecesOf(kernelCase.reference, prepared.variant), gpu.signal);
     const result = check(kernelCase, prepared.variant, first, expected);
     if (!result.pass) return result;
     const stray = await strayWrite(gpu, prepared, POISONS[0]);

@@ -119,6 +119,16 @@ export const scenes: readonly Scene[] = [
     params: { numRows: 8, numCols: 8, depth: 16 },
     buffers: { a_MK: 128, b_NK: 128, c_MN: 64, bias_N: 8 },
   },
+  // Ordinary rows take one turn, a row with 2^20 takes another.
+  ...[1, 2 ** 20].map((first) => ({
+    shader: 'gemm/matrix',
+    spec: {
+      ...{ LANES: 2, SUBGROUPS_M: 1, SUBGROUPS_N: 2, REG_M: 2, REG_N: 1, DIM_M: 2, DIM_N: 4, DIM_K: 8 },
+      ...{ TILE_K: 16, PARTS: 2, FORMAT: 2, Pack: 'u32' },
+    },
+    params: { numRows: 4, numCols: 8, depth: 32, scaleStart: 64 },
+    buffers: { a_MK: [first, ...Array.from({ length: 127 }, () => 1)], b_NK: 72, c_MN: 32, bias_N: 8 },
+  })),
   {
     shader: 'gemm/row',
     spec: { WG: 2 },

@@ -115,7 +115,9 @@ async function compute(options: OpOptions): Promise<{ result: OpResult; file: Ui
     } finally {
       prepared.destroy();
     }
-    const checks = options.check ? await checkOutputs(gpu, chosen, inputs, outputs) : undefined;
+    const checks = options.check
+      ? await checkOutputs(gpu, chosen, inputs, outputs, prepared.variant)
+      : undefined;
     const { name, driver } = gpu.facts;
     const metadata = { op: chosen.name, variant: prepared.variant, adapter: name, driver };
     const result: OpResult = {
@@ -143,8 +145,9 @@ async function checkOutputs(
   chosen: Op,
   inputs: OpInputs,
   outputs: ReadonlyMap<string, Tensor>,
+  variant: string,
 ): Promise<NonNullable<OpResult['checks']>> {
-  const expected = await inPieces(piecesOf(chosen.reference, inputs, outputs), gpu.signal);
+  const expected = await inPieces(piecesOf(chosen.reference, inputs, outputs, variant), gpu.signal);
   return [...expected].map(([output, { values, shape, budget }]) => {
     const got = outputs.get(output);
     const result = compare(got === undefined ? [] : toF64(got), values, shape, budget);

@@ -7,46 +7,17 @@ import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel, type SpecChange } from '../../gpu/kernel.ts';
 import { ceilDiv } from '../../core/math.ts';
 import { hasFewRegisters } from '../registers.ts';
+import { buffers, formatSpec, GEMM_INTERFACE, type GemmShape, params, wholeFours } from './gemm-family.ts';
+import { matrixGemm, matrixGemms } from './gemm-matrix.ts';
 import { broadcastRefusal, broadcastSpec, broadcastTileSpec } from '../subgroups.ts';
 import { chooseVariant, preferring, type Variant } from '../variants.ts';
-import {
-  blockGroups,
-  chunkGroups,
-  FORMAT_CODE,
-  packType,
-  scaleStart,
-  type WeightDtype,
-  wholeChunks,
-} from '../weights.ts';
+import { blockGroups, chunkGroups, packType, scaleStart, type WeightDtype, wholeChunks } from '../weights.ts';
 import { requireIndexable } from '../../tensor/weight-bytes.ts';
 
-export type { WeightDtype };
-
-/** Sizes of c[M,N] = a[M,K] b[N,K]^T: M = `numRows`, N = `numCols`, K = `depth`, and how b is stored. */
-export interface GemmShape {
-  /** Rows of a; 0 when they are not known yet. */
-  readonly numRows: number;
-  readonly numCols: number;
-  readonly depth: number;
-  readonly weightDtype: WeightDtype;
-  /** Numbers at the ends of f32: scales take part half at a time (see `leavesRange`). */
-  readonly wide?: boolean | undefined;
-  /** A bias [N] is added to every row. */
-  readonly biased?: boolean | undefined;
-}
+export { GEMM_INTERFACE, type GemmShape, type WeightDtype };
 
 /** y of a grid: the specification's least limit. */
 const MOST_GRID_ROWS = 65535;
-
-const params = {
-  numRows: 'u32',
-  numCols: 'u32',
-  depth: 'u32',
-  scaleStart: 'u32',
-  blockGroups: 'u32',
-} as const;
-const buffers = { a_MK: 'read', b_NK: 'read', c_MN: 'write', bias_N: 'read' } as const;
-export const GEMM_INTERFACE = { params, buffers };
 
 const plain = defineKernel({
   shader: 'gemm/plain.wgsl',
@@ -103,21 +74,14 @@ const vector = defineKernel({
 
 type GemmVariant = Variant<
   GemmShape,
-  typeof plain | typeof tiled | typeof blocked | typeof subgroup | typeof vector | typeof row
+  | typeof plain
+  | typeof tiled
+  | typeof blocked
+  | typeof subgroup
+  | typeof vector
+  | typeof row
+  | typeof matrixGemm
 >;
-
-const formatSpec = ({
-  weightDtype,
-  wide = false,
-  biased = false,
-}: GemmShape): { FORMAT: number; WIDE: boolean; BIASED: boolean } => ({
-  FORMAT: FORMAT_CODE[weightDtype],
-  WIDE: wide,
-  BIASED: biased,
-});
-
-const wholeFours = ({ depth }: GemmShape): string | undefined =>
-  depth % 4 === 0 ? undefined : `K = ${depth} is not a multiple of 4`;
 
 const rowRefusal = ({ depth, weightDtype, numRows }: GemmShape): string | undefined =>
   wholeChunks(weightDtype, depth) ??
@@ -193,6 +157,7 @@ export const gemmVariants: readonly GemmVariant[] = [
     spec: formatSpec,
     refusal: () => undefined,
   },
+  ...matrixGemms,
 ];
 
 /** A compiled dense GEMM, to be recorded any number of times: a f32 [M, K], b [N, K], c f32 [M, N]. */

@@ -6,7 +6,10 @@ import { ableVariants } from '../../kernels/variants.ts';
 import { matmul as referenceMatmul, matmulMagnitude } from '../../reference/matmul.ts';
 import { leavesRange, magnitudesOf, weightDtypeOf } from '../../kernels/weights.ts';
 import { BYTES_OF, toF32, toF64 } from '../../tensor/tensor.ts';
-import { budgetOf } from '../budgets.ts';
+import { roundsTo } from '../../kernels/own-budget.ts';
+import { ofHalves } from './rounded-operands.ts';
+import { roundedTo } from '../budgets.ts';
+import { gamma } from '../../tensor/compare.ts';
 import { defineOp } from '../define.ts';
 import { scaleRoundings, weightOf, weightValues } from '../quantised-inputs.ts';
 import { requirePositive, sizeOf } from '../shapes.ts';
@@ -53,13 +56,16 @@ export const matmul = defineOp({
         }
       });
     }),
-  *reference(inputs, { numRows, numCols, depth, weightDtype }) {
+  *reference(inputs, { numRows, numCols, depth, weightDtype }, _got, variant) {
     const [a, b] = [toF64(tensorOf(inputs, 'a')), weightValues(inputs, 'b')];
     const size = { m: numRows, n: numCols, k: depth };
     const values = yield* referenceMatmul.pieces(a, b, size);
     const roundings = depth + scaleRoundings(weightDtype);
     const magnitude = yield* matmulMagnitude.pieces(a, b, size);
-    const budget = budgetOf(magnitude, roundings, outputDtype(inputs), values);
+    const rounded =
+      roundsTo(variant) === 'f16' ? ofHalves({ a, b, size, weightDtype, magnitude }) : undefined;
+    const errors = magnitude.map((terms, i) => gamma(roundings) * terms + (rounded?.[i] ?? 0));
+    const budget = roundedTo(outputDtype(inputs), errors, values);
     return new Map([['c', { values, shape: [numRows, numCols], budget }]]);
   },
   cost: (inputs, { numRows, numCols, depth }) => ({

@@ -5,7 +5,7 @@ import { rope } from '../../ops/dense/rope.ts';
 import { quantisedTensors } from '../../ops/quantised-inputs.ts';
 import { quantise } from '../../tensor/quantise.ts';
 import { QUANT_FORMATS, type QuantFormat } from '../../tensor/quantised.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
+import { f32Tensor, type Tensor } from '../../tensor/tensor.ts';
 import { type OpCase, opCases } from '../kernel-case.ts';
 import type { Maker } from '../draw/maker.ts';
 
@@ -13,6 +13,16 @@ const product = (make: Maker, m: number, n: number, k: number): { a: Tensor; b: 
   a: make.normal([m, k]),
   b: make.weight([n, k]),
 });
+
+/** Rows times powers of ten, from 10^-most on, up and down again. */
+const spread = (t: Tensor, most: number): Tensor => {
+  const [, width = 1] = t.shape;
+  const power = (row: number): number => (row % (2 * most + 1)) - most;
+  return f32Tensor(
+    t.shape,
+    Float32Array.from(t.data, (value, i) => value * 10 ** power(Math.floor(i / width))),
+  );
+};
 
 /** Rows of int8 may have any length; those of the others are blocks of 32. Outliers spread the scales. */
 const fewBits = (format: QuantFormat): Record<string, OpCase> => {
@@ -70,6 +80,16 @@ export const matmulCases = opCases(matmul, {
     tensors: (make) => ({
       a: make.normal([1, 1]),
       ...quantisedTensors('b', quantise(make.normal([1, 1]), 'int8')),
+    }),
+  },
+  'primes in fours': { quick: true, tensors: (make) => product(make, 37, 29, 52) },
+  'rows of many magnitudes': {
+    tensors: (make) => ({ a: spread(make.normal([19, 68]), 9), b: spread(make.weight([33, 68]), 5) }),
+  },
+  'int4, rows of many magnitudes': {
+    tensors: (make) => ({
+      a: spread(make.normal([19, 64]), 9),
+      ...quantisedTensors('b', quantise(spread(make.weight([33, 64]), 5), 'int4')),
     }),
   },
   'rows and blocks of zeros in few bits': {

@@ -9,6 +9,12 @@ const gemm = {
 } as const;
 const broadcast = { shader: 'gemm/subgroup', family: 'matmul', variant: 'subgroup-8' } as const;
 const vector = { shader: 'gemm/vector', family: 'matmul', variant: 'vector' } as const;
+const matrix = {
+  shader: 'gemm/matrix',
+  family: 'matmul',
+  caseName: 'primes in fours',
+  variant: 'matrix',
+} as const;
 const storeGemm = 'c_MN[m * params.numCols + n] = total;';
 
 export const denseSaboteurs: readonly Saboteur[] = [
@@ -71,6 +77,26 @@ export const denseSaboteurs: readonly Saboteur[] = [
     find: 'scaled = sum * scale(weights, at);',
     replace: 'scaled = sum * scale(weights, at + 1u);',
     caseName: 'int4, one row',
+  },
+  {
+    ...matrix,
+    name: 'multiplies first halves only',
+    find: 'subgroupMatrixMultiplyAccumulate(rest, right[j], sums[i * REG_N + j])',
+    replace: 'sums[i * REG_N + j]',
+  },
+  {
+    ...matrix,
+    name: 'takes every row of a matrix product for an ordinary one',
+    find: 'if (workgroupUniformLoad(&extremes[0]) == 0u) { break; }',
+    replace: 'if (workgroupUniformLoad(&extremes[0]) < 1000u) { break; }',
+    caseName: 'rows of many magnitudes',
+  },
+  {
+    ...matrix,
+    name: 'puts what lies beyond a row into a tile',
+    find: 'let farInside = first + k + 1u < depth4;',
+    replace: 'let farInside = nearInside;',
+    caseName: 'f16 weights',
   },
   {
     name: 'turns the wrong way',
