@@ -85,6 +85,7 @@ export {
 export type { EngineSizing } from './memory/engine-plan.ts';
 export type { Request } from './runtime/step/plan.ts';
 export { RoutingRecorder } from './runtime/record-routing.ts';
+export type { ExpertLoad } from './runtime/expert-load.ts';
 export {
   generate as continuePrompt,
   type GenerateOptions as ContinueOptions,

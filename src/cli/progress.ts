@@ -4,15 +4,23 @@ import { printable } from '../core/printable.ts';
 import { styleFor, terminalText } from '../report/terminal/style.ts';
 import { wantsColour } from './output.ts';
 
-/** @param quiet nothing at all, for `--json` whose reader is a program. */
-export function cliProgress(quiet: boolean): Progress {
-  if (process.stderr.isTTY && process.stderr.columns > 0 && !process.env.CI && process.env.TERM !== 'dumb')
-    return liveProgress();
+/** Whether somebody watches stderr: a terminal that can rewrite its lines. */
+export function isWatched(): boolean {
+  const { isTTY, columns } = process.stderr;
+  return isTTY && columns > 0 && !process.env.CI && process.env.TERM !== 'dumb';
+}
+
+/**
+ * @param quiet nothing at all, for `--json` whose reader is a program.
+ * @param note of a live line: one more below it, where there is any.
+ */
+export function cliProgress(quiet: boolean, note: () => string | undefined = () => undefined): Progress {
+  if (isWatched()) return liveProgress(note);
   return quiet ? { step: async (_title, work) => work(() => undefined) } : lineProgress();
 }
 
 /** The cursor stays visible and stdin as it is, so that the process may end at any moment, by whatever signal. */
-function liveProgress(): Progress {
+function liveProgress(note: () => string | undefined): Progress {
   const coloured = wantsColour(process.stderr);
   const style = styleFor(coloured);
   return {
@@ -27,7 +35,9 @@ function liveProgress(): Progress {
         spinner.stopAndPersist({ symbol, text: terminalText(text) });
       try {
         const result = await work((text) => {
-          spinner.text = `${terminalText(title)}\n${style.dim(`  › ${printable(text)}`)}`;
+          const more = note();
+          const below = more === undefined ? '' : `\n${style.dim(`    ${printable(more)}`)}`;
+          spinner.text = `${terminalText(title)}\n${style.dim(`  › ${printable(text)}`)}${below}`;
         });
         end(style.good('✔'), outcome === undefined ? title : `${title}: ${outcome(result)}`);
         return result;

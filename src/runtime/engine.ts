@@ -182,7 +182,7 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       config: layout.model,
       memory,
       lengthOf: (sequence) => pipeline.lengthOf(sequence),
-      ...stepsInTurn(gpu, pipeline),
+      ...stepsInTurn(gpu, pipeline, layout.model),
       destroy: () => {
         const pending = pipeline.close();
         if (pending === undefined) release();
@@ -214,7 +214,11 @@ function tableOf({ headDim, ropeTheta, rope }: MoeConfig, maxLength: number): Fl
 }
 
 /** A pipeline's steps in turn, and runs of them that have turns of their own. */
-function stepsInTurn(gpu: Gpu, pipeline: Pipeline): Pick<Engine, 'forward' | 'reset' | 'exclusively'> {
+function stepsInTurn(
+  gpu: Gpu,
+  pipeline: Pipeline,
+  config: MoeConfig,
+): Pick<Engine, 'forward' | 'reset' | 'exclusively'> {
   const turns = new Turns();
   const stepsOf = (own: Turns): Steps => ({
     forward: async (requests, options = {}) => {
@@ -223,7 +227,7 @@ function stepsInTurn(gpu: Gpu, pipeline: Pipeline): Pick<Engine, 'forward' | 're
       return own.take(async () => {
         const result = await pipeline.forward(asked, options);
         const waiting = turns.waiting + (own === turns ? 0 : own.waiting);
-        tellStep(gpu, { tokens: sum(asked.map(({ ids }) => ids.length)), waiting, result });
+        tellStep(gpu, { config, tokens: sum(asked.map(({ ids }) => ids.length)), waiting, result });
         return result;
       }, options.signal);
     },

@@ -4,6 +4,8 @@ import { ConfigError } from '../../core/errors.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { integer, requireInteger } from '../options.ts';
 import { complain } from '../output.ts';
+import type { ExpertLoad } from '../../runtime/expert-load.ts';
+import { watchLoad } from './load.ts';
 import { packageVersion } from '../package.ts';
 import { withGpu } from '../session.ts';
 
@@ -56,16 +58,24 @@ export async function withMetrics<T>(
   }
 }
 
+/** Who is told of the steps of a run. */
+export interface WatchOptions {
+  readonly metrics?: number;
+  /** Of steps that have their experts. */
+  readonly onLoad?: (load: ExpertLoad) => void;
+}
+
 /** `withGpu` for a verb whose steps can be watched. @throws ConfigError as both. */
 export function withWatchedGpu<T>(
   verb: string,
-  options: Parameters<typeof withGpu>[0] & { readonly metrics?: number },
+  options: Parameters<typeof withGpu>[0] & WatchOptions,
   work: (gpu: Gpu) => Promise<T>,
 ): Promise<T> {
   return withMetrics(options.metrics, verb, (watch) =>
     withGpu(options, (gpu) => {
       watch(gpu);
-      return work(gpu);
+      const end = options.onLoad === undefined ? () => undefined : watchLoad(gpu, options.onLoad);
+      return work(gpu).finally(end);
     }),
   );
 }

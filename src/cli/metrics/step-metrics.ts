@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram, Registry, type OpenMetricsContentType } from
 import { maxOf, sum } from '../../core/math.ts';
 import { NS_PER_MS, NS_PER_S } from '../../core/units.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
+import { ExpertCounter } from '../../runtime/expert-load.ts';
 import { observeSteps, type ObservedStep } from '../../runtime/step/observe.ts';
 import type { StepResult } from '../../runtime/step/step.ts';
 
@@ -42,15 +43,25 @@ export function stepMetrics(verb: string, version: string): StepMetrics {
   const ratio = gauge('expert_load_ratio', 'Rows of the fullest rank over the mean, last traced step', [
     'stage',
   ]);
+  const taken = new Counter({
+    ...{
+      name: 'moebius_expert_tokens_total',
+      help: 'Tokens that took an expert, all traced steps',
+      registers,
+    },
+    labelNames: ['layer', 'expert'] as const,
+  });
   const waiting = gauge('steps_waiting', 'Steps that wait for their turn');
   const bytes = gauge('device_bytes', 'Live bytes on the device');
 
-  const observe = ({ tokens: count, waiting: queue, result }: ObservedStep): void => {
+  const observe = ({ config, tokens: count, waiting: queue, result }: ObservedStep): void => {
     tokens.inc(count);
     steps.inc();
     rate.set(count / (result.hostNs / NS_PER_MS));
     step.observe(result.hostNs / NS_PER_S);
     waiting.set(queue);
+    for (const { layer, expert, rows: own } of takenExperts(config, result))
+      taken.inc({ layer, expert }, own);
     for (const [index, ns] of stageTimes(result)) stage.observe({ stage: index }, ns / NS_PER_S);
     for (const [index, received] of stageRows(result)) {
       received.forEach((own, rank) => rows.set({ stage: index, rank }, own));
@@ -77,6 +88,19 @@ export function stageTimes({ spans }: Pick<StepResult, 'spans'>): Map<number, nu
   const times = new Map<number, number>();
   for (const { tag, ns = 0 } of spans) times.set(tag.stage, (times.get(tag.stage) ?? 0) + ns);
   return times;
+}
+
+/** Experts that tokens of the step took, with how many did; none where they were not traced. */
+function takenExperts(
+  config: ObservedStep['config'],
+  result: StepResult,
+): { layer: number; expert: number; rows: number }[] {
+  if (result.experts === undefined) return [];
+  const counter = new ExpertCounter(config);
+  counter.add(result);
+  return counter.count_LE.flatMap((count, layer) =>
+    count.flatMap((rows, expert) => (rows === 0 ? [] : [{ layer, expert, rows }])),
+  );
 }
 
 /** Rows of experts by stage and rank, of all layers and micro-batches; none where they were not traced. */

@@ -14,6 +14,8 @@ import { planLayout } from '../../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
 import { renderBench } from '../../report/terminal/bench/tables.ts';
 import { renderSummary } from '../../report/terminal/bench/summary.ts';
+import { expertLoadLine } from '../../report/terminal/expert-load.ts';
+import type { ExpertLoad } from '../../runtime/expert-load.ts';
 import { paragraph } from '../../report/terminal/table.ts';
 import { formatResult } from '../../report/file/result-file.ts';
 import { caseFamilies } from '../../validate/cases.ts';
@@ -26,7 +28,7 @@ import { loadVariants, registerAll, WITH, type WithOptions } from '../own/module
 import { collect, moreThan, type GlobalOptions } from '../options.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { commitHere, versionsHere } from '../package.ts';
-import { cliProgress } from '../progress.ts';
+import { cliProgress, isWatched } from '../progress.ts';
 import { platformHere } from '../session.ts';
 import { attachTuning, NO_TUNING, TUNING_FILE } from '../tuning.ts';
 
@@ -53,6 +55,8 @@ export interface BenchOptions extends WithOptions {
   /** Where the experts of the forward pass's tokens go, as a trace that `routing` reads; replaced when it is there. */
   readonly recordRouting?: string;
   readonly progress?: Progress;
+  /** Called with the load of the model's experts so far, after every step of it whose choices are read back. */
+  readonly onLoad?: (load: ExpertLoad) => void;
   /** Called whenever there is more than before; what it is given makes a result, marked as interrupted, of all there is. */
   readonly onResult?: (soFar: () => BenchResult) => void;
   /** Calls the work off: the call is rejected with a CancelledError. */
@@ -73,6 +77,7 @@ const OPTIONS: Fields = {
   metrics: 'number?',
   recordRouting: 'string?',
   progress: 'record?',
+  onLoad: 'function?',
   onResult: 'function?',
   signal: 'signal?',
 };
@@ -206,7 +211,12 @@ Examples:
       await checkResultPlace(given.out);
       let soFar: (() => BenchResult) | undefined;
       const onResult = (latest: () => BenchResult): void => void (soFar = latest);
-      const options = { ...given, onResult, progress: cliProgress(given.json === true) };
+      let load: string | undefined;
+      const onLoad = (now: ExpertLoad): void => {
+        load = expertLoadLine(now, process.stderr.columns - 6);
+      };
+      const progress = cliProgress(given.json === true, () => load);
+      const options = { ...given, onResult, progress, ...(isWatched() && { onLoad }) };
       let result: BenchResult;
       try {
         result = await bench(chosen(options, OPTIONS));

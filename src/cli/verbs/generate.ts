@@ -2,7 +2,7 @@
 import { Option, type Command } from 'commander';
 import { ConfigError } from '../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../core/given.ts';
-import { charactersOf, printableText } from '../../core/printable.ts';
+import { charactersOf } from '../../core/printable.ts';
 import { formatNs } from '../../core/units.ts';
 import { layoutFor } from '../../layout/default-layout.ts';
 import { planLayout } from '../../layout/layout.ts';
@@ -14,11 +14,13 @@ import { storedDtypes } from '../../model/stored-weights.ts';
 import type { Tokenizer } from '../../model/text/tokenizer.ts';
 import { createEngine } from '../../runtime/engine.ts';
 import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
+import type { ExpertLoad } from '../../runtime/expert-load.ts';
 import { generate as continuePrompt } from '../../runtime/generate.ts';
 import { requireSampling } from '../../runtime/sampling.ts';
 import { RECORD_ROUTING, startRecording } from './routing/record.ts';
 import { loadModel, TINY_MOE, tokenizerOf } from '../model.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
+import { liveText } from '../metrics/live-text.ts';
 import { METRICS, withWatchedGpu } from '../metrics/server.ts';
 import { atLeast, integer, MOST_SEED, refuseIdle, requireInteger, type GlobalOptions } from '../options.ts';
 import { readPrompt } from '../files/prompt.ts';
@@ -63,6 +65,8 @@ export interface GenerateOptions {
   readonly metrics?: number;
   /** Where the chosen experts go, as a trace that `routing` reads; replaced when it is there. */
   readonly recordRouting?: string;
+  /** Called after every step with the load of the experts so far; the step then reads the choices back. */
+  readonly onLoad?: (load: ExpertLoad) => void;
   /** Called with the text of every token as it comes. */
   readonly onText?: (text: string) => void;
   /** Calls the work off: the call is rejected with a CancelledError. */
@@ -112,6 +116,7 @@ const OPTIONS: Fields = {
   tuningFile: 'string?',
   metrics: 'number?',
   recordRouting: 'string?',
+  onLoad: 'function?',
   onText: 'function?',
   signal: 'signal?',
 };
@@ -325,13 +330,8 @@ Examples:
 /** The prompt and its continuation as it comes, then what it took. */
 async function streamText(given: CommandOptions & { readonly prompt: string }): Promise<void> {
   const style = stdoutStyle();
-  let started = false;
-  const onText = (text: string): void => {
-    if (!started) process.stdout.write(style.bold(printableText(given.prompt)));
-    started = true;
-    process.stdout.write(printableText(text));
-  };
-  const result = await generate(chosen({ ...given, onText }, OPTIONS));
+  const { told, end, load } = liveText(given.prompt, style);
+  const result = await generate(chosen({ ...given, ...told }, OPTIONS)).finally(end);
   const { prefillNs, decodeNs } = result.timing;
   const steps = result.ids.length - 1;
   const perToken = steps === 0 ? '' : `, ${formatNs(decodeNs / steps)} per further token`;
@@ -340,6 +340,8 @@ async function streamText(given: CommandOptions & { readonly prompt: string }): 
     result.tuning.note,
     `first token after ${formatNs(prefillNs)}${perToken} (measured, host clock)`,
   ];
+  const balance = load();
+  if (balance !== undefined) notes.push(balance);
   await write(process.stdout, '\n');
   for (const line of notes) await complain(style.dim(`[${line}]`));
 }

@@ -1,8 +1,11 @@
 /** Who wants to know of every step on a device, whichever engine runs it. */
 import type { Gpu } from '../../gpu/gpu.ts';
+import type { MoeConfig } from '../../model/config.ts';
 import type { StepResult } from './step.ts';
 
 export interface ObservedStep {
+  /** Of its engine's model. */
+  readonly config: MoeConfig;
   /** New tokens of all its sequences. */
   readonly tokens: number;
   /** Steps that wait for their turn on its engine. */

@@ -44,6 +44,10 @@ test('a generation: tokens, latencies of stages, load of experts and queue, as l
   expect(rows).toHaveLength(2 * 4);
   // One token, its two experts, in each of four layers.
   expect(rows.reduce((sum, [, value]) => sum + Number(value), 0)).toBe(2 * 4);
+  // The prompt's six and all after it, two experts each, in each of four layers.
+  const taken = [...last.matchAll(/^moebius_expert_tokens_total\{layer="\d",expert="\d+"\} (\d+)$/gm)];
+  const tokens = valueOf(/^moebius_tokens_total (\d+)$/m);
+  expect(taken.reduce((sum, [, value]) => sum + Number(value), 0)).toBe(tokens * 2 * 4);
   const timed = [...last.matchAll(/^moebius_stage_seconds_count\{stage="(\d)"\} (\d+)$/gm)];
   expect([0, 2]).toContain(timed.length);
   await expect(fetch(place())).rejects.toThrow();

@@ -1,6 +1,7 @@
 /** What a run is asked for so that its routing is recorded, and the file that it becomes. */
 import type { MoeConfig } from '../../../model/config.ts';
 import type { StepOptions, StepResult } from '../../../runtime/engine.ts';
+import type { ExpertLoad } from '../../../runtime/expert-load.ts';
 import { RoutingRecorder } from '../../../runtime/record-routing.ts';
 import { writeTrace } from '../../../routing/trace/trace.ts';
 import { checkOutput, writeWhole } from '../../files/files.ts';
@@ -23,13 +24,19 @@ export interface Recording {
 
 /** @param source told in the trace. @throws ConfigError for a place that cannot be written. */
 export async function startRecording(
-  { recordRouting, metrics }: { readonly recordRouting?: string; readonly metrics?: number },
+  options: {
+    readonly recordRouting?: string;
+    readonly metrics?: number;
+    readonly onLoad?: (load: ExpertLoad) => void;
+  },
   config: MoeConfig,
   source: string,
 ): Promise<Recording> {
+  const { recordRouting, metrics, onLoad } = options;
+  const wantsExperts = metrics !== undefined || recordRouting !== undefined || onLoad !== undefined;
   const step: StepOptions = {
     ...(metrics !== undefined && { timing: 'span' }),
-    ...((metrics !== undefined || recordRouting !== undefined) && { experts: true }),
+    ...(wantsExperts && { experts: true }),
   };
   if (recordRouting === undefined) return { step, add: () => undefined, write: () => Promise.resolve() };
   await checkOutput(recordRouting, { remedy: OTHER_TRACE });
