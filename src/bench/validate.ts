@@ -10,6 +10,7 @@ import type { FuzzReport } from '../validate/draw/fuzz.ts';
 import type { RegisteredFacts } from '../validate/registered.ts';
 import { checkKernels, type FamilyReport, type KernelChecks } from './kernels/check.ts';
 import { requireFamily } from './kernels/select.ts';
+import type { BenchLive } from './live.ts';
 import type { BenchModel } from './model/bench-model.ts';
 import { checkModelAfter, type ModelReport } from './model/check.ts';
 import { SILENT, type Interruption, type Progress } from './progress.ts';
@@ -27,6 +28,8 @@ export interface ValidateInputs {
   /** The reference deployment's when absent. */
   readonly layout?: string;
   readonly progress?: Progress;
+  /** Told of each run of a kernel as it ends. */
+  readonly live?: Pick<BenchLive, 'checked'>;
   /** Calls the run off. */
   readonly signal?: AbortSignal;
   /**
@@ -65,6 +68,7 @@ const OPTIONS: Fields = {
   model: 'record?',
   layout: 'string?',
   progress: 'record?',
+  live: 'record?',
   signal: 'signal?',
   onResult: 'function?',
 };
@@ -86,7 +90,7 @@ export function hasPassed(
 export async function validate(device: Gpu, inputs: ValidateInputs = {}): Promise<ValidateResult> {
   requireGpu(device);
   requireOptions('validate', inputs, OPTIONS);
-  const { quick = false, family, registeredOnly = false, progress = SILENT, onResult } = inputs;
+  const { quick = false, family, registeredOnly = false, progress = SILENT, live = {}, onResult } = inputs;
   if (family !== undefined) requireFamily(family);
   const layout = parseLayout(inputs.layout ?? formatLayout(CARD_LAYOUT));
   const model = family === undefined && !registeredOnly ? inputs.model : undefined;
@@ -116,7 +120,11 @@ export async function validate(device: Gpu, inputs: ValidateInputs = {}): Promis
     };
     checked = await step(
       `Check kernels${registeredOnly ? ' of your own' : ''} against float64 on ${gpu.facts.name}`,
-      (say) => checkKernels(gpu, cases, { registeredOnly, say, onRun }),
+      (say) =>
+        checkKernels(gpu, cases, {
+          ...{ registeredOnly, say, onRun },
+          onResult: (result) => live.checked?.(result),
+        }),
       ({ families, registered }) =>
         hasPassed(families, null) && registered.every(({ pass }) => pass) ? 'all pass' : 'FAILED',
     );

@@ -26,7 +26,11 @@ export const Job = v.variant('kind', [
     /** Of all when both are empty: then the model runs, too. */
     ...{ families: Words, kernels: Words },
   }),
-  v.strictObject({ kind: v.literal('validate'), quick: v.boolean(), families: Words, layout: Word }),
+  v.strictObject({
+    ...{ kind: v.literal('validate'), quick: v.boolean(), layout: Word },
+    /** Of all, and the model, when absent. */
+    family: v.optional(Word),
+  }),
   v.strictObject({
     ...{ kind: v.literal('own'), seconds: Seconds },
     definition: v.pipe(v.string(), v.maxLength(MOST_DEFINITION)),

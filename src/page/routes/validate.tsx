@@ -40,8 +40,10 @@ export function ValidateRoute() {
       checked.value = kernels.value = [];
       wrong.value = [];
     });
-    const families = family.value === '' ? [] : [family.value];
-    start({ kind: 'validate', quick: quick.value, families, layout: layout.value });
+    start({
+      ...{ kind: 'validate', quick: quick.value, layout: layout.value },
+      ...(family.value !== '' && { family: family.value }),
+    });
   };
   const outcome = run.value?.outcome;
   const model = outcome?.kind === 'validate' ? outcome.model : null;
