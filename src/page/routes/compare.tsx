@@ -1,10 +1,10 @@
 /** Two sides of result files, of Node or of Chrome: which rows differ by more than chance explains. */
 import { signal, useSignal, type Signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { formatNs } from '../../core/units.ts';
 import { printable } from '../../core/printable.ts';
 import { readResult } from '../../report/file/result-file.ts';
-import { Badge, Table } from '../../report/html/parts.tsx';
+import { ComparisonNotes, ComparisonTable } from '../../report/html/comparison-table.tsx';
+import { Badge } from '../../report/html/parts.tsx';
 import { Drop, type Given } from '../parts/drop.tsx';
 import { Ending } from '../parts/job-bar.tsx';
 import type { OutcomeOf } from '../protocol/reports.ts';
@@ -111,11 +111,10 @@ function Side(props: {
   );
 }
 
-const SIGNS = { slower: '▲', faster: '●', same: '■', ambiguous: '×' } as const;
-
 function Found({ found }: { readonly found: OutcomeOf<'compare'>['found'] }) {
-  const rows = [...found.rows].sort((x, y) => Math.abs(Math.log(y.ratio)) - Math.abs(Math.log(x.ratio)));
-  const count = (word: keyof typeof SIGNS): number => rows.filter((row) => row.word === word).length;
+  const { rows } = found;
+  const count = (word: (typeof rows)[number]['word']): number =>
+    rows.filter((row) => row.word === word).length;
   return (
     <section aria-labelledby="found">
       <h2 id="found">
@@ -125,33 +124,10 @@ function Found({ found }: { readonly found: OutcomeOf<'compare'>['found'] }) {
         {rows.length} rows: {count('slower')} slower, {count('faster')} faster, {count('same')} the same,{' '}
         {count('ambiguous')} ambiguous.{' '}
         {found.weak &&
-          'Weak: with fewer than 5 runs a side, rounds of one run are taken for independent, which they are not. '}
-        {found.falseAlarms !== null &&
-          `Dealt to sides by chance, the same runs would have ${(100 * found.falseAlarms).toFixed(1)} % of rows named. `}
-        {found.missing.length > 0 && `${found.missing.length} rows that not every run measured are left out.`}
+          'Weak: with fewer than 5 runs a side, rounds of one run are taken for independent, which they are not.'}
+        <ComparisonNotes found={found} />
       </p>
-      <Table
-        label="All rows of the comparison"
-        columns={[
-          { head: 'row' },
-          { head: 'A', number: true, spare: true },
-          { head: 'B', number: true, spare: true },
-          { head: 'B / A', number: true },
-          { head: 'interval, 95 %', number: true, spare: true },
-          { head: 'verdict' },
-        ]}
-        rows={rows.map((row) => ({
-          cells: [
-            row.name,
-            formatNs(row.medianA),
-            formatNs(row.medianB),
-            row.ratio.toFixed(3),
-            `${row.low.toFixed(3)} to ${row.high.toFixed(3)}`,
-            `${SIGNS[row.word]} ${row.word}${row.certain ? ' *' : ''}`,
-          ],
-        }))}
-      />
-      <p class="soft">* also after allowing for all rows.</p>
+      <ComparisonTable rows={rows} />
     </section>
   );
 }
