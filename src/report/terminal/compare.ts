@@ -85,7 +85,7 @@ function worthText({ falseAlarms, weak, drivers, adapters, rows }: Comparison): 
   const star = weak ? '' : ' * also after allowing for all rows.';
   const apart =
     adapters.length > 1 ? ` The runs are of different adapters or clocks: ${adapters.join('; ')}.` : '';
-  const other = `${apart}${drivers.length > 1 ? ` The runs are of different drivers: ${drivers.join('; ')}.` : ''}`;
+  const other = `${apart}${drivers.length > 1 ? ` The runs are of different drivers: ${drivers.map((driver) => driver || 'one that is not told').join('; ')}.` : ''}`;
   return `${measured}${star}${other}`;
 }
 
