@@ -1,6 +1,6 @@
 /** The adapter in one line: what it is, its clock, what it lacks and what lifts that. */
 import { formatNs } from '../../core/units.ts';
-import type { Opened } from '../protocol/reports.ts';
+import type { Greeting, Opened } from '../protocol/reports.ts';
 import { adapter, open } from '../state/session.ts';
 import { linkTo } from '../state/links.ts';
 import { Message } from './basics.tsx';
@@ -40,7 +40,16 @@ export function lacksOf({ features, gpuStepNs }: Opened): { what: string; remedy
 
 export function AdapterLine() {
   const now = adapter.value;
-  if (now.state === 'opening') return <p class="adapter soft">Looking for the adapter …</p>;
+  if (now.state === 'opening') {
+    if (now.first === undefined) return <p class="adapter soft">Looking for the adapter …</p>;
+    return (
+      <p class="adapter">
+        <Greeted {...now.first} />
+        <span class="dot" aria-hidden="true" />
+        <span class="soft">looking at its clock …</span>
+      </p>
+    );
+  }
   if (now.state === 'none') {
     return (
       <Message kind="bad">
@@ -59,19 +68,13 @@ export function AdapterLine() {
     );
   }
   const { found, ms } = now;
-  const { facts, clock, hello, gpuStepNs } = found;
+  const { clock, gpuStepNs } = found;
   const lacks = lacksOf(found);
   return (
     <p class="adapter">
-      <b>{facts.name}</b> <span class={facts.kind === 'gpu' ? 'good' : 'open'}>{KINDS[facts.kind]}</span>
+      <Greeted greeting={found} ms={ms} />
       <span class="dot" aria-hidden="true" />
       {gpuStepNs === undefined ? 'host clock' : 'GPU clock'}, step {formatNs(gpuStepNs ?? clock.grainNs)}
-      <span class="dot" aria-hidden="true" />
-      {hello.pass ? (
-        <span>first product right after {(ms / 1000).toFixed(2)} s</span>
-      ) : (
-        <b class="bad">its first product is wrong: {hello.message}</b>
-      )}
       {lacks.length > 0 && (
         <>
           <span class="dot" aria-hidden="true" />
@@ -84,5 +87,21 @@ export function AdapterLine() {
         </>
       )}
     </p>
+  );
+}
+
+/** Its name, what it is, and what came of the first product. @param ms from the page's start to it. */
+function Greeted(props: { readonly greeting: Greeting; readonly ms: number }) {
+  const { facts, hello } = props.greeting;
+  return (
+    <>
+      <b>{facts.name}</b> <span class={facts.kind === 'gpu' ? 'good' : 'open'}>{KINDS[facts.kind]}</span>
+      <span class="dot" aria-hidden="true" />
+      {hello.pass ? (
+        <span>first product right after {(props.ms / 1000).toFixed(2)} s</span>
+      ) : (
+        <b class="bad">its first product is wrong: {hello.message}</b>
+      )}
+    </>
   );
 }

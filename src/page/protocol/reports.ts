@@ -21,13 +21,20 @@ const Family = v.object({
   cases: Count,
 });
 
+/** What is known first: who it is, and whether a first product of matrices is right. */
+export const Greeting = v.object({
+  facts: Facts,
+  hello: v.object({ pass: v.boolean(), message: Text }),
+});
+export type Greeting = v.InferOutput<typeof Greeting>;
+
 /** What is known of the adapter once a first product of matrices was checked on it. */
 export const Opened = v.object({
-  ...{ facts: Facts, features: v.record(Text, v.boolean()), limits: v.record(Text, v.number()) },
+  ...Greeting.entries,
+  ...{ features: v.record(Text, v.boolean()), limits: v.record(Text, v.number()) },
   clock: Clock,
   /** The step of the GPU's own clock; absent without timestamps. */
   gpuStepNs: v.optional(Ns),
-  hello: v.object({ pass: v.boolean(), message: Text }),
   families: v.array(Family),
 });
 export type Opened = v.InferOutput<typeof Opened>;
@@ -143,6 +150,7 @@ export const Progress = v.object({
 export type Progress = v.InferOutput<typeof Progress>;
 
 export const Report = v.variant('type', [
+  v.object({ type: v.literal('greeted'), greeting: Greeting }),
   v.object({ type: v.literal('opened'), found: Opened }),
   v.object({ type: v.literal('refused'), fault: Fault }),
   v.object({ type: v.literal('progress'), id: v.number(), progress: Progress }),

@@ -2,12 +2,20 @@
 import { batch, computed, signal } from '@preact/signals';
 import * as v from 'valibot';
 import type { Job, Order } from '../protocol/jobs.ts';
-import { Report, type Fault, type Opened, type Outcome, type Progress } from '../protocol/reports.ts';
+import {
+  Report,
+  type Fault,
+  type Greeting,
+  type Opened,
+  type Outcome,
+  type Progress,
+} from '../protocol/reports.ts';
 import { ownScript } from '../trusted.ts';
 import workerUrl from '../worker/worker.ts?worker&url';
 
 export type Adapter =
-  | { readonly state: 'opening' }
+  /** @param first what is known by now. @param ms as below. */
+  | { readonly state: 'opening'; readonly first?: { readonly greeting: Greeting; readonly ms: number } }
   /** @param ms from the page's start to the first product of matrices. */
   | { readonly state: 'open'; readonly found: Opened; readonly ms: number }
   | { readonly state: 'none'; readonly message: string };
@@ -89,8 +97,14 @@ function hear(data: unknown): void {
 }
 
 function obey(report: Report): void {
+  if (report.type === 'greeted') {
+    adapter.value = { state: 'opening', first: { greeting: report.greeting, ms: performance.now() } };
+    return;
+  }
   if (report.type === 'opened') {
-    adapter.value = { state: 'open', found: report.found, ms: performance.now() };
+    const { value: now } = adapter;
+    const ms = now.state === 'opening' ? now.first?.ms : undefined;
+    adapter.value = { state: 'open', found: report.found, ms: ms ?? performance.now() };
     return;
   }
   if (report.type === 'refused') {

@@ -10,20 +10,23 @@ import type { Platform } from '../../platform/platform.ts';
 import { kernelCases } from '../../validate/cases.ts';
 import { opCases } from '../../validate/kernel-case.ts';
 import { runCase } from '../../validate/run-case.ts';
-import type { Opened } from '../protocol/reports.ts';
+import type { Greeting, Opened } from '../protocol/reports.ts';
 
-export async function examine(platform: Platform): Promise<Opened> {
+/** @param greeted is told first, before clocks are looked at. */
+export async function examine(platform: Platform, greeted: (greeting: Greeting) => void): Promise<Opened> {
   const gpu = await openGpu(platform);
   try {
-    const hello = await firstProduct(gpu);
+    const facts = { ...gpu.facts, search: [...gpu.facts.search] };
+    const greeting = { facts, hello: await firstProduct(gpu) };
+    greeted(greeting);
     const step = await measureClockStep(gpu);
     return {
-      facts: { ...gpu.facts, search: [...gpu.facts.search] },
+      ...greeting,
       features: Object.fromEntries(SHOWN_FEATURES.map((name) => [name, gpu.has(name)])),
       limits: Object.fromEntries(SHOWN_LIMITS.map((name) => [name, gpu.limits[name]])),
       clock: await chooseClock(gpu),
       ...(step && { gpuStepNs: step.stepNs }),
-      ...{ hello, families: families(gpu) },
+      families: families(gpu),
     };
   } finally {
     gpu.destroy();

@@ -50,7 +50,10 @@ async function obey(order: Order): Promise<void> {
 
 async function open(baseUrl: string): Promise<void> {
   try {
-    scope.postMessage({ type: 'opened', found: await examine(webPlatform({ baseUrl })) });
+    const found = await examine(webPlatform({ baseUrl }), (greeting) =>
+      scope.postMessage({ type: 'greeted', greeting }),
+    );
+    scope.postMessage({ type: 'opened', found });
   } catch (error) {
     scope.postMessage({ type: 'refused', fault: faultOf(error) });
   }
