@@ -36,8 +36,8 @@ function* ofEngine(gpu: Gpu): Generator<Asked> {
     for (const weightDtype of WEIGHT_DTYPES) {
       for (const cacheDtype of weightDtype === 'int8' ? (['f32', 'f16'] as const) : (['f32'] as const)) {
         const prepare = async (): Promise<unknown> => {
-          const { sizes, dtypes } = planEngine(layout, { ...LIMITS, weightDtype, cacheDtype }, traitsOf(gpu));
-          return prepareLayer(gpu, layout, sizes, dtypes, await oneDeviceTransport(gpu));
+          const plan = planEngine(layout, { ...LIMITS, weightDtype, cacheDtype }, traitsOf(gpu));
+          return prepareLayer(gpu, plan, await oneDeviceTransport(gpu));
         };
         yield { what: `engine, ${what}, ${weightDtype}`, chosen: true, prepare };
       }

@@ -13,6 +13,7 @@ requires unrestricted_pointer_parameters;
 
 const WG : u32 = 32u;           // spec: lanes per workgroup
 const DIRECT : bool = false;    // spec: `tiles` holds the expert of each row
+const NO_SLOT : u32 = 0xffffffffu;   // of a choice without an expert, whose row nobody reads
 const COLUMNS : u32 = 4u;       // spec: 4 when gated, else 8
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
@@ -192,6 +193,7 @@ fn laneTotal(j : u32) -> f32 {
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
   var expert = tiles[group.y];
+  if (DIRECT && expert == NO_SLOT) { return; }
   var row = group.y;
   var end = group.y + 1u;
   if (!DIRECT) {

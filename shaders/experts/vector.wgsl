@@ -17,6 +17,7 @@ const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANE
 const LANES : u32 = 8u;         // spec: lanes that share a column: 4 or 8
 const LOADS : u32 = 2u;         // chunks of a panel per lane
 const DIRECT : bool = false;    // spec: `tiles` holds the expert of each row
+const NO_SLOT : u32 = 0xffffffffu;   // of a choice without an expert, whose row nobody reads
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
@@ -244,6 +245,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
         @builtin(local_invocation_index) local : u32,
         @builtin(subgroup_invocation_id) place : u32) {
   var expert = tiles[group.y];
+  if (DIRECT && expert == NO_SLOT) { return; }
   var row = group.y;
   var source = row / params.topK;
   if (!DIRECT) {

@@ -19,3 +19,20 @@ export function tileCapacity(rows: number, localExperts: number, tileRows: numbe
 
 /** u32 of the indirect grids of both products: x, y, z and the number of rows, of the up and of the down projection. */
 export const GRID_WORDS = 8;
+
+/** u32 of a rank's account of what was admitted: rows offered, kept, moved, a bad token; scores offered and lost, as f32. */
+export const ACCOUNT_WORDS = 8;
+
+/**
+ * u32 of what an admission keeps of a rank: rows of every expert, rows offered to and kept by every slot, the account, and
+ * of each choice three words of scratch, of each token one.
+ */
+export function admissionWords(of: {
+  readonly numExperts: number;
+  readonly numSlots: number;
+  readonly topK: number;
+  readonly mostChoices: number;
+}): number {
+  const { numExperts, numSlots, topK, mostChoices } = of;
+  return numExperts + 2 * numSlots + ACCOUNT_WORDS + 3 * mostChoices + ceilDiv(mostChoices, topK);
+}

@@ -1,6 +1,6 @@
 /** Placements side by side: what each balancer makes of a load. */
 import { ConfigError } from '../core/errors.ts';
-import { at, ceilDiv, sum } from '../core/math.ts';
+import { ceilDiv, sum } from '../core/math.ts';
 import { eplb, eplbGlobal } from '../routing/balance/eplb.ts';
 import { optimalPlacement } from '../routing/balance/optimum.ts';
 import { evenLoadOfRanks, placeExperts } from '../routing/balance/placer.ts';
@@ -137,12 +137,4 @@ export function comparePlacements(load: readonly number[], sizes: PlacementSizes
     }
   }
   return rows;
-}
-
-/** Slots of the fullest rank: what a device must hold of a layer's experts. */
-export function mostSlotsOfRank({ firstSlot, numRanks }: ExpertPlacement): number {
-  let most = 0;
-  for (let rank = 0; rank < numRanks; rank++)
-    most = Math.max(most, at(firstSlot, rank + 1) - at(firstSlot, rank));
-  return most;
 }

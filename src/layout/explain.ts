@@ -3,6 +3,7 @@ import { requireFields } from '../core/given.ts';
 import { balancedRun, range, sum } from '../core/math.ts';
 import { requireConfig, type MoeConfig } from '../model/config.ts';
 import type { Layout, RankAxis, Run } from './layout.ts';
+import { type PlacementTable, placementTable } from './placement-table.ts';
 import { readingsOf, type Factor } from './readings.ts';
 import { formatLayout, type LayoutSpec } from './spec.ts';
 
@@ -20,6 +21,8 @@ export interface LayoutExplanation {
   readonly exampleRank: number;
   readonly groups: readonly GroupExample[];
   readonly ranks: readonly RankShare[];
+  /** Where the experts lie on the ranks of an EP group; absent where they lie in equal runs. */
+  readonly placement?: PlacementTable;
   readonly bytesPerWeight: number;
   /** Parameters of one copy of the model. */
   readonly modelParams: number;
@@ -48,7 +51,10 @@ export interface RankShare {
   readonly layers: Run;
   readonly heads: Run;
   readonly kvHeads: Run;
+  /** The slots for experts that it owns, numbered through the ranks of its group; by default slots have their experts' numbers. */
   readonly experts: Run;
+  /** The experts in them. */
+  readonly expertIds: readonly number[];
   readonly params: RankParams;
   readonly bytes: number;
 }
@@ -97,6 +103,7 @@ export function explainLayout(layout: Layout, config: MoeConfig, bytesPerWeight 
       return { axis, size: members.length, numGroups: worldSize / members.length, ranks: members };
     }),
     ranks,
+    ...placementTable(layout.placement),
     bytesPerWeight,
     modelParams: modelParams(config),
     storedParams,
@@ -115,7 +122,8 @@ function rankShare(layout: Layout, config: MoeConfig, rank: number, bytesPerWeig
   const layers = layout.layersOf(where.stage);
   const heads = layout.headsOf(where.tp);
   const kvHeads = layout.kvHeadsOf(where.tp);
-  const experts = layout.expertsOf(where.ep);
+  const experts = layout.slotsOf(where.ep);
+  const expertIds = layout.expertsOf(where.ep);
   const params = countParams(config, {
     layers: layers.count,
     heads: heads.count,
@@ -127,7 +135,16 @@ function rankShare(layout: Layout, config: MoeConfig, rank: number, bytesPerWeig
   });
   const { replica, stage, ep, tp, tpGroup } = where;
   const place = { rank, replica, stage, ep, tp, tpGroup };
-  return { ...place, layers, heads, kvHeads, experts, params, bytes: params.total * bytesPerWeight };
+  return {
+    ...place,
+    layers,
+    heads,
+    kvHeads,
+    experts,
+    expertIds,
+    params,
+    bytes: params.total * bytesPerWeight,
+  };
 }
 
 interface Share {

@@ -1,8 +1,14 @@
-import { invariant } from '../core/errors.ts';
+import { ConfigError, invariant } from '../core/errors.ts';
 import { requireFields } from '../core/given.ts';
-import { balancedRun, range } from '../core/math.ts';
+import { at, balancedRun, range } from '../core/math.ts';
 import { requireConfig, type MoeConfig } from '../model/config.ts';
 import type { ExpertOwners } from '../routing/dispatch-plan.ts';
+import {
+  contiguousPlacement,
+  type ExpertPlacement,
+  expertsOfRanks,
+  requirePlacement,
+} from '../routing/placement.ts';
 import { checkViews, createMesh, type Mesh, type View } from './mesh.ts';
 import { checkLayout } from './rules.ts';
 import { worldSizeOf, type LayoutSpec } from './spec.ts';
@@ -20,6 +26,8 @@ export interface Layout {
   readonly spec: LayoutSpec;
   /** The model that the ownership below is about. */
   readonly model: MoeConfig;
+  /** Where the experts lie on the ranks of an EP group, in every layer and replica alike: equal runs of them by default. */
+  readonly placement: ExpertPlacement;
   /** ep * pp * dp */
   readonly worldSize: number;
   /** Ranks that run one stage, over all replicas: ep * dp. */
@@ -54,8 +62,12 @@ export interface Layout {
   readonly headsOf: (tpIndex: number) => Run;
   /** Exactly the KV heads that those query heads read; several ranks hold one when tp > numKvHeads. */
   readonly kvHeadsOf: (tpIndex: number) => Run;
-  readonly expertsOf: (epIndex: number) => Run;
-  readonly ownerOfExpert: (expert: number) => number;
+  /** The experts that a member of an EP group holds, in the order of its slots. */
+  readonly expertsOf: (epIndex: number) => readonly number[];
+  /** Those slots, numbered through the ranks of the group. By default a slot has its expert's number. */
+  readonly slotsOf: (epIndex: number) => Run;
+  /** The members of an EP group that hold an expert, ascending: more than one where it has replicas. */
+  readonly ownersOfExpert: (expert: number) => readonly number[];
   /** Sequence parallelism: the tokens that a member of a TP group keeps between the two collectives. */
   readonly tokensOf: (numTokens: number, tpIndex: number) => Run;
   /** Sequences are dealt round-robin: attnDp group g = replica * tpGroupsPerStage + tpGroup gets s % attnDp == g. */
@@ -94,12 +106,15 @@ export const RANK_VIEWS: Readonly<Record<'attention' | 'expert', View<MeshPart>>
 
 /**
  * Checks a layout against a model and answers every question about who is who and who owns what.
- * @throws ConfigError when the tuple does not fit itself or the model.
+ * @param placement where the experts lie on the `ep` ranks of a group; equal runs of them when absent.
+ * @throws ConfigError when the tuple does not fit itself, the model or the placement.
  */
-export function planLayout(spec: LayoutSpec, config: MoeConfig): Layout {
+export function planLayout(spec: LayoutSpec, config: MoeConfig, placement?: ExpertPlacement): Layout {
   requireFields('The layout', spec, { ep: 'number', pp: 'number', tp: 'number', dp: 'number' });
   requireConfig(config);
-  checkLayout(spec, config);
+  checkLayout(spec, config, placement === undefined);
+  if (placement !== undefined) checkPlacement(placement, spec, config);
+  const placed = placement ?? contiguousPlacement(config.numExperts, spec.ep);
   const mesh = createMesh<MeshPart>([
     { name: 'replica', size: spec.dp },
     { name: 'stage', size: spec.pp },
@@ -110,12 +125,13 @@ export function planLayout(spec: LayoutSpec, config: MoeConfig): Layout {
   return {
     spec,
     model: config,
+    placement: placed,
     worldSize: worldSizeOf(spec),
     ranksPerStage: spec.ep * spec.dp,
     attnDp: (spec.ep * spec.dp) / spec.tp,
     tpGroupsPerStage: spec.ep / spec.tp,
     ...rankQuestions(spec, mesh),
-    ...ownership(spec, config),
+    ...ownership(spec, config, placed),
   };
 }
 
@@ -155,10 +171,23 @@ function rankQuestions(spec: LayoutSpec, mesh: Mesh<MeshPart>): RankQuestions {
   };
 }
 
-/** The owners that a layout gives: equal runs of experts. */
+function checkPlacement(
+  placement: ExpertPlacement,
+  { ep }: LayoutSpec,
+  { name, numExperts }: MoeConfig,
+): void {
+  requirePlacement(placement);
+  if (placement.numRanks === ep && placement.numExperts === numExperts) return;
+  throw new ConfigError(
+    `the placement is of ${placement.numExperts} experts on ${placement.numRanks} ranks; ${name} has ${numExperts} experts and ` +
+      `the layout ep=${ep}. Make one for these.`,
+  );
+}
+
+/** The owners that a layout gives: the slots of each rank, which by default are equal runs of experts. */
 export function expertOwners(layout: Layout): ExpertOwners {
   return range(layout.spec.ep).map((epIndex) => {
-    const { first, count } = layout.expertsOf(epIndex);
+    const { first, count } = layout.slotsOf(epIndex);
     return range(count).map((i) => first + i);
   });
 }
@@ -170,17 +199,18 @@ type Ownership = Pick<
   | 'headsOf'
   | 'kvHeadsOf'
   | 'expertsOf'
-  | 'ownerOfExpert'
+  | 'slotsOf'
+  | 'ownersOfExpert'
   | 'tokensOf'
   | 'sequencesOf'
 >;
 
-function ownership(spec: LayoutSpec, config: MoeConfig): Ownership {
+function ownership(spec: LayoutSpec, config: MoeConfig, placement: ExpertPlacement): Ownership {
   const { ep, pp, tp, dp } = spec;
   const { numLayers, numExperts } = config;
   const headsPerRank = config.numHeads / tp;
   const headsPerKvHead = config.numHeads / config.numKvHeads;
-  const expertsPerRank = numExperts / ep;
+  const experts = expertsOfRanks(placement);
   const tpGroups = ep / tp;
 
   const layersOf = (stage: number): Run => {
@@ -206,11 +236,15 @@ function ownership(spec: LayoutSpec, config: MoeConfig): Ownership {
     },
     expertsOf(epIndex) {
       checkIndex('ep index', epIndex, ep);
-      return { first: epIndex * expertsPerRank, count: expertsPerRank };
+      return at(experts, epIndex);
     },
-    ownerOfExpert(expert) {
+    slotsOf(epIndex) {
+      checkIndex('ep index', epIndex, ep);
+      return { first: at(placement.firstSlot, epIndex), count: at(experts, epIndex).length };
+    },
+    ownersOfExpert(expert) {
       checkIndex('expert', expert, numExperts);
-      return Math.floor(expert / expertsPerRank);
+      return [...new Set(at(placement.slotsOfExpert, expert).map((slot) => at(placement.rankOfSlot, slot)))];
     },
     tokensOf(numTokens, tpIndex) {
       checkIndex('tp index', tpIndex, tp);

@@ -2,7 +2,7 @@
 import { requireFields } from '../core/given.ts';
 import { at, range } from '../core/math.ts';
 import type { LayoutExplanation, RankShare } from './explain.ts';
-import { formatRun } from './text.ts';
+import { formatIds, formatRun } from './text.ts';
 
 const CELL = { width: 46, height: 34, gap: 2, groupGap: 8 } as const;
 const LEFT = 96;
@@ -93,9 +93,9 @@ function stageLabel({ stage, layers }: RankShare, y: number): string {
   );
 }
 
-function cell({ rank, stage, experts, heads, tp, replica }: RankShare, x: number, y: number): string {
-  const held = experts.count === 0 ? '' : `e ${formatRun(experts)}`;
-  const told = `rank ${rank}: replica ${replica}, stage ${stage}, TP index ${tp}, heads ${formatRun(heads)}, experts ${formatRun(experts)}`;
+function cell({ rank, stage, expertIds, heads, tp, replica }: RankShare, x: number, y: number): string {
+  const held = expertIds.length === 0 ? '' : `e ${formatIds(expertIds)}`;
+  const told = `rank ${rank}: replica ${replica}, stage ${stage}, TP index ${tp}, heads ${formatRun(heads)}, experts ${formatIds(expertIds)}`;
   return (
     `<g><title>${escaped(told)}</title>${rect(`cell s${stage % HUES}`, x, y, CELL.width, CELL.height)}` +
     `${text(x + CELL.width / 2, y + 15, String(rank), 'rank')}${text(x + CELL.width / 2, y + 28, held, 'experts')}</g>`

@@ -4,9 +4,10 @@ import { at, maxOf } from '../core/math.ts';
 import { formatBytes, formatSi } from '../core/units.ts';
 import type { GroupExample, LayoutExplanation, RankShare } from './explain.ts';
 import { drawReplica } from './replica-map.ts';
+import { renderPlacement } from './placement-table.ts';
 import { formatFactors } from './readings.ts';
 import type { RankAxis, Run } from './layout.ts';
-import { alignColumns, formatRanks, formatRun, plural, wrap } from './text.ts';
+import { alignColumns, formatIds, formatRanks, formatRun, plural, wrap } from './text.ts';
 
 /** A layout told to a person, at most 80 columns wide: two views, a map, one sentence per axis, the weights. */
 export function renderExplanation(explanation: LayoutExplanation): string {
@@ -18,6 +19,7 @@ export function renderExplanation(explanation: LayoutExplanation): string {
     '',
     ...drawReplica(explanation),
     '',
+    ...(explanation.placement === undefined ? [] : [...renderPlacement(explanation.placement), '']),
     ...sentences(explanation),
     '',
     ...weights(explanation),
@@ -77,7 +79,10 @@ function tpSentence(explanation: LayoutExplanation, me: RankShare): string {
 
 function epSentence(explanation: LayoutExplanation, me: RankShare): string {
   const { size, ranks } = groupOf(explanation, 'ep');
-  const own = runOf('expert', me.experts);
+  const own =
+    explanation.placement === undefined
+      ? runOf('expert', me.experts)
+      : `expert${me.expertIds.length === 1 ? '' : 's'} ${formatIds(me.expertIds)}`;
   if (size === 1) return `Rank ${me.rank} owns ${own} of its layers: no token travels.`;
   return (
     `Ranks ${formatRanks(ranks)} own all experts of stage ${me.stage}; rank ${me.rank} owns ${own}. An ` +

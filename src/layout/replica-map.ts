@@ -15,7 +15,7 @@ const ELLIPSIS = '...';
  *           experts    0  1    2  3  ...  14 15
  */
 export function drawReplica(explanation: LayoutExplanation): string[] {
-  const { spec, ranks } = explanation;
+  const { spec, ranks, placement } = explanation;
   const { ep, pp, tp, dp } = spec;
   const stages = range(pp).map((stage) => ranks.slice(stage * ep, (stage + 1) * ep));
   const rankLabels = stages.map((shares) => shares.map((share) => String(share.rank)));
@@ -39,7 +39,10 @@ export function drawReplica(explanation: LayoutExplanation): string[] {
     ...wrap(`Replica 0, ${rankRun(0, ep * pp)}${alike(dp)}; [ ] = a TP group of ${tp}`, '', '  '),
     header,
     ...elide(lines),
-    join('experts'.padStart(header.length), cells(expertLabels, ' ', ' ')).trimEnd(),
+    join(
+      (placement === undefined ? 'experts' : 'slots').padStart(header.length),
+      cells(expertLabels, ' ', ' '),
+    ).trimEnd(),
   ];
 }
 

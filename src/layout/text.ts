@@ -26,9 +26,18 @@ export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** '5' or '8-15' */
+/** '5' or '8-15'; '-' without any. */
 export function formatRun({ first, count }: Run): string {
+  if (count === 0) return '-';
   return count === 1 ? String(first) : `${first}-${first + count - 1}`;
+}
+
+/** '0-3', '0, 5, 7', '0, 1, 2 ... 31' */
+export function formatIds(ids: readonly number[]): string {
+  if (ids.length === 0) return 'none';
+  const first = at(ids, 0);
+  if (ids.every((id, i) => id === first + i)) return formatRun({ first, count: ids.length });
+  return ids.length > 6 ? `${ids.slice(0, 3).join(', ')} ... ${ids.at(-1)}` : ids.join(', ');
 }
 
 /** '36 and 37', '32-47', '5, 21, 37 and 53', '0, 2, 4 ... 62' */

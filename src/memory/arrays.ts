@@ -4,7 +4,13 @@
  */
 import { partsWords } from '../core/key-parts.ts';
 import { balancedRun } from '../core/math.ts';
-import { GRID_WORDS, planScratchWords, TILE_WORDS, tileCapacity } from '../core/plan-sizes.ts';
+import {
+  admissionWords,
+  GRID_WORDS,
+  planScratchWords,
+  TILE_WORDS,
+  tileCapacity,
+} from '../core/plan-sizes.ts';
 import type { Layout, Run } from '../layout/layout.ts';
 import { BYTES_OF } from '../tensor/tensor.ts';
 import type { DeviceTraits } from './device-traits.ts';
@@ -15,8 +21,8 @@ export type SymmetricName =
   | 'partial' // [T, D] this rank's heads through its part of the output projection
   | 'attended' // [share, D] the summed output projection of its share of the tokens
   | 'mixed' // [share, D] the layer's output for its share
-  | 'start' // [E + 1] first send row of every expert
-  | 'starts' // [ep, E + 1] those of the whole EP group
+  | 'start' // [P + 1] first send row of every slot, P slots: the experts by default
+  | 'starts' // [ep, P + 1] those of the whole EP group
   | 'receiveStart' // [local E, ep]
   | 'tiles' // [tiles, 4] of the grouped GEMM: a list lies in the parts of the ranks that it serves
   | 'grid' // [2, 4] its indirect grids, in the part of the first of them
@@ -24,6 +30,11 @@ export type SymmetricName =
   | 'receive' // [rows, D] rows of the local experts
   | 'expertOut' // [rows, D]
   | 'returned' // [share K, D] expert outputs, back in send order
+  | 'ids' // [share, K] chosen experts, of an engine that admits them to slots
+  | 'scores' // [share, K] what they weigh
+  | 'logits' // [share, E] of a router whose next-best experts are asked
+  | 'slots' // [share, K] where they are admitted
+  | 'admission' // counts, an account and scratch of that
   | 'squares' // [T, 2] sums of squares of its queries and keys
   | 'allSquares'; // [T, 2] those of the whole TP group
 
@@ -53,17 +64,22 @@ export function symmetricWords(z: RankSizes, { tp, ep }: GroupSizes): Map<Symmet
   const words: [SymmetricName, number][] = [
     ['x', z.maxTokens * D],
     ['partial', z.maxTokens * D],
-    ['start', z.numExperts + 1],
+    ['start', z.numSlots + 1],
     ['tiles', TILE_WORDS * tileCapacity(z.receiveRows, z.localExperts, 1)],
     ['grid', GRID_WORDS],
     ['expertOut', z.receiveRows * D],
   ];
   if (z.widthNorm) words.push(['squares', 2 * z.maxTokens]);
   if (z.widthNorm && tp > 1) words.push(['allSquares', 2 * z.maxTokens]);
+  if (z.admission !== undefined) {
+    words.push(['ids', z.sendRows], ['scores', z.sendRows], ['slots', z.sendRows]);
+    words.push(['admission', admissionWords({ ...z, mostChoices: z.sendRows })]);
+    if (z.admission.asks) words.push(['logits', z.shareTokens * z.numExperts]);
+  }
   if (tp > 1) words.push(['attended', z.shareTokens * D], ['mixed', z.shareTokens * D]);
   if (ep > 1) {
     words.push(
-      ['starts', ep * (z.numExperts + 1)],
+      ['starts', ep * (z.numSlots + 1)],
       ['receiveStart', z.localExperts * ep],
       ['send', z.sendRows * D],
       ['receive', z.receiveRows * D],
@@ -73,7 +89,7 @@ export function symmetricWords(z: RankSizes, { tp, ep }: GroupSizes): Map<Symmet
   return new Map(words);
 }
 
-/** Every private array of one rank of a stage. */
+/** Every private array of one rank of a stage; what collectives reach on it is no private one. */
 export function privateWords(z: RankSizes): Record<PrivateName, number> {
   const D = z.modelDim;
   return {
@@ -83,12 +99,12 @@ export function privateWords(z: RankSizes): Record<PrivateName, number> {
     heads: z.maxTokens * z.numHeads * z.headDim,
     sum: z.shareTokens * D,
     routed: z.shareTokens * D,
-    logits: z.shareTokens * z.numExperts,
-    ids: z.sendRows,
-    scores: z.sendRows,
+    logits: z.admission?.asks ? 0 : z.shareTokens * z.numExperts,
+    ids: z.admission ? 0 : z.sendRows,
+    scores: z.admission ? 0 : z.sendRows,
     slot: z.sendRows,
     rowToken: z.sendRows,
-    planScratch: planScratchWords(z.sendRows, z.numExperts),
+    planScratch: planScratchWords(z.sendRows, z.numSlots),
   };
 }
 
@@ -146,8 +162,10 @@ export function tableWords(z: RankSizes): Record<TableName, number> {
 }
 
 /** Tables about all ranks of a stage: which rows each keeps (per micro-batch), and the groups of an axis. */
-export function stageTableWords(numRanks: number): Record<'shares' | 'members' | 'ofRank', number> {
-  return { shares: 4 * numRanks, members: numRanks, ofRank: 4 * numRanks };
+export function stageTableWords(
+  numRanks: number,
+): Record<'shares' | 'members' | 'ofRank' | 'admission', number> {
+  return { shares: 4 * numRanks, members: numRanks, ofRank: 4 * numRanks, admission: 4 * numRanks };
 }
 
 /** cos and sin of every position. */

@@ -3,6 +3,7 @@ import { range } from '../core/math.ts';
 import { formatBytes } from '../core/units.ts';
 import type { Layout } from '../layout/layout.ts';
 import { alignColumns, formatRun, plural, wrap } from '../layout/text.ts';
+import { isPlain } from '../routing/placement.ts';
 import { isQuantised, requireBlocks, type WeightDtype } from '../tensor/quantised.ts';
 import { GPU_TRAITS } from './device-traits.ts';
 import { type EngineSizing, planEngine } from './engine-plan.ts';
@@ -47,7 +48,7 @@ export function explainMemory(layout: Layout, given: Partial<EngineSizing> = {})
     requireBlocks(weightDtype, "A rank's output projection", layout.headsOf(0).count * model.headDim);
   }
   const stages = range(spec.pp).map((stage) => {
-    const members = range(spec.tp).map((ep): StageMemory => {
+    const members = range(isPlain(layout.placement) ? spec.tp : spec.ep).map((ep): StageMemory => {
       const rank = layout.rankAt({ replica: 0, stage, ep });
       const bytes = bytesByPurpose(rankMemory(plan, GPU_TRAITS, rank));
       const { weights = 0, 'kv-cache': kvCache = 0, workspace = 0, tables = 0 } = bytes;

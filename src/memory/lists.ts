@@ -4,6 +4,7 @@
  */
 import { bufferBytes, partStride } from '../core/buffer-bytes.ts';
 import { range, sum } from '../core/math.ts';
+import { isDense } from '../model/config.ts';
 import { weightBytes } from '../tensor/weight-bytes.ts';
 import {
   attentionWords,
@@ -17,6 +18,8 @@ import {
   tableWords,
   unitWords,
 } from './arrays.ts';
+import { placeWordCount } from '../routing/device-tables.ts';
+import { isPlain } from '../routing/placement.ts';
 import type { DeviceTraits } from './device-traits.ts';
 import type { EnginePlan } from './engine-plan.ts';
 import type { RankSizes } from './rank-sizes.ts';
@@ -36,6 +39,7 @@ export function deviceMemory(plan: EnginePlan, traits: DeviceTraits): MemoryItem
   const { layout, sizes: z, dtypes } = plan;
   const { pp, tp, ep } = layout.spec;
   const { numLayers } = layout.model;
+  const routedOf = routedLayers(plan);
   const ends = endShardShapes(layout, dtypes);
   const shards = [
     ...range(numLayers).flatMap((layer) =>
@@ -46,7 +50,12 @@ export function deviceMemory(plan: EnginePlan, traits: DeviceTraits): MemoryItem
   const distinct = new Map(shards.map((shard) => [shard.key, shard]));
   return [
     ...[...distinct.values()].map(itemOf),
-    ...arrays(plan, z, traits, { stages: pp, layers: numLayers, heads: z.numRanks }),
+    ...arrays(plan, z, traits, {
+      stages: pp,
+      layers: numLayers,
+      routed: routedOf(range(numLayers)),
+      heads: z.numRanks,
+    }),
   ];
 }
 
@@ -54,6 +63,7 @@ export function deviceMemory(plan: EnginePlan, traits: DeviceTraits): MemoryItem
 export function rankMemory(plan: EnginePlan, traits: DeviceTraits, rank: number): MemoryItem[] {
   const { layout, dtypes } = plan;
   const { stage, tp, ep } = layout.coordinates(rank);
+  const routedOf = routedLayers(plan);
   const layers = layout.layersOf(stage);
   const alone: RankSizes = { ...plan.sizes, numRanks: 1, numGroups: 1, owners: 1 };
   const ends = endShardShapes(layout, dtypes);
@@ -65,7 +75,10 @@ export function rankMemory(plan: EnginePlan, traits: DeviceTraits, rank: number)
   ];
   return [
     ...shards.map(itemOf),
-    ...arrays(plan, alone, traits, { stages: 1, layers: layers.count, heads: isLast ? 1 : 0 }),
+    ...arrays(plan, alone, traits, {
+      ...{ stages: 1, layers: layers.count, heads: isLast ? 1 : 0 },
+      routed: routedOf(range(layers.count).map((i) => layers.first + i)),
+    }),
   ];
 }
 
@@ -73,8 +86,11 @@ export function rankMemory(plan: EnginePlan, traits: DeviceTraits, rank: number)
 export function fullestRank(plan: EnginePlan, traits: DeviceTraits): { rank: number; bytes: number } {
   const { layout } = plan;
   const { pp, tp } = layout.spec;
-  // Ranks differ by stage, and by their part of the vocabulary.
-  const ranks = range(pp).flatMap((stage) => range(tp).map((ep) => layout.rankAt({ replica: 0, stage, ep })));
+  // Ranks differ by stage, by their part of the vocabulary, and by their experts where a table places these.
+  const members = isPlain(layout.placement) ? tp : layout.spec.ep;
+  const ranks = range(pp).flatMap((stage) =>
+    range(members).map((ep) => layout.rankAt({ replica: 0, stage, ep })),
+  );
   const found = ranks.map((rank) => ({ rank, bytes: totalBytes(rankMemory(plan, traits, rank)) }));
   return found.reduce((most, other) => (other.bytes > most.bytes ? other : most));
 }
@@ -93,6 +109,10 @@ export function bytesByPurpose(items: readonly MemoryItem[]): Record<string, num
   return totals;
 }
 
+function routedLayers({ layout }: EnginePlan): (layers: readonly number[]) => number {
+  return (layers) => layers.filter((layer) => !isDense(layout.model, layer)).length;
+}
+
 function shardsOf(
   { layout, dtypes }: EnginePlan,
   layer: number,
@@ -107,13 +127,13 @@ function itemOf({ key, dtype, shape }: ShardShape): MemoryItem {
 
 /**
  * Caches, workspaces and tables of the ranks that `z` counts. @param present stages, layers of one rank of each of them
- * together, and ranks of the last stage.
+ * together and those that route, and ranks of the last stage.
  */
 function arrays(
   { layout, sizes, microBatches }: EnginePlan,
   z: RankSizes,
   traits: DeviceTraits,
-  { stages, layers, heads }: { stages: number; layers: number; heads: number },
+  { stages, layers, routed, heads }: { stages: number; layers: number; routed: number; heads: number },
 ): MemoryItem[] {
   const words = (name: string, count: number, size: number): MemoryItem => ({
     name,
@@ -144,6 +164,9 @@ function arrays(
       parts(`tables/${name}`, microBatches, z.numGroups, size),
     ),
     words('tables/shares', microBatches, perStage.shares),
+    words('tables/admission', z.admission ? microBatches : 0, perStage.admission),
+    words('tables/places', z.admission ? 1 : 0, placeWordCount(layout.placement, z.admission?.turns ?? 1)),
+    words('tables/bias', z.admission?.balances ? 2 * routed : 0, z.numExperts),
     words('tables/rope', 1, ropeWords(z)),
     // Of TP and of EP.
     words('tables/members', 2, perStage.members),

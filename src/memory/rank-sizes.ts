@@ -5,6 +5,7 @@ import { WEIGHT_DTYPES, type WeightDtype } from '../tensor/quantised.ts';
 import { isIndexable, requireIndexable, weightBytes } from '../tensor/weight-bytes.ts';
 import type { Layout } from '../layout/layout.ts';
 import { tileCapacity } from '../core/plan-sizes.ts';
+import { mostSlotsOfRank } from '../routing/placement.ts';
 
 export interface EngineLimits {
   /** Sequences that are alive at once. */
@@ -27,6 +28,17 @@ export interface Storage {
   readonly mostOwners?: number | undefined;
   /** The largest buffer that the adapter makes and binds; by default the least that WebGPU promises. */
   readonly bindableBytes?: number;
+  readonly admission?: AdmissionSizes | undefined;
+}
+
+/** What decides how much the admission of choices to slots takes. */
+export interface AdmissionSizes {
+  /** Of the table that deals rows to replicas. */
+  readonly turns: number;
+  /** Whether next-best experts are asked, by the router's logits. */
+  readonly asks: boolean;
+  /** Whether every layer has a bias that follows its load. */
+  readonly balances: boolean;
 }
 
 /** S ranks per stage, G attention groups; the rest per rank. */
@@ -39,7 +51,10 @@ export interface RankSizes extends EngineLimits {
   readonly numHeads: number;
   readonly numKvHeads: number;
   readonly numExperts: number;
+  /** Slots for experts of the fullest rank. On a device slots are numbered as if all ranks had so many. */
   readonly localExperts: number;
+  /** Those of an EP group: the experts unless a placement gives some replicas, or ranks different numbers. */
+  readonly numSlots: number;
   readonly expertDim: number;
   readonly topK: number;
   readonly vocabSize: number;
@@ -49,7 +64,7 @@ export interface RankSizes extends EngineLimits {
   readonly sendRows: number;
   /**
    * Neighbours in an EP group whose experts lie in one stack: on one device, a dispatch serves them all. A divisor of
-   * EP, the largest whose stack and hidden rows can be bound.
+   * EP, the largest whose stack and hidden rows can be bound; 1 where ranks hold different numbers of experts.
    */
   readonly owners: number;
   /**
@@ -62,6 +77,8 @@ export interface RankSizes extends EngineLimits {
   readonly cacheDtype: CacheDtype;
   /** Width of the plain units beside or in place of routed experts, the widest; 0 without any. */
   readonly unitDim: number;
+  /** Of an engine whose choices are given slots after the router; without it an expert's number is its slot. */
+  readonly admission: AdmissionSizes | undefined;
   /** Queries and keys are normalised over the heads of all ranks. */
   readonly widthNorm: boolean;
 }
@@ -100,7 +117,9 @@ export function rankSizes(layout: Layout, limits: EngineLimits, storage: Storage
       `headDim ${model.headDim} is not a multiple of 4; a cache in f16 packs two halves to a word. Use cacheDtype f32.`,
     );
   }
-  const localExperts = model.numExperts / spec.ep;
+  const { placement } = layout;
+  const localExperts = mostSlotsOfRank(placement);
+  const even = placement.numSlots === spec.ep * localExperts;
   const shareTokens = ceilDiv(limits.maxTokens, spec.tp);
   if (!(mostOwners >= 1)) {
     throw new ConfigError(`mostOwners is ${mostOwners}; a stack holds the experts of at least 1 rank.`);
@@ -110,7 +129,7 @@ export function rankSizes(layout: Layout, limits: EngineLimits, storage: Storage
   const receiveRows = spec.ep === 1 ? received : roundUp(received, wholeParts(model.modelDim));
   requireIndexable("The stack of one rank's experts", [localExperts, model.expertDim, model.modelDim]);
   const owners = divisorsOf(spec.ep).filter((n) => {
-    if (n > mostOwners) return false;
+    if (n > mostOwners || (n > 1 && !even)) return false;
     const experts = n * localExperts;
     const stack = [experts, model.expertDim, model.modelDim];
     if (!isIndexable(stack)) return false;
@@ -131,6 +150,7 @@ export function rankSizes(layout: Layout, limits: EngineLimits, storage: Storage
     numKvHeads: layout.kvHeadsOf(0).count,
     numExperts: model.numExperts,
     localExperts,
+    numSlots: spec.ep * localExperts,
     expertDim: model.expertDim,
     topK: model.topK,
     vocabSize: model.vocabSize,
@@ -140,6 +160,7 @@ export function rankSizes(layout: Layout, limits: EngineLimits, storage: Storage
     receiveRows,
     cacheSlots: ceilDiv(limits.maxSequences, layout.attnDp),
     cacheDtype,
+    admission: storage.admission,
     unitDim: Math.max(model.shared?.dim ?? 0, model.dense?.dim ?? 0),
     widthNorm: model.attention?.qkNorm === 'width',
   };
@@ -153,12 +174,12 @@ const MOST_TILES = 65535;
  * GPU counts them, and a dispatch of more than `most` would be left out without a word.
  */
 export function tilesRefusal(
-  z: Pick<RankSizes, 'shareTokens' | 'topK' | 'owners' | 'localExperts' | 'numExperts' | 'maxTokens'>,
+  z: Pick<RankSizes, 'shareTokens' | 'topK' | 'owners' | 'localExperts' | 'numSlots' | 'maxTokens'>,
   tileRows: number,
   most: number,
 ): string | undefined {
   const experts = z.owners * z.localExperts;
-  const tokens = (z.numExperts / z.localExperts) * z.shareTokens;
+  const tokens = (z.numSlots / z.localExperts) * z.shareTokens;
   const tiles = tileCapacity(tokens * Math.min(z.topK, experts), experts, tileRows);
   if (tiles <= most) return undefined;
   return (

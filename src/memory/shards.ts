@@ -1,4 +1,5 @@
 /** Which parts of the weights a rank holds: names, shapes and dtypes, without the numbers. */
+import { range } from '../core/math.ts';
 import type { Layout, Run } from '../layout/layout.ts';
 import { isDense } from '../model/config.ts';
 import type { WeightDtypes } from '../model/stored-weights.ts';
@@ -67,18 +68,30 @@ export interface ShardPlace {
 export interface LayerCuts {
   readonly heads: Run;
   readonly kvHeads: Run;
-  readonly experts: Run;
+  /** In the order of their slots. */
+  readonly experts: readonly number[];
 }
 
 export function layerCuts(layout: Layout, { tp, ep, owners }: ShardPlace): LayerCuts {
   const { headDim } = layout.model;
   const scale = ({ first, count }: Run): Run => ({ first: first * headDim, count: count * headDim });
-  const own = layout.expertsOf(ep - (ep % owners));
   return {
     heads: scale(layout.headsOf(tp)),
     kvHeads: scale(layout.kvHeadsOf(tp)),
-    experts: { first: own.first, count: owners * own.count },
+    experts: range(owners).flatMap((i) => layout.expertsOf(ep - (ep % owners) + i)),
   };
+}
+
+/** '0-3' of neighbours, '0-1+4' else. */
+function runsOf(experts: readonly number[]): string {
+  const runs: { first: number; last: number }[] = [];
+  for (const expert of experts) {
+    const run = runs.at(-1);
+    if (run?.last === expert - 1) run.last = expert;
+    else runs.push({ first: expert, last: expert });
+  }
+  if (runs.length === 1) return `${runs[0]?.first}-${runs[0]?.last}`;
+  return runs.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join('+');
 }
 
 export function layerShardShapes(
@@ -106,9 +119,9 @@ export function layerShardShapes(
     dtype,
   });
   const vector = (kind: string, count: number): ShardShape => of(kind, [count], 'f32');
-  const run = `e${experts.first}-${experts.first + experts.count - 1}`;
+  const run = `e${runsOf(experts)}`;
   const stack = (which: string, shape: readonly number[], dtype = dtypes.experts): ShardShape =>
-    of(`${which}/${run}`, [experts.count, ...shape], dtype);
+    of(`${which}/${run}`, [experts.length, ...shape], dtype);
   const rows = heads.count + 2 * kvHeads.count;
   const ofUnit = (dim: number, extra: number) => ({
     unitUp: of('unit-up', [2 * dim + extra, D], dtypes.units),

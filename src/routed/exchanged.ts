@@ -25,7 +25,7 @@ import type { ChoicePlaces, RoutedExperts, RoutedRows } from './routed-experts.t
 
 /** The experts of a whole layer, and how the ranks of a group own them. */
 export interface ExchangeShape extends RoutedShape {
-  /** Experts of one rank, in order; a group has `numExperts / localExperts` ranks. */
+  /** Slots of one rank; a group has `numExperts / localExperts` ranks. What is called an expert here is the slot that it lies in. */
   readonly localExperts: number;
   /** Neighbours of a group whose experts lie in one stack, so that one dispatch serves them. */
   readonly owners: number;
@@ -152,9 +152,12 @@ export async function prepareExchangedExperts(
         at(g.ranks, i + owners - 1) === first + owners - 1,
         () => `ranks ${g.ranks.join()} are no neighbours`,
       );
+      const stack = stackOf(first);
+      // A rank without experts receives nothing.
+      if (stack.weights.numExperts === 0) continue;
       ofRanks(commands, first, owners);
       productsOf(g).record(commands, {
-        ...stackOf(first),
+        ...stack,
         x: arrays.receive.parts(first, owners),
         tiles: arrays.tiles.parts(first, owners),
         grid: arrays.grid.part(first),

@@ -4,7 +4,7 @@
  */
 import { ConfigError } from '../core/errors.ts';
 import { requireFields, requireGiven } from '../core/given.ts';
-import { at, balancedRun, range } from '../core/math.ts';
+import { at, balancedRun, maxOf, range } from '../core/math.ts';
 
 /** Which expert lies in which slot of which rank, and the other way. */
 export interface ExpertPlacement {
@@ -117,6 +117,27 @@ export function ownerOf(
 /** The experts of each rank, as `placementOf` takes them. */
 export function expertsOfRanks(placement: ExpertPlacement): number[][] {
   return slotsOfRanks(placement).map((slots) => slots.map((slot) => at(placement.expertOfSlot, slot)));
+}
+
+/**
+ * Whether a slot's number is that of its expert and all ranks hold equally many: nothing has to be looked up then, which is
+ * how a layout without a table of its own places experts.
+ */
+export function isPlain({
+  numExperts,
+  numRanks,
+  numSlots,
+  expertOfSlot,
+  firstSlot,
+}: ExpertPlacement): boolean {
+  const equal =
+    numSlots % numRanks === 0 && firstSlot.every((first, rank) => first === rank * (numSlots / numRanks));
+  return equal && numSlots === numExperts && expertOfSlot.every((expert, slot) => expert === slot);
+}
+
+/** Slots of the fullest rank: what a device must hold of a layer's experts. */
+export function mostSlotsOfRank({ firstSlot, numRanks }: ExpertPlacement): number {
+  return maxOf(range(numRanks).map((rank) => at(firstSlot, rank + 1) - at(firstSlot, rank)));
 }
 
 function requireCount(what: string, count: number): void {

@@ -16,9 +16,10 @@ import { PipelineEnds } from './ends.ts';
 import { Pipeline } from './pipeline.ts';
 import { prepareLayer, traitsOf } from './layer/kernels.ts';
 import { attentionWords } from '../memory/arrays.ts';
-import { type EngineSizing, planEngine } from '../memory/engine-plan.ts';
+import { type EnginePlan, type EngineSizing, planEngine } from '../memory/engine-plan.ts';
 import { deviceMemory, fullestRank, totalBytes } from '../memory/lists.ts';
 import { Making } from './making.ts';
+import { readAccount, type RoutingAccount, uploadPlaces } from './admission.ts';
 import { Stage } from './layer/stage.ts';
 import type { StageContext } from './layer/context.ts';
 import { tellStep } from './step/observe.ts';
@@ -27,7 +28,7 @@ import type { Request } from './step/plan.ts';
 import { Turns } from './turns.ts';
 import { WeightStore } from './weight-store.ts';
 
-export type { StepOptions, StepResult };
+export type { RoutingAccount, StepOptions, StepResult };
 
 /** What an engine is made of: layout, weights, and the sizes to reserve memory for. */
 export interface EngineOptions extends EngineSizing {
@@ -71,6 +72,12 @@ export interface Engine extends Steps {
   readonly layout: Layout;
   readonly config: MoeConfig;
   readonly memory: MemoryReport;
+  /**
+   * What became of the rows since the engine was made: undefined unless it has a placement, a capacity or a balancer. Read back
+   * after the steps that were asked for before.
+   * @throws ConfigError when the router has given a score that is no finite number, with its token.
+   */
+  routing(): Promise<RoutingAccount | undefined>;
   /** Tokens a sequence has so far. */
   lengthOf(sequence: number): number;
   /**
@@ -109,18 +116,15 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
   });
   requireFields('The layout', options.layout, { spec: 'record', model: 'record', group: 'function' });
   requireFields('The weights', options.weights, { config: 'record', get: 'function' });
-  const { layout, weights: source, maxLength, say = () => undefined } = options;
-  if (
-    source.config.numLayers !== layout.model.numLayers ||
-    source.config.modelDim !== layout.model.modelDim
-  ) {
+  const { layout: given, weights: source, maxLength, say = () => undefined } = options;
+  if (source.config.numLayers !== given.model.numLayers || source.config.modelDim !== given.model.modelDim) {
     throw new ConfigError(
-      `The layout was planned for ${layout.model.name}, the weights are of ${source.config.name}.`,
+      `The layout was planned for ${given.model.name}, the weights are of ${source.config.name}.`,
     );
   }
   const traits = traitsOf(gpu);
-  const plan = planEngine(layout, options, traits);
-  const { sizes, microBatches, dtypes, weightDtype } = plan;
+  const plan = planEngine(given, options, traits);
+  const { layout, sizes, microBatches, dtypes, weightDtype } = plan;
   const scratchWords = attentionWords(sizes, traits);
   const before = gpu.ledger.bytes;
   const store = new WeightStore(gpu, source);
@@ -141,15 +145,15 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       gpu,
       layout,
       sizes,
+      plan,
       weightDtype,
-      kernels: await counted('kernels of the layers', () =>
-        prepareLayer(making.gpu, layout, sizes, dtypes, transport),
-      ),
+      kernels: await counted('kernels of the layers', () => prepareLayer(making.gpu, plan, transport)),
       transport,
       weights: store,
       ropeTable: own(gpu.upload('tables/rope', tableOf(layout.model, maxLength))),
       attentionScratch:
         scratchWords === 0 ? undefined : own(gpu.buffer('workspace/attention-parts', 4 * scratchWords)),
+      places: plan.admission && own(uploadPlaces(gpu, layout, plan.admission)),
       tpGroups: own(groupTable(gpu, 'tables/tp-groups', stageGroups(layout, 'tp'))),
       epGroups: own(groupTable(gpu, 'tables/ep-groups', stageGroups(layout, 'ep'))),
     };
@@ -182,6 +186,7 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       config: layout.model,
       memory,
       lengthOf: (sequence) => pipeline.lengthOf(sequence),
+      routing: routingOf(gpu, plan, stages),
       ...stepsInTurn(gpu, pipeline, layout.model),
       destroy: () => {
         const pending = pipeline.close();
@@ -242,6 +247,16 @@ function stepsInTurn(
     ...stepsOf(turns),
     exclusively: (run, signal) => turns.take(() => run(stepsOf(new Turns())), signal),
   };
+}
+
+function routingOf(gpu: Gpu, { sizes, admission }: EnginePlan, stages: readonly Stage[]): Engine['routing'] {
+  if (admission === undefined) return () => Promise.resolve(undefined);
+  return () =>
+    readAccount(
+      gpu,
+      sizes,
+      stages.map(({ workspace }) => workspace),
+    );
 }
 
 /** The groups of the first stage with ranks numbered within it (replica * ep + e): every stage has the same. */

@@ -50,7 +50,7 @@ export class Pipeline {
     this.#stages = stages;
     this.#ends = ends;
     this.#microBatches = microBatches;
-    this.#tables = range(microBatches.prepared).map((i) => new StepTables(context.gpu, i, context.sizes));
+    this.#tables = range(microBatches.prepared).map((i) => new StepTables(context.gpu, i, context.plan));
   }
 
   lengthOf(sequence: number): number {
@@ -85,8 +85,8 @@ export class Pipeline {
     const steps = batches.map((batch, m): StageStep => {
       const loads = rankLoads(layout, z, batch);
       const tables = this.#tablesOf(m);
-      tables.write(batch, loads, this.#c.tpGroups, which);
-      return { batch, loads, tables };
+      tables.write(batch, loads, this.#c, which);
+      return { batch, loads, tables, isLast: m === batches.length - 1 };
     });
     const blocks = this.#blocks(steps, which);
     const readBack = gpu.elements('read-back/logits', totalWords(blocks));
@@ -161,8 +161,10 @@ export class Pipeline {
         const onIds: StageStep['onIds'] =
           trace && ((commands, layer, rank, ids) => trace.record(commands, m, layer, rank, ids));
         const toBlocks = { blocks: at(blocks, m), readBack };
+        const onSlots: StageStep['onIds'] =
+          trace && ((commands, layer, rank, slots) => trace.recordSlots(commands, m, layer, rank, slots));
         const x = (rank: number): BufferView => stage.workspace.symmetric('x').part(rank);
-        const own = this.#stageSegments(stage, { ...step, onIds }, which, toBlocks).map((of) => {
+        const own = this.#stageSegments(stage, { ...step, onIds, onSlots }, which, toBlocks).map((of) => {
           const { layer } = of;
           if (rows === undefined || layer === undefined) return of;
           const copy = local('hidden', (commands) => rows.record(commands, m, layer, x));
@@ -265,7 +267,7 @@ export class Pipeline {
 
   #tablesOf(index: number): StepTables {
     while (this.#tables.length <= index) {
-      this.#tables.push(new StepTables(this.#c.gpu, this.#tables.length, this.#c.sizes));
+      this.#tables.push(new StepTables(this.#c.gpu, this.#tables.length, this.#c.plan));
     }
     return at(this.#tables, index);
   }

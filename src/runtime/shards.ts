@@ -1,6 +1,6 @@
 /** Cutting weights for ranks, on the host. Stored rows are outputs, stored columns are inputs. */
 import { ConfigError } from '../core/errors.ts';
-import { at, product, range } from '../core/math.ts';
+import { at, product } from '../core/math.ts';
 import type { Layout, Run } from '../layout/layout.ts';
 import { vocabularyOf } from '../memory/arrays.ts';
 import {
@@ -102,7 +102,7 @@ export function layerShards(
   const slice = (which: Part, run: Run): ShardPart =>
     part(which, (whole) => (whole.shape.length === 1 ? cutVector(whole, run) : cutRows(whole, run)));
   const ofExperts = (...which: readonly Part[]): ShardPart[] =>
-    range(experts.count).flatMap((i) => which.map((w) => part(w, undefined, experts.first + i)));
+    experts.flatMap((expert) => which.map((w) => part(w, undefined, expert)));
   const headRun = { first: heads.first / headDim, count: heads.count / headDim };
   const unit = layout.model.dense?.layers.includes(layer) ? 'dense' : 'shared';
   const zeros: ShardPart = {

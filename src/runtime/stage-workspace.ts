@@ -5,7 +5,7 @@
 import { at, range } from '../core/math.ts';
 import { invariant } from '../core/errors.ts';
 import { SymmetricArray } from '../collectives/symmetric.ts';
-import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Bindable, BufferView, GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import {
   type GroupSizes,
@@ -74,6 +74,18 @@ export class StageWorkspace {
 
   rank(index: number): Record<PrivateName, GpuBuffer> {
     return at(this.#ranks, index);
+  }
+
+  /** What the router writes for a rank, and what the plan reads: the slots are the ids where nothing is admitted. */
+  choices(rank: number): Record<'ids' | 'scores' | 'logits' | 'slots', Bindable> {
+    const { ids, scores, logits } = this.rank(rank);
+    const part = (name: SymmetricName): BufferView | undefined => this.#symmetric.get(name)?.part(rank);
+    return {
+      ids: part('ids') ?? ids,
+      scores: part('scores') ?? scores,
+      logits: part('logits') ?? logits,
+      slots: part('slots') ?? ids,
+    };
   }
 
   /** Scratch of a plain unit; only of a model that has one. */

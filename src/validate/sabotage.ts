@@ -8,6 +8,7 @@ import type { Platform } from '../platform/platform.ts';
 import { kernelCases } from './cases.ts';
 import type { KernelCase } from './kernel-case.ts';
 import { runCase } from './run-case.ts';
+import { admissionSaboteurs } from './saboteurs/admission.ts';
 import { attentionSaboteurs } from './saboteurs/attention.ts';
 import { denseSaboteurs } from './saboteurs/dense.ts';
 import { gatingSaboteurs } from './saboteurs/gating.ts';
@@ -20,6 +21,7 @@ export const saboteurs: readonly Saboteur[] = [
   ...moeSaboteurs,
   ...gatingSaboteurs,
   ...planSaboteurs,
+  ...admissionSaboteurs,
   ...attentionSaboteurs,
 ];
 

@@ -9,6 +9,21 @@ const plan = {
 const tiles = { tileRows: 2, tileCapacity: 8, columnGroups: 1, downColumnGroups: 1 };
 const blocks = { blockStart_BE: 12, blockCount_BE: 12 };
 
+/** Two sources of 3 experts in 4 slots; all choose expert 0, which has two replicas, and 2 rows of a slot have room. */
+const admit = {
+  shader: 'routing/admit',
+  spec: { WG: 4, MAX_EXPERTS: 4, MAX_SLOTS: 4 },
+  params: {
+    ...{ topK: 2, numExperts: 3, numSlots: 4, turns: 1, mostChoices: 6, together: 1, groupSize: 2 },
+    ...{ choiceStride: 6, logitStride: 9, workStride: 40 },
+  },
+  buffers: {
+    ...{ members: [0, 1], loads_S4: [3, 2, 1, 0, 2, 2, 1, 0], places: [0, 1, 3, 0, 2, 3, 4, 0, 2, 1, 3] },
+    ...{ ids_TK: [0, 1, 0, 1, 1, 0, 1, 0, 0, 1, 0, 0], logits_TE: 18 },
+    ...{ score_TK: [4, 2, 5, 1, 2, 3, 2, 1, 3, 1, 0, 0], slot_TK: 12, work: 80 },
+  },
+} as const;
+
 const norm = { params: { width: 16, numRows: 1, eps: 1e-6 } };
 const rowsOfFour = { x_TD: 16, residual_TD: 16, weight_D: 16, y_TD: 64, sum_TD: 64 };
 
@@ -70,6 +85,21 @@ export const scenes: readonly Scene[] = [
       ...{ members: [0], start_SE: [0, 1, 2, 3, 4, 5, 6, 0, 2, 2, 3, 3, 4, 5] },
       ...{ receiveStart_ES: 12, tiles: 64, grid: 8 },
     },
+  },
+  ...[0, 1, 2, 3, 4].flatMap((policy) => [
+    { ...admit, spec: { ...admit.spec, POLICY: policy } },
+    {
+      ...admit,
+      spec: { ...admit.spec, POLICY: policy },
+      params: { ...admit.params, together: 0 },
+      groups: [2, 1, 1] as const,
+    },
+  ]),
+  {
+    shader: 'routing/bias-update',
+    spec: { WG: 4 },
+    params: { numExperts: 6, numRanks: 2, workStride: 6, last: 1, rate: 1 },
+    buffers: { loads_S4: [3, 0, 0, 0, 2, 0, 0, 0], work: 12, load_E: 6, bias_E: 6 },
   },
   { shader: 'norm/rms-norm', spec: { WG: 4 }, ...norm, buffers: rowsOfFour },
   { shader: 'norm/rms-norm-rows', spec: { WG: 4 }, ...norm, buffers: rowsOfFour },

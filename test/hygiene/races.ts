@@ -14,7 +14,8 @@ export interface Scene {
   readonly groups?: readonly [x: number, y: number, z: number];
 }
 
-const BARRIER = /\b(?:workgroup|storage)Barrier\(\);/g;
+/** Two on one line are one, for both kinds of memory: what interprets tells them apart no more. */
+const BARRIER = /\b(?:storageBarrier\(\); )?(?:workgroup|storage)Barrier\(\);/g;
 
 /** The text as often as it has barriers, each time without another one. */
 export function withoutEachBarrier(source: string): { line: number; text: string }[] {

@@ -57,6 +57,7 @@ describe('explainLayout of the card', () => {
       heads: { first: 8, count: 8 },
       kvHeads: { first: 8, count: 8 },
       experts: { first: 5, count: 1 },
+      expertIds: [5],
       params: { attention, experts, gate, norms, embedding: 0, lmHead: 0, total },
       bytes: 67_256_320,
     });

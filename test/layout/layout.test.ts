@@ -52,8 +52,9 @@ describe('the card', () => {
     expect(card.stageOfLayer(11)).toBe(2);
     expect(card.headsOf(1)).toEqual({ first: 8, count: 8 });
     expect(card.kvHeadsOf(1)).toEqual({ first: 8, count: 8 });
-    expect(card.expertsOf(5)).toEqual({ first: 5, count: 1 });
-    expect(card.ownerOfExpert(5)).toBe(5);
+    expect(card.expertsOf(5)).toEqual([5]);
+    expect(card.slotsOf(5)).toEqual({ first: 5, count: 1 });
+    expect(card.ownersOfExpert(5)).toEqual([5]);
   });
 
   test('sequences are dealt round-robin over the 16 TP groups of both replicas', () => {
@@ -106,8 +107,8 @@ describe('uneven and shared ownership', () => {
 
   test('4 ranks, 8 experts: two neighbours each', () => {
     const layout = planLayout({ ep: 4, pp: 1, tp: 1, dp: 1 }, modelWith({ numExperts: 8 }));
-    expect(layout.expertsOf(3)).toEqual({ first: 6, count: 2 });
-    expect(range(8).map(layout.ownerOfExpert)).toEqual([0, 0, 1, 1, 2, 2, 3, 3]);
+    expect(layout.expertsOf(3)).toEqual([6, 7]);
+    expect(range(8).flatMap(layout.ownersOfExpert)).toEqual([0, 0, 1, 1, 2, 2, 3, 3]);
   });
 });
 
@@ -122,7 +123,7 @@ test('an index outside its axis is our mistake', () => {
     [() => card.headsOf(2), /tp index 2/],
     [() => card.kvHeadsOf(-1), /tp index -1/],
     [() => card.expertsOf(16), /ep index 16/],
-    [() => card.ownerOfExpert(16), /expert 16/],
+    [() => card.ownersOfExpert(16), /expert 16/],
     [() => card.tokensOf(4, 2), /tp index 2/],
     [() => card.sequencesOf(4, 2, 0), /replica 2/],
     [() => card.sequencesOf(4, 0, 8), /TP group 8/],

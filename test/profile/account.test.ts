@@ -169,7 +169,7 @@ describe('by hand', () => {
       [40, 'assumed'],
     ]);
     // Two replicas of two ranks with two experts each: nobody sends to the other replica.
-    const layout = { spec: { ep: 2, pp: 1, tp: 1, dp: 2 }, ownerOfExpert: (e: number) => Math.floor(e / 2) };
+    const layout = { ep: 2, slotsOfRank: 2 };
     const chosen = [[0, 3, 3, 2], [1], [0, 1], [DROPPED, 2]];
     expect(receivedRows(layout, 4, (rank) => chosen[rank] ?? [])).toEqual([2, 3, 2, 1]);
   });

@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { tilesRefusal } from '../../src/memory/rank-sizes.ts';
 
-const sizes = (maxTokens: number, topK = 8, localExperts = 64, numExperts = 64) => ({
-  ...{ maxTokens, shareTokens: maxTokens, topK, localExperts, numExperts, owners: 1 },
+const sizes = (maxTokens: number, topK = 8, localExperts = 64, numSlots = 64) => ({
+  ...{ maxTokens, shareTokens: maxTokens, topK, localExperts, numSlots, owners: 1 },
 });
 
 test('refused when tiles may be more than a grid holds, with what to do', () => {

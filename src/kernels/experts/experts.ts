@@ -289,6 +289,8 @@ export interface ExpertGemm {
       readonly bias?: Bindable | undefined;
       readonly tiles: Bindable;
       readonly y: Bindable;
+      /** Experts that the weights are of, where not of the shape's number. */
+      readonly stackExperts?: number | undefined;
     },
     grid: Bindable,
   ): void;
@@ -325,7 +327,9 @@ export async function prepareExpertGemm(
         tiles: t.tiles,
         y_RN: t.y,
       };
-      commands.dispatchIndirect(kernel, values, tensors, grid);
+      const own =
+        t.stackExperts === undefined ? values : expertParams({ ...shape, numExperts: t.stackExperts });
+      commands.dispatchIndirect(kernel, own, tensors, grid);
     },
   };
 }

@@ -69,6 +69,8 @@ export interface ExpertWeights {
   readonly w2: Bindable;
   readonly upBias?: Bindable | undefined;
   readonly downBias?: Bindable | undefined;
+  /** Of how many experts; the shape's number when absent. */
+  readonly numExperts?: number | undefined;
 }
 
 /** What both products read and write: F is the experts' width, D the model's; rows lie as the tiles have them. */
@@ -125,10 +127,10 @@ export async function prepareProducts(
       ...columns,
     }),
     record: (commands, { weights, x, rowSource, tiles, grid, hidden, y }) => {
-      const { w1, w2, w3, upBias, downBias } = weights;
+      const { w1, w2, w3, upBias, downBias, numExperts: stackExperts } = weights;
       const grids = gridsOf(grid);
-      up.record(commands, { x, rowSource, w1, w3, bias: upBias, tiles, y: hidden }, grids.up);
-      down.record(commands, { x: hidden, w1: w2, bias: downBias, tiles, y }, grids.down);
+      up.record(commands, { x, rowSource, w1, w3, bias: upBias, tiles, y: hidden, stackExperts }, grids.up);
+      down.record(commands, { x: hidden, w1: w2, bias: downBias, tiles, y, stackExperts }, grids.down);
     },
   };
 }

@@ -38,6 +38,8 @@ export interface RouterShape extends GatingShape {
   readonly numTokens: number;
   /** A bias [E] is added to the logits. */
   readonly logitBias?: boolean;
+  /** The logits are read afterwards. */
+  readonly keepsLogits?: boolean;
 }
 
 /** What a router reads and writes: the tensors of gating, and before them tokens and weights. */
@@ -67,6 +69,7 @@ const routerVariants: readonly Variant<RouterShape>[] = [
     spec: () => ({}),
     refusal: (shape) => {
       if (shape.logitBias) return 'logits with a bias come from a GEMM';
+      if (shape.keepsLogits) return 'it keeps its logits to itself';
       return shape.modelDim % 4 === 0
         ? gatingRefusal(shape)
         : `width ${shape.modelDim} is not a multiple of 4`;

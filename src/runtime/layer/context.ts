@@ -1,13 +1,14 @@
 /** What the stages of one engine share, and what one micro-batch brings. */
 import type { GroupTable } from '../../collectives/groups.ts';
 import type { Transport } from '../../collectives/transport.ts';
-import type { GpuBuffer } from '../../gpu/buffer.ts';
+import type { Bindable, GpuBuffer } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { WeightDtype } from '../../kernels/weights.ts';
 import type { Layout } from '../../layout/layout.ts';
 import type { LayerKernels } from './kernels.ts';
 import type { LayerShards } from '../../memory/shards.ts';
+import type { EnginePlan } from '../../memory/engine-plan.ts';
 import type { RankSizes } from '../../memory/rank-sizes.ts';
 import type { MicroBatch, RankLoad } from '../step/plan.ts';
 import type { StepTables } from '../step/tables.ts';
@@ -17,6 +18,7 @@ export interface StageContext {
   readonly gpu: Gpu;
   readonly layout: Layout;
   readonly sizes: RankSizes;
+  readonly plan: EnginePlan;
   readonly kernels: LayerKernels;
   readonly weightDtype: WeightDtype;
   readonly transport: Transport;
@@ -25,6 +27,8 @@ export interface StageContext {
   readonly ropeTable: GpuBuffer;
   /** Where attention keeps the parts of the keys, when its variant cuts them. */
   readonly attentionScratch?: GpuBuffer | undefined;
+  /** Where the experts lie, of an engine whose choices are given slots: see `placeWords`. */
+  readonly places: GpuBuffer | undefined;
   /** TP and EP groups of a stage, ranks numbered within it. */
   readonly tpGroups: GroupTable;
   readonly epGroups: GroupTable;
@@ -37,6 +41,8 @@ export interface StageLayer {
   readonly firstRouted: boolean;
   /** Per rank. */
   readonly weights: readonly { readonly [K in keyof LayerShards]: GpuBuffer }[];
+  /** f32 [E] that the router adds for the choice, and u32 [E] rows of this step so far; of an engine with a balancer. */
+  readonly bias?: { readonly bias: GpuBuffer; readonly load: GpuBuffer } | undefined;
   /** Per rank: [slots, length, KVl, Dh] each. */
   readonly cache: readonly { readonly k: GpuBuffer; readonly v: GpuBuffer }[];
 }
@@ -48,5 +54,9 @@ export interface StageStep {
   readonly loads: readonly RankLoad[];
   readonly tables: StepTables;
   /** Called after a layer's routing with a rank's expert ids, u32 [share, K]. */
-  readonly onIds?: ((commands: CommandList, layer: number, rank: number, ids: GpuBuffer) => void) | undefined;
+  readonly onIds?: ((commands: CommandList, layer: number, rank: number, ids: Bindable) => void) | undefined;
+  /** And with the slots that they were given, where that is not their number. */
+  readonly onSlots?: StageStep['onIds'];
+  /** Whether no micro-batch of this step follows. */
+  readonly isLast: boolean;
 }

@@ -14,6 +14,7 @@ import { isDense } from '../../model/config.ts';
 import type { ExchangeGroup, ExchangeWork } from '../../routed/exchanged.ts';
 import type { LocalRows } from '../../routed/local.ts';
 import { type ChoicePlaces, type RoutedRows, routedSegments } from '../../routed/routed-experts.ts';
+import { admissionSegments } from './admission.ts';
 import { busyGroups } from './busy-groups.ts';
 import type { StageContext, StageLayer, StageStep } from './context.ts';
 import type { LayerKernels } from './kernels.ts';
@@ -35,6 +36,7 @@ export function expertSegments(
   }
   return [
     local('route', (commands) => recordRouters(commands, c, w, layer, step, busy)),
+    ...admissionSegments(c, w, layer, step, busy),
     ...('local' in experts
       ? routedSegments(experts.local, localRows(c, w, layer, step, busy))
       : routedSegments(experts.exchanged, exchangeWork(c, w, layer, step, busy))),
@@ -56,17 +58,18 @@ function recordRouters(
     const own = w.rank(rank);
     const weights = at(layer.weights, rank);
     recordNorm(commands, kernels, w, layer, step, rank);
+    const choices = w.choices(rank);
     const { router } = sizedFor(kernels.products, count);
     router.record(commands, count, {
       x: own.routed,
       gate: present(weights.gate, 'gate'),
-      logits: own.logits,
+      logits: choices.logits,
       logitBias: weights.gateBias,
-      bias: weights.correction,
-      ids: own.ids,
-      scores: own.scores,
+      bias: layer.bias?.bias ?? weights.correction,
+      ids: choices.ids,
+      scores: choices.scores,
     });
-    step.onIds?.(commands, layer.index, rank, own.ids);
+    step.onIds?.(commands, layer.index, rank, choices.ids);
     if (kernels.shared === undefined) return;
     recordUnit(commands, kernels.shared, w, layer, rank, count);
     const joined = { a: own.sum, b: w.unit(rank, 'unitOut'), y: w.unit(rank, 'joined') };
@@ -154,13 +157,21 @@ function stackOf({ w1, w2, w3, upBias, downBias }: StageLayer['weights'][number]
   return { w1: present(w1, 'w1'), w2: present(w2, 'w2'), w3, upBias, downBias };
 }
 
+/** Where ranks hold different numbers of experts, each has a stack of its own. */
+function ownStack({ layout, sizes: z }: StageContext, layer: StageLayer, rank: number): ExpertWeights {
+  const { count } = layout.slotsOf(rank % layout.spec.ep);
+  const stack = stackOf(at(layer.weights, rank));
+  return count === z.localExperts ? stack : { ...stack, numExperts: count };
+}
+
 function routedRows(
   { kernels }: StageContext,
   w: StageWorkspace,
   { loads }: StageStep,
   rank: number,
 ): RoutedRows & ChoicePlaces {
-  const { ids, scores, slot, rowToken, planScratch, routed, sum } = w.rank(rank);
+  const { slot, rowToken, planScratch, routed, sum } = w.rank(rank);
+  const { scores, slots: ids } = w.choices(rank);
   return {
     numTokens: at(loads, rank).share.count,
     residual: kernels.shared === undefined ? sum : w.unit(rank, 'joined'),
@@ -215,7 +226,7 @@ function exchangeWork(
       returned: w.symmetric('returned'),
     },
     rowsOf: (rank) => routedRows(c, w, step, rank),
-    stackOf: (rank) => ({ weights: stackOf(at(layer.weights, rank)), hidden: w.hidden(rank) }),
+    stackOf: (rank) => ({ weights: ownStack(c, layer, rank), hidden: w.hidden(rank) }),
     // A rank without tokens starts every expert at row 0, and layers do not change it.
     clearStarts: layer.firstRouted && step.loads.some(({ share }) => share.count === 0),
   };

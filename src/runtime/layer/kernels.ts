@@ -9,6 +9,7 @@ import { prepareRmsNorm, type RmsNorm } from '../../kernels/dense/rms-norm.ts';
 import { prepareRouter, type Router } from '../../kernels/routing/router.ts';
 import { prepareRopeAppend, type RopeAppend } from '../../kernels/attention/rope.ts';
 import { prepareSized, type Sized } from '../../kernels/sized.ts';
+import { type AdmissionKernels, prepareAdmission } from '../admission.ts';
 import { type Add, prepareAdd } from '../../kernels/routing/rows.ts';
 import type { AttentionTraits, MoeConfig } from '../../model/config.ts';
 import type { WeightDtypes } from '../../model/stored-weights.ts';
@@ -18,6 +19,7 @@ import type { Gpu } from '../../gpu/gpu.ts';
 import type { Layout } from '../../layout/layout.ts';
 import { type ExchangedExperts, prepareExchangedExperts } from '../../routed/exchanged.ts';
 import { type LocalExperts, prepareLocalExperts } from '../../routed/local.ts';
+import type { EnginePlan } from '../../memory/engine-plan.ts';
 import type { DeviceTraits, KeySizes } from '../../memory/device-traits.ts';
 import { tilesRefusal, type RankSizes } from '../../memory/rank-sizes.ts';
 
@@ -50,37 +52,61 @@ export interface LayerKernels {
   readonly dense: GatedUnit | undefined;
   readonly add: Add | undefined;
   readonly products: Sized<DenseKernels>;
+  /** Of an engine whose choices are given slots, and whose bias follows the load. */
+  readonly admission: AdmissionKernels | undefined;
   /** Of a rank that owns all experts (EP = 1), or of ranks that exchange their rows. */
   readonly experts: { readonly local: LocalExperts } | { readonly exchanged: ExchangedExperts };
 }
 
 export async function prepareLayer(
   gpu: Gpu,
-  layout: Layout,
-  z: RankSizes,
-  dtypes: WeightDtypes,
+  { layout, sizes: z, dtypes, admission: admits }: EnginePlan,
   transport: Transport,
 ): Promise<LayerKernels> {
   const { model } = layout;
   const { modelDim, headDim, numHeads, numKvHeads } = z;
   const width = { width: modelDim, eps: model.rmsEps };
-  const [norm, normResidual, ropeAppend, qkNorm, experts, attention, products, shared, dense, add] =
-    await Promise.all([
-      prepareRmsNorm(gpu, { ...width, residual: false }),
-      prepareRmsNorm(gpu, { ...width, residual: true }),
-      prepareRopeAppend(gpu, { numHeads, numKvHeads, headDim, kvDtype: z.cacheDtype }),
-      prepareHeads(gpu, layout, z),
-      prepareExperts(gpu, layout, z, dtypes, transport),
-      prepareWindows(gpu, model, z),
-      prepareSized((rows) => prepareDense(gpu, layout, z, dtypes, rows)),
-      model.shared && prepareGatedUnit(gpu, unitShape(model, dtypes, model.shared.dim, model.shared.gated)),
-      model.dense && prepareGatedUnit(gpu, unitShape(model, dtypes, model.dense.dim, false)),
-      model.shared || model.dense ? prepareAdd(gpu) : undefined,
-    ]);
+  const [
+    norm,
+    normResidual,
+    ropeAppend,
+    qkNorm,
+    experts,
+    attention,
+    products,
+    shared,
+    dense,
+    add,
+    admission,
+  ] = await Promise.all([
+    prepareRmsNorm(gpu, { ...width, residual: false }),
+    prepareRmsNorm(gpu, { ...width, residual: true }),
+    prepareRopeAppend(gpu, { numHeads, numKvHeads, headDim, kvDtype: z.cacheDtype }),
+    prepareHeads(gpu, layout, z),
+    prepareExperts(gpu, layout, z, dtypes, transport),
+    prepareWindows(gpu, model, z),
+    prepareSized((rows) => prepareDense(gpu, layout, z, dtypes, rows)),
+    model.shared && prepareGatedUnit(gpu, unitShape(model, dtypes, model.shared.dim, model.shared.gated)),
+    model.dense && prepareGatedUnit(gpu, unitShape(model, dtypes, model.dense.dim, false)),
+    model.shared || model.dense ? prepareAdd(gpu) : undefined,
+    admits && prepareAdmission(gpu, z, admits, model.router?.score ?? 'softmax'),
+  ]);
   const { tileRows } = 'local' in experts ? experts.local : experts.exchanged;
   const refusal = tilesRefusal(z, tileRows, gpu.limits.maxComputeWorkgroupsPerDimension);
   if (refusal !== undefined) throw new ConfigError(refusal);
-  return { norm, normResidual, ropeAppend, qkNorm, attention, products, experts, shared, dense, add };
+  return {
+    norm,
+    normResidual,
+    ropeAppend,
+    qkNorm,
+    attention,
+    products,
+    experts,
+    shared,
+    dense,
+    add,
+    admission,
+  };
 }
 
 function unitShape(model: MoeConfig, dtypes: WeightDtypes, width: number, scaled: boolean): GatedUnitShape {
@@ -128,7 +154,7 @@ async function prepareExperts(
   dtypes: WeightDtypes,
   transport: Transport,
 ): Promise<LayerKernels['experts']> {
-  const { numExperts, topK, modelDim, expertDim, localExperts, owners, receiveRows } = z;
+  const { numSlots: numExperts, topK, modelDim, expertDim, localExperts, owners, receiveRows } = z;
   const { expertBias: biased = false, clamp, activation } = model;
   const shape: RoutedShape = {
     ...{ numExperts, topK, modelDim, expertDim, gated: true, activation },
@@ -190,7 +216,8 @@ async function prepareDense(
       ...(scale !== undefined && { scale }),
       ...(groups && { groups }),
       ...(logitBias && { logitBias }),
-      ...(biased && { biased }),
+      ...((biased || z.admission?.balances) && { biased: true }),
+      ...(z.admission?.asks && { keepsLogits: true }),
     }),
   ]);
   return { qkv, out, router };

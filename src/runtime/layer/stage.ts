@@ -60,6 +60,7 @@ export class Stage {
       .find((layer) => !isDense(layout.model, layer));
     this.workspace = new StageWorkspace(gpu, index, z, layout.spec);
     this.#layers = weights.map((ofRanks, i) => ({
+      bias: isDense(layout.model, first + i) ? undefined : biasOf(context, first + i, ofRanks),
       index: first + i,
       firstRouted: first + i === firstRouted,
       weights: ofRanks,
@@ -83,13 +84,33 @@ export class Stage {
 
   destroy(): void {
     this.workspace.destroy();
-    for (const { cache } of this.#layers) {
+    for (const { cache, bias } of this.#layers) {
+      bias?.bias.destroy();
+      bias?.load.destroy();
       for (const { k, v } of cache) {
         k.destroy();
         v.destroy();
       }
     }
   }
+}
+
+/** Begins as the model's own, if it has one. */
+function biasOf(
+  { gpu, sizes: z }: StageContext,
+  layer: number,
+  ofRanks: readonly LayerWeights[],
+): StageLayer['bias'] {
+  if (z.admission?.balances !== true) return undefined;
+  const bias = gpu.buffer(`tables/bias/l${layer}`, 4 * z.numExperts);
+  const load = gpu.buffer(`tables/bias-load/l${layer}`, 4 * z.numExperts);
+  const own = ofRanks[0]?.correction;
+  if (own !== undefined) {
+    const commands = gpu.commands('bias');
+    commands.copy(own, bias, 4 * z.numExperts);
+    commands.submit().discard();
+  }
+  return { bias, load };
 }
 
 type LayerWeights = StageLayer['weights'][number];

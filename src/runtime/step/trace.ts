@@ -1,7 +1,7 @@
 /** Which experts were chosen: copied aside layer by layer on the device, read back once at the end of a step. */
 import { SymmetricArray } from '../../collectives/symmetric.ts';
 import { at, range } from '../../core/math.ts';
-import type { GpuBuffer } from '../../gpu/buffer.ts';
+import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { DROPPED } from '../../routing/dispatch-plan.ts';
@@ -9,11 +9,16 @@ import type { Layout } from '../../layout/layout.ts';
 import { isDense } from '../../model/config.ts';
 import type { StageStep } from '../layer/context.ts';
 import type { Request } from './plan.ts';
+import type { TensorData } from '../../tensor/tensor.ts';
 import type { RankSizes } from '../../memory/rank-sizes.ts';
 
 export interface ExpertTrace {
   readonly array: SymmetricArray;
-  record(commands: CommandList, microBatch: number, layer: number, rank: number, ids: GpuBuffer): void;
+  /** Of an engine whose choices are given slots. */
+  readonly slots: SymmetricArray | undefined;
+  record(commands: CommandList, microBatch: number, layer: number, rank: number, ids: Bindable): void;
+  /** The slots that they were given, where these are not their numbers. */
+  recordSlots(commands: CommandList, microBatch: number, layer: number, rank: number, slots: Bindable): void;
   destroy(): void;
 }
 
@@ -23,7 +28,7 @@ export interface ExpertRows {
   /** Of the whole model. */
   readonly layer: number;
   readonly microBatch: number;
-  /** By rank of the stage: the (token, k) pairs whose expert it owns, of all ranks of its EP group. */
+  /** By rank of the stage: the (token, k) pairs in its slots, of all ranks of its EP group. */
   readonly rows: readonly number[];
 }
 
@@ -35,20 +40,27 @@ export function expertTrace(
   steps: readonly StageStep[],
 ): ExpertTrace {
   const { numLayers } = layout.model;
-  const array = new SymmetricArray(
-    gpu,
-    'read-back/experts',
-    steps.length * numLayers * z.numRanks,
-    z.sendRows,
-  );
-  return {
-    array,
-    record: (commands, m, layer, rank, ids) => {
+  const make = (name: string): SymmetricArray =>
+    new SymmetricArray(gpu, `read-back/${name}`, steps.length * numLayers * z.numRanks, z.sendRows);
+  const array = make('experts');
+  const slots = z.admission && make('slots');
+  const into =
+    (target: SymmetricArray | undefined): ExpertTrace['record'] =>
+    (commands, m, layer, rank, ids) => {
       const { share } = at(at(steps, m).loads, rank);
       const block = (m * numLayers + layer) * z.numRanks + rank;
-      commands.copy(ids, array.part(block), 4 * share.count * z.topK);
+      if (target !== undefined && share.count > 0)
+        commands.copy(ids, target.part(block), 4 * share.count * z.topK);
+    };
+  return {
+    array,
+    slots,
+    record: into(array),
+    recordSlots: into(slots),
+    destroy: () => {
+      array.destroy();
+      slots?.destroy();
     },
-    destroy: () => array.destroy(),
   };
 }
 
@@ -63,11 +75,12 @@ export async function collectExperts(
   layout: Layout,
   z: RankSizes,
   steps: readonly StageStep[],
-  { array }: ExpertTrace,
+  { array, slots }: ExpertTrace,
   requests: readonly Request[],
 ): Promise<ChosenExperts> {
   const { numLayers } = layout.model;
   const { data } = await gpu.read(array.buffer, [array.numParts * array.stride], 'u32');
+  const placed = slots && (await gpu.read(slots.buffer, [slots.numParts * slots.stride], 'u32')).data;
   const experts = requests.map(({ ids }) =>
     range(numLayers).map((layer) => new Uint32Array(isDense(layout.model, layer) ? 0 : ids.length * z.topK)),
   );
@@ -75,11 +88,13 @@ export async function collectExperts(
   steps.forEach(({ batch, loads }, m) => {
     for (const layer of range(numLayers)) {
       if (isDense(layout.model, layer)) continue;
-      const choicesOf = (rank: number): ArrayLike<number> => {
+      const partOf = (all: TensorData, rank: number): ArrayLike<number> => {
         const begin = ((m * numLayers + layer) * z.numRanks + rank) * array.stride;
-        return data.subarray(begin, begin + at(loads, rank).share.count * z.topK);
+        return all.subarray(begin, begin + at(loads, rank).share.count * z.topK);
       };
-      const rows = receivedRows(layout, loads.length, choicesOf);
+      const choicesOf = (rank: number): ArrayLike<number> => partOf(data, rank);
+      const owners = { ep: layout.spec.ep, slotsOfRank: z.localExperts };
+      const rows = receivedRows(owners, loads.length, (rank) => partOf(placed ?? data, rank));
       expertRows.push({ stage: layout.stageOfLayer(layer), layer, microBatch: m, rows });
       batch.forEach((group, g) => {
         const joined = new Uint32Array(group.numTokens * z.topK);
@@ -97,17 +112,17 @@ export async function collectExperts(
   return { experts, expertRows };
 }
 
-/** By rank of a stage, numbered replica * ep + e: each choice goes to the rank of the same replica that owns it. */
+/** By rank of a stage, numbered replica * ep + e: each choice goes to the rank of the same replica that owns its slot. */
 export function receivedRows(
-  { spec: { ep }, ownerOfExpert }: Pick<Layout, 'spec' | 'ownerOfExpert'>,
+  { ep, slotsOfRank }: { readonly ep: number; readonly slotsOfRank: number },
   numRanks: number,
   choicesOf: (rank: number) => ArrayLike<number>,
 ): number[] {
   const rows = new Array<number>(numRanks).fill(0);
   for (const rank of range(numRanks)) {
-    for (const expert of Array.from(choicesOf(rank))) {
-      if (expert === DROPPED) continue;
-      const owner = rank - (rank % ep) + ownerOfExpert(expert);
+    for (const slot of Array.from(choicesOf(rank))) {
+      if (slot === DROPPED) continue;
+      const owner = rank - (rank % ep) + Math.floor(slot / slotsOfRank);
       rows[owner] = at(rows, owner) + 1;
     }
   }

@@ -7,6 +7,7 @@ import { once } from '../../core/async/once.ts';
 import type { KernelCase } from '../kernel-case.ts';
 import { maker } from '../draw/maker.ts';
 import type { Internal, InternalCase } from './internal-case.ts';
+import { admitCases } from './internal-admit-cases.ts';
 import { planCases } from './internal-plans.ts';
 import { rowCases } from './internal-rows.ts';
 
@@ -33,6 +34,8 @@ function expectedOf({ expected }: Internal): ReadonlyMap<string, Expected> {
   );
 }
 
-export const internalCases: readonly KernelCase[] = Object.entries({ ...planCases, ...rowCases }).map(
-  ([name, build]) => internalCase(name, build),
-);
+export const internalCases: readonly KernelCase[] = Object.entries({
+  ...planCases,
+  ...admitCases,
+  ...rowCases,
+}).map(([name, build]) => internalCase(name, build));

@@ -115,6 +115,8 @@ function withoutAtomics(source: string): { text: string; additions: ReadonlySet<
     .replace(/atomic<(\w+)>/g, '$1')
     .replace(/atomicStore\(&([^,]+), ([^;]+)\);/g, '$1 = $2;')
     .replace(/atomicLoad\(&(\w+\[\w+\])\)/g, '$1')
+    // A load between two barriers, which the detector does not know for ones.
+    .replace(/^(.*)\bworkgroupUniformLoad\(&(\w+)\)/gm, 'workgroupBarrier(); $1$2')
     .replace(/atomicAdd\(&([^,]+), ([^;]+)\);/g, '$1 += $2;');
   if (/atomic\w+\(/.test(text)) return undefined;
   const lines = source.split('\n');

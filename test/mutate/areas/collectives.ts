@@ -156,9 +156,9 @@ export const collectiveFaults: readonly Mutant[] = [
       why: 'ranks of a TP group are no neighbours',
     },
     {
-      find: 'return Math.floor(expert / expertsPerRank);',
-      replace: 'return expert % ep;',
-      why: 'experts are dealt round-robin when asked for their owner',
+      find: 'first: at(placement.firstSlot, epIndex), count:',
+      replace: 'first: epIndex, count:',
+      why: 'slots are dealt round-robin when asked for those of a rank',
     },
     {
       find: 'layer < layersOf(stage).first + layersOf(stage).count',

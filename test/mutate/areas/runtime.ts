@@ -184,8 +184,8 @@ export const runtimeFaults: readonly Mutant[] = [
       why: 'values of the cache are not predicted',
     },
     {
-      find: 'range(tp).map((ep) => layout.rankAt({ replica: 0, stage, ep })));',
-      replace: '[layout.rankAt({ replica: 0, stage, ep: 0 })]);',
+      find: 'range(members).map((ep) => layout.rankAt({ replica: 0, stage, ep })),',
+      replace: '[layout.rankAt({ replica: 0, stage, ep: 0 })],',
       why: 'only the first rank of a stage may be the fullest',
     },
     {

@@ -59,8 +59,8 @@ export const profileFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('src/runtime/step/trace.ts', byHand, [
     {
-      find: 'const owner = rank - (rank % ep) + ownerOfExpert(expert);',
-      replace: 'const owner = ownerOfExpert(expert);',
+      find: 'const owner = rank - (rank % ep) + Math.floor(slot / slotsOfRank);',
+      replace: 'const owner = Math.floor(slot / slotsOfRank);',
       why: 'rows of all replicas go to the first',
     },
   ]),
