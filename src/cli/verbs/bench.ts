@@ -14,7 +14,7 @@ import { planLayout } from '../../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
 import { renderBench } from '../../report/terminal/bench/tables.ts';
 import { renderSummary } from '../../report/terminal/bench/summary.ts';
-import { expertLoadLine } from '../../report/terminal/expert-load.ts';
+import { expertLoadLine } from '../../report/terminal/routing/expert-load.ts';
 import type { ExpertLoad } from '../../runtime/expert-load.ts';
 import { paragraph } from '../../report/terminal/table.ts';
 import { formatResult } from '../../report/file/result-file.ts';

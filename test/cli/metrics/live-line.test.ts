@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { liveLine } from '../../../src/cli/metrics/live-line.ts';
 import { range } from '../../../src/core/math.ts';
-import { expertLoadLine, loadBars } from '../../../src/report/terminal/expert-load.ts';
+import { expertLoadLine, loadBars } from '../../../src/report/terminal/routing/expert-load.ts';
 import { ExpertCounter } from '../../../src/runtime/expert-load.ts';
 
 /** As much of a terminal as a live line asks for; what it does not know is an error. */

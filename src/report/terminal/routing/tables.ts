@@ -1,13 +1,13 @@
 /** An experiment of `moebius routing`, told to a person. */
-import { at, maxOf, sum } from '../../core/math.ts';
-import { formatBytes, formatNs } from '../../core/units.ts';
-import type { PlacementRow } from '../../laboratory/placements.ts';
-import type { LayerTime } from '../../laboratory/layer-time.ts';
-import type { PolicyOutcome } from '../../laboratory/policies.ts';
-import type { NoiseFloor } from '../../routing/load.ts';
-import { POLICY_IDEAS } from '../../routing/policies.ts';
-import { PLAIN, type Style } from './style.ts';
-import { drawTable, paragraph } from './table.ts';
+import { at, maxOf, sum } from '../../../core/math.ts';
+import { formatBytes, formatNs } from '../../../core/units.ts';
+import type { PlacementRow } from '../../../laboratory/placements.ts';
+import type { LayerTime } from '../../../laboratory/layer-time.ts';
+import type { PolicyOutcome } from '../../../laboratory/policies.ts';
+import type { NoiseFloor } from '../../../routing/load.ts';
+import { POLICY_IDEAS } from '../../../routing/policies.ts';
+import { PLAIN, type Style } from '../style.ts';
+import { drawTable, paragraph } from '../table.ts';
 
 type Timed = PolicyOutcome & { readonly time?: LayerTime };
 

@@ -1,7 +1,7 @@
 /** The load of experts while a run goes, as one line: bars of the most uneven layer. */
-import { at, maxOf, range, sum } from '../../core/math.ts';
-import { maxOverMean } from '../../routing/load.ts';
-import type { ExpertLoad } from '../../runtime/expert-load.ts';
+import { at, maxOf, range, sum } from '../../../core/math.ts';
+import { maxOverMean } from '../../../routing/load.ts';
+import type { ExpertLoad } from '../../../runtime/expert-load.ts';
 
 /** Eighths of a line's height; an expert without rows has the first. */
 const LEVELS = '▁▂▃▄▅▆▇█';

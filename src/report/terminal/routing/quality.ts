@@ -1,7 +1,7 @@
 /** What overflow costs in quality, told to a person. */
-import type { CapacityRule } from '../../routing/capacity.ts';
-import { PLAIN, type Style } from './style.ts';
-import { drawTable, paragraph } from './table.ts';
+import type { CapacityRule } from '../../../routing/capacity.ts';
+import { PLAIN, type Style } from '../style.ts';
+import { drawTable, paragraph } from '../table.ts';
 
 /** A policy and capacity with what they cost. Shares are of all rows of all layers. */
 export interface QualityLine {
