@@ -1,6 +1,7 @@
 /** The ranks of a layout as a drawing: SVG text that stands alone, light or dark. */
 import { requireFields } from '../core/given.ts';
 import { at, range } from '../core/math.ts';
+import { xmlText } from '../core/xml.ts';
 import type { LayoutExplanation, RankShare } from './explain.ts';
 import { formatIds, formatRun } from './text.ts';
 
@@ -68,7 +69,7 @@ export function drawRanks(explanation: LayoutExplanation): string {
   }
   if (left.length > 0) parts.push(text(12, height - 12, left.join('; '), 'small'));
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escaped(`Map of the ranks of ${title}`)}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${xmlText(`Map of the ranks of ${title}`)}">`,
     `<style>${STYLE}</style>`,
     `<rect class="paper" width="${width}" height="${height}"/>`,
     ...parts,
@@ -97,7 +98,7 @@ function cell({ rank, stage, expertIds, heads, tp, replica }: RankShare, x: numb
   const held = expertIds.length === 0 ? '' : `e ${formatIds(expertIds)}`;
   const told = `rank ${rank}: replica ${replica}, stage ${stage}, TP index ${tp}, heads ${formatRun(heads)}, experts ${formatIds(expertIds)}`;
   return (
-    `<g><title>${escaped(told)}</title>${rect(`cell s${stage % HUES}`, x, y, CELL.width, CELL.height)}` +
+    `<g><title>${xmlText(told)}</title>${rect(`cell s${stage % HUES}`, x, y, CELL.width, CELL.height)}` +
     `${text(x + CELL.width / 2, y + 15, String(rank), 'rank')}${text(x + CELL.width / 2, y + 28, held, 'experts')}</g>`
   );
 }
@@ -106,13 +107,4 @@ const rect = (kind: string, x: number, y: number, width: number, height: number)
   `<rect class="${kind}" x="${x}" y="${y}" width="${width}" height="${height}"/>`;
 
 const text = (x: number, y: number, words: string, kind: string): string =>
-  `<text class="${kind}" x="${x}" y="${y}">${escaped(words)}</text>`;
-
-const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-
-/** Control characters are no XML at all. */
-function escaped(words: string): string {
-  return words
-    .replace(/[&<>"]/g, (char) => ENTITIES[char] ?? char)
-    .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd]/g, '?');
-}
+  `<text class="${kind}" x="${x}" y="${y}">${xmlText(words)}</text>`;

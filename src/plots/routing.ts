@@ -1,6 +1,5 @@
-/** Load under routing: a heat map of ranks and experts, sorted loads, and policies beside each other. */
+/** Load under routing: sorted loads, and policies beside each other. */
 import * as Plot from '@observablehq/plot';
-import { at, range } from '../core/math.ts';
 import { draw, type Frame, fitted } from './frame.ts';
 import { hue } from './hues.ts';
 
@@ -10,26 +9,6 @@ export interface PolicyLoads {
   readonly loadOfRanks: readonly number[];
   readonly droppedShare: number;
   readonly massLostShare: number;
-}
-
-/** Rows that each rank computes for each expert: ranks down, experts across, darker is more. */
-export function drawHeatMap(frame: Frame, rows_RE: readonly (readonly number[])[]): SVGSVGElement {
-  const cells = rows_RE.flatMap((row, rank) =>
-    row.flatMap((rows, expert) => (rows === 0 ? [] : [{ rank, expert, rows }])),
-  );
-  const ticks = (n: number): number[] => range(n).filter((i) => i % Math.ceil(n / 16) === 0);
-  return draw(frame, {
-    height: 60 + Math.min(360, 14 * rows_RE.length),
-    marginLeft: 48,
-    x: {
-      label: 'expert',
-      domain: range(at(rows_RE, 0)?.length ?? 0),
-      ticks: ticks(at(rows_RE, 0)?.length ?? 0),
-    },
-    y: { label: 'rank', domain: range(rows_RE.length), ticks: ticks(rows_RE.length) },
-    opacity: { range: [0.08, 1] },
-    marks: [Plot.cell(cells, { x: 'expert', y: 'rank', fill: hue(0), fillOpacity: 'rows', inset: 0.5 })],
-  });
 }
 
 /** Loads over their mean, the fullest first: experts as a line, ranks with points. */

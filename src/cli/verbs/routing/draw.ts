@@ -1,7 +1,8 @@
 /** The pictures of an experiment on one sheet. */
 import { parseHTML } from 'linkedom';
 import { at, range } from '../../../core/math.ts';
-import { drawHeatMap, drawLoadCurves, drawPolicies } from '../../../plots/routing.ts';
+import { drawHeatMap } from '../../../plots/heat-map.ts';
+import { drawLoadCurves, drawPolicies } from '../../../plots/routing.ts';
 import { drawQuality, type QualityLine } from '../../../plots/quality.ts';
 import { sheetOf } from '../../../plots/sheet.ts';
 import type { QualityRow, RoutingQuality } from './quality.ts';
@@ -18,7 +19,9 @@ export function drawRouting(report: RoutingReport): string {
   const drawings = [
     {
       title: `Rows by rank and expert, ${first.policy}`,
-      svg: drawHeatMap(frame('rows by rank and expert'), rowsOf(report)),
+      svg: drawHeatMap(frame('rows by rank and expert'), {
+        ...{ rows: 'rank', columns: 'expert', values: rowsOf(report) },
+      }),
     },
     { title: 'Load of experts', svg: drawLoadCurves(frame('load of experts, sorted'), policies) },
     { title: 'What the policies lose', svg: drawPolicies(frame('rows dropped and mass lost'), policies) },
