@@ -2,12 +2,21 @@
 import { basename, resolve } from 'node:path';
 import { stat } from 'node:fs/promises';
 import { ConfigError } from '../core/errors.ts';
+import { at } from '../core/math.ts';
+import { formatBytes } from '../core/units.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { layoutFor } from '../layout/default-layout.ts';
+import { CARD_LAYOUT, type LayoutSpec } from '../layout/spec.ts';
 import {
   openCheckpoint,
   type Checkpoint,
   type OpenCheckpoint,
   type OpenOptions,
 } from '../model/checkpoint.ts';
+import type { MoeConfig } from '../model/config.ts';
+import { readHfConfig } from '../model/hf-config.ts';
+import { MOST_JSON_BYTES } from '../model/safetensors/strict-json.ts';
+import { syntheticWeights } from '../model/synthetic.ts';
 import type { Tokenizer } from '../model/text/tokenizer.ts';
 import { platformHere } from './session.ts';
 
@@ -28,6 +37,38 @@ export async function loadModel(folder: string, options: OpenOptions = {}): Prom
   return openCheckpoint(folder === TINY_MOE ? folder : resolve(folder), platformHere(), options);
 }
 
+/**
+ * A checkpoint's folder, or a config.json alone, whose model has random weights then: times and memory are those of its
+ * shape. @throws ConfigError as `loadModel`.
+ */
+export async function loadModelOrShape(path: string): Promise<Checkpoint> {
+  if (!path.endsWith('.json')) return loadModel(path);
+  return { ...syntheticWeights(await readShape(path), SHAPE_SEED), tokenizer: undefined, endIds: [] };
+}
+
+const SHAPE_SEED = 1;
+
+/** The shape of the model of a folder or of a config.json. @throws ConfigError for a file that is none. */
+export async function readShape(given: string): Promise<MoeConfig> {
+  const path = given.endsWith('.json') ? given : `${given.replace(/[/\\]+$/, '')}/config.json`;
+  const name = at(path.split(/[/\\]/).slice(-2), 0) || path;
+  return readHfConfig(await platformHere().readFile(path, MOST_JSON_BYTES), name, path);
+}
+
+/** What is free for a device's buffers: an adapter on the CPU takes them from the machine's memory, a GPU does not tell. */
+export function freeBytes({ facts, platform }: Gpu): number | undefined {
+  return facts.kind === 'gpu' || facts.kind === 'unknown' ? undefined : platform.freeMemory?.();
+}
+
+/** Of the bundled model the reference deployment's, of another one that suits it. */
+export function layoutOf(model: string | undefined, config: MoeConfig): LayoutSpec {
+  return isBundled(model) ? CARD_LAYOUT : layoutFor(config);
+}
+
+export function isBundled(model: string | undefined): boolean {
+  return model === undefined || model === TINY_MOE;
+}
+
 /** @throws ConfigError when the model comes without a vocabulary. */
 export function tokenizerOf(model: Checkpoint): Tokenizer {
   if (model.tokenizer === undefined) {
@@ -36,4 +77,13 @@ export function tokenizerOf(model: Checkpoint): Tokenizer {
     );
   }
   return model.tokenizer;
+}
+
+/** '1.2 GiB read, 400 MiB/s', of what has been read since it was made. */
+export function reading(bytes: () => number): () => string {
+  const began = performance.now();
+  return () => {
+    const seconds = (performance.now() - began) / 1e3;
+    return `${formatBytes(bytes())} read, ${formatBytes(bytes() / Math.max(seconds, 1e-3))}/s`;
+  };
 }

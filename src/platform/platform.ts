@@ -72,6 +72,8 @@ export interface Platform {
   versions?(): Readonly<Record<string, string>>;
   /** Host clock in nanoseconds, monotonic. */
   now(): number;
+  /** Bytes of memory that are free, which adapters on the CPU take theirs from; absent where a page may not know. */
+  freeMemory?(): number;
   /** What the cores have done so far; absent where a page may not know. */
   cpuTimes?(): CpuTimes | undefined;
 }

@@ -7,7 +7,7 @@ import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import { writeSafetensors } from '../../src/model/safetensors/safetensors.ts';
 import { referenceModel } from '../../src/reference/forward.ts';
 import { crossEntropySum } from '../../src/reference/embedding.ts';
-import { renderCheckpoint } from '../../src/report/terminal/checkpoint.ts';
+import { renderCheckpoint } from '../../src/report/terminal/checkpoint/tables.ts';
 import { castFloat, f32Tensor, tensor, type Tensor } from '../../src/tensor/tensor.ts';
 import { compareChoices, rowError } from '../../src/validate/checkpoint/compare-rows.ts';
 import { readHiddenFile } from '../../src/validate/checkpoint/hidden-file.ts';

@@ -24,11 +24,11 @@ export const DEFAULTS = {
 /** Options of `profile`, those of `moebius profile`. Without `op` or `prompt` it is one step of a model. */
 export interface ProfileVerbOptions extends WithOptions {
   readonly adapter?: string;
-  /** A checkpoint's folder; the bundled tiny-moe when absent. */
+  /** A checkpoint's folder, or a config.json for random weights of its shape; the bundled tiny-moe when absent. */
   readonly model?: string;
-  /** The reference deployment's 128 ranks when absent. */
+  /** One that suits the model when absent; of the bundled one the reference deployment's 128 ranks. */
   readonly layout?: string;
-  /** How matrices, keys and values are stored on the device; f32 when absent. */
+  /** How matrices, keys and values are stored on the device; matrices of a named model as in its files, f32 else. */
   readonly weights?: WeightDtype;
   readonly cache?: CacheDtype;
   /** Sequences of a step. */

@@ -5,8 +5,9 @@ import { ConfigError } from '../../core/errors.ts';
 import { maxOf, range } from '../../core/math.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { planLayout, type Layout } from '../../layout/layout.ts';
-import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
+import { formatLayout, parseLayout } from '../../layout/spec.ts';
 import type { Checkpoint } from '../../model/checkpoint.ts';
+import { storedDtypes } from '../../model/stored-weights.ts';
 import { readSafetensors } from '../../model/safetensors/safetensors.ts';
 import { parseAttrs } from '../../ops/attrs.ts';
 import type { Op, OpInputs } from '../../ops/op.ts';
@@ -14,9 +15,11 @@ import { generationSubject } from '../../profile/subjects/generation.ts';
 import { opSubject } from '../../profile/subjects/op-run.ts';
 import { stepSubject } from '../../profile/subjects/engine-step.ts';
 import type { Subject } from '../../profile/subjects/subject.ts';
+import { requireRoom } from '../../memory/room.ts';
+import { traitsOf } from '../../runtime/layer/kernels.ts';
 import { createEngine, type Engine } from '../../runtime/engine.ts';
 import { kernelCases } from '../../validate/cases.ts';
-import { loadModel, TINY_MOE, tokenizerOf } from '../model.ts';
+import { freeBytes, isBundled, layoutOf, loadModelOrShape, TINY_MOE, tokenizerOf } from '../model.ts';
 import { loadVariants, registerAll } from '../own/modules.ts';
 import { platformHere } from '../session.ts';
 import { factsOf, opNamed } from '../verbs/op.ts';
@@ -39,8 +42,10 @@ export interface Planned {
 
 export async function planned(options: ProfileVerbOptions): Promise<Planned> {
   if (options.op !== undefined) return plannedOp(options, opNamed(options.op));
-  const model = await loadModel(options.model ?? TINY_MOE);
-  const layout = planLayout(parseLayout(options.layout ?? formatLayout(CARD_LAYOUT)), model.config);
+  const model = await loadModelOrShape(options.model ?? TINY_MOE);
+  const spec =
+    options.layout === undefined ? layoutOf(options.model, model.config) : parseLayout(options.layout);
+  const layout = planLayout(spec, model.config);
   return options.prompt === undefined
     ? plannedStep(options, model, layout)
     : plannedGeneration(options, model, layout, options.prompt);
@@ -96,13 +101,18 @@ function caseInputs(gpu: Gpu, op: Op): From {
 function modelFacts(options: ProfileVerbOptions, { config }: Checkpoint, layout: Layout): ProfiledModel {
   return {
     ...{ model: config.name, layout: formatLayout(layout.spec), worldSize: layout.worldSize },
-    ...{ weights: options.weights ?? 'f32', cache: options.cache ?? 'f32' },
+    ...{
+      weights: options.weights ?? (isBundled(options.model) ? 'f32' : 'stored'),
+      cache: options.cache ?? 'f32',
+    },
   };
 }
 
-function storedAs({ weights, cache }: ProfileVerbOptions) {
+/** A model that is named keeps what its files have, where kernels read it. */
+function storedAs({ weights, cache, model: named }: ProfileVerbOptions, model: Checkpoint) {
   return {
     ...(weights !== undefined && { weightDtype: weights }),
+    ...(weights === undefined && !isBundled(named) && { dtypes: storedDtypes(model) }),
     ...(cache !== undefined && { cacheDtype: cache }),
   };
 }
@@ -120,11 +130,13 @@ function plannedStep(options: ProfileVerbOptions, model: Checkpoint, layout: Lay
     range(batch).map((sequence) => ({ sequence, ids: ids(count, sequence) }));
   return {
     ready: async (gpu) => {
-      const engine = await createEngine(gpu, {
-        ...{ layout, weights: model, maxSequences: batch, maxLength: tokens + (step === 'decode' ? 1 : 0) },
-        ...storedAs(options),
+      const sizing = {
+        ...{ maxSequences: batch, maxLength: tokens + (step === 'decode' ? 1 : 0) },
+        ...storedAs(options, model),
         ...(options.microBatches !== undefined && { microBatches: options.microBatches }),
-      });
+      };
+      requireRoom(layout, sizing, traitsOf(gpu), freeBytes(gpu));
+      const engine = await createEngine(gpu, { layout, weights: model, ...sizing });
       const subject =
         step === 'decode'
           ? stepSubject(engine, requests(1), requests(tokens))
@@ -157,7 +169,7 @@ function plannedGeneration(
     ready: async (gpu) => {
       const engine = await createEngine(gpu, {
         ...{ layout, weights: model, maxSequences: 1, maxLength, maxStepTokens: promptIds.length },
-        ...storedAs(options),
+        ...storedAs(options, model),
       });
       return readyOn(engine, generationSubject(engine, { promptIds, tokens }), () => ({
         ...{ what: 'generate', promptTokens: promptIds.length, tokens },

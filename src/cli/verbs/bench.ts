@@ -1,6 +1,7 @@
 /** `moebius bench`: check everything, time what is right, and leave one result file. */
 import type { Command } from 'commander';
-import { loadBenchModel } from '../../bench/model/bench-model.ts';
+import { type BenchModel, loadBenchModel } from '../../bench/model/bench-model.ts';
+import { answeringModel } from '../../bench/model/given-model.ts';
 import type { BenchResult } from '../../bench/result.ts';
 import { SECONDS } from '../../bench/sizes.ts';
 import { requirePass, runBench } from '../../bench/run.ts';
@@ -22,7 +23,7 @@ import { caseFamilies } from '../../validate/cases.ts';
 import { familiesOf } from '../../validate/registered.ts';
 import { checkResultPlace, keepResult, RESULTS, stampOf } from '../files/keep.ts';
 import { METRICS, withWatchedGpu } from '../metrics/server.ts';
-import { TINY_MOE } from '../model.ts';
+import { isBundled, layoutOf, loadModelOrShape, TINY_MOE } from '../model.ts';
 import { RECORD_ROUTING, startRecording } from './routing/record.ts';
 import { loadVariants, registerAll, WITH, type WithOptions } from '../own/modules.ts';
 import { collect, moreThan, type GlobalOptions } from '../options.ts';
@@ -36,8 +37,10 @@ import { attachTuning, NO_TUNING, TUNING_FILE } from '../tuning.ts';
 export interface BenchOptions extends WithOptions {
   readonly adapter?: string;
   readonly quick?: boolean;
-  /** The reference deployment's when absent. */
+  /** One that suits the model when absent; of the bundled one the reference deployment's. */
   readonly layout?: string;
+  /** A checkpoint's folder, or a config.json for random weights of its shape; the bundled tiny-moe when absent. */
+  readonly model?: string;
   /** Time to measure for; compiling and checks come on top. */
   readonly seconds?: number;
   /** Only kernels of these families, without the model. */
@@ -68,6 +71,7 @@ const OPTIONS: Fields = {
   adapter: 'string?',
   quick: 'flag?',
   layout: 'string?',
+  model: 'string?',
   seconds: 'number?',
   family: 'list?',
   kernel: 'list?',
@@ -95,9 +99,10 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   const own = await loadVariants(options);
   // Those of the user's own beside ours: their families, unless others are named.
   const families = asked.length === 0 && kernel.length === 0 ? familiesOf(own) : asked;
-  const layout = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
-  const model = await loadBenchModel(TINY_MOE, (path) => platformHere().readFile(path));
-  planLayout(layout, model.model.config);
+  const model = await benchModel(options.model);
+  const { config } = model.model;
+  const layout = options.layout === undefined ? layoutOf(options.model, config) : parseLayout(options.layout);
+  planLayout(layout, config);
   const withModel = families.length === 0 && kernel.length === 0;
   if (options.recordRouting !== undefined && !withModel) {
     throw new ConfigError(
@@ -124,6 +129,12 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   });
 }
 
+async function benchModel(named: string | undefined): Promise<BenchModel> {
+  const bundled = await loadBenchModel(TINY_MOE, (path) => platformHere().readFile(path));
+  if (isBundled(named) || named === undefined) return bundled;
+  return answeringModel(await loadModelOrShape(named), bundled.checkpoint);
+}
+
 /** 20250131-174500-llvmpipe.json */
 export function resultName({ date, adapter }: BenchResult): string {
   const name = (adapter.facts.name.toLowerCase().match(/[a-z0-9]+/g) ?? ['adapter']).slice(0, 3).join('-');
@@ -132,7 +143,8 @@ export function resultName({ date, adapter }: BenchResult): string {
 
 interface CommandOptions extends GlobalOptions, WithOptions {
   readonly quick?: boolean;
-  readonly layout: string;
+  readonly layout?: string;
+  readonly model?: string;
   readonly out?: string;
   readonly seconds?: number;
   readonly family: readonly string[];
@@ -169,7 +181,14 @@ export function describeBench(command: Command): Command {
         'target, and writes one JSON result file.',
     )
     .option('--quick', 'what is taken by default, at fewer sizes: a minute or so')
-    .option('--layout <axes>', 'ep, pp, tp and dp', formatLayout(CARD_LAYOUT))
+    .option(
+      '--layout <axes>',
+      `ep, pp, tp and dp (default: one that suits the model, of tiny-moe ${formatLayout(CARD_LAYOUT)})`,
+    )
+    .option(
+      '--model <path>',
+      `a checkpoint's folder, or a config.json for random weights of its shape (default: ${TINY_MOE})`,
+    )
     .option('--out <file>', `where the result goes (default: ${RESULTS}/<time>-<adapter>.json)`)
     .option(
       '--seconds <n>',

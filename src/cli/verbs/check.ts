@@ -5,7 +5,6 @@ import { type Progress, SILENT } from '../../bench/progress.ts';
 import { CheckError, ConfigError } from '../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../core/given.ts';
 import { range } from '../../core/math.ts';
-import { formatBytes } from '../../core/units.ts';
 import { layoutFor } from '../../layout/default-layout.ts';
 import { planLayout } from '../../layout/layout.ts';
 import { formatLayout, parseLayout } from '../../layout/spec.ts';
@@ -13,13 +12,13 @@ import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
 import type { OpenCheckpoint } from '../../model/checkpoint.ts';
 import { parseLayerRun } from '../../model/files/layers.ts';
 import { dtypesOf, storedDtypes } from '../../model/stored-weights.ts';
-import { type CheckpointFindings, renderCheckpoint } from '../../report/terminal/checkpoint.ts';
+import { type CheckpointFindings, renderCheckpoint } from '../../report/terminal/checkpoint/tables.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
 import { checkCheckpoint } from '../../validate/checkpoint/check-checkpoint.ts';
 import { type HiddenFile, readHiddenFile } from '../../validate/checkpoint/hidden-file.ts';
 import { failuresOf } from '../../validate/checkpoint/judge.ts';
 import { readText } from '../files/prompt.ts';
-import { loadModel, TINY_MOE } from '../model.ts';
+import { loadModel, reading, TINY_MOE } from '../model.ts';
 import { integer, moreThan, requireInteger, type GlobalOptions } from '../options.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { cliProgress } from '../progress.ts';
@@ -101,9 +100,7 @@ export async function check(options: CheckOptions = {}): Promise<CheckReport> {
     const ids = idsOf(model, options, file);
     const dtypes = weights === 'stored' ? storedDtypes(model) : dtypesOf(weights);
     return await withGpu(options, async (gpu) => {
-      const began = performance.now();
-      const rate = (): string =>
-        `${formatBytes(bytes)} read, ${formatBytes((1e3 * bytes) / (performance.now() - began))}/s`;
+      const rate = reading(() => bytes);
       const found = await progress.step(
         `${config.name} on one rank and on ${formatLayout(spec)}`,
         (say) =>

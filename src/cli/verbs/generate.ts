@@ -1,30 +1,30 @@
 /** `moebius generate`: text from a model that runs on all the ranks of a layout. */
 import { Option, type Command } from 'commander';
-import { ConfigError } from '../../core/errors.ts';
+import { type Progress, SILENT } from '../../bench/progress.ts';
 import { chosen, requireOptions, type Fields } from '../../core/given.ts';
-import { charactersOf } from '../../core/printable.ts';
-import { formatNs } from '../../core/units.ts';
-import { layoutFor } from '../../layout/default-layout.ts';
+import { formatBytes, formatNs } from '../../core/units.ts';
 import { planLayout } from '../../layout/layout.ts';
-import { CARD_LAYOUT, formatLayout, type LayoutSpec, parseLayout } from '../../layout/spec.ts';
+import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
 import type { AdapterFacts } from '../../platform/platform.ts';
-import type { MoeConfig } from '../../model/config.ts';
 import { parseLayerRun } from '../../model/files/layers.ts';
 import { storedDtypes } from '../../model/stored-weights.ts';
-import type { Tokenizer } from '../../model/text/tokenizer.ts';
+import { type EngineSizing } from '../../memory/engine-plan.ts';
+import { requireRoom } from '../../memory/room.ts';
 import { createEngine } from '../../runtime/engine.ts';
+import { traitsOf } from '../../runtime/layer/kernels.ts';
 import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
 import type { ExpertLoad } from '../../runtime/expert-load.ts';
 import { generate as continuePrompt } from '../../runtime/generate.ts';
-import { requireSampling } from '../../runtime/sampling.ts';
 import { RECORD_ROUTING, startRecording } from './routing/record.ts';
-import { loadModel, TINY_MOE, tokenizerOf } from '../model.ts';
-import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
 import { liveText } from '../metrics/live-text.ts';
+import { freeBytes, isBundled, layoutOf, loadModel, reading, TINY_MOE, tokenizerOf } from '../model.ts';
+import type { WeightDtype } from '../../tensor/quantised.ts';
 import { METRICS, withWatchedGpu } from '../metrics/server.ts';
-import { atLeast, integer, MOST_SEED, refuseIdle, requireInteger, type GlobalOptions } from '../options.ts';
+import { atLeast, integer, MOST_SEED, refuseIdle, type GlobalOptions } from '../options.ts';
 import { readPrompt } from '../files/prompt.ts';
 import { complain, printJson, stdoutStyle, write } from '../output.ts';
+import { cliProgress } from '../progress.ts';
+import { checkLength, checkNumbers, idsOf, STORED_OR } from '../continuation.ts';
 import { attachTuning, type TuningUse, NO_TUNING, TUNING_FILE } from '../tuning.ts';
 
 /** Options of `generate`, those of `moebius generate`. */
@@ -67,6 +67,7 @@ export interface GenerateOptions {
   readonly recordRouting?: string;
   /** Called after every step with the load of the experts so far; the step then reads the choices back. */
   readonly onLoad?: (load: ExpertLoad) => void;
+  readonly progress?: Progress;
   /** Called with the text of every token as it comes. */
   readonly onText?: (text: string) => void;
   /** Calls the work off: the call is rejected with a CancelledError. */
@@ -117,6 +118,7 @@ const OPTIONS: Fields = {
   metrics: 'number?',
   recordRouting: 'string?',
   onLoad: 'function?',
+  progress: 'record?',
   onText: 'function?',
   signal: 'signal?',
 };
@@ -130,8 +132,11 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
   const { tokens, temperature = 0, seed = 0, cache = 'f32' } = options;
   const weights = options.weights ?? (isBundled(options.model) ? 'f32' : 'stored');
   const given = options.layout === undefined ? undefined : parseLayout(options.layout);
+  const { progress = SILENT } = options;
+  let bytes = 0;
   const model = await loadModel(options.model ?? TINY_MOE, {
     layers: options.layers === undefined ? undefined : parseLayerRun(options.layers),
+    onRead: (count) => (bytes += count),
   });
   try {
     const spec = given ?? layoutOf(options.model, model.config);
@@ -144,13 +149,22 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
     const recording = await startRecording(options, model.config, `generate on ${formatLayout(spec)}`);
     return await withWatchedGpu('generate', options, async (gpu) => {
       const tuning = await attachTuning(gpu, options);
-      const engine = await createEngine(gpu, {
-        ...{ layout, weights: model, cacheDtype: cache },
-        ...(weights === 'stored' ? { dtypes: storedDtypes(model) } : { weightDtype: weights }),
-        maxSequences: 1,
+      const sizing: EngineSizing = {
+        ...{ cacheDtype: cache, maxSequences: 1, maxStepTokens: promptIds.length },
         maxLength: promptIds.length + tokens,
-        maxStepTokens: promptIds.length,
-      });
+        ...(weights === 'stored' ? { dtypes: storedDtypes(model) } : { weightDtype: weights }),
+      };
+      const needed = requireRoom(layout, sizing, traitsOf(gpu), freeBytes(gpu));
+      const loading = reading(() => bytes);
+      const engine = await progress.step(
+        `Load ${model.config.name}: ${formatBytes(needed)} on the device`,
+        (say) =>
+          createEngine(gpu, {
+            ...{ layout, weights: model, ...sizing },
+            say: (text) => say(`${text}: ${loading()}`),
+          }),
+        loading,
+      );
       try {
         const text = tokenizer.stream();
         const result = await continuePrompt(engine, {
@@ -200,56 +214,6 @@ const SAMPLING: Fields = {
   repetitionPenalty: 'number?',
   seed: 'number?',
 };
-
-function layoutOf(model: string | undefined, config: MoeConfig): LayoutSpec {
-  return isBundled(model) ? CARD_LAYOUT : layoutFor(config);
-}
-
-function isBundled(model: string | undefined): boolean {
-  return model === undefined || model === TINY_MOE;
-}
-
-const STORED_OR: readonly (WeightDtype | 'stored')[] = ['stored', ...WEIGHT_DTYPES];
-
-function idsOf(tokenizer: Tokenizer, { prompt, chat = false }: GenerateOptions): number[] {
-  if (!chat) return tokenizer.encode(prompt);
-  if (tokenizer.chat === undefined) {
-    throw new ConfigError(
-      'this model comes without a chat template (in tokenizer_config.json or chat_template.jinja). Leave --chat out.',
-    );
-  }
-  return tokenizer.chat([{ role: 'user', content: prompt }]);
-}
-
-function checkNumbers(options: GenerateOptions, maxPositions: number): void {
-  const { prompt, tokens, seed = 0, weights = 'f32', cache = 'f32' } = options;
-  requireInteger('tokens', tokens, 1);
-  requireInteger('seed', seed, 0, MOST_SEED);
-  requireSampling(options);
-  if (!CACHE_DTYPES.includes(cache)) {
-    throw new ConfigError(`cache (${String(cache)}) must be one of ${CACHE_DTYPES.join(', ')}.`);
-  }
-  if (!STORED_OR.includes(weights)) {
-    throw new ConfigError(`weights (${String(weights)}) must be one of ${STORED_OR.join(', ')}.`);
-  }
-  if (prompt === '') throw new ConfigError('the prompt is empty; give at least one character to continue.');
-  // A token is of some characters at most: what is far too long is not even written as tokens.
-  const characters = charactersOf(prompt);
-  if (characters > MOST_CHARACTERS * maxPositions)
-    checkLength(characters, 'characters', tokens, maxPositions);
-}
-
-/** Of a token. A guess, above the longest of any vocabulary. */
-const MOST_CHARACTERS = 256;
-
-function checkLength(count: number, of: string, tokens: number, maxPositions: number): void {
-  const length = count + tokens;
-  if (length <= maxPositions) return;
-  throw new ConfigError(
-    `${count} prompt ${of} and ${tokens} tokens make ${length} positions; the model was trained ` +
-      `for ${maxPositions}. Shorten one of them by ${length - maxPositions}.`,
-  );
-}
 
 interface CommandOptions extends GlobalOptions {
   readonly prompt?: string;
@@ -331,7 +295,9 @@ Examples:
 async function streamText(given: CommandOptions & { readonly prompt: string }): Promise<void> {
   const style = stdoutStyle();
   const { told, end, load } = liveText(given.prompt, style);
-  const result = await generate(chosen({ ...given, ...told }, OPTIONS)).finally(end);
+  // The bundled model is there at once.
+  const progress = isBundled(given.model) ? SILENT : cliProgress(false);
+  const result = await generate(chosen({ ...given, ...told, progress }, OPTIONS)).finally(end);
   const { prefillNs, decodeNs } = result.timing;
   const steps = result.ids.length - 1;
   const perToken = steps === 0 ? '' : `, ${formatNs(decodeNs / steps)} per further token`;

@@ -3,7 +3,9 @@ import { type Command, Option } from 'commander';
 import { ConfigError } from '../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../core/given.ts';
 import { at } from '../../core/math.ts';
+import { quoted } from '../../core/quoted.ts';
 import { formatBytes } from '../../core/units.ts';
+import { layoutFor } from '../../layout/default-layout.ts';
 import { explainLayout, type LayoutExplanation } from '../../layout/explain.ts';
 import { planLayout, type Layout } from '../../layout/layout.ts';
 import { checkGpus, readingsOf, type Reading } from '../../layout/readings.ts';
@@ -14,21 +16,21 @@ import { CARD_LAYOUT, formatLayout, parseLayout, type LayoutSpec } from '../../l
 import { explainMemory, type MemoryExplanation, renderMemory } from '../../memory/explain.ts';
 import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
 import type { MoeConfig } from '../../model/config.ts';
-import { readHfConfig } from '../../model/hf-config.ts';
 import { presetNamed } from '../../model/presets.ts';
-import { MOST_JSON_BYTES } from '../../model/safetensors/strict-json.ts';
+import { readShape } from '../model.ts';
 import { checkOutput, writeWhole } from '../files/files.ts';
 import { integer, refuseIdle, requireInteger, type GlobalOptions } from '../options.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
 import { printJson, printLines } from '../output.ts';
-import { platformHere } from '../session.ts';
 
 /** Options of `layout`, those of `moebius layout`. */
 export interface LayoutOptions {
-  /** 'ep=16,pp=4,tp=2,dp=2'; the reference deployment's when absent. */
+  /** 'ep=16,pp=4,tp=2,dp=2'; the reference deployment's when absent, of `model` one that suits it. */
   readonly layout?: string;
   /** A preset's name, or the path of a `config.json` or of a folder that has one. */
   readonly preset?: string;
+  /** The path of a model's folder or of its `config.json`, in place of a preset. */
+  readonly model?: string;
   /** The number of GPUs that the user has in mind: refused when the layout has another. */
   readonly gpus?: number;
   /** The rank to follow along every axis; one that shows much is chosen when absent. */
@@ -52,6 +54,7 @@ export interface LayoutResult extends LayoutExplanation {
 const OPTIONS: Fields = {
   layout: 'string?',
   preset: 'string?',
+  model: 'string?',
   gpus: 'number?',
   rank: 'number?',
   sequences: 'number?',
@@ -66,8 +69,13 @@ const OPTIONS: Fields = {
  */
 export async function layout(options: LayoutOptions = {}): Promise<LayoutResult> {
   requireOptions('layout', options, OPTIONS);
-  const spec = parseLayout(options.layout ?? formatLayout(CARD_LAYOUT));
-  const config = await modelShape(options.preset ?? 'card');
+  const config = await configOf(options);
+  const spec =
+    options.layout === undefined
+      ? options.model === undefined
+        ? CARD_LAYOUT
+        : layoutFor(config)
+      : parseLayout(options.layout);
   if (options.gpus !== undefined) checkGpus(spec, options.gpus);
   const plan = planLayout(spec, config);
   if (options.rank !== undefined) {
@@ -106,12 +114,23 @@ function memoryOf(
   }
 }
 
+async function configOf({
+  preset,
+  model,
+}: {
+  readonly preset?: string | undefined;
+  readonly model?: string | undefined;
+}): Promise<MoeConfig> {
+  if (model === undefined) return modelShape(preset ?? 'card');
+  if (preset === undefined) return readShape(model);
+  throw new ConfigError(
+    `the model ${quoted(model)} and the preset ${quoted(preset)} both name one. Give one of them.`,
+  );
+}
+
 /** The shape of a model by preset or by path. */
 export async function modelShape(preset: string): Promise<MoeConfig> {
-  if (!/[/\\]|\.json$/.test(preset)) return presetNamed(preset).config;
-  const path = preset.endsWith('.json') ? preset : `${preset.replace(/[/\\]+$/, '')}/config.json`;
-  const name = at(path.split(/[/\\]/).slice(-2), 0) || path;
-  return readHfConfig(await platformHere().readFile(path, MOST_JSON_BYTES), name, path);
+  return /[/\\]|\.json$/.test(preset) ? readShape(preset) : presetNamed(preset).config;
 }
 
 const OTHER_SVG = 'Name another place with --svg.';
@@ -130,7 +149,8 @@ async function readable(
 }
 
 interface CommandOptions extends GlobalOptions {
-  readonly preset: string;
+  readonly preset?: string;
+  readonly model?: string;
   readonly gpus?: number;
   readonly rank?: number;
   readonly readings?: boolean;
@@ -144,8 +164,12 @@ interface CommandOptions extends GlobalOptions {
 export function describeLayout(command: Command): Command {
   return command
     .description('Explains a layout: its two views, its groups, and what every rank holds. Needs no GPU.')
-    .argument('[axes...]', 'ep=16,pp=4,tp=2,dp=2 or separate words; the reference layout when absent')
-    .option('--preset <name>', 'model preset, or the path of a config.json', 'card')
+    .argument(
+      '[axes...]',
+      'ep=16,pp=4,tp=2,dp=2 or separate words; the reference layout when absent, of --model one that suits it',
+    )
+    .option('--preset <name>', 'model preset, or the path of a config.json (default: card)')
+    .option('--model <path>', "a model's folder or its config.json, and a layout that suits it")
     .option(
       '--gpus <n>',
       'refuse the layout unless it has this many; with --readings: which have',
@@ -169,10 +193,16 @@ Examples:
     .action(async (axes: string[], _options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
       const text = given.readings === true && given.json !== true;
-      const idle = ['preset', 'rank', 'sequences', 'length', 'weights', 'cache', 'svg'];
+      const idle = ['preset', 'model', 'rank', 'sequences', 'length', 'weights', 'cache', 'svg'];
       refuseIdle(command, [[text, idle, '--readings shows no ranks, but with --json']]);
       if (given.svg !== undefined) await checkOutput(given.svg, { remedy: OTHER_SVG });
-      const spec = parseLayout(axes.length > 0 ? axes.join(',') : formatLayout(CARD_LAYOUT));
+      const { preset, model } = given;
+      const spec =
+        axes.length > 0
+          ? parseLayout(axes.join(','))
+          : model === undefined
+            ? CARD_LAYOUT
+            : layoutFor(await configOf({ preset, model }));
       if (text) return printLines([renderReadings(spec, given.gpus)]);
       const options = chosen({ ...given, ...(axes.length > 0 && { layout: axes.join(',') }) }, OPTIONS);
       const result = await (given.readings ? readable(spec, options) : layout(options));

@@ -165,8 +165,14 @@ export function describeProfile(command: Command): Command {
       'Runs a step of a model on a layout, a whole generation, or an op, and says where the wall time of one run goes: ' +
         'GPU by stage and operation, host, gaps, read-back. The rows add to the wall time of the same run.',
     )
-    .option('--model <folder>', `a Mixtral-style checkpoint (default: ${TINY_MOE})`)
-    .option('--layout <axes>', `ep, pp, tp and dp (default: ${formatLayout(CARD_LAYOUT)})`)
+    .option(
+      '--model <path>',
+      `a checkpoint's folder, or a config.json for random weights of its shape (default: ${TINY_MOE})`,
+    )
+    .option(
+      '--layout <axes>',
+      `ep, pp, tp and dp (default: one that suits the model, of tiny-moe ${formatLayout(CARD_LAYOUT)})`,
+    )
     .option('--batch <n>', `sequences of a step (default: ${DEFAULTS.batch})`, integer(1))
     .option(
       '--tokens <n>',

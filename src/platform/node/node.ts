@@ -1,5 +1,6 @@
 /** The platform in Node: Dawn's bindings, the file system, the monotonic clock. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { freemem } from 'node:os';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AbsentFileError, codeOf, ConfigError, messageOf } from '../../core/errors.ts';
@@ -75,6 +76,12 @@ function kernelKind(): KernelKind | undefined {
   throw new ConfigError(`MOEBIUS_KIND is "${asked}"; it is "gpu", "software" or not set.`);
 }
 
+/** What this process may still take, by its control group where there is one. */
+function freeMemory(): number {
+  const { availableMemory } = process as { readonly availableMemory?: () => number };
+  return availableMemory?.() ?? freemem();
+}
+
 /** The platform of Node: adapters of Dawn's bindings, the package's shaders, files on disk, the monotonic clock. */
 export function nodePlatform(): Platform {
   const start = process.hrtime.bigint();
@@ -91,6 +98,7 @@ export function nodePlatform(): Platform {
     whileWaiting: restWhile,
     deviceClosed,
     now: () => Number(process.hrtime.bigint() - start),
+    freeMemory,
     cpuTimes,
   };
 }

@@ -1,10 +1,10 @@
 /** Checkpoints with something wrong, as a user's command line meets them: what, the rule, the remedy, and exit code 2. */
 import { cp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { buildProgram } from '../../src/cli/program.ts';
-import { failureOf } from '../../src/cli/run.ts';
-import { type FamilyName, folderOf } from '../model/families/checkpoints.ts';
-import { scratchFolder } from './spawn.ts';
+import { buildProgram } from '../../../src/cli/program.ts';
+import { failureOf } from '../../../src/cli/run.ts';
+import { type FamilyName, folderOf } from '../families/checkpoints.ts';
+import { scratchFolder } from '../../cli/spawn.ts';
 
 type Change = (folder: string) => Promise<void>;
 

@@ -1,15 +1,15 @@
 /** A checkpoint that was checked, told to a person: a line per layer, then what the text comes to. */
-import { plural } from '../../layout/text.ts';
+import { plural } from '../../../layout/text.ts';
 import {
   type CheckpointCheck,
   choicesOf,
   type LayerCheck,
   type LayerRow,
-} from '../../validate/checkpoint/check-checkpoint.ts';
-import type { AdapterFacts } from '../../platform/platform.ts';
-import type { Choices } from '../../validate/checkpoint/compare-rows.ts';
-import { PLAIN, type Style } from './style.ts';
-import { type Column, drawFacts, drawTable, paragraph } from './table.ts';
+} from '../../../validate/checkpoint/check-checkpoint.ts';
+import type { AdapterFacts } from '../../../platform/platform.ts';
+import type { Choices } from '../../../validate/checkpoint/compare-rows.ts';
+import { PLAIN, type Style } from '../style.ts';
+import { type Column, drawFacts, drawTable, paragraph } from '../table.ts';
 
 /** What `check` found, with what it was asked. */
 export interface CheckpointFindings extends CheckpointCheck {

@@ -1,0 +1,62 @@
+/** What a continuation may be asked for, and the tokens that it begins with. */
+import { ConfigError } from '../core/errors.ts';
+import { charactersOf } from '../core/printable.ts';
+import { CACHE_DTYPES, type CacheDtype } from '../memory/rank-sizes.ts';
+import type { Tokenizer } from '../model/text/tokenizer.ts';
+import { requireSampling, type SamplingOptions } from '../runtime/sampling.ts';
+import { WEIGHT_DTYPES, type WeightDtype } from '../tensor/quantised.ts';
+import { MOST_SEED, requireInteger } from './options.ts';
+
+export interface Continuation extends SamplingOptions {
+  readonly prompt: string;
+  readonly tokens: number;
+  readonly seed?: number;
+  readonly chat?: boolean;
+  readonly weights?: WeightDtype | 'stored';
+  readonly cache?: CacheDtype;
+}
+
+export const STORED_OR: readonly (WeightDtype | 'stored')[] = ['stored', ...WEIGHT_DTYPES];
+
+/** @throws ConfigError for a chat without a template. */
+export function idsOf(tokenizer: Tokenizer, { prompt, chat = false }: Continuation): number[] {
+  if (!chat) return tokenizer.encode(prompt);
+  if (tokenizer.chat === undefined) {
+    throw new ConfigError(
+      'this model comes without a chat template (in tokenizer_config.json or chat_template.jinja). Leave --chat out.',
+    );
+  }
+  return tokenizer.chat([{ role: 'user', content: prompt }]);
+}
+
+/** @throws ConfigError for values that make no continuation of a model with so many positions. */
+export function checkNumbers(options: Continuation, maxPositions: number): void {
+  const { prompt, tokens, seed = 0, weights = 'f32', cache = 'f32' } = options;
+  requireInteger('tokens', tokens, 1);
+  requireInteger('seed', seed, 0, MOST_SEED);
+  requireSampling(options);
+  if (!CACHE_DTYPES.includes(cache)) {
+    throw new ConfigError(`cache (${String(cache)}) must be one of ${CACHE_DTYPES.join(', ')}.`);
+  }
+  if (!STORED_OR.includes(weights)) {
+    throw new ConfigError(`weights (${String(weights)}) must be one of ${STORED_OR.join(', ')}.`);
+  }
+  if (prompt === '') throw new ConfigError('the prompt is empty; give at least one character to continue.');
+  // A token is of some characters at most: what is far too long is not even written as tokens.
+  const characters = charactersOf(prompt);
+  if (characters > MOST_CHARACTERS * maxPositions)
+    checkLength(characters, 'characters', tokens, maxPositions);
+}
+
+/** Of a token. A guess, above the longest of any vocabulary. */
+const MOST_CHARACTERS = 256;
+
+/** @throws ConfigError for more positions than the model has. */
+export function checkLength(count: number, of: string, tokens: number, maxPositions: number): void {
+  const length = count + tokens;
+  if (length <= maxPositions) return;
+  throw new ConfigError(
+    `${count} prompt ${of} and ${tokens} tokens make ${length} positions; the model was trained ` +
+      `for ${maxPositions}. Shorten one of them by ${length - maxPositions}.`,
+  );
+}
