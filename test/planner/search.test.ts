@@ -19,7 +19,7 @@ import { FRAMEWORK } from '../../src/planner/serving/framework.ts';
 import { worldGpus } from '../../src/planner/serving/placement.ts';
 import { SHARES, type Share } from '../../src/planner/simulate/simulate.ts';
 import { closedLoop } from '../../src/planner/simulate/workload.ts';
-import { renderSearch } from '../../src/report/terminal/search.ts';
+import { renderSearch } from '../../src/report/terminal/plan/search.ts';
 import { PLAIN } from '../../src/report/terminal/style.ts';
 import { moebius } from '../cli/spawn.ts';
 

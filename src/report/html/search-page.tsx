@@ -13,7 +13,7 @@ import {
   targetsText,
   verdictOf,
   whyText,
-} from '../terminal/search.ts';
+} from '../terminal/plan/search.ts';
 import { percent } from './first-screen.tsx';
 import { Drawing, Section, Table } from './parts.tsx';
 import { escaped, renderShell } from './shell.tsx';

@@ -13,7 +13,7 @@ import { placementOfLayout, worldGpus, type Placement } from '../../../planner/s
 import { precisionNamed } from '../../../planner/serving/precision.ts';
 import { routingNamed } from '../../../planner/serving/routing.ts';
 import { inThreads } from '../../../platform/node/threads.ts';
-import { renderSearch } from '../../../report/terminal/search.ts';
+import { renderSearch } from '../../../report/terminal/plan/search.ts';
 import { checkOutput, writeWhole } from '../../files/files.ts';
 import { integer, MOST_SEED, requireInteger, type GlobalOptions } from '../../options.ts';
 import { printJson, printLines, stdoutStyle } from '../../output.ts';

@@ -1,10 +1,10 @@
 /** What a search found, for a terminal. */
-import { formatNumber } from '../../core/units.ts';
-import { totalOf, gpuUsPerToken, type Difference, type Targets } from '../../planner/search/front.ts';
-import type { Found, SearchReport, Standing } from '../../planner/search/search.ts';
-import { SHARE_NAMES } from '../../planner/simulate/simulate.ts';
-import { drawTable, paragraph } from './table.ts';
-import type { Style } from './style.ts';
+import { formatNumber } from '../../../core/units.ts';
+import { totalOf, gpuUsPerToken, type Difference, type Targets } from '../../../planner/search/front.ts';
+import type { Found, SearchReport, Standing } from '../../../planner/search/search.ts';
+import { SHARE_NAMES } from '../../../planner/simulate/simulate.ts';
+import { drawTable, paragraph } from '../table.ts';
+import type { Style } from '../style.ts';
 
 /** 'ep=32,tp=8,dp=4' of a folded tuple, with the reading of another: axes of 1 are left out. */
 export function shortName({ layout, reading }: Pick<Found, 'layout' | 'reading'>): string {
