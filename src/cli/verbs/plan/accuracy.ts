@@ -6,8 +6,9 @@ import { quoted } from '../../../core/quoted.ts';
 import { kernelAccuracy, type RegionAccuracy } from '../../../hardware/curves/accuracy.ts';
 import { drawTable, paragraph } from '../../../report/terminal/table.ts';
 import type { Style } from '../../../report/terminal/style.ts';
-import type { GlobalOptions } from '../../options.ts';
+import { refuseIdle, type GlobalOptions } from '../../options.ts';
 import { printJson, printLines, stdoutStyle } from '../../output.ts';
+import { cliProgress } from '../../progress.ts';
 
 /** Options of `accuracy`, those of `moebius accuracy`. */
 export interface AccuracyOptions {
@@ -83,6 +84,7 @@ function render({ overall: all, regions }: AccuracyReport, style: Style): string
 
 interface CommandOptions extends GlobalOptions {
   readonly region?: string;
+  readonly own?: boolean;
 }
 
 export function describeAccuracy(command: Command): Command {
@@ -92,15 +94,23 @@ export function describeAccuracy(command: Command): Command {
         'predicted by the others. Needs no GPU.',
     )
     .option('--region <part>', 'only regions with this in their name: "gemm h100"')
+    .option('--own', "whole steps of our own engine on this adapter, told from kernels' times")
     .addHelpText(
       'after',
       `
 Examples:
   moebius accuracy --region gemm
+  moebius accuracy --own --adapter llvmpipe
   moebius accuracy --json`,
     )
     .action(async (_options: object, command: Command) => {
-      const { json, ...given } = command.optsWithGlobals<CommandOptions>();
+      const { json, own, adapter, ...given } = command.optsWithGlobals<CommandOptions>();
+      refuseIdle(command, [[own === true, ['region'], '--own measures steps, which are in no region']]);
+      if (own === true) {
+        const { ownAccuracy, renderOwn } = await import('./own.ts');
+        const found = await ownAccuracy({ adapter, progress: cliProgress(json === true) });
+        return json === true ? printJson(found) : printLines(renderOwn(found, stdoutStyle()));
+      }
       const report = accuracy(chosen(given, OPTIONS));
       await (json === true ? printJson(report) : printLines(render(report, stdoutStyle())));
     });

@@ -1,0 +1,163 @@
+/** `moebius accuracy --own`: how far steps of our own engine are off when they are told from kernels alone. */
+import { CheckError, ConfigError } from '../../../core/errors.ts';
+import { at } from '../../../core/math.ts';
+import { formatNs } from '../../../core/units.ts';
+import { fitSteps, type StepModel } from '../../../planner/own/step-model.ts';
+import type { AdapterFacts } from '../../../platform/platform.ts';
+import { measureSteps, shapeName, type OwnStep, type StepShape } from '../../../profile/own-steps.ts';
+import { drawTable, paragraph } from '../../../report/terminal/table.ts';
+import type { Style } from '../../../report/terminal/style.ts';
+import { SILENT, type Progress } from '../../../bench/progress.ts';
+import { loadModel, TINY_MOE } from '../../model.ts';
+import { withGpu, type SessionOptions } from '../../session.ts';
+
+/** Layouts and batches that the curves are fitted to. None is asked for afterwards. */
+const CALIBRATION: readonly string[] = [
+  'ep=1',
+  'ep=8',
+  'ep=4,tp=4',
+  'ep=16,tp=2',
+  'ep=2,pp=4,tp=2',
+  'ep=8,pp=2,tp=4',
+  'ep=2,dp=4',
+  'ep=16,pp=2,dp=2',
+];
+const CALIBRATION_SHAPES: readonly StepShape[] = [
+  { sequences: 4, tokens: 8, step: 'prefill' },
+  { sequences: 16, tokens: 24, step: 'prefill' },
+  { sequences: 8, tokens: 48, step: 'prefill' },
+  { sequences: 8, tokens: 16, step: 'decode' },
+  { sequences: 32, tokens: 32, step: 'decode' },
+];
+
+const JUDGED: readonly string[] = [
+  'ep=2',
+  'ep=4',
+  'ep=8,tp=2',
+  'ep=16,tp=8',
+  'ep=2,pp=2',
+  'ep=4,pp=2,tp=2',
+  'ep=8,pp=4,tp=4',
+  'ep=16,pp=4,tp=2,dp=2',
+  'ep=4,dp=2',
+  'ep=8,pp=2,tp=2,dp=2',
+];
+const JUDGED_SHAPES: readonly StepShape[] = [
+  { sequences: 8, tokens: 16, step: 'prefill' },
+  { sequences: 4, tokens: 64, step: 'prefill' },
+  { sequences: 16, tokens: 24, step: 'decode' },
+];
+
+export interface OwnRow {
+  readonly layout: string;
+  readonly shape: string;
+  /** The fastest of six steps without instruments. */
+  readonly measuredNs: number;
+  /** From kernels of other layouts and batches. */
+  readonly predictedNs: number;
+  /** predicted / measured - 1. */
+  readonly error: number;
+}
+
+export interface OwnReport {
+  readonly adapter: AdapterFacts;
+  readonly model: string;
+  readonly calibration: { readonly layouts: readonly string[]; readonly shapes: readonly string[] };
+  readonly curves: Pick<StepModel, 'curves' | 'curveError' | 'overhead'>;
+  readonly rows: readonly OwnRow[];
+  /** Of |error|. */
+  readonly median: number;
+  readonly p90: number;
+  readonly most: number;
+  /** Share of the rows within 10 %. */
+  readonly withinTenPercent: number;
+}
+
+/** Bare and instrumented steps of each shape. */
+const ROUNDS = 3;
+
+/**
+ * Times the kernels of eight layouts one by one, fits curves and overheads, and predicts whole steps of ten other layouts with
+ * other batches.
+ * @throws ConfigError on an adapter without timestamps.
+ */
+export async function ownAccuracy(
+  options: SessionOptions & { readonly progress?: Progress },
+): Promise<OwnReport> {
+  const { progress = SILENT } = options;
+  const model = await loadModel(TINY_MOE);
+  return withGpu(options, async (gpu) => {
+    if (!gpu.has('timestamp-query')) {
+      throw new ConfigError(
+        `${gpu.facts.name} has no timestamps, so kernels cannot be timed one by one. Choose another adapter.`,
+      );
+    }
+    const measured = async (title: string, layouts: readonly string[], shapes: readonly StepShape[]) =>
+      progress.step(title, async (say) => {
+        const found: OwnStep[][] = [];
+        for (const layout of layouts) {
+          say(layout);
+          found.push(await measureSteps(gpu, model, layout, shapes, ROUNDS));
+        }
+        return found.flat();
+      });
+    const fitted = fitSteps(await measured('Kernels of eight layouts', CALIBRATION, CALIBRATION_SHAPES));
+    const rows = (await measured('Steps of ten others', JUDGED, JUDGED_SHAPES)).map(
+      ({ layout, shape, kernels, wallNs }): OwnRow => {
+        const predictedNs = fitted.predict(kernels);
+        const error = predictedNs / wallNs - 1;
+        return { layout, shape: shapeName(shape), measuredNs: wallNs, predictedNs, error };
+      },
+    );
+    const errors = rows.map(({ error }) => Math.abs(error)).sort((a, b) => a - b);
+    if (!errors.every((error) => Number.isFinite(error))) throw new CheckError('a prediction is not finite');
+    const rank = (share: number): number => at(errors, Math.ceil(share * errors.length) - 1);
+    return {
+      adapter: gpu.facts,
+      model: model.config.name,
+      calibration: { layouts: CALIBRATION, shapes: CALIBRATION_SHAPES.map(shapeName) },
+      curves: { curves: fitted.curves, curveError: fitted.curveError, overhead: fitted.overhead },
+      rows,
+      ...{ median: rank(0.5), p90: rank(0.9), most: rank(1) },
+      withinTenPercent: errors.filter((error) => error <= 0.1).length / errors.length,
+    };
+  });
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+
+export function renderOwn(report: OwnReport, style: Style): string[] {
+  const { rows, curves, calibration } = report;
+  const { stepNs, dispatchNs, perKernelNs } = curves.overhead;
+  const right = 'right' as const;
+  return [
+    style.bold(`Steps of ${report.model} on ${report.adapter.name}, told from kernels alone`),
+    ...drawTable(
+      [
+        { head: 'layout', least: 20 },
+        { head: 'batch' },
+        ...['measured', 'predicted', 'error'].map((head) => ({ head, align: right })),
+      ],
+      rows.map(({ layout, shape, measuredNs, predictedNs, error }) => [
+        layout,
+        shape,
+        formatNs(measuredNs),
+        formatNs(predictedNs),
+        `${error > 0 ? '+' : ''}${percent(error)}`,
+      ]),
+      style.width,
+    ),
+    '',
+    ...paragraph(
+      `Error: median ${percent(report.median)}, p90 ${percent(report.p90)}, most ${percent(report.most)}; ` +
+        `${percent(report.withinTenPercent)} of the steps within 10 %.`,
+      '',
+    ),
+    ...paragraph(
+      `${curves.curves} kernels have a curve, median error ${percent(curves.curveError)} where they were fitted: ` +
+        `${calibration.layouts.length} other layouts with ${calibration.shapes.length} other batches. Beyond its kernels a step takes ` +
+        `${formatNs(stepNs)} and ${formatNs(dispatchNs)} a dispatch; a ns of kernels, each in a pass of its own, is ` +
+        `${perKernelNs.toFixed(2)} ns of a step.`,
+    ),
+  ];
+}
