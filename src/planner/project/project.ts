@@ -1,6 +1,6 @@
 /** What a layout would deliver: memory, then requests through its instances. */
 import { ConfigError } from '../../core/errors.ts';
-import { ceilDiv } from '../../core/math.ts';
+import { ceilDiv, maxOf, sum } from '../../core/math.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
 import type { Skew } from '../../hardware/queries.ts';
 import type { ModelFacts } from '../models/facts.ts';
@@ -15,8 +15,10 @@ import {
   type Placement,
 } from '../serving/placement.ts';
 import type { Precision } from '../serving/precision.ts';
-import { stepCost, type StepSetting } from '../serving/step-cost.ts';
-import { simulate, type SimulationResult } from '../simulate/simulate.ts';
+import { REACHED } from '../serving/kernels.ts';
+import { stepCost, type StepLoad, type StepSetting } from '../serving/step-cost.ts';
+import { partitionStages } from '../simulate/partition.ts';
+import { simulate, type Pool, type SimulationResult } from '../simulate/simulate.ts';
 import { summarise, type ServingSummary } from '../simulate/summary.ts';
 import { meanLengths, type Workload } from '../simulate/workload.ts';
 
@@ -24,6 +26,8 @@ export interface ProjectSetting {
   readonly model: ModelFacts;
   readonly hardware: Profile;
   readonly placement: Placement;
+  /** Instances that go on with what those of `placement` have read: prefill and decode apart. */
+  readonly decode?: Placement;
   readonly precision: Precision;
   readonly framework: Framework;
   readonly routing: Skew;
@@ -40,6 +44,10 @@ export interface ProjectSetting {
 export interface Projection {
   readonly gpus: number;
   readonly ledger: RankLedger;
+  /** Of the instances that decode, where others read prompts. */
+  readonly decodeLedger?: RankLedger;
+  /** Layers of each stage of a pipeline, cut so that the dearest takes as little as can be. */
+  readonly stages: readonly number[];
   /** Of the fullest rank with the sequences that are there at once. */
   readonly memoryBytes: number;
   readonly summary: ServingSummary;
@@ -54,29 +62,16 @@ const MOST_SEQUENCES = 1024;
  * @throws ConfigError for a layout that does not fit the model, or a model that does not fit the memory.
  */
 export function project(setting: ProjectSetting): Projection {
-  const { model, placement, framework, workload, phase = 'both' } = setting;
-  checkPlacement(placement, model);
-  const ledger = rankLedger(setting);
+  const { framework, workload, phase = 'both', decode } = setting;
+  if (decode !== undefined && phase !== 'both')
+    throw new ConfigError('With prefill and decode apart both are projected: leave the phase out.');
   const { input, output } = meanLengths(workload);
-  requireFit(ledger, setting, Math.min(input + output, model.maxPositions * 16));
-  const crossing = placement.attnDp > 1 && placement.ep > 1 && nodesOf(stageGpus(placement), placement) > 1;
-  const cost = stepCost({ ...setting, overlap: setting.overlap ?? crossing });
-  const gpus = worldGpus(placement);
+  const first = poolOf(setting, setting.placement, phase === 'prefill' || decode !== undefined);
+  const second = decode && poolOf(setting, decode, false);
   const simulation = simulate(
     {
-      pool: {
-        setting: {
-          cost,
-          framework,
-          stages: placement.pp,
-          groups: placement.attnDp,
-          capacity: ledger.capacity,
-          maxSequences: MOST_SEQUENCES,
-          promptsOnly: phase === 'prefill',
-        },
-        instances: placement.replicas,
-        gpus: instanceGpus(placement),
-      },
+      pool: first.pool,
+      ...(second && { decodePool: second.pool, transferUs: transferOf(setting, first.ledger) }),
       requestUs: framework.requestMs * 1e3,
       ...(setting.balance && { routing: setting.balance }),
       prefilled: phase === 'decode',
@@ -85,11 +80,80 @@ export function project(setting: ProjectSetting): Projection {
     workload,
   );
   const summary = summarise(simulation);
-  const atOnce = ceilDiv(concurrencyOf(workload, simulation), placement.replicas * placement.attnDp);
-  const kept = Math.min(ledger.forCache, cacheBytes(ledger, atOnce, input + output));
-  const memoryBytes = ledger.weights + ledger.staging + ledger.communication + kept;
+  const inside = concurrencyOf(workload, simulation);
+  const usedBy = ({ ledger }: Deployed, { replicas, attnDp }: Placement): number => {
+    const kept = cacheBytes(ledger, ceilDiv(inside, replicas * attnDp), input + output);
+    return ledger.weights + ledger.staging + ledger.communication + Math.min(ledger.forCache, kept);
+  };
   if (!(summary.ttftMs.mean >= 0)) throw new ConfigError('The projection has no first token.');
-  return { gpus, ledger, memoryBytes, summary, simulation };
+  return {
+    gpus: worldGpus(setting.placement) + (decode === undefined ? 0 : worldGpus(decode)),
+    ledger: first.ledger,
+    ...(second && { decodeLedger: second.ledger }),
+    stages: first.stages,
+    memoryBytes: maxOf([
+      usedBy(first, setting.placement),
+      ...(second && decode ? [usedBy(second, decode)] : []),
+    ]),
+    summary,
+    simulation,
+  };
+}
+
+interface Deployed {
+  readonly pool: Pool;
+  readonly ledger: RankLedger;
+  readonly stages: readonly number[];
+}
+
+/** @throws ConfigError for a layout that does not fit the model, or a model that does not fit the memory. */
+function poolOf(setting: ProjectSetting, placement: Placement, promptsOnly: boolean): Deployed {
+  const { model, framework, workload } = setting;
+  checkPlacement(placement, model);
+  const placed = { ...setting, placement };
+  const ledger = rankLedger(placed);
+  const { input, output } = meanLengths(workload);
+  requireFit(ledger, placed, Math.min(input + output, model.maxPositions * 16));
+  const crossing = placement.attnDp > 1 && placement.ep > 1 && nodesOf(stageGpus(placement), placement) > 1;
+  const cost = stepCost({ ...placed, overlap: setting.overlap ?? crossing });
+  const layers = cost.layers?.(typicalLoad(setting, placement)) ?? [];
+  const cut = partitionStages(layers, placement.pp);
+  return {
+    pool: {
+      setting: {
+        cost,
+        framework,
+        stages: placement.pp,
+        slowest: cut.most / sum(layers),
+        groups: placement.attnDp,
+        capacity: ledger.capacity,
+        maxSequences: MOST_SEQUENCES,
+        promptsOnly,
+      },
+      instances: placement.replicas,
+      gpus: instanceGpus(placement),
+    },
+    ledger,
+    stages: cut.layers,
+  };
+}
+
+/** A step of single tokens with all requests in its lanes; what stages are cut by. */
+function typicalLoad({ workload }: ProjectSetting, { pp, attnDp, replicas }: Placement): StepLoad {
+  const { input, output } = meanLengths(workload);
+  const inside = workload.kind === 'closed' ? workload.concurrency : workload.requests.length;
+  const decodes = Math.max(1, Math.round(inside / (replicas * attnDp * pp)));
+  const context = input + output / 2;
+  return { decodes, context, prompts: 0, pairs: 0, tokens: decodes * attnDp, sampled: decodes };
+}
+
+/** Keys and values go over the network, from each rank that has a part of them; at the share of a link that engines reach. */
+function transferOf(
+  { hardware }: ProjectSetting,
+  { cachePerPosition }: RankLedger,
+): (positions: number) => number {
+  const usPerPosition = cachePerPosition / (hardware.between.gbPerS * 1e3 * REACHED.link);
+  return (positions) => positions * usPerPosition;
 }
 
 /** Requests inside at once, on average: given, or by Little's law. */

@@ -50,22 +50,24 @@ export function rankLedger({ model, hardware, placement, precision, framework }:
   const counts = countsOf(model);
   const formats = formatsOf(model, precision, hardware);
   const slots = placement.expertSlots ?? model.experts;
-  const stage = (layers: number): number => layers / pp;
+  // The fullest stage has whole layers, mixtures where there are any; of those with a cache its part.
   const mixtures = mixtureLayers(model);
-  const cached = cachedLayers(model);
+  const fullest = ceilDiv(model.layers, pp);
+  const routed = Math.min(mixtures, fullest);
+  const cached = ceilDiv(cachedLayers(model) * fullest, model.layers);
   const dense =
-    stage(cached) * (counts.attention / attnTp) +
-    stage(model.layers - cached) * (counts.linear / attnTp) +
-    stage(model.denseLayers) * (counts.dense / attnTp) +
-    stage(mixtures) * (counts.shared / (attnDp > 1 ? 1 : attnTp));
-  const experts = (stage(mixtures) * ceilDiv(slots, ep) * counts.expert) / moeTp;
-  const wide = stage(mixtures) * counts.router + (counts.embedding + counts.head) / attnTp / (pp > 1 ? 2 : 1);
+    cached * (counts.attention / attnTp) +
+    (fullest - cached) * (counts.linear / attnTp) +
+    (fullest - routed) * (counts.dense / attnTp) +
+    routed * (counts.shared / (attnDp > 1 ? 1 : attnTp));
+  const experts = (routed * ceilDiv(slots, ep) * counts.expert) / moeTp;
+  const wide = routed * counts.router + (counts.embedding + counts.head) / attnTp / (pp > 1 ? 2 : 1);
   const weights =
     bytesOf(dense, formats.dense.weightBits) +
     bytesOf(experts, formats.experts.weightBits) +
     bytesOf(wide, 16);
   const split = Math.min(attnTp, cacheSplit(model));
-  const perPosition = (stage(cached) * cacheElements(model) * formats.cache.weightBits) / 8 / split;
+  const perPosition = (cached * cacheElements(model) * formats.cache.weightBits) / 8 / split;
   const rows = framework.maxTokens * model.modelDim * 2;
   const ranks = attnTp * attnDp;
   const staging = 2 * rows + (framework.maxTokens * Math.max(model.topK, 1) * model.modelDim * 2) / moeTp;

@@ -1,8 +1,9 @@
 /** How long one step of an instance takes, part by part, from the curves of its hardware. */
-import { at, sum } from '../../core/math.ts';
+import { at, range, sum } from '../../core/math.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
 import type { Query, Skew } from '../../hardware/queries.ts';
 import { cachedLayers, mixtureLayers, type ModelFacts } from '../models/facts.ts';
+import { exposedUs } from '../simulate/streams.ts';
 import { tabulated, tabulated2 } from './curve.ts';
 import { hottestLoads } from './hottest.ts';
 import { FITTED, type Framework } from './framework.ts';
@@ -57,6 +58,8 @@ export interface StepCost {
   (load: StepLoad): StepTime;
   /** us that a hand-over between stages takes for so many tokens. */
   readonly handOver: (tokens: number) => number;
+  /** us of each layer of such a step, the head with the last; they sum to the step. Equal parts where it is not given. */
+  readonly layers?: (load: StepLoad) => number[];
 }
 
 type Curve = (tokens: number) => number;
@@ -160,17 +163,33 @@ export function stepCost(setting: StepSetting): StepCost {
     const moved = (attnTp > 1 ? sums * reduce(fullest) : 0) + mixtures * exchange(fullest, load.tokens);
     const talk = moved * FITTED.communication + starts * launches;
     const busy = attention + dense + routed;
-    const exposed = overlap ? Math.max(talk * LEAST_EXPOSED, talk - busy) : talk;
+    const halves = Math.max(1, mixtures);
+    const sent = (moved * FITTED.communication) / 2 + starts * launches;
+    const half = {
+      attention: (attention + dense) / halves / 2,
+      dispatch: sent / halves / 2,
+      experts: routed / halves / 2,
+      combine: sent / halves / 2,
+    };
+    const exposed = overlap ? Math.min(talk, exposedUs(half, halves)) : talk;
     const overhead = framework.stepUs + launches * layersUs + load.sampled * framework.sequenceUs;
     const imbalance = routed - balanced;
     const total = busy + exposed + overhead;
     return { attention, dense, experts: balanced, imbalance, exposed, overhead, total };
   };
-  return Object.assign(cost, { handOver: hop });
+  const layers = (load: StepLoad): number[] => {
+    const { total, experts, imbalance } = cost(load);
+    const m = load.decodes + load.prompts;
+    const ends = head(load.sampled) * FITTED.dense;
+    const dense = denseFeed(m) * FITTED.dense;
+    const mixture = mixtures > 0 ? (experts + imbalance) / mixtures + sharedFeed(m) * FITTED.dense : 0;
+    const rest = Math.max(0, total - ends - model.denseLayers * dense - mixtures * mixture) / model.layers;
+    const each = range(model.layers).map((layer) => rest + (layer < model.denseLayers ? dense : mixture));
+    each[model.layers - 1] = at(each, model.layers - 1) + ends;
+    return each;
+  };
+  return Object.assign(cost, { handOver: hop, layers });
 }
-
-/** Of the communication of two half batches that take turns so much is seen even so: first and last of each layer. A guess. */
-const LEAST_EXPOSED = 0.1;
 
 const together = (curves: readonly Curve[]): Curve =>
   tabulated((m) => Math.max(1e-9, sum(curves.map((curve) => curve(m)))));

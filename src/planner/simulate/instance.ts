@@ -24,6 +24,8 @@ export interface InstanceSetting {
   readonly cost: StepCost;
   readonly framework: Framework;
   readonly stages: number;
+  /** Share of a step's time that its dearest stage takes; 1 / stages when absent. */
+  readonly slowest?: number;
   /** Attention groups, which step together. */
   readonly groups: number;
   /** Positions whose keys and values a group can keep. */
@@ -95,7 +97,7 @@ export function makeInstance(
   onDone: (job: Job) => void,
   onStretch: (stretch: Stretch) => void,
 ): Instance {
-  const { cost, framework, stages, capacity, maxSequences, promptsOnly } = setting;
+  const { cost, framework, stages, capacity, maxSequences, promptsOnly, slowest = 1 / stages } = setting;
   const groups: Group[] = range(setting.groups).map(() => ({
     waiting: [],
     next: 0,
@@ -307,7 +309,8 @@ export function makeInstance(
         begin(job, g, own);
       }
     }
-    return stages === 1 ? endUs : nowUs + (time.total + hops) / stages;
+    // Micro-batches follow each other at the pace of the dearest stage.
+    return stages === 1 ? endUs : nowUs + time.total * slowest + hops / stages;
   };
 
   /** Steps until one of its sequences ends. */

@@ -18,7 +18,12 @@ import { frameworkNamed } from '../../../planner/serving/framework.ts';
 import { placementOfLayout } from '../../../planner/serving/placement.ts';
 import { precisionNamed } from '../../../planner/serving/precision.ts';
 import { routingNamed } from '../../../planner/serving/routing.ts';
-import { SHARES, SHARE_NAMES, type Share } from '../../../planner/simulate/simulate.ts';
+import {
+  SHARES,
+  SHARE_NAMES,
+  type Share,
+  type SimulationResult,
+} from '../../../planner/simulate/simulate.ts';
 import type { ServingSummary } from '../../../planner/simulate/summary.ts';
 import { closedLoop, poisson, traceOf, type Workload } from '../../../planner/simulate/workload.ts';
 import { integer, moreThan, requireInteger } from '../../options.ts';
@@ -31,6 +36,8 @@ export interface DeploymentOptions {
   readonly hardware?: string;
   /** 'ep=16,pp=4,tp=2,dp=2', folded: dp counts replicas. */
   readonly layout?: string;
+  /** The same of instances that decode what those of `layout` have read: prefill and decode apart. */
+  readonly disaggregate?: string;
   readonly gpusPerNode?: number;
   readonly precision?: string;
   readonly framework?: string;
@@ -54,6 +61,7 @@ export const DEPLOYMENT_FIELDS: Fields = {
   model: 'string?',
   hardware: 'string?',
   layout: 'string?',
+  disaggregate: 'string?',
   gpusPerNode: 'number?',
   precision: 'string?',
   framework: 'string?',
@@ -73,7 +81,11 @@ export interface DeploymentReport {
   readonly model: string;
   readonly hardware: string;
   readonly layout: string;
+  /** The layout that decodes, where another reads prompts. */
+  readonly disaggregate: string | null;
   readonly gpus: number;
+  /** Layers of each stage. */
+  readonly stages: readonly number[];
   readonly precision: string;
   readonly framework: string;
   readonly phase: Phase;
@@ -103,6 +115,14 @@ const OPEN_REQUESTS = 1000;
 
 /** @throws ConfigError for what cannot be deployed: the layout, the memory, the workload. */
 export async function projectDeployment(options: DeploymentOptions): Promise<DeploymentReport> {
+  return (await deployed(options, 0)).report;
+}
+
+/** The same with what was simulated. @param keepStretches the first so many, for a timeline. */
+export async function deployed(
+  options: DeploymentOptions,
+  keepStretches: number,
+): Promise<{ readonly report: DeploymentReport; readonly simulation: SimulationResult }> {
   const { layout: layoutText = 'ep=16,pp=4,tp=2,dp=2' } = options;
   if (options.model === undefined)
     throw new ConfigError('project needs a model: name one with --model, or a table with --cases.');
@@ -113,6 +133,9 @@ export async function projectDeployment(options: DeploymentOptions): Promise<Dep
   const gpusPerNode = options.gpusPerNode ?? hardware.node.gpus;
   requireInteger('gpusPerNode', gpusPerNode, 1, 65536);
   const placement = placementOfLayout(parseLayout(layoutText), gpusPerNode);
+  const { disaggregate = null } = options;
+  const decode =
+    disaggregate === null ? undefined : placementOfLayout(parseLayout(disaggregate), gpusPerNode);
   const phase = PHASES.find((name) => name === (options.phase ?? 'both').toLowerCase());
   if (phase === undefined) throw new ConfigError(`phase must be one of ${PHASES.join(', ')}.`);
   const precision =
@@ -123,14 +146,19 @@ export async function projectDeployment(options: DeploymentOptions): Promise<Dep
     model,
     hardware: { ...hardware, node: { ...hardware.node, gpus: gpusPerNode } },
     placement,
+    ...(decode && { decode }),
     precision,
     framework,
     routing: routingNamed(options.routing ?? 'uniform'),
     workload,
     phase,
+    keepStretches,
   });
-  const { summary, simulation, gpus, ledger, memoryBytes } = projection;
-  const region = regionOf(model, hardware, placement);
+  const { summary, simulation, gpus, ledger, memoryBytes, stages } = projection;
+  const region =
+    decode === undefined
+      ? regionOf(model, hardware, placement)
+      : { region: 'none covers this: prefill and decode apart', covered: false };
   const perMs = (rate: number): number => rate / 1e3;
   const cells: Record<string, Cell> = {
     ...(phase !== 'decode' && { ttft_ms: cellOf(summary.ttftMs.mean, 'ttft', region) }),
@@ -141,11 +169,13 @@ export async function projectDeployment(options: DeploymentOptions): Promise<Dep
     in_tokens_per_ms: cellOf(perMs(summary.inputTokensPerS), 'rate', region),
     out_tokens_per_ms: cellOf(perMs(summary.outputTokensPerS), 'rate', region),
   };
-  return {
+  const report = {
     model: model.name,
     hardware: hardware.name,
     layout: layoutText,
+    disaggregate,
     gpus,
+    stages,
     precision,
     framework: framework.name,
     phase,
@@ -155,6 +185,7 @@ export async function projectDeployment(options: DeploymentOptions): Promise<Dep
     shares: simulation.shares,
     steps: simulation.steps,
   };
+  return { report, simulation };
 }
 
 async function workloadOf(options: DeploymentOptions, phase: Phase): Promise<Workload> {
@@ -184,7 +215,10 @@ const digits = (value: number): string =>
   value >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
 
 export function renderDeployment(report: DeploymentReport): string {
-  const { cells, shares, memory, percentiles, model, hardware, layout, gpus, precision, framework } = report;
+  const { cells, shares, memory, percentiles, model, hardware, gpus, precision, framework, stages } = report;
+  const { disaggregate } = report;
+  const layout =
+    disaggregate === null ? report.layout : `${report.layout} for prompts, ${disaggregate} for the rest`;
   const first = Object.values(cells)[0];
   const rows = Object.entries(cells).map(([name, { value, low, high }]) => [
     name.replaceAll('_', ' '),
@@ -196,6 +230,7 @@ export function renderDeployment(report: DeploymentReport): string {
   return [
     ...wrap(`${model} on ${gpus} ${hardware}, ${layout}, ${precision}, ${framework} framework`, '', '  '),
     ...alignColumns([['', 'mean', '80 % interval'], ...rows]),
+    ...(stages.length > 1 ? wrap(`Stages of ${stages.join(', ')} layers.`, '  ', '  ') : []),
     ...wrap(`All of it is ${first?.tag ?? 'modelled'}: ${first?.region ?? ''}.`, '  ', '  '),
     '',
     ...alignColumns([
@@ -223,6 +258,7 @@ export function describeDeployment(command: Command): Command {
     .option('--model <name>', 'a model, or the path of its config.json')
     .option('--hardware <name>', 'a100, h100-sxm, h200, b200, gb200, mi300x, ...')
     .option('--layout <axes>', 'ep=..,pp=..,tp=..,dp=.. (default: the reference layout)')
+    .option('--disaggregate <axes>', 'instances that decode what those of --layout have read')
     .option('--gpus-per-node <n>', 'that reach each other without a network', integer(1, 65536))
     .option('--precision <name>', 'bf16, fp8, fp4, int4 (default: as released)')
     .option('--framework <name>', 'vllm, sglang, trtllm, typical')

@@ -21,6 +21,7 @@ import type { GlobalOptions } from '../../options.ts';
 import { printJson, printLines, write } from '../../output.ts';
 import {
   DEPLOYMENT_FIELDS,
+  deployed,
   describeDeployment,
   modelAt,
   projectDeployment,
@@ -190,6 +191,36 @@ function shapeOf(name: string): LayerShape {
 
 interface CommandOptions extends GlobalOptions, ProjectOptions {
   readonly out?: string;
+  readonly timeline?: string;
+}
+
+/** Stretches of steps that a timeline shows; viewers grow slow beyond. A guess. */
+const MOST_STRETCHES = 100_000;
+const OTHER_TIMELINE = 'Name another place with --timeline.';
+
+/** One deployment, and its timeline where one is asked for. */
+async function tellDeployment(
+  given: DeploymentOptions,
+  timeline: string | undefined,
+  json: boolean,
+): Promise<void> {
+  if (timeline === undefined) {
+    const report = await projectDeployment(given);
+    return json ? printJson(report) : printLines([renderDeployment(report)]);
+  }
+  await checkOutput(timeline, {
+    inputs: given.trace === undefined ? [] : [given.trace],
+    remedy: OTHER_TIMELINE,
+  });
+  const { report, simulation } = await deployed(given, MOST_STRETCHES);
+  const { timelineOfSimulation } = await import('../../../profile/timeline/simulated.ts');
+  const { writeTrace } = await import('../../files/trace-file.ts');
+  const pools = given.disaggregate === undefined ? [''] : ['prefill', 'decode'];
+  await writeTrace(timeline, timelineOfSimulation(simulation.stretches, pools));
+  if (json) return printJson(report);
+  const shown = simulation.stretches.length;
+  const cut = shown === MOST_STRETCHES ? `, the first ${shown} stretches of steps` : '';
+  await printLines([renderDeployment(report), '', `Wrote ${timeline}${cut}.`]);
 }
 
 export function describeProject(command: Command): Command {
@@ -201,6 +232,7 @@ export function describeProject(command: Command): Command {
     .option('--cases <file>', 'a CSV file, a case in each row, in place of one deployment')
     .option('--result <file>', 'a bench result, whose adapter is "this adapter" in operations')
     .option('--out <file>', 'where the table of cases goes (default: stdout)')
+    .option('--timeline <file>', "steps and their parts, in the profiler's formats")
     .addHelpText(
       'after',
       `
@@ -223,16 +255,22 @@ Columns of a deployment: id, model, hardware, gpus, attn_tp, attn_dp, pp,
 Examples:
   moebius project --model deepseek-r1 --hardware h200 --precision fp8 \\
     --layout ep=8,tp=8 --isl 1024 --osl 1024 --concurrency 64
+  moebius project --model deepseek-v3 --hardware h200 --layout ep=8,tp=8,dp=2 \\
+    --disaggregate ep=16,tp=2 --timeline steps.json
   moebius project --cases in.csv --out out.csv`,
     )
     .action(async (_options: object, command: Command) => {
-      const { out, json, ...given } = command.optsWithGlobals<CommandOptions>();
+      const { out, json, timeline, ...given } = command.optsWithGlobals<CommandOptions>();
       if (given.cases === undefined) {
         if (out !== undefined) throw new ConfigError('--out is for the table of --cases. Leave it out.');
-        const report = await project(chosen(given, OPTIONS));
-        if ('csv' in report) return;
-        return json === true ? printJson(report) : printLines([renderDeployment(report)]);
+        const deployment: DeploymentOptions = chosen(given, OPTIONS);
+        requireOptions('project', deployment, DEPLOYMENT_FIELDS);
+        return tellDeployment(deployment, timeline, json === true);
       }
+      if (timeline !== undefined)
+        throw new ConfigError(
+          '--timeline is of one deployment, and --cases has many. Leave one of them out.',
+        );
       if (out !== undefined) await checkOutput(out, { inputs: [given.cases], remedy: OTHER_OUT });
       const report = await project(chosen(given, OPTIONS));
       if (!('csv' in report)) return;
