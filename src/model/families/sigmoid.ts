@@ -40,10 +40,14 @@ function readRouter(file: ConfigFile, numExperts: number): RouterTraits {
   };
 }
 
-/** The first layers are dense, the others have routed experts and one that all tokens take. */
+/**
+ * The first layers are dense, the others have routed experts and one that all tokens take.
+ * @param renormalize where the config does not say.
+ */
 function readDeepSeekMoe(
   file: ConfigFile,
   numLayers: number,
+  renormalize: boolean,
 ): Pick<MoeConfig, 'numExperts' | 'topK' | 'expertDim' | 'renormalize' | 'router' | 'dense' | 'shared'> {
   const numExperts = file.count('n_routed_experts');
   const expertDim = file.count('moe_intermediate_size');
@@ -53,7 +57,7 @@ function readDeepSeekMoe(
   return {
     ...{ numExperts, expertDim },
     topK: file.count('num_experts_per_tok'),
-    renormalize: file.flag('norm_topk_prob', true),
+    renormalize: file.flag('norm_topk_prob', renormalize),
     router: readRouter(file, numExperts),
     ...(layers.length > 0 && { dense: { dim: file.count('intermediate_size'), layers } }),
     ...(shared > 0 && { shared: { dim: shared * expertDim, gated: false } }),
@@ -70,7 +74,7 @@ export const glm4Moe: Family = {
     return {
       config: {
         ...{ name, ...core },
-        ...readDeepSeekMoe(file, core.numLayers),
+        ...readDeepSeekMoe(file, core.numLayers, true),
         ...withAttention({
           bias: file.flag('attention_bias', false),
           qkNorm: file.flag('use_qk_norm', false) ? 'head' : undefined,
@@ -92,12 +96,12 @@ export const dots1: Family = {
     const { core, order } = readCore(file);
     const bias = file.flag('attention_bias', false);
     const window = file.countOr('sliding_window', undefined);
-    const from = file.naturalOr('max_window_layers', core.numLayers);
+    const from = file.naturalOr('max_window_layers', 62);
     const { names, ignored } = tied(file, MLP_NAMES);
     return {
       config: {
         ...{ name, ...core },
-        ...readDeepSeekMoe(file, core.numLayers),
+        ...readDeepSeekMoe(file, core.numLayers, false),
         ...withAttention({
           ...{ bias, outBias: bias, qkNorm: 'head' },
           windows: readWindows(file, core.numLayers, window, (i) => i >= from),
@@ -122,6 +126,7 @@ export const miniMaxM2: Family = {
     const types = file.naturals('attn_type_list');
     if (types.some((type) => type !== 1)) file.refuse('attn_type_list', 'Supported: full attention (1).');
     const { core, order } = readCore(file, {
+      theta: 5000000,
       rotaryDim: (headDim) => file.countOr('rotary_dim', partialRotary(file, 1)(headDim)),
     });
     const score = requireScoring(file, 'scoring_func', ['sigmoid', 'softmax'], 'sigmoid');
@@ -129,7 +134,6 @@ export const miniMaxM2: Family = {
       ...MIXTRAL_NAMES,
       correction: 'model.layers.L.block_sparse_moe.e_score_correction_bias',
     });
-    const window = file.countOr('sliding_window', undefined);
     return {
       config: {
         ...{ name, ...core },
@@ -141,10 +145,8 @@ export const miniMaxM2: Family = {
           ...(score === 'sigmoid' && { score }),
           ...(file.flag('use_routing_bias', true) && { correction: true }),
         },
-        ...withAttention({
-          qkNorm: file.flag('use_qk_norm', true) ? 'width' : undefined,
-          windows: readWindows(file, core.numLayers, window, () => true),
-        }),
+        // A window in its config is not used: all layers see all keys.
+        ...withAttention({ qkNorm: file.flag('use_qk_norm', true) ? 'width' : undefined }),
       },
       order,
       fp8Block: readFp8(file),
@@ -168,7 +170,7 @@ export const ernie45Moe: Family = {
     const step = file.countOr('moe_layer_interval', 1);
     const layers = layersWhere(file, numLayers, (i) => i < first || i > last || (i + 1) % step !== 0);
     const expertDim = file.count('moe_intermediate_size');
-    const shared = file.naturalOr('moe_num_shared_experts', 0);
+    const shared = file.naturalOr('moe_num_shared_experts', 2);
     const { names, ignored } = tied(
       file,
       {
