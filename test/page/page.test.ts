@@ -77,6 +77,23 @@ describe('the server', () => {
   });
 });
 
+/** Notes when the page called a job off, and when its worker had ended it, ms. */
+const WATCH_CANCEL = `
+  const Plain = Worker;
+  globalThis.Worker = class extends Plain {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener('message', ({ data }) => {
+        if (data.type === 'failed') globalThis.endedMs = performance.now();
+      });
+    }
+    postMessage(order) {
+      if (order.type === 'cancel') globalThis.askedMs = performance.now();
+      super.postMessage(order);
+    }
+  };
+`;
+
 /** Notes how long the longest task of the main thread took, ms. */
 const WATCH_TASKS = `
   globalThis.longestTask = 0;
@@ -87,7 +104,9 @@ const WATCH_TASKS = `
 
 describe('a visit', () => {
   test('shows the adapter, checks a first product, and a run fills the screen until it is cancelled', async () => {
-    const { page, messages, until, shows, text, end } = await visit(site, '', { before: WATCH_TASKS });
+    const { page, messages, until, shows, text, end } = await visit(site, '', {
+      before: WATCH_TASKS + WATCH_CANCEL,
+    });
     await shows('first product right');
     expect(await text()).toMatch(/swiftshader.*software: a CPU plays the GPU/);
     await page.evaluate('longestTask = 0');
@@ -100,6 +119,9 @@ describe('a visit', () => {
     await page.click('text=Cancel');
     await shows('Cancelled. What was finished stays.', 5000);
     expect(Date.now() - began).toBeLessThan(5000);
+    // By itself, within 300 ms on a machine of its own; after 2 s its worker would be ended.
+    await until('globalThis.endedMs > 0', 2000);
+    expect(await page.evaluate('endedMs - askedMs')).toBeLessThan(2000);
     expect(await page.isEnabled('button.main')).toBe(true);
     expect(await page.locator('[aria-label="Checks by family"] tbody tr').count()).toBeGreaterThan(2);
     expect(messages).toEqual([]);

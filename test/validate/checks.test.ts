@@ -1,7 +1,9 @@
 /** The checks themselves: what a wrong kernel does to a case, to its second run, to a spot check and to a fuzz run. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Pieces, piecewise } from '../../src/core/async/pieces.ts';
+import { CancelledError } from '../../src/core/errors.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
-import type { Op, PreparedOp } from '../../src/ops/op.ts';
+import type { Expected, Op, PreparedOp } from '../../src/ops/op.ts';
 import { opByName } from '../../src/ops/ops.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { casesOf } from '../../src/validate/cases.ts';
@@ -56,6 +58,18 @@ describe('a case', () => {
         spoilt(rope, () => undefined),
       ),
     ).toMatchObject({ pass: true });
+  });
+
+  test('is called off within its reference, with nothing of it left on the device', async () => {
+    const controller = new AbortController();
+    const endless = piecewise(function* (): Pieces<ReadonlyMap<string, Expected>> {
+      setTimeout(() => controller.abort(), 0);
+      for (;;) yield;
+    });
+    const before = gpu.ledger.bytes;
+    const run = runCase(gpu.under(controller.signal), { ...rope, reference: endless });
+    await expect(run).rejects.toBeInstanceOf(CancelledError);
+    expect(gpu.ledger.bytes).toBe(before);
   });
 
   test('fails when the second run differs in one bit, though both are within the budget', async () => {
