@@ -16,3 +16,10 @@ export function hasFewRegisters(gpu: Gpu): boolean {
 export function hasManyRegisters(gpu: Gpu): boolean {
   return !['intel', 'apple'].includes(gpu.device.adapterInfo.vendor);
 }
+
+/** vec4 that a lane of decode attention holds of queries, and of sums, by vendor: none of these spills with heads of 64. */
+const HELD_VECS: Readonly<Record<string, number>> = { amd: 8, nvidia: 8, intel: 2 };
+
+export function heldVecs(gpu: Gpu): number {
+  return HELD_VECS[gpu.device.adapterInfo.vendor] ?? 4;
+}

@@ -120,6 +120,19 @@ export const scenes: readonly Scene[] = [
     buffers: { ...keys, k_RHD: 96, v_RHD: 96, q_THD: 16, sequences: [0, 2, 12, 0], o_THD: 16 },
   })),
   {
+    shader: 'attention/decode-heads',
+    shuffles: true,
+    spec: { WG: 8, LANES: 4, KEYS: 1, HEAD_VECS: 2 },
+    params: { ...attention, maxQueries: 1, causal: 1, numParts: 1 },
+    buffers: { ...keys, q_THD: 8, sequences: [0, 1, 8, 0], o_THD: 8 },
+  },
+  {
+    shader: 'attention/merge-teams',
+    spec: { WG: 16, HEAD_VECS: 2, SPAN: 2 },
+    params: { numHeads: 1, maxQueries: 1, numSequences: 1, causal: 1, numParts: 4, keysPerPart: 2 },
+    buffers: { parts_THPD: 48, sequences: [0, 1, 8, 0], o_THD: 8, sinks_H: 1 },
+  },
+  {
     shader: 'attention/decode',
     spec: { WG: 4, CHUNK: 4, HEAD_VECS: 2 },
     params: { ...attention, maxQueries: 1, causal: 1, numParts: 1 },

@@ -12,6 +12,8 @@ export interface Scene {
   /** By the binding's name: its words, or its number of words, which are small numbers then. */
   readonly buffers: Readonly<Record<string, readonly number[] | number>>;
   readonly groups?: readonly [x: number, y: number, z: number];
+  /** Its lanes also exchange values by shuffles, which order nothing: the interpreter is given each lane's own instead. */
+  readonly shuffles?: boolean;
 }
 
 /** Two on one line are one, for both kinds of memory: what interprets tells them apart no more. */
@@ -30,10 +32,15 @@ function wordsOf(isFloat: boolean, given: readonly number[] | number): ArrayBuff
   return isFloat ? new Float32Array(values).buffer : new Uint32Array(values).buffer;
 }
 
+function withoutShuffles(text: string): string {
+  return text.replace(/^enable subgroups;/m, '').replace(/subgroupShuffleXor\((\w+), \w+\)/g, '$1');
+}
+
 /** What races in `source`, the scene's shader or a copy of it with a fault: a line each, none twice. */
 export function racesOf(source: string, scene: Scene): string[] {
   const { shader, params = {}, groups = [1, 1, 1] } = scene;
-  const text = withoutMatrices(specialise(source, scene.spec ?? {}, shader));
+  const specialised = withoutMatrices(specialise(source, scene.spec ?? {}, shader));
+  const text = scene.shuffles === true ? withoutShuffles(specialised) : specialised;
   const { storage, uniforms, entry } = new WgslReflect(text);
   const members = uniforms.flatMap((uniform) => (uniform.members ?? []).map(({ name }) => name));
   const stray = Object.keys(params).filter((name) => !members.includes(name));

@@ -9,7 +9,7 @@ import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { gridPieces } from './grid.ts';
-import { merge, MERGE_BLOCK } from './merge.ts';
+import { MERGE_BLOCK, prepareMerge } from './merge.ts';
 import { type AttentionShape, attentionVariants } from './variants.ts';
 import { chooseVariant, preferring } from '../variants.ts';
 
@@ -47,10 +47,10 @@ function bestFirst(gpu: Gpu, shape: AttentionShape): typeof attentionVariants {
   const onGpu = gpu.kernelsFor === 'gpu';
   if (!few) return onGpu ? attentionVariants : preferring(attentionVariants, 'subgroup');
   const whole = preferring(attentionVariants, 'decode');
-  const order = onGpu ? whole : preferring(whole, 'decode-subgroup');
+  const order = preferring(whole, onGpu ? 'decode-heads' : 'decode-subgroup');
   const { numSequences = 1, queries, numHeads } = shape;
   const split = onGpu && partsPay(numSequences * queries * numHeads, keysSeen(shape));
-  return split ? preferring(order, 'split') : order;
+  return split ? preferring(preferring(order, 'split'), 'split-heads') : order;
 }
 
 function keysSeen({ cacheLength, window = 0 }: AttentionShape): number {
@@ -82,12 +82,12 @@ export async function prepareAttention(
   const { numHeads, numKvHeads, headDim, cacheLength, scale, window = 0, softcap = 0, pageSize = 0 } = shape;
   const [kernel, joining] = await Promise.all([
     gpu.kernel(variant.kernel, variant.spec(shape, gpu)),
-    split ? gpu.kernel(merge, { HEAD_VECS: headDim / 4, SINKS: shape.sinks ?? false }) : undefined,
+    split ? prepareMerge(gpu, { headDim, sinks: shape.sinks ?? false }) : undefined,
   ]);
   const fixed = { numHeads, numKvHeads, headDim, cacheLength, scale, window, softcap, pageSize };
   const parts = split ? partsOf(keysSeen(shape)) : { numParts: 1, keysPerPart: 0 };
   const causal = Number(shape.causal);
-  const block = variant.block(shape, parts.numParts);
+  const block = variant.block(shape, parts.numParts, gpu);
   const most = gpu.limits.maxComputeWorkgroupsPerDimension;
   return {
     variant: variant.name,

@@ -6,6 +6,8 @@ import type { Grid } from '../../gpu/kernel.ts';
 export interface QueryBlock {
   readonly queries: number;
   readonly workgroups: number;
+  /** Heads of a workgroup; one by default. */
+  readonly heads?: number;
 }
 
 export interface GridSize {
@@ -26,7 +28,8 @@ export interface GridPiece {
 
 /** x: blocks of queries, y: heads, z: sequences. */
 export function wholeGrid(block: QueryBlock, size: GridSize): Grid {
-  return [ceilDiv(size.maxQueries, block.queries) * block.workgroups, size.numHeads, size.numSequences];
+  const { queries, workgroups, heads = 1 } = block;
+  return [ceilDiv(size.maxQueries, queries) * workgroups, ceilDiv(size.numHeads, heads), size.numSequences];
 }
 
 /**
@@ -36,13 +39,14 @@ export function wholeGrid(block: QueryBlock, size: GridSize): Grid {
 export function gridPieces(block: QueryBlock, size: GridSize, most: number): GridPiece[] {
   const { maxQueries, numHeads, numSequences } = size;
   const queries = Math.max(1, Math.floor(most / block.workgroups)) * block.queries;
+  const heads = most * (block.heads ?? 1);
   const pieces: GridPiece[] = [];
   for (let firstSequence = 0; firstSequence < numSequences; firstSequence += most) {
-    for (let firstHead = 0; firstHead < numHeads; firstHead += most) {
+    for (let firstHead = 0; firstHead < numHeads; firstHead += heads) {
       for (let firstQuery = 0; firstQuery < maxQueries; firstQuery += queries) {
         const part = {
           maxQueries: Math.min(queries, maxQueries - firstQuery),
-          numHeads: Math.min(most, numHeads - firstHead),
+          numHeads: Math.min(heads, numHeads - firstHead),
           numSequences: Math.min(most, numSequences - firstSequence),
         };
         pieces.push({ first: { firstQuery, firstHead, firstSequence }, grid: wholeGrid(block, part) });

@@ -6,7 +6,7 @@ import { ceilDiv } from '../../core/math.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import { type QueryBlock, wholeGrid } from './grid.ts';
-import { hasManyRegisters } from '../registers.ts';
+import { hasManyRegisters, heldVecs } from '../registers.ts';
 import type { Variant } from '../variants.ts';
 
 /** What is known of attention before its kernel is compiled: heads, mask, cache, and the batch to expect. */
@@ -106,6 +106,19 @@ const decode = defineKernel({
   grid: (_s, p) => wholeGrid({ queries: 1, workgroups: p.numParts }, p),
 });
 
+const decodeHeads = defineKernel({
+  shader: 'attention/decode-heads.wgsl',
+  spec: {
+    ...{ WG: 64, LANES: 16, HEADS: 1, KEYS: 4, HEAD_VECS: 16, SPLIT: false },
+    ...STORAGE,
+    ...{ SINKS: false, SOFTCAP: false },
+  },
+  params: splitParams,
+  buffers,
+  grid: (s, p) => wholeGrid({ queries: 1, workgroups: p.numParts, heads: s.HEADS }, p),
+  features: ['subgroups'],
+});
+
 /** Queries of a block of subgroup.wgsl. */
 const SUBGROUP_ROWS = 16;
 
@@ -166,13 +179,44 @@ const eightLanes = (gpu: Gpu): string | undefined => {
   return subgroupMinSize >= 8 ? undefined : `subgroups may have ${subgroupMinSize} lanes; 8 are needed`;
 };
 
+/** Lanes side by side on the vectors of a key. */
+const teamLanes = (gpu: Gpu): number => Math.min(16, gpu.device.adapterInfo.subgroupMinSize ?? 0);
+const teams = (gpu: Gpu): string | undefined => {
+  if (!gpu.has('subgroups')) return 'the adapter has no subgroups';
+  return teamLanes(gpu) >= 4 ? undefined : `subgroups may have ${teamLanes(gpu)} lanes; 4 are needed`;
+};
+
+/** Heads that share a workgroup's loads: as many of those with one head of keys as registers hold. */
+function headsTogether({ numHeads, numKvHeads, headDim }: AttentionShape, gpu: Gpu): number {
+  const group = numHeads / numKvHeads;
+  const most = Math.max(1, Math.floor(heldVecs(gpu) / ceilDiv(headDim / 4, teamLanes(gpu))));
+  for (let heads = Math.min(most, group); heads > 1; heads--) if (group % heads === 0) return heads;
+  return 1;
+}
+
+const inTeams = (shape: AttentionShape, gpu: Gpu) => ({
+  WG: gpu.kernelsFor === 'gpu' ? 64 : 32,
+  LANES: teamLanes(gpu),
+  HEADS: headsTogether(shape, gpu),
+  KEYS: Math.max(1, Math.floor(4 / ceilDiv(shape.headDim / 4, teamLanes(gpu)))),
+});
+const byHeads = (shape: AttentionShape, numParts: number, gpu: Gpu): QueryBlock => ({
+  ...{ queries: 1, workgroups: numParts, heads: headsTogether(shape, gpu) },
+});
+
 /** A variant of attention, with how its workgroups cover the queries. */
 export interface AttentionVariant extends Variant<
   AttentionShape,
-  typeof plain | typeof flash | typeof blocked | typeof decode | typeof subgroup | typeof decodeSubgroup
+  | typeof plain
+  | typeof flash
+  | typeof blocked
+  | typeof decode
+  | typeof decodeHeads
+  | typeof subgroup
+  | typeof decodeSubgroup
 > {
   /** How its grid covers queries, with the keys in so many parts. */
-  readonly block: (shape: AttentionShape, numParts: number) => QueryBlock;
+  readonly block: (shape: AttentionShape, numParts: number, gpu: Gpu) => QueryBlock;
   /** Its keys are cut into parts, which a second kernel merges. */
   readonly split?: boolean;
 }
@@ -220,6 +264,14 @@ export const attentionVariants: readonly AttentionVariant[] = [
     refusal: inFours,
   },
   {
+    name: 'decode-heads',
+    idea: 'lanes side by side on a key, many loads under way, heads that share keys in one workgroup',
+    kernel: decodeHeads,
+    block: byHeads,
+    spec: (shape, gpu) => ({ ...headVecs(shape), ...inTeams(shape, gpu) }),
+    refusal: (shape, gpu) => inFours(shape) ?? teams(gpu),
+  },
+  {
     name: 'decode',
     idea: 'a workgroup per query, lanes over keys, online softmax',
     kernel: decode,
@@ -242,6 +294,15 @@ export const attentionVariants: readonly AttentionVariant[] = [
     block: bySlab,
     spec: headVecs,
     refusal: (shape, gpu) => inFours(shape) ?? eightLanes(gpu),
+  },
+  {
+    name: 'split-heads',
+    split: true,
+    idea: 'decode-heads with the keys cut into parts, and a merge',
+    kernel: decodeHeads,
+    block: byHeads,
+    spec: (shape, gpu) => ({ ...parts(shape), ...inTeams(shape, gpu) }),
+    refusal: (shape, gpu) => fewQueries(shape) ?? teams(gpu),
   },
   {
     name: 'split',

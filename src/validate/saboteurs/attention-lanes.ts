@@ -12,7 +12,35 @@ const decodeSubgroup = {
   variant: 'decode-subgroup',
 } as const;
 
+const blocked = { shader: 'attention/blocked', family: 'attention', variant: 'blocked' } as const;
+const decodeHeads = {
+  shader: 'attention/decode-heads',
+  family: 'attention',
+  variant: 'decode-heads',
+} as const;
+
 export const maskSaboteurs: readonly Saboteur[] = [
+  {
+    ...blocked,
+    name: 'takes a tile that ends early for a whole one',
+    find: 'let all = first + BLOCK <= numKeysOfFirst && oldestOfLast <= first;',
+    replace: 'let all = first < max(numKeysOfFirst, oldestOfLast);',
+    caseName: 'grouped queries',
+  },
+  {
+    ...decodeHeads,
+    name: 'takes a key twice that a team does not have',
+    find: 'let seen = first + j * TEAMS + team < numKeys;',
+    replace: 'let seen = first + j * TEAMS + team <= numKeys;',
+    caseName: 'decode with a cache',
+  },
+  {
+    ...decodeHeads,
+    name: 'gives all heads of a workgroup the first one’s scores',
+    find: 'own = fma(q[n * OWN + d],',
+    replace: 'own = fma(q[d],',
+    caseName: 'decode with a cache',
+  },
   {
     ...flash,
     name: 'sees the future of its tile',
