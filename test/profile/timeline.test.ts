@@ -3,6 +3,8 @@ import { gunzipSync } from 'node:zlib';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import protobuf from 'protobufjs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { profile } from '../../src/cli/verbs/profile.ts';
@@ -161,6 +163,12 @@ function bigStep(): RunPiece {
   };
 }
 
+/** V8's own, which is otherwise not to be had. */
+function collector(): () => void {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as () => void;
+}
+
 const step = bigStep();
 const cluster = clusterOf({ pieces: [step] });
 const timeline: Timeline = timelineOf(
@@ -225,6 +233,30 @@ describe('128 ranks and 16 micro-batches', () => {
       expect(Math.abs((own?.get('communication') ?? 0) - communicationNs)).toBeLessThanOrEqual(slack);
     }
     expect(busy.get(uuidOf.get('GPU') ?? 0)?.get('gpu')).toBe(sum(step.spans.map(({ ns = 0 }) => ns)));
+  });
+
+  test('protobuf: in little time, and little of it is ever in memory', () => {
+    const collected = collector();
+    const live = (): number => {
+      collected();
+      const { heapUsed, arrayBuffers } = process.memoryUsage();
+      return heapUsed + arrayBuffers;
+    };
+    const before = live();
+    let [pieces, grown, ns] = [0, 0, 0];
+    let began = performance.now();
+    for (const piece of perfettoTrace(timeline)) {
+      expect(piece.length).toBeGreaterThan(0);
+      pieces += 1;
+      if (pieces % 25 !== 0) continue;
+      ns += performance.now() - began;
+      grown = Math.max(grown, live() - before);
+      began = performance.now();
+    }
+    expect(pieces).toBeGreaterThan(50);
+    expect(grown).toBeLessThan(64e6);
+    // A second is promised on a quiet machine.
+    expect(ns + performance.now() - began).toBeLessThan(10_000);
   });
 
   test('JSON: the same events', () => {

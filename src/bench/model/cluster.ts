@@ -27,10 +27,13 @@ export interface PipelineTimes {
   readonly ranks: readonly RankTime[];
 }
 
-/** Undefined without timestamps. */
-export function pipelineTimes(step: Pick<StepResult, 'spans'>): PipelineTimes | undefined {
-  if (step.spans.length === 0) return undefined;
-  const { wallNs, slices, ranks } = virtualCluster(step);
+/** Undefined without timestamps. @param expertRows of a step that was given the same: experts are split by them. */
+export function pipelineTimes(
+  { spans }: Pick<StepResult, 'spans'>,
+  expertRows: StepResult['expertRows'] = [],
+): PipelineTimes | undefined {
+  if (spans.length === 0) return undefined;
+  const { wallNs, slices, ranks } = virtualCluster({ spans, expertRows });
   const bySlot = new Map<string, (typeof slices)[number][]>();
   for (const slice of slices) {
     const key = `${slice.stage}/${slice.microBatch}`;

@@ -197,7 +197,7 @@ function clusterView(
   const usual = passes.timed.reduce((best, other) =>
     Math.abs(other.hostNs - middle) < Math.abs(best.hostNs - middle) ? other : best,
   );
-  const pipeline = pipelineTimes(usual);
+  const pipeline = pipelineTimes(usual, passes.first.expertRows);
   return {
     ...(pipeline && { pipeline }),
     expertLoad: expertLoad(plan, passes.requests, passes.first),
