@@ -1,6 +1,6 @@
 /** How long an operation takes on a hardware: the one question that planners ask of this folder. */
 import { chooseGroup, type Choice } from './curves/choose.ts';
-import { familyOf, fieldOf, fitOf } from './curves/families.ts';
+import { familyOf, fieldOf, fitOf, placeOf } from './curves/families.ts';
 import { formulaUs, type Family } from './curves/family.ts';
 import { beyondOf } from './curves/region.ts';
 import { plainUs } from './plain.ts';
@@ -48,7 +48,7 @@ function byCurve(family: Family, choice: Choice, query: Query, hardware: Profile
   const fit = fitOf(family, group);
   if (fit === undefined) return undefined;
   const field = fieldOf(family, group, fit, rows);
-  const { left, deviation } = field.at(family.features(query), family.size(query));
+  const { left, deviation } = field.at(placeOf(family, group, family.features(query)), family.size(query));
   const us = formulaUs(family.terms(query, hardware), fit.parameters) * Math.exp(left);
   const beyond = beyondOf(family, query, rows);
   const wider = RELATIVE_FACTOR ** instead.length * (beyond === '' ? 1 : BEYOND_FACTOR);

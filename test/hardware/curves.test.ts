@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { packed, rowsOf, unpackedLogs } from '../../src/hardware/curves/pack.ts';
 import { inverted, Kriging } from '../../src/hardware/curves/kriging.ts';
 import { FAMILIES, fitOf, measuredGroups } from '../../src/hardware/curves/families.ts';
+import { kernelAccuracy } from '../../src/hardware/curves/accuracy.ts';
 import { leaveOut } from '../../src/hardware/curves/judge.ts';
 import { interpolated } from '../../src/hardware/curves/family.ts';
 import { hardwareNamed } from '../../src/hardware/profiles/named.ts';
@@ -60,6 +61,14 @@ test('every group of measurements has a fit, and every fit a group', () => {
   for (const family of FAMILIES) {
     for (const group of measuredGroups(family).keys()) expect(fitOf(family, group), group).toBeDefined();
   }
+});
+
+test('NCCL over NVLink of a number of ranks that was left out: median 3.5 %, one in ten beyond 10 %', () => {
+  const { overall } = kernelAccuracy('all_gather nccl');
+  const nvlink = overall.find(({ leftOut }) => leftOut === 'a number of ranks, NVLink and nccl');
+  expect(nvlink?.rows).toBe(399);
+  expect(nvlink?.median).toBeLessThan(0.035);
+  expect(nvlink?.p90).toBeLessThan(0.1);
 });
 
 test('products of unseen shapes: median 3 %, one in ten beyond 10 %, 75 to 90 % within their intervals', () => {

@@ -43,7 +43,7 @@ interface Part {
 const LEFT_OUT: Readonly<Record<string, string>> = {
   gemm: 'all m of an n x k',
   moe: 'all rows of a layout of a model',
-  collective: 'all sizes of a number of ranks',
+  collective: 'a number of ranks',
   exchange: 'all rows of a shape',
 };
 
@@ -70,14 +70,19 @@ export function kernelAccuracy(part = ''): KernelAccuracy {
       const name = `${family.name} ${group}`;
       if (fit === undefined || !name.toLowerCase().includes(part.toLowerCase())) continue;
       const off = leaveOut(family, group, fit.parameters, rows);
-      parts.push(
-        regionOf(family, group, fit, off, { leftOut: LEFT_OUT[family.name] ?? 'all sizes of a shape' }),
-      );
+      parts.push(regionOf(family, group, fit, off, { leftOut: leftOutOf(family, group) }));
       const models = new Set(rows.map(({ key }) => key.model ?? ''));
       if (models.size > 1) for (const region of modelRegions(family, group, fit, rows)) parts.push(region);
     }
   }
   return { overall: overall(parts), regions: parts.map(({ region }) => region) };
+}
+
+function leftOutOf({ name, kin }: Family, group: string): string {
+  const words = LEFT_OUT[name] ?? 'all sizes of a shape';
+  const [fabric = '', lib = ''] = kin?.of(group).split(' ') ?? [];
+  if (fabric === '') return words;
+  return `${words}, ${fabric === 'NVLink' ? `${fabric} and ${lib}` : 'no NVLink'}`;
 }
 
 function modelRegions(family: Family, group: string, fit: GroupFit, rows: readonly Row[]): Part[] {

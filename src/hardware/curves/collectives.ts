@@ -1,15 +1,28 @@
 /** Collectives of NCCL within one node, and the all-reduces that engines have of their own. */
 import { NCCL_TABLE } from '../data/nccl.ts';
 import { ALL_REDUCE_TABLE } from '../data/all-reduce.ts';
+import { hardwareNamed } from '../profiles/named.ts';
+import { PROFILES } from '../profiles/list.ts';
 import { collectiveTerms } from '../plain.ts';
 import { COLLECTIVES, type Collective, type CollectiveQuery } from '../queries.ts';
 import type { Family } from './family.ts';
+
+/** Links of a node by what they can do: NCCL chooses algorithms by it, and by the number of ranks. */
+function fabricOf(system: string): string {
+  const { node, name } = hardwareNamed(system);
+  return node.what.startsWith('NVLink') ? 'NVLink' : name;
+}
+
+const SYSTEMS = PROFILES.map(({ name }) => name);
+const ARCHITECTURES = [...new Set(PROFILES.map(({ architecture }) => architecture))];
+const oneOf = (names: readonly string[], name: string): number[] =>
+  names.map((one) => (one === name ? 1 : 0));
 
 export const COLLECTIVE: Family<CollectiveQuery> = {
   name: 'collective',
   tables: [NCCL_TABLE, ALL_REDUCE_TABLE],
   group: ({ system, op, lib }) => `${system} ${op} ${lib}`,
-  block: ({ ranks }) => String(ranks),
+  block: ({ system, ranks }) => `${system} ${ranks}`,
   query: ({ op, ranks }, bytes) => {
     const known = COLLECTIVES.find((name) => name === op);
     return known === undefined
@@ -25,5 +38,18 @@ export const COLLECTIVE: Family<CollectiveQuery> = {
   size: ({ bytes }) => Math.log(bytes),
   along: 'bytes',
   start: [8, 2, 1.3, 1.3],
-  kriging: { scales: [4], nugget: 0.01, between: 0.01 },
+  kriging: { scales: [1], nugget: 0.005, between: 0.01 },
+  // The same code runs on all that NVLink joins: how 4 ranks go from 8 on one of them is how they do on another.
+  kin: {
+    of: (group) => {
+      const [system = '', , lib] = group.split(' ');
+      return `${fabricOf(system)} ${lib}`;
+    },
+    features: (group) => {
+      const [system = '', op = ''] = group.split(' ');
+      const { architecture } = hardwareNamed(system);
+      return [...oneOf(SYSTEMS, system), ...oneOf(ARCHITECTURES, architecture), ...oneOf(COLLECTIVES, op)];
+    },
+    scales: [...SYSTEMS.map(() => 80), ...ARCHITECTURES.map(() => 10), ...COLLECTIVES.map(() => 40)],
+  },
 };

@@ -5,7 +5,7 @@ import type { Query } from '../queries.ts';
 import { DECODE, PREFILL } from './attention.ts';
 import { COLLECTIVE } from './collectives.ts';
 import { EXCHANGE } from './exchange.ts';
-import { formulaUs, groupsOf, ResidualField, type Family, type Row } from './family.ts';
+import { formulaUs, groupsOf, ResidualField, type Family, type FieldEntry, type Row } from './family.ts';
 import { GEMM } from './gemm.ts';
 import { MLA_DECODE, MLA_PREFILL } from './mla.ts';
 import { MOE } from './moe.ts';
@@ -76,14 +76,39 @@ export function fieldOf(family: Family, group: string, fit: GroupFit, rows: read
   return field;
 }
 
+/** A field of the rows of a group, the first ones, and those of its kin with the fits that ship. */
 export function newField(
   family: Family,
   group: string,
   parameters: readonly number[],
   rows: readonly Row[],
 ): ResidualField {
-  const [system = ''] = group.split(' ');
-  const hardware = hardwareNamed(system);
+  const { kin, kriging } = family;
+  const own = entriesOf(family, group, parameters, rows);
+  if (kin === undefined) return new ResidualField(own, kriging);
+  const others = [...measuredGroups(family)].flatMap(([other, theirs]) => {
+    const fit = other === group || kin.of(other) !== kin.of(group) ? undefined : fitOf(family, other);
+    return fit === undefined ? [] : entriesOf(family, other, fit.parameters, theirs);
+  });
+  return new ResidualField([...own, ...others], { ...kriging, scales: [...kriging.scales, ...kin.scales] });
+}
+
+function entriesOf(
+  family: Family,
+  group: string,
+  parameters: readonly number[],
+  rows: readonly Row[],
+): FieldEntry[] {
+  const hardware = hardwareNamed(group.split(' ', 1).join(''));
   const formula = (query: Query): number => formulaUs(family.terms(query, hardware), parameters);
-  return new ResidualField(rows, family.kriging, formula);
+  return rows.map((row) => ({ row, features: placeOf(family, group, row.features), formula }));
+}
+
+/** Features of a shape in the field of a group. */
+export function placeOf(
+  { kin }: Pick<Family, 'kin'>,
+  group: string,
+  features: readonly number[],
+): readonly number[] {
+  return kin === undefined ? features : [...features, ...kin.features(group)];
 }

@@ -43,6 +43,17 @@ export interface Family<Q extends Query = Query> {
     /** Variance that an answer in the middle between two measured sizes has on top, relative to that of the field. */
     readonly between: number;
   };
+  /** Groups that run the same code: what one misses at a shape tells what another misses there. */
+  readonly kin?: Kin;
+}
+
+/** How the groups of a family share one field. */
+export interface Kin {
+  /** Groups of one name share. */
+  of(group: string): string;
+  /** Where a group lies among its kin, beside the features of a shape. */
+  features(group: string): readonly number[];
+  readonly scales: readonly number[];
 }
 
 export interface Row {
@@ -92,6 +103,13 @@ export function groupsOf<Q extends Query>(family: Family<Q>): ReadonlyMap<string
   return groups;
 }
 
+/** A row of a field. */
+export interface FieldEntry {
+  readonly row: Row;
+  readonly features: readonly number[];
+  readonly formula: (query: Query) => number;
+}
+
 /** What the formula misses at the shapes of a group, and what to expect that it misses elsewhere. */
 export class ResidualField {
   readonly rows: readonly Row[];
@@ -102,15 +120,15 @@ export class ResidualField {
   /** Root mean square of all of them. */
   readonly spread: number;
 
-  /** @param formula us of a query by the formula. */
-  constructor(rows: readonly Row[], options: Family['kriging'], formula: (query: Query) => number) {
-    this.rows = rows;
+  /** Of each row where it lies, and us of a query by the formula of its group. */
+  constructor(entries: readonly FieldEntry[], options: Family['kriging']) {
+    this.rows = entries.map(({ row }) => row);
     this.between = options.between;
     this.kriging = new Kriging(
-      rows.map(({ features }) => features),
+      entries.map(({ features }) => features),
       options,
     );
-    this.curves = rows.map(({ cells }) => ({
+    this.curves = entries.map(({ row: { cells }, formula }) => ({
       sizes: cells.map(({ size }) => size),
       left: cells.map(({ query, logUs }) => logUs - Math.log(formula(query))),
     }));

@@ -2,7 +2,7 @@
 import { newField } from './families.ts';
 import type { Family, LeftOut, Row } from './family.ts';
 
-/** Each block of a group left out in turn. @param blockOf names the rows that go together. */
+/** Each block of a group left out in turn, with its kin's rows of that name. @param blockOf names the rows that go together. */
 export function leaveOut(
   family: Family,
   group: string,
@@ -12,11 +12,14 @@ export function leaveOut(
 ): LeftOut[] {
   const field = newField(family, group, parameters, rows);
   const blocks = new Map<string, number[]>();
-  rows.forEach((row, i) => {
+  field.rows.forEach((row, i) => {
     const name = blockOf(row);
     const block = blocks.get(name);
     if (block === undefined) blocks.set(name, [i]);
     else block.push(i);
   });
-  return [...blocks.values()].flatMap((block) => field.leftOut(block));
+  const own = new Set(rows);
+  return [...blocks.values()]
+    .filter((block) => block.some((i) => i < rows.length))
+    .flatMap((block) => field.leftOut(block).filter(({ row }) => own.has(row)));
 }

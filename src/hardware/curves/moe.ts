@@ -40,13 +40,15 @@ export const MOE: Family<MoeQuery> = {
     const { hidden, inter, tp = 1, ep = 1, topk, experts } = query;
     const local = (query.slots ?? experts) / ep;
     const active = query.rows === undefined ? local : (query.activeExperts ?? local);
-    return [hidden, inter / tp, active, topk / ep].map(Math.log).concat(skewness(query.skew));
+    // Engines choose other kernels for very many experts, wherever these lie.
+    const logs = [hidden, inter / tp, active, topk / ep].map(Math.log);
+    return [...logs, skewness(query.skew), Math.log(experts)];
   },
-  axes: ['hidden', 'width of an expert', 'experts of a rank', 'topk / ep', 'skew'],
+  axes: ['hidden', 'width of an expert', 'experts of a rank', 'topk / ep', 'skew', 'experts'],
   size: ({ tokens, topk, experts }) => Math.log((tokens * topk) / experts),
   along: 'rows per expert',
   start: [25, 0.5, 1, 1.3, 1, 1.2],
-  kriging: { scales: [3, 3, 2, 3, 6], nugget: 0.05, between: 0.05 },
+  kriging: { scales: [3, 3, 2, 3, 6, 1], nugget: 0.05, between: 0.05 },
 };
 
 /** 'balanced', 'uniform', 'pl1.2', 'zipf:0.8'. */
