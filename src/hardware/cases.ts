@@ -265,10 +265,21 @@ export interface CaseNames {
   readonly hardwareOf?: (name: string) => Profile | undefined;
 }
 
+/** GPUs of a tray of an NVLink domain: what tables of measurements count as its node. */
+const TRAY = 4;
+
+/** Ranks that a row leaves out fill the nodes that it names. */
+function withRanks(row: CaseRow, { node }: Profile): CaseRow {
+  const empty = (column: string): boolean => (row[column] ?? '').trim() === '';
+  const nodes = Number(row.nodes);
+  if (!empty('ranks') || !empty('ep') || empty('nodes') || !Number.isInteger(nodes)) return row;
+  return { ...row, ranks: String(nodes * (node.gpus > 8 ? TRAY : node.gpus)) };
+}
+
 /** How long the operation of a row takes, and where that is from. @throws ConfigError as `queryOf`. */
 export function projectOp(row: CaseRow, { shapeOf, hardwareOf }: CaseNames = {}): Timing {
-  const query = queryOf(row, shapeOf);
   const name = row.hardware ?? '';
-  if (name.trim() === '') throw new ConfigError(`${query.op} needs hardware.`);
-  return timeOf(query, hardwareOf?.(name) ?? hardwareNamed(name));
+  if (name.trim() === '') throw new ConfigError(`${queryOf(row, shapeOf).op} needs hardware.`);
+  const hardware = hardwareOf?.(name) ?? hardwareNamed(name);
+  return timeOf(queryOf(withRanks(row, hardware), shapeOf), hardware);
 }

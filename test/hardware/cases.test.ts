@@ -40,3 +40,16 @@ test.each([
   [{ op: 'gemm', m: '1', n: '2', k: '3' }, /gemm needs hardware/],
   [{ op: 'gemm', m: '1', n: '2', k: '3', hardware: 'h1OO' }, /no hardware/],
 ])('%o is refused', (row, message) => expect(() => projectOp(row)).toThrow(message));
+
+test('an exchange of nodes without ranks is of all their GPUs', () => {
+  const row = {
+    op: 'ep-dispatch',
+    tokens: '64',
+    hidden: '7168',
+    experts: '256',
+    topk: '8',
+    hardware: 'h100',
+  };
+  const { us } = projectOp({ ...row, nodes: '2' });
+  expect(us).toBe(projectOp({ ...row, nodes: '2', ranks: '16' }).us);
+});
