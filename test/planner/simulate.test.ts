@@ -20,12 +20,25 @@ const costOf = (us: (load: StepLoad) => number): StepCost =>
 
 const setting = (
   us: (load: StepLoad) => number,
-  more: { stages?: number; instances?: number; groups?: number; capacity?: number; maxTokens?: number } = {},
+  more: {
+    stages?: number;
+    instances?: number;
+    groups?: number;
+    capacity?: number;
+    maxTokens?: number;
+    reserved?: number;
+    pollSteps?: number;
+  } = {},
 ): SimulationSetting => ({
   pool: {
     setting: {
       cost: costOf(us),
-      framework: { ...FRAMEWORK.vllm, maxTokens: more.maxTokens ?? 8192 },
+      framework: {
+        ...FRAMEWORK.vllm,
+        maxTokens: more.maxTokens ?? 8192,
+        reserved: more.reserved ?? 1,
+        pollSteps: more.pollSteps ?? 1,
+      },
       stages: more.stages ?? 1,
       groups: more.groups ?? 1,
       capacity: more.capacity ?? 1e9,
@@ -68,6 +81,39 @@ test('without room for its cache a request waits', () => {
   );
   expect(requests[0]?.lastUs).toBe(1000);
   expect(requests[1]).toMatchObject({ scheduledUs: 1000, firstUs: 1100 });
+});
+
+test('with half of its output reserved it waits for none', () => {
+  const { requests } = simulate(
+    setting(() => 100, { capacity: 30, reserved: 0.5 }),
+    open([0, 10, 10], [0, 10, 10]),
+  );
+  expect(requests[1]).toMatchObject({ scheduledUs: 0, firstUs: 100 });
+});
+
+test('a server that looks for requests every 10 steps lets them in then', () => {
+  // Step 1 reads the first; of the steps that follow the tenth ends at 1100 us.
+  const { requests } = simulate(
+    setting(() => 100, { pollSteps: 10 }),
+    open([0, 10, 50], [250e-6, 10, 2]),
+  );
+  expect(requests[1]).toMatchObject({ scheduledUs: 1100, firstUs: 1200 });
+});
+
+test('a request of a closed loop comes its time after the one before has gone, which is no queueing', () => {
+  const requests = [
+    { arrivalS: 0, input: 1, output: 2 },
+    { arrivalS: 0, input: 1, output: 2 },
+  ];
+  const result = simulate(
+    { ...setting(() => 100), requestUs: 30 },
+    { kind: 'closed', concurrency: 1, requests },
+  );
+  expect(result.requests.map(({ arrivalUs, firstUs }) => [arrivalUs, firstUs])).toEqual([
+    [0, 130],
+    [230, 360],
+  ]);
+  expect(summarise(result).queueingMs.mean).toBe(0);
 });
 
 test('a request that could never fit is refused with both sizes', () => {

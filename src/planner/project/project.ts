@@ -5,7 +5,7 @@ import type { Profile } from '../../hardware/profiles/profile.ts';
 import type { Skew } from '../../hardware/queries.ts';
 import type { ModelFacts } from '../models/facts.ts';
 import { cacheBytes, rankLedger, requireFit, type RankLedger } from '../serving/ledger.ts';
-import type { Framework } from '../serving/framework.ts';
+import { withRecipe, type Framework } from '../serving/framework.ts';
 import {
   checkPlacement,
   instanceGpus,
@@ -38,7 +38,10 @@ export interface ProjectSetting {
   readonly overlap?: boolean;
   readonly balance?: 'round-robin' | 'least-loaded';
   readonly keepStretches?: number;
+  /** Sequences of an attention group at once; 1024 by default. */
+  readonly maxSequences?: number;
   readonly us?: NonNullable<StepSetting['us']>;
+  readonly fitted?: NonNullable<StepSetting['fitted']>;
 }
 
 export interface Projection {
@@ -118,16 +121,22 @@ function poolOf(setting: ProjectSetting, placement: Placement, promptsOnly: bool
   const cost = stepCost({ ...placed, overlap: setting.overlap ?? crossing });
   const layers = cost.layers?.(typicalLoad(setting, placement)) ?? [];
   const cut = partitionStages(layers, placement.pp);
+  const recipe = withRecipe(framework, {
+    architecture: setting.hardware.architecture,
+    groups: placement.attnDp,
+    atOnce: workload.kind === 'closed' ? workload.concurrency / placement.replicas : undefined,
+    longest: workload.requests.reduce((most, request) => Math.max(most, request.input), 1),
+  });
   return {
     pool: {
       setting: {
         cost,
-        framework,
+        framework: recipe,
         stages: placement.pp,
         slowest: cut.most / sum(layers),
         groups: placement.attnDp,
         capacity: ledger.capacity,
-        maxSequences: MOST_SEQUENCES,
+        maxSequences: setting.maxSequences ?? MOST_SEQUENCES,
         promptsOnly,
       },
       instances: placement.replicas,

@@ -1,6 +1,7 @@
 /** How far a projection can be believed: errors on calibration rows of families that the fit had not seen. */
 import type { Profile } from '../../hardware/profiles/profile.ts';
 import { mixtureLayers, type ModelFacts } from '../models/facts.ts';
+import { SPREAD } from '../serving/figures.ts';
 import type { Placement } from '../serving/placement.ts';
 
 export type Quantity = 'ttft' | 'tpot' | 'rate';
@@ -16,16 +17,10 @@ export interface Cell {
   readonly region: string;
 }
 
-/** Factors of the 80 % interval around an answer: tenth and ninetieth percentile of measured / projected, left-out families. */
-const SPREAD: Readonly<Record<Quantity, readonly [number, number]>> = {
-  tpot: [0.76, 1.36],
-  ttft: [0.6, 2.2],
-  rate: [0.74, 1.32],
-};
 /** Where nothing of the kind was measured. A guess. */
 const UNSEEN = 1.5;
 
-const ARCHITECTURES = /^(hopper|blackwell)/;
+const ARCHITECTURES = /^(hopper|blackwell)$/;
 /** GPUs of an instance in the calibration. */
 const MOST_GPUS = 16;
 

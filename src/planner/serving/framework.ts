@@ -6,6 +6,7 @@
 import { ConfigError } from '../../core/errors.ts';
 import { didYouMean } from '../../core/near-names.ts';
 import { quoted } from '../../core/quoted.ts';
+import { FIGURES, OF_FRAMEWORK } from './figures.ts';
 
 export const FRAMEWORKS = ['vllm', 'sglang', 'trtllm', 'typical'] as const;
 export type FrameworkName = (typeof FRAMEWORKS)[number];
@@ -24,48 +25,99 @@ export interface Framework {
   readonly policy: 'mixed' | 'prompts-first';
   /** Share of a GPU's memory that weights, cache and workspace may take. */
   readonly memoryShare: number;
+  /** Share of its output that a request must have room for in the cache to be let in; sequences are met half way on average. */
+  readonly reserved: number;
+  /** Steps of single tokens between two looks for new requests. */
+  readonly pollSteps: number;
   /** ms from a request's arrival to its first schedule, and from a token to its reader. */
   readonly requestMs: number;
 }
 
-const COMMON = { maxTokens: 8192, memoryShare: 0.92, requestMs: 10 } as const;
+const COMMON = { maxTokens: 8192, memoryShare: 0.92, reserved: 0.5, pollSteps: 1, policy: 'mixed' } as const;
+
+const middle = (name: keyof (typeof OF_FRAMEWORK)['vllm']): number =>
+  Math.cbrt(OF_FRAMEWORK.vllm[name] * OF_FRAMEWORK.sglang[name] * OF_FRAMEWORK.trtllm[name]);
 
 export const FRAMEWORK: Readonly<Record<FrameworkName, Framework>> = {
-  vllm: { ...COMMON, name: 'vllm', stepUs: 70, layerUs: 47.6, sequenceUs: 6.9, policy: 'mixed' },
-  sglang: {
+  vllm: { ...COMMON, name: 'vllm', ...OF_FRAMEWORK.vllm },
+  sglang: { ...COMMON, name: 'sglang', maxTokens: 16384, policy: 'prompts-first', ...OF_FRAMEWORK.sglang },
+  // It lets nobody in whose output may not fit.
+  trtllm: { ...COMMON, name: 'trtllm', maxTokens: 16384, reserved: 1, ...OF_FRAMEWORK.trtllm },
+  // Where nobody says which: the geometric mean of the three.
+  typical: {
     ...COMMON,
-    name: 'sglang',
-    stepUs: 2002,
-    layerUs: 19.2,
-    sequenceUs: 17.5,
-    policy: 'prompts-first',
+    name: 'typical',
+    stepUs: middle('stepUs'),
+    layerUs: middle('layerUs'),
+    sequenceUs: middle('sequenceUs'),
+    requestMs: middle('requestMs'),
   },
-  trtllm: { ...COMMON, name: 'trtllm', stepUs: 203, layerUs: 38.1, sequenceUs: 6.5, policy: 'mixed' },
-  // Where nobody says which: between the three.
-  typical: { ...COMMON, name: 'typical', stepUs: 500, layerUs: 37, sequenceUs: 8.5, policy: 'mixed' },
 };
 
-/** What kernels inside an engine take beside `kernelUs`, and what layers have beyond a plain one. Of no framework or model. */
-export const FITTED = {
-  attention: 1.29,
-  dense: 0.87,
-  experts: 1.02,
-  /** More for experts of 4 bits that are widened to 16 before they are multiplied. */
-  widened: 0.39,
-  communication: 1.28,
-  /** us of an all-reduce for each doubling of its ranks, before the first byte. */
-  reduceUs: 5.4,
-  /** us of dispatch and combine, before the first byte. */
-  exchangeUs: 11.2,
-  /** us that a mixture, latent attention, and a linear layer have beyond a plain layer. */
-  mixtureUs: 31,
-  latentUs: 15.5,
-  linearUs: 23.2,
-  /** Times of all these launches on Blackwell, which starts a kernel before the last one has ended. */
-  blackwell: 0.8,
-  /** Prompts reach so much less of the peak than the roofline has them. */
-  prompt: 1,
+/** What published recipes set by the load. */
+const RECIPES = {
+  /** SGLang on Blackwell looks for requests every 10 steps below 16 at once, else every 30. */
+  sglang: { few: 10, many: 30, from: 16 },
+  /** TensorRT-LLM's attention groups wait so many steps for each other's prompts, and a step has room for one prompt. */
+  trtllm: { waits: 60, spare: 64 },
 } as const;
+
+/** What an instance serves, as far as its recipe depends on it. */
+export interface RecipeLoad {
+  readonly architecture: string;
+  /** Attention groups. */
+  readonly groups: number;
+  /** Requests at once; undefined where they come by themselves. */
+  readonly atOnce: number | undefined;
+  /** Tokens of the longest prompt. */
+  readonly longest: number;
+}
+
+/** A framework as its published recipes set it up for a load. */
+export function withRecipe(framework: Framework, load: RecipeLoad): Framework {
+  const { architecture, groups, atOnce = 1, longest } = load;
+  if (framework.name === 'sglang' && architecture.startsWith('blackwell')) {
+    const { few, many, from } = RECIPES.sglang;
+    return { ...framework, pollSteps: atOnce < from ? few : many };
+  }
+  if (framework.name === 'trtllm') {
+    const { waits, spare } = RECIPES.trtllm;
+    const maxTokens = Math.min(framework.maxTokens, longest + Math.ceil(atOnce / groups) + spare);
+    return { ...framework, maxTokens, pollSteps: groups > 1 ? waits : 1 };
+  }
+  return framework;
+}
+
+/** What kernels inside an engine take beside `kernelUs`, and what layers have beyond a plain one. Of no framework or model. */
+export interface Fitted {
+  readonly attention: number;
+  readonly dense: number;
+  readonly experts: number;
+  /** More for experts of 4 bits that are widened to 16 before they are multiplied. */
+  readonly widened: number;
+  readonly communication: number;
+  /** us of an all-reduce of two ranks, and more for each further doubling, before the first byte. */
+  readonly reduceUs: number;
+  readonly reduceMoreUs: number;
+  /** us of dispatch and combine, before the first byte. */
+  readonly exchangeUs: number;
+  /** us that a mixture, a shared expert, latent attention, and a linear layer have beyond a plain layer. */
+  readonly mixtureUs: number;
+  readonly sharedUs: number;
+  readonly latentUs: number;
+  readonly linearUs: number;
+  /** Times of all these launches on Blackwell, which starts a kernel before the last one has ended. */
+  readonly blackwell: number;
+  /** Products and attention of prompts reach so much less of the peak than those of single tokens, and experts. */
+  readonly prompt: number;
+  readonly promptExperts: number;
+  /** Times both on Blackwell, whose kernels for prompts are younger. */
+  readonly promptBlackwell: number;
+  /** us of a layer of a step with prompts, whose launches no graph has captured. */
+  readonly eagerUs: number;
+}
+
+export const FITTED: Fitted = FIGURES;
 
 /** @throws ConfigError for a framework that is not known. */
 export function frameworkNamed(text: string): Framework {

@@ -17,7 +17,7 @@ import {
   type Work,
 } from '../../hardware/work.ts';
 
-/** Shares of the printed peaks: of arithmetic, of memory, of links. */
+/** Shares of the printed peaks: of arithmetic, of memory, of links. A profile may know its own. */
 export const REACHED = { compute: 0.65, memory: 0.8, link: 0.7 } as const;
 
 /** us of one operation, its launch not counted. */
@@ -48,7 +48,8 @@ export function kernelUs(query: Query, hardware: Profile): number {
 
 function roofline(work: Work, hardware: Profile): number {
   const { compute, memory } = idealUs(work, hardware);
-  return Math.max(compute / REACHED.compute, memory / REACHED.memory);
+  const reached = hardware.reached ?? REACHED;
+  return Math.max(compute / reached.compute, memory / reached.memory);
 }
 
 /** (r-1)/r of the buffer through a GPU's own link, twice for an all-reduce. */

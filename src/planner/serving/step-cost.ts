@@ -6,7 +6,7 @@ import { cachedLayers, mixtureLayers, type ModelFacts } from '../models/facts.ts
 import { exposedUs } from '../simulate/streams.ts';
 import { tabulated, tabulated2 } from './curve.ts';
 import { hottestLoads } from './hottest.ts';
-import { FITTED, type Framework } from './framework.ts';
+import { FITTED, type Fitted, type Framework } from './framework.ts';
 import { kernelUs } from './kernels.ts';
 import { nodesOf, stageGpus, type Placement } from './placement.ts';
 import { formatsOf, type Precision } from './precision.ts';
@@ -51,6 +51,8 @@ export interface StepSetting {
   readonly overlap: boolean;
   /** us of an operation; those of `kernelUs` when absent. */
   readonly us?: (query: Query) => number;
+  /** Figures in place of those that ship, for fits. */
+  readonly fitted?: Fitted;
 }
 
 export interface StepCost {
@@ -64,9 +66,14 @@ export interface StepCost {
 
 type Curve = (tokens: number) => number;
 
-/** Every curve that a step reads, tabulated as it is asked for. */
+/** What a step takes. */
 export function stepCost(setting: StepSetting): StepCost {
-  const { model, hardware, placement, precision, framework, routing, overlap } = setting;
+  return stepPricer(setting)(setting.framework, setting.fitted ?? FITTED);
+}
+
+/** Every curve that a step reads, tabulated as it is asked for; figures may change while the curves stay. */
+export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitted) => StepCost {
+  const { model, hardware, placement, precision, routing, overlap } = setting;
   const { attnTp, attnDp, moeTp, ep, pp } = placement;
   const formats = formatsOf(model, precision, hardware);
   const us: Us = setting.us ?? ((query) => Math.max(1e-6, kernelUs(query, hardware)));
@@ -136,59 +143,67 @@ export function stepCost(setting: StepSetting): StepCost {
       dtype: 'half',
     }),
   );
-  const launches = hardware.architecture.startsWith('blackwell') ? FITTED.blackwell : 1;
-  const latent = model.attention.kind === 'latent' ? gated * FITTED.latentUs : 0;
-  const layersUs =
-    model.layers * framework.layerUs +
-    mixtures * FITTED.mixtureUs +
-    latent +
-    (model.layers - gated) * FITTED.linearUs;
-  const widened =
-    formats.experts.weightBits < 8 && formats.experts.multiplier === 'bf16' ? FITTED.widened : 0;
-  const starts =
-    (attnTp > 1 ? sums * FITTED.reduceUs * Math.log2(attnTp) : 0) +
-    (attnDp > 1 ? mixtures * FITTED.exchangeUs : 0);
-  const cost = (load: StepLoad): StepTime => {
-    const fullest = load.decodes + load.prompts;
-    // Of a step that is mostly prompts the products are bound by arithmetic.
-    const slower = 1 + ((FITTED.prompt - 1) * load.prompts) / Math.max(1, fullest);
-    const attention =
-      ((load.decodes > 0 ? decode(load.decodes, load.context) : 0) +
-        (load.prompts > 0 ? prefill(load.prompts, load.pairs) * FITTED.prompt : 0)) *
-      FITTED.attention;
-    const dense = (perToken(fullest) * slower + head(load.sampled)) * FITTED.dense;
-    const factor = (FITTED.experts + widened) * slower;
-    const routed = mixtures * moe(load.tokens) * factor;
-    const balanced = Math.min(routed, mixtures * even(load.tokens) * factor);
-    const moved = (attnTp > 1 ? sums * reduce(fullest) : 0) + mixtures * exchange(fullest, load.tokens);
-    const talk = moved * FITTED.communication + starts * launches;
-    const busy = attention + dense + routed;
-    const halves = Math.max(1, mixtures);
-    const sent = (moved * FITTED.communication) / 2 + starts * launches;
-    const half = {
-      attention: (attention + dense) / halves / 2,
-      dispatch: sent / halves / 2,
-      experts: routed / halves / 2,
-      combine: sent / halves / 2,
+  return (framework, given) => {
+    // Figures that correct general shares of the peaks are nothing to hardware that knows its own.
+    const fitted = hardware.reached === undefined ? given : { ...given, attention: 1, dense: 1, experts: 1 };
+    const blackwell = hardware.architecture.startsWith('blackwell');
+    const launches = blackwell ? fitted.blackwell : 1;
+    const slow = blackwell ? fitted.promptBlackwell : 1;
+    const latent = model.attention.kind === 'latent' ? gated * fitted.latentUs : 0;
+    const layersUs =
+      model.layers * framework.layerUs +
+      mixtures * (fitted.mixtureUs + (model.sharedDim > 0 ? fitted.sharedUs : 0)) +
+      latent +
+      (model.layers - gated) * fitted.linearUs;
+    const widened =
+      formats.experts.weightBits < 8 && formats.experts.multiplier === 'bf16' ? fitted.widened : 0;
+    const starts =
+      (attnTp > 1 ? sums * (fitted.reduceUs + fitted.reduceMoreUs * (Math.log2(attnTp) - 1)) : 0) +
+      (attnDp > 1 ? mixtures * fitted.exchangeUs : 0);
+    const cost = (load: StepLoad): StepTime => {
+      const fullest = load.decodes + load.prompts;
+      // Of a step that is mostly prompts the products are bound by arithmetic.
+      const mostly = load.prompts / Math.max(1, fullest);
+      const slower = (prompt: number): number => 1 + (slow * prompt - 1) * mostly;
+      const attention =
+        ((load.decodes > 0 ? decode(load.decodes, load.context) : 0) +
+          (load.prompts > 0 ? prefill(load.prompts, load.pairs) * slow * fitted.prompt : 0)) *
+        fitted.attention;
+      const dense = (perToken(fullest) * slower(fitted.prompt) + head(load.sampled)) * fitted.dense;
+      const factor = (fitted.experts + widened) * slower(fitted.promptExperts);
+      const routed = mixtures * moe(load.tokens) * factor;
+      const balanced = Math.min(routed, mixtures * even(load.tokens) * factor);
+      const moved = (attnTp > 1 ? sums * reduce(fullest) : 0) + mixtures * exchange(fullest, load.tokens);
+      const talk = moved * fitted.communication + starts * launches;
+      const busy = attention + dense + routed;
+      const halves = Math.max(1, mixtures);
+      const sent = (moved * fitted.communication) / 2 + starts * launches;
+      const half = {
+        attention: (attention + dense) / halves / 2,
+        dispatch: sent / halves / 2,
+        experts: routed / halves / 2,
+        combine: sent / halves / 2,
+      };
+      const exposed = overlap ? Math.min(talk, exposedUs(half, halves)) : talk;
+      const eager = load.prompts > 0 ? model.layers * fitted.eagerUs : 0;
+      const overhead = framework.stepUs + launches * layersUs + eager + load.sampled * framework.sequenceUs;
+      const imbalance = routed - balanced;
+      const total = busy + exposed + overhead;
+      return { attention, dense, experts: balanced, imbalance, exposed, overhead, total };
     };
-    const exposed = overlap ? Math.min(talk, exposedUs(half, halves)) : talk;
-    const overhead = framework.stepUs + launches * layersUs + load.sampled * framework.sequenceUs;
-    const imbalance = routed - balanced;
-    const total = busy + exposed + overhead;
-    return { attention, dense, experts: balanced, imbalance, exposed, overhead, total };
+    const layers = (load: StepLoad): number[] => {
+      const { total, experts, imbalance } = cost(load);
+      const m = load.decodes + load.prompts;
+      const ends = head(load.sampled) * fitted.dense;
+      const dense = denseFeed(m) * fitted.dense;
+      const mixture = mixtures > 0 ? (experts + imbalance) / mixtures + sharedFeed(m) * fitted.dense : 0;
+      const rest = Math.max(0, total - ends - model.denseLayers * dense - mixtures * mixture) / model.layers;
+      const each = range(model.layers).map((layer) => rest + (layer < model.denseLayers ? dense : mixture));
+      each[model.layers - 1] = at(each, model.layers - 1) + ends;
+      return each;
+    };
+    return Object.assign(cost, { handOver: hop, layers });
   };
-  const layers = (load: StepLoad): number[] => {
-    const { total, experts, imbalance } = cost(load);
-    const m = load.decodes + load.prompts;
-    const ends = head(load.sampled) * FITTED.dense;
-    const dense = denseFeed(m) * FITTED.dense;
-    const mixture = mixtures > 0 ? (experts + imbalance) / mixtures + sharedFeed(m) * FITTED.dense : 0;
-    const rest = Math.max(0, total - ends - model.denseLayers * dense - mixtures * mixture) / model.layers;
-    const each = range(model.layers).map((layer) => rest + (layer < model.denseLayers ? dense : mixture));
-    each[model.layers - 1] = at(each, model.layers - 1) + ends;
-    return each;
-  };
-  return Object.assign(cost, { handOver: hop, layers });
 }
 
 const together = (curves: readonly Curve[]): Curve =>
@@ -229,10 +244,11 @@ function linearProducts({ linear, modelDim: D }: ModelFacts, tp: number): [numbe
 }
 
 type Us = (query: Query) => number;
+type Tabled = Omit<StepSetting, 'framework' | 'fitted'>;
 
 /** All layers of one step of single tokens. A windowed layer sees its window. */
 function decodeCurve(
-  { model, placement, precision, hardware }: StepSetting,
+  { model, placement, precision, hardware }: Tabled,
   us: Us,
 ): (batch: number, context: number) => number {
   const a = model.attention;
@@ -264,7 +280,7 @@ function decodeCurve(
 }
 
 /** All layers of a step's prompts: as one prompt of equal pairs, or several of equal length. */
-function prefillCurve({ model, placement }: StepSetting, us: Us): (tokens: number, pairs: number) => number {
+function prefillCurve({ model, placement }: Tabled, us: Us): (tokens: number, pairs: number) => number {
   const a = model.attention;
   const layers = cachedLayers(model);
   const heads = a.heads / placement.attnTp;
@@ -292,7 +308,7 @@ function prefillCurve({ model, placement }: StepSetting, us: Us): (tokens: numbe
 
 /** Rows to the experts and back, of one mixture layer. With one attention group the ranks hold every row already. */
 function exchangeCurve(
-  { model, placement, precision, hardware }: StepSetting,
+  { model, placement, precision, hardware }: Tabled,
   us: Us,
 ): (fullest: number, all: number) => number {
   const { attnDp, ep } = placement;

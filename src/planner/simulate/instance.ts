@@ -113,6 +113,8 @@ export function makeInstance(
     ends: new TinyQueue<Ending>([], (a, b) => a.tick - b.tick || a.job.id - b.job.id),
     freeUs: 0,
   }));
+  const pollSteps = framework.pollSteps;
+  let sincePoll = pollSteps;
   let outstanding = 0;
   let turn = 0;
   // Of all groups: requests that wait, prompts that are being read.
@@ -141,6 +143,8 @@ export function makeInstance(
     lightest.waiting.push(job);
     waiting++;
   };
+  const reserveOf = ({ input, output }: Job): number =>
+    input + (promptsOnly ? 0 : Math.ceil(framework.reserved * output));
 
   const admit = (nowUs: number): void => {
     if (waiting === 0) return;
@@ -148,7 +152,7 @@ export function makeInstance(
       const group = at(groups, g);
       while (group.next < group.waiting.length && group.sequences < maxSequences) {
         const job = at(group.waiting, group.next);
-        const need = job.input + (promptsOnly ? 0 : job.output);
+        const need = reserveOf(job);
         if (group.reserved + need > capacity && group.sequences > 0) break;
         group.next++;
         waiting--;
@@ -187,7 +191,7 @@ export function makeInstance(
 
   const end = (job: Job, g: number, endUs: number): void => {
     const group = at(groups, g);
-    group.reserved -= job.input + (promptsOnly ? 0 : job.output);
+    group.reserved -= reserveOf(job);
     group.sequences--;
     job.lastUs = endUs;
     onDone(job);
@@ -224,7 +228,7 @@ export function makeInstance(
 
   const advance = (nowUs: number): number | undefined => {
     if (stretch !== undefined) settle(stretch.steps);
-    admit(nowUs);
+    if (polls()) admit(nowUs);
     for (let tried = 0; tried < stages; tried++) {
       const index = turn % stages;
       const lane = at(lanes, index);
@@ -238,6 +242,13 @@ export function makeInstance(
       return step(lane, index, prompting, nowUs);
     }
     return undefined;
+  };
+
+  /** New requests are looked for after a step with prompts, when nothing runs, and every so many steps else. */
+  const polls = (): boolean => {
+    if (sincePoll < pollSteps && lanes.some(({ total }) => total > 0)) return false;
+    sincePoll = 0;
+    return true;
   };
 
   const step = (lane: Lane, index: number, prompting: boolean, nowUs: number): number => {
@@ -288,6 +299,7 @@ export function makeInstance(
       sampled: decodes + ended,
     };
     const time = cost(what);
+    sincePoll = prompts > 0 ? pollSteps : sincePoll + steps;
     if (steps > 1) {
       stretch = { beginUs: nowUs, stepUs: time.total, steps, lane, index, load: what, time };
       lane.freeUs = nowUs + steps * time.total;
@@ -316,13 +328,18 @@ export function makeInstance(
   /** Steps until one of its sequences ends. */
   const stretchOf = (lane: Lane): number => {
     const next = lane.ends.peek();
-    return next === undefined ? 1 : Math.max(1, Math.min(LONGEST_STRETCH, next.tick - lane.ticks));
+    if (next === undefined) return 1;
+    const due = pollSteps > 1 && waiting > 0 ? Math.max(1, pollSteps - sincePoll) : LONGEST_STRETCH;
+    return Math.max(1, Math.min(LONGEST_STRETCH, next.tick - lane.ticks, due));
   };
 
   const interrupt = (nowUs: number): number | undefined => {
     if (stretch === undefined) return undefined;
     const { beginUs, stepUs, steps, lane } = stretch;
-    const done = Math.min(steps, Math.max(1, Math.ceil((nowUs - beginUs) / stepUs)));
+    // The step that runs is ended, and as many more as there are until arrivals are looked for.
+    const running = Math.max(1, Math.ceil((nowUs - beginUs) / stepUs));
+    const done = Math.min(steps, Math.max(running, pollSteps - (sincePoll - steps)));
+    sincePoll -= stretch.steps - done;
     stretch.steps = done;
     lane.freeUs = beginUs + done * stepUs;
     return lane.freeUs;

@@ -59,6 +59,8 @@ export interface SimulationResult {
   readonly requests: readonly RequestTimes[];
   /** From the first arrival to the last token. */
   readonly horizonUs: number;
+  /** us that every request takes before its scheduler sees it. */
+  readonly requestUs: number;
   /** Of all GPU time within the horizon: sums to 1. */
   readonly shares: Readonly<Record<Share, number>>;
   /** Engine steps of all instances. */
@@ -134,8 +136,9 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
         if (workload.kind !== 'closed') return;
         following++;
         const next = workload.requests[workload.concurrency - 1 + following];
-        if (next !== undefined)
-          pushJob(job.lastUs, jobOf(workload.concurrency - 1 + following, next, job.lastUs));
+        if (next === undefined) return;
+        const us = job.lastUs + requestUs;
+        pushJob(us, jobOf(workload.concurrency - 1 + following, next, job.lastUs));
       };
       const onStretch = (stretch: Stretch): void => {
         addParts(at(parts, p), stretch.time, (stretch.steps * pool.gpus) / pool.setting.stages);
@@ -197,6 +200,7 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
   return {
     requests: done,
     horizonUs: end - begin,
+    requestUs,
     shares: sharesOf(pools, parts, units, end - begin),
     steps,
     events,

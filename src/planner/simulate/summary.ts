@@ -16,7 +16,7 @@ export interface ServingSummary {
   /** From the second token on, per token; requests of one token have none. */
   readonly tpotMs: Distribution;
   readonly e2eMs: Distribution;
-  /** From arrival to first schedule. */
+  /** From when its scheduler could have seen a request to its first schedule. */
   readonly queueingMs: Distribution;
   /** Of the mean TTFT what is queueing. */
   readonly queueingShare: number;
@@ -27,11 +27,13 @@ export interface ServingSummary {
 export function summarise({
   requests,
   horizonUs,
-}: Pick<SimulationResult, 'requests' | 'horizonUs'>): ServingSummary {
+  requestUs = 0,
+}: Pick<SimulationResult, 'requests' | 'horizonUs'> &
+  Partial<Pick<SimulationResult, 'requestUs'>>): ServingSummary {
   const ms = (of: (request: RequestTimes) => number): number[] =>
     requests.map((request) => of(request) / 1e3);
   const ttft = distribution(ms(({ firstUs, arrivalUs }) => firstUs - arrivalUs));
-  const queueing = distribution(ms(({ scheduledUs, arrivalUs }) => scheduledUs - arrivalUs));
+  const queueing = distribution(ms(({ scheduledUs, arrivalUs }) => Math.max(0, scheduledUs - arrivalUs - requestUs)));
   const tokens = (of: (request: RequestTimes) => number): number => {
     let total = 0;
     for (const request of requests) total += of(request);

@@ -4,6 +4,8 @@ import { ConfigError } from '../../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../../core/given.ts';
 import { quoted } from '../../../core/quoted.ts';
 import { kernelAccuracy, type RegionAccuracy } from '../../../hardware/curves/accuracy.ts';
+import { replayAccuracy } from '../../../planner/accuracy/replay.ts';
+import { rankingAccuracy, servingAccuracy } from '../../../planner/accuracy/serving.ts';
 import { drawTable, paragraph } from '../../../report/terminal/table.ts';
 import type { Style } from '../../../report/terminal/style.ts';
 import { refuseIdle, type GlobalOptions } from '../../options.ts';
@@ -25,8 +27,13 @@ export interface AccuracyReport {
 
 const OPTIONS: Fields = { region: 'string?' };
 
-/** What tells regions and their errors: one for kernels and links, and one for whole servers where there is one. */
-const PARTS: readonly ((part: string) => AccuracyReport)[] = [kernelAccuracy];
+/** What tells regions and their errors: kernels and links, whole servers, and which layout they choose. */
+const PARTS: readonly ((part: string) => AccuracyReport)[] = [
+  kernelAccuracy,
+  servingAccuracy,
+  rankingAccuracy,
+  replayAccuracy,
+];
 
 /**
  * How far projections are off where they were not fitted.
@@ -67,7 +74,10 @@ function render({ overall: all, regions }: AccuracyReport, style: Style): string
     style.bold('Errors of projections on rows that were left out (modelled, against measured)'),
     ...drawTable(
       columns,
-      all.map((region) => [`${region.operation}: ${region.leftOut}`, ...cells(region).slice(1)]),
+      all.map((region) => [
+        `${region.operation}${region.kind === '' ? '' : ` of ${region.kind}`}: ${region.leftOut}`,
+        ...cells(region).slice(1),
+      ]),
       style.width,
     ),
     ...kinds.flatMap((leftOut) => [

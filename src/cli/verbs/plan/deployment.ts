@@ -52,6 +52,9 @@ export interface DeploymentOptions {
   /** uniform, balanced, zipf:1.2, power-law:1.2. */
   readonly routing?: string;
   readonly phase?: string;
+  /** Most sequences of an attention group at once, and tokens of a step: what a server is started with. */
+  readonly maxSequences?: number;
+  readonly maxTokens?: number;
   /** Requests that are simulated. */
   readonly requests?: number;
   readonly seed?: number;
@@ -72,6 +75,8 @@ export const DEPLOYMENT_FIELDS: Fields = {
   trace: 'string?',
   routing: 'string?',
   phase: 'string?',
+  maxSequences: 'number?',
+  maxTokens: 'number?',
   requests: 'number?',
   seed: 'number?',
 };
@@ -110,7 +115,7 @@ export async function modelAt(name: string): Promise<ModelFacts> {
 const MOST_TRACE_BYTES = 2 ** 27;
 const LEAST_LENGTH = 0.8;
 /** Requests for each of a closed loop, and of other arrivals. Guesses. */
-const ROUNDS = 5;
+const ROUNDS = 10;
 const OPEN_REQUESTS = 1000;
 
 /** @throws ConfigError for what cannot be deployed: the layout, the memory, the workload. */
@@ -140,7 +145,13 @@ export async function deployed(
   if (phase === undefined) throw new ConfigError(`phase must be one of ${PHASES.join(', ')}.`);
   const precision =
     options.precision === undefined ? usualPrecision(model, hardware) : precisionNamed(options.precision);
-  const framework = frameworkNamed(options.framework ?? 'typical');
+  const { maxSequences, maxTokens } = options;
+  if (maxSequences !== undefined) requireInteger('maxSequences', maxSequences, 1, 65536);
+  if (maxTokens !== undefined) requireInteger('maxTokens', maxTokens, 1, 2 ** 24);
+  const framework = {
+    ...frameworkNamed(options.framework ?? 'typical'),
+    ...(maxTokens !== undefined && { maxTokens }),
+  };
   const workload = await workloadOf(options, phase);
   const projection = project({
     model,
@@ -153,6 +164,7 @@ export async function deployed(
     workload,
     phase,
     keepStretches,
+    ...(maxSequences !== undefined && { maxSequences }),
   });
   const { summary, simulation, gpus, ledger, memoryBytes, stages } = projection;
   const region =
@@ -267,6 +279,12 @@ export function describeDeployment(command: Command): Command {
     .option('--concurrency <n>', 'requests at once, in a closed loop', integer(1, 100_000))
     .option('--rate <r>', 'requests a second, in place of a closed loop', moreThan(0))
     .option('--trace <file>', 'arrivals: arrival_s, input_tokens, output_tokens')
+    .option(
+      '--max-sequences <n>',
+      'at once in an attention group, as its server is started',
+      integer(1, 65536),
+    )
+    .option('--max-tokens <n>', 'tokens of a step, as its server is started', integer(1, 2 ** 24))
     .option('--routing <law>', 'uniform, balanced, zipf:1.2 or power-law:1.2')
     .option('--phase <name>', 'prefill, decode or both')
     .option('--requests <n>', 'that are simulated', integer(1, 1_000_000))

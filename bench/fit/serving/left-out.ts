@@ -1,0 +1,51 @@
+/** Rows of families that a fit has not seen, as it predicts them: what `moebius accuracy` tells of whole servers. */
+import { at } from '../../../src/core/math.ts';
+import { fitted } from './fit.ts';
+import { figuresOf } from './parameters.ts';
+import type { ServingRow } from './rows.ts';
+import { predictor, type Simulated } from './surrogate.ts';
+
+/** How rows are left out together: no fit may know the model, the hardware, or the model on it. */
+export const LEAVINGS: readonly { readonly name: string; readonly of: (row: ServingRow) => string }[] = [
+  { name: 'model', of: ({ model }) => model.name },
+  { name: 'hardware', of: ({ system }) => system },
+  { name: 'family', of: ({ family }) => family },
+];
+
+/** One row without its own: ms, and the share of TTFT that is queueing. */
+export interface Judged {
+  readonly row: ServingRow;
+  readonly tpotMs: readonly number[];
+  readonly ttftMs: readonly number[];
+  readonly queueing: number;
+}
+
+/**
+ * Every row predicted once per way of leaving out. @param logs that the rows were simulated with, fitted to all.
+ * @param every one row in so many is fitted to. @param tell is told of each fold.
+ */
+export function leftOut(
+  sims: readonly Simulated[],
+  logs: readonly number[],
+  every: number,
+  tell: (text: string) => void,
+): Judged[] {
+  const begun = figuresOf(logs);
+  const judged = sims.map(({ row, queueingShare }) => ({
+    ...{ row, queueing: queueingShare, tpotMs: [] as number[], ttftMs: [] as number[] },
+  }));
+  for (const { name, of } of LEAVINGS) {
+    for (const out of new Set(sims.map(({ row }) => of(row)))) {
+      const rest = sims.filter(({ row }, i) => of(row) !== out && i % every === 0);
+      const figures = figuresOf(fitted(rest, logs));
+      for (const [i, one] of sims.entries()) {
+        if (of(one.row) !== out) continue;
+        const { tpot, ttft } = predictor(one, begun)(figures);
+        at(judged, i).tpotMs.push(Math.exp(tpot));
+        at(judged, i).ttftMs.push(Math.exp(ttft));
+      }
+      tell(`without ${name} ${out}`);
+    }
+  }
+  return judged;
+}

@@ -1,0 +1,165 @@
+/** Errors of projected deployments, region by region, on models and hardware that the figures were fitted without. */
+import { at } from '../../core/math.ts';
+import { quantileOf, type RegionAccuracy } from '../../hardware/curves/accuracy.ts';
+import { SPREAD } from '../serving/figures.ts';
+import { leftOutRows, rateOf, type LeftOutRow, type Pair } from './rows.ts';
+
+/** Where more than so much of TTFT is queueing, it tells of the queue and of nothing else. */
+const MOST_QUEUEING = 0.3;
+
+interface Quantity {
+  readonly name: string;
+  readonly of: (row: LeftOutRow, pair: Pair) => number;
+  readonly spread: readonly [number, number];
+  /** Largest over least of one configuration repeated, less 1: README of the published measurements. */
+  readonly noise: RegionAccuracy['noise'];
+  readonly takes: (row: LeftOutRow) => boolean;
+}
+
+const QUANTITIES: readonly Quantity[] = [
+  {
+    name: 'serving TPOT',
+    of: (_, { tpotMs }) => tpotMs,
+    spread: SPREAD.tpot,
+    noise: { median: 0.007, p90: 0.086 },
+    takes: () => true,
+  },
+  {
+    name: 'serving TTFT',
+    of: (_, { ttftMs }) => ttftMs,
+    spread: SPREAD.ttft,
+    noise: { median: 0.036, p90: 0.178 },
+    takes: ({ queueing }) => queueing < MOST_QUEUEING,
+  },
+  {
+    name: 'serving rate',
+    of: rateOf,
+    spread: SPREAD.rate,
+    noise: null,
+    takes: () => true,
+  },
+];
+
+const WAYS = [
+  { leftOut: 'a model on a hardware', of: ({ withoutFamily }: LeftOutRow) => withoutFamily },
+  { leftOut: 'a model', of: ({ withoutModel }: LeftOutRow) => withoutModel },
+  { leftOut: 'a hardware', of: ({ withoutHardware }: LeftOutRow) => withoutHardware },
+] as const;
+
+/** A region's errors over these rows. */
+function regionOf(
+  rows: readonly LeftOutRow[],
+  { name, of, spread, noise }: Quantity,
+  { leftOut, of: predicted }: (typeof WAYS)[number],
+  part: Pick<RegionAccuracy, 'hardware' | 'kind' | 'model'>,
+): RegionAccuracy {
+  const errors: number[] = [];
+  let within = 0;
+  for (const row of rows) {
+    const ratio = of(row, row.measured) / of(row, predicted(row));
+    errors.push(Math.abs(1 / ratio - 1));
+    if (ratio >= spread[0] && ratio <= spread[1]) within++;
+  }
+  return {
+    ...{ operation: name, ...part, layout: '', leftOut, rows: rows.length, noise },
+    ...{ median: quantileOf(errors, 0.5), p90: quantileOf(errors, 0.9), covered: within / rows.length },
+  };
+}
+
+/** Regions whose name holds `part`. */
+export function servingAccuracy(part = ''): { overall: RegionAccuracy[]; regions: RegionAccuracy[] } {
+  const overall: RegionAccuracy[] = [];
+  const regions: RegionAccuracy[] = [];
+  for (const quantity of QUANTITIES) {
+    const groups = new Map<string, LeftOutRow[]>();
+    for (const row of leftOutRows()) {
+      const { hardware, framework, precision, model } = row;
+      const name = [hardware, `${framework} ${precision}`, model].join('|');
+      if (!`${quantity.name} ${name.replaceAll('|', ' ')}`.toLowerCase().includes(part.toLowerCase()))
+        continue;
+      if (!quantity.takes(row)) continue;
+      groups.set(name, [...(groups.get(name) ?? []), row]);
+    }
+    if (groups.size === 0) continue;
+    for (const way of WAYS) {
+      const all = [...groups.values()].flat();
+      for (const [kind, rows] of [
+        ['mixtures', all.filter(({ mixture }) => mixture)],
+        ['dense', all.filter(({ mixture }) => !mixture)],
+      ] as const) {
+        if (rows.length > 0)
+          overall.push(regionOf(rows, quantity, way, { hardware: 'all', kind, model: '' }));
+      }
+      for (const [name, rows] of groups) {
+        const [hardware = '', kind = '', model = ''] = name.split('|');
+        regions.push(regionOf(rows, quantity, way, { hardware, kind, model }));
+      }
+    }
+  }
+  return { overall, regions };
+}
+
+/** Of alternatives of one deployment the layout that is chosen, and what it delivers of the best measured. */
+interface Choice {
+  readonly model: string;
+  readonly hardware: string;
+  readonly framework: string;
+  /** 1 - measured rate of the chosen / of the best. */
+  readonly shortfall: number;
+}
+
+/** Within so much of the best a choice is right: what repeats of one measurement differ by. */
+const RIGHT = 0.05;
+
+/** Layouts of one model, hardware, framework, format, load and number of GPUs or, without `sameGpus`, any. */
+export function choices(sameGpus: boolean): Choice[] {
+  const groups = new Map<string, LeftOutRow[]>();
+  for (const row of leftOutRows()) {
+    const { model, hardware, framework, precision, isl, osl, concurrency, gpus } = row;
+    const name = [model, hardware, framework, precision, isl, osl, concurrency, sameGpus ? gpus : ''].join(
+      ' ',
+    );
+    groups.set(name, [...(groups.get(name) ?? []), row]);
+  }
+  return [...groups.values()].flatMap((rows) => {
+    const layouts = new Set(rows.map(({ layout, gpus }) => `${layout} ${gpus}`));
+    if (layouts.size < 2) return [];
+    const measured = (row: LeftOutRow): number => rateOf(row, row.measured);
+    const projected = (row: LeftOutRow): number => rateOf(row, row.withoutModel);
+    const best = Math.max(...rows.map(measured));
+    const chosen = rows.reduce((a, b) => (projected(b) > projected(a) ? b : a));
+    const { model, hardware, framework } = at(rows, 0);
+    return [{ model, hardware, framework, shortfall: 1 - measured(chosen) / best }];
+  });
+}
+
+/** How often the layout that projections choose is as good as the best measured. @param part of a region's name. */
+export function rankingAccuracy(part = ''): { overall: RegionAccuracy[]; regions: RegionAccuracy[] } {
+  const overall: RegionAccuracy[] = [];
+  const regions: RegionAccuracy[] = [];
+  for (const sameGpus of [false, true]) {
+    const leftOut = sameGpus ? 'the model; alternatives on as many GPUs' : 'the model; all alternatives';
+    const groups = new Map<string, Choice[]>();
+    for (const choice of choices(sameGpus)) {
+      const name = [choice.hardware, choice.framework, choice.model].join('|');
+      if (!`layout choice ${name.replaceAll('|', ' ')}`.toLowerCase().includes(part.toLowerCase())) continue;
+      groups.set(name, [...(groups.get(name) ?? []), choice]);
+    }
+    const region = (some: readonly Choice[], hardware: string, kind: string, model: string) => {
+      const losses = some.map(({ shortfall }) => shortfall);
+      const right = losses.filter((loss) => loss <= RIGHT).length;
+      return {
+        ...{ operation: 'layout choice', hardware, kind, model, layout: '', leftOut, rows: some.length },
+        ...{ median: quantileOf(losses, 0.5), p90: quantileOf(losses, 0.9), covered: right / some.length },
+        noise: null,
+      };
+    };
+    if (groups.size === 0) continue;
+    overall.push(region([...groups.values()].flat(), 'all', '', ''));
+    for (const [name, some] of groups) {
+      const [hardware = '', kind = '', model = ''] = name.split('|');
+      regions.push(region(some, hardware, kind, model));
+    }
+  }
+  return { overall, regions };
+}
