@@ -235,13 +235,14 @@ fn mostOfB(w : Stored8, scale : f32, careful : bool) -> u32 {
   return max(mostOf(values[0]), mostOf(values[1]));
 }
 
-// The largest magnitude of a row of the tile, of what each of its units has left at `first`.
+// The largest magnitude of a row of the tile, of what each of its units has left at `first`. NaN is the largest.
 fn mostOfRow(first : u32, row : u32) -> u32 {
   var most = 0u;
   for (var i = 0u; i < UNITS; i += 1u) { most = max(most, tile[first + row * UNITS + i].x); }
   return most;
 }
 
+// Whether the power of ordinary rows keeps a row within f16, and well above its least.
 fn isOrdinary(most : u32, shift : u32, least : u32, largest : u32) -> bool {
   let exponent = exponentOf(most) + shift;
   return most == 0u || (most >= 0x800000u && exponent >= least && exponent <= largest);

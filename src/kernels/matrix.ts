@@ -106,3 +106,7 @@ export const MATRIX_SPEC = {
   ...{ LANES: 8, SUBGROUPS_M: 2, SUBGROUPS_N: 2, REG_M: 2, REG_N: 2 },
   ...{ DIM_M: 8, DIM_N: 8, DIM_K: 8, TILE_K: 32, PARTS: 2 },
 };
+
+/** Tiles that the families' variants have. */
+export const SMALL_TILE: MatrixTile = { rows: 64, columns: 64, depth: 32, threads: 128 };
+export const LARGE_TILE: MatrixTile = { rows: 128, columns: 128, depth: 32, threads: 256 };

@@ -45,6 +45,12 @@ const keys = { k_RHD: 64, v_RHD: 64, sinks_H: 1 };
 const tiled = { THREADS_M: 2, THREADS_N: 2, REG_M: 1, REG_N: 1, TILE_K: 2 };
 const expertRows = { x_RK: 32, rowSource: 4, w1_ENK: 64, w3_ENK: 64, bias_E2N: 16, y_RN: 16 };
 
+const matrix = {
+  ...{ LANES: 2, SUBGROUPS_M: 1, SUBGROUPS_N: 2, REG_M: 1, REG_N: 1, DIM_M: 2, DIM_N: 4, DIM_K: 8 },
+  ...{ TILE_K: 16, PARTS: 2, Pack: 'u32' },
+};
+const extreme = [2 ** 20, ...Array.from({ length: 63 }, () => 1)];
+
 export const scenes: readonly Scene[] = [
   { shader: 'routing/plan-small', ...plan },
   { shader: 'routing/plan-local', ...plan, params: { ...plan.params, ...tiles } },
@@ -162,16 +168,13 @@ export const scenes: readonly Scene[] = [
     params: { numRows: 8, numCols: 8, depth: 16 },
     buffers: { a_MK: 128, b_NK: 128, c_MN: 64, bias_N: 8 },
   },
-  // Ordinary rows take one turn, a row with 2^20 takes another.
-  ...[1, 2 ** 20].map((first) => ({
+  // A row with 2^20 is no ordinary one, and has all computed anew.
+  {
     shader: 'gemm/matrix',
-    spec: {
-      ...{ LANES: 2, SUBGROUPS_M: 1, SUBGROUPS_N: 2, REG_M: 2, REG_N: 1, DIM_M: 2, DIM_N: 4, DIM_K: 8 },
-      ...{ TILE_K: 16, PARTS: 2, FORMAT: 2, Pack: 'u32' },
-    },
-    params: { numRows: 4, numCols: 8, depth: 32, scaleStart: 64 },
-    buffers: { a_MK: [first, ...Array.from({ length: 127 }, () => 1)], b_NK: 72, c_MN: 32, bias_N: 8 },
-  })),
+    spec: { ...matrix, FORMAT: 2 },
+    params: { numRows: 2, numCols: 8, depth: 32, scaleStart: 64 },
+    buffers: { a_MK: extreme, b_NK: 72, c_MN: 16, bias_N: 8 },
+  },
   {
     shader: 'gemm/row',
     spec: { WG: 2 },
@@ -189,6 +192,12 @@ export const scenes: readonly Scene[] = [
     spec: { THREADS_M: 2, THREADS_N: 2, REG_M: 4, TILE_K: 4 },
     params: { numCols: 8, depth: 8, topK: 1 },
     buffers: { ...expertRows, x_RK: 64, y_RN: 64, tiles: [0, 0, 8, 0] },
+  },
+  {
+    shader: 'experts/matrix',
+    spec: { ...matrix, FORMAT: 2 },
+    params: { numCols: 4, depth: 32, scaleStart: 32 },
+    buffers: { ...expertRows, x_RK: extreme, w1_ENK: 40, w3_ENK: 40, tiles: [0, 0, 2, 0] },
   },
   {
     shader: 'experts/row',

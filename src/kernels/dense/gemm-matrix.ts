@@ -2,6 +2,7 @@
 import { ceilDiv } from '../../core/math.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import {
+  LARGE_TILE,
   MATRIX_FEATURES,
   MATRIX_SPEC,
   matrixRefusal,
@@ -9,6 +10,7 @@ import {
   type MatrixParts,
   type MatrixTile,
   partsFor,
+  SMALL_TILE,
 } from '../matrix.ts';
 import { packType, type WeightDtype } from '../weights.ts';
 import type { Variant } from '../variants.ts';
@@ -44,23 +46,21 @@ const matrix = (
   refusal: (shape, gpu) => wholeFours(shape) ?? matrixRefusal(gpu, tile, parts(shape.weightDtype)),
 });
 
-const SMALL: MatrixTile = { rows: 64, columns: 64, depth: 32, threads: 128 };
-const LARGE: MatrixTile = { rows: 128, columns: 128, depth: 32, threads: 256 };
 /** A single product leaves workgroup storage for a deeper tile. */
-const LARGE_IN_F16: MatrixTile = { ...LARGE, depth: 64 };
+const LARGE_IN_F16: MatrixTile = { ...LARGE_TILE, depth: 64 };
 
 export const matrixGemms = [
   matrix(
     'matrix',
     'matrix units: halves of f16 that together keep 22 bits, tiles of 64 x 64',
-    SMALL,
+    SMALL_TILE,
     partsFor,
   ),
-  matrix('matrix-128', 'the same in tiles of 128 x 128', LARGE, partsFor),
+  matrix('matrix-128', 'the same in tiles of 128 x 128', LARGE_TILE, partsFor),
   matrix(
     'matrix-f16',
     'matrix units: operands rounded to f16, sums in f32, tiles of 64 x 64',
-    SMALL,
+    SMALL_TILE,
     () => 1,
   ),
   matrix('matrix-f16-128', 'the same in tiles of 128 x 128', LARGE_IN_F16, () => 1),

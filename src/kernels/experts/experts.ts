@@ -3,73 +3,28 @@
  * expert's epilogue: y = act(w1 x + b1) * (w3 x + b3). The down projection is the same without gate or activation.
  */
 import { requireGiven, requireGpu } from '../../core/given.ts';
-import type { Activation } from '../../core/activation.ts';
 import { ceilDiv } from '../../core/math.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel, type SpecChange } from '../../gpu/kernel.ts';
+import {
+  buffers,
+  epilogue,
+  epilogueSpec,
+  EXPERT_INTERFACE,
+  type ExpertShape,
+  params,
+  wholeFours,
+} from './expert-family.ts';
+import { matrixExpert, matrixExperts } from './expert-matrix.ts';
 import { hasFewRegisters } from '../registers.ts';
 import { broadcastRefusal, broadcastSpec, broadcastTileSpec } from '../subgroups.ts';
 import { chooseVariant, preferring, type Variant } from '../variants.ts';
-import {
-  blockGroups,
-  chunkGroups,
-  FORMAT_CODE,
-  isQuantised,
-  packType,
-  scaleStart,
-  type WeightDtype,
-  wholeChunks,
-} from '../weights.ts';
+import { blockGroups, chunkGroups, isQuantised, packType, scaleStart, wholeChunks } from '../weights.ts';
 import { requireIndexable } from '../../tensor/weight-bytes.ts';
 
-/**
- * One product of E experts over the rows that chose them: `depth` values in, `numCols` out, with what follows the
- * product.
- */
-export interface ExpertShape {
-  readonly numExperts: number;
-  /** Columns of the input rows. */
-  readonly depth: number;
-  /** Columns of the output rows. */
-  readonly numCols: number;
-  readonly weightDtype: WeightDtype;
-  readonly gated: boolean;
-  readonly biased: boolean;
-  readonly activation: Activation;
-  /** Rows to expect of one expert: few rows want small tiles. */
-  readonly rowsPerExpert: number;
-  /** Row r of the tiles is row `rowSource[r]` of x, so that nothing needs to be permuted before. False by default. */
-  readonly gather?: boolean;
-  /** Numbers at the ends of f32: scales take part half at a time (see `leavesRange`). */
-  readonly wide?: boolean | undefined;
-  /** Constants of `swiglu_oai` (gpt-oss: 1.702, 1, 7); unused otherwise. */
-  readonly clamp?: { readonly alpha: number; readonly beta: number; readonly limit: number };
-}
-
-const params = {
-  depth: 'u32',
-  numCols: 'u32',
-  scaleStart: 'u32',
-  blockGroups: 'u32',
-  topK: 'u32',
-  numTiles: 'u32',
-  alpha: 'f32',
-  beta: 'f32',
-  limit: 'f32',
-} as const;
-const buffers = {
-  x_RK: 'read',
-  rowSource: 'read',
-  w1_ENK: 'read',
-  w3_ENK: 'read',
-  bias_E2N: 'read',
-  tiles: 'read',
-  y_RN: 'write',
-} as const;
-export const EXPERT_INTERFACE = { params, buffers };
-const epilogue = { FORMAT: 0, WIDE: false, GATED: true, BIASED: false, GATHER: false, ACT: 1 };
+export { EXPERT_INTERFACE, type ExpertShape };
 
 /** y of the grid is the number of tiles, which only the GPU knows: it is dispatched indirectly. */
 const plain = defineKernel({
@@ -134,17 +89,6 @@ export const rowKernel = defineKernel({
   grid: (s, p) => [ceilDiv(p.numCols, s.COLUMNS), p.numTiles, 1],
 });
 
-const ACTIVATION_CODE: Record<Activation, number> = { identity: 0, silu: 1, gelu: 2, relu: 3, swiglu_oai: 4 };
-
-const epilogueSpec = (shape: ExpertShape): typeof epilogue => ({
-  FORMAT: FORMAT_CODE[shape.weightDtype],
-  WIDE: shape.wide ?? false,
-  GATED: shape.gated,
-  BIASED: shape.biased,
-  GATHER: shape.gather === true,
-  ACT: ACTIVATION_CODE[shape.activation],
-});
-
 export const rowSpec = (
   shape: ExpertShape,
   gpu: Gpu,
@@ -184,13 +128,11 @@ export interface ExpertVariant extends Variant<
   | typeof few
   | typeof vectorKernel
   | typeof rowKernel
+  | typeof matrixExpert
 > {
   /** Most rows of one tile. */
   readonly tileRows: number;
 }
-
-const wholeFours = ({ depth }: ExpertShape): string | undefined =>
-  depth % 4 === 0 ? undefined : `the input width ${depth} is not a multiple of 4`;
 
 const alongLanes = ({ weightDtype, depth }: ExpertShape, gpu: Gpu): string | undefined =>
   wholeChunks(weightDtype, depth) ?? broadcastRefusal(gpu);
@@ -269,6 +211,7 @@ export const expertVariants: readonly ExpertVariant[] = [
     refusal: () => undefined,
     tileRows: 8,
   },
+  ...matrixExperts,
 ];
 
 /** A compiled grouped GEMM, to be recorded any number of times over a tile list whose `grid` the GPU has written. */

@@ -137,6 +137,14 @@ export const moeCases = opCases(moe, {
     attrs: { k: 1 },
     tensors: (make) => layer(make, { ...SMALL, tokens: 70 }, { logits: without(0, 1, 3, 4) }),
   },
+  'rows beyond f16': {
+    attrs: { k: 2 },
+    tensors: (make) =>
+      layer(make, SMALL, {
+        x: (m, shape) =>
+          m.filled(shape, (i) => m.random.normal() * (Math.floor(i / SMALL.dim) % 3 === 0 ? 1e6 : 1)),
+      }),
+  },
   'k = E': { attrs: { k: 5 }, tensors: (make) => layer(make, SMALL) },
   'E = 1': { attrs: { k: 1 }, tensors: (make) => layer(make, { ...SMALL, experts: 1 }) },
   'E = 256': {

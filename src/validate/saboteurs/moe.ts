@@ -3,11 +3,25 @@ import type { Saboteur } from './saboteur.ts';
 
 const plan = { family: 'internal', variant: 'default' } as const;
 const broadcast = { shader: 'experts/subgroup', family: 'moe', variant: 'subgroup-8' } as const;
+const matrix = { shader: 'experts/matrix', family: 'moe', caseName: 'k = E', variant: 'matrix' } as const;
 const direct = { family: 'moe', caseName: 'one token', variant: 'direct' } as const;
 const inLanes = { ...direct, kernelKind: 'software' } as const;
 const inWorkgroups = { ...direct, kernelKind: 'gpu' } as const;
 
 export const moeSaboteurs: readonly Saboteur[] = [
+  {
+    ...matrix,
+    name: 'reads the gate for up into a tile of matrix units',
+    find: 'if (row >= UP) { return stored8(&w3_ENK, near, far); }',
+    replace: 'if (row >= TILE_N) { return stored8(&w3_ENK, near, far); }',
+  },
+  {
+    ...matrix,
+    name: 'takes every row of experts for an ordinary one',
+    find: 'if (workgroupUniformLoad(&extremes[0]) == 0u) { break; }',
+    replace: 'if (workgroupUniformLoad(&extremes[0]) < 1000u) { break; }',
+    caseName: 'rows beyond f16',
+  },
   {
     ...plan,
     name: 'permutes rows off by one',
