@@ -91,7 +91,8 @@ describe('our placer', () => {
     expect(performance.now() - start).toBeLessThan(20_000);
   });
 
-  test('is never worse than EPLB', () => {
+  // A thousand take minutes on a busy machine.
+  test('is never worse than EPLB', { timeout: FULL ? 1_800_000 : 60_000 }, () => {
     const random = seededRandom(7);
     for (const i of range(FULL ? 1000 : 30)) {
       const gpus = 1 + random.integer(8);
