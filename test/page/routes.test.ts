@@ -126,6 +126,26 @@ describe('kernels of one’s own', () => {
     await shows('where ) should be');
     await end();
   });
+
+  // In a browser of its own, whose GPU process hangs from then on.
+  test.runIf(isFull)('one that never ends is said to hang, and is called off', async () => {
+    const own = await openSite(files);
+    const { page, shows, end } = await visit(own, '#/kernels');
+    await shows('first product right');
+    await page.click('text=Bring your own kernel');
+    await page.click('text=Load the example');
+    const shader = page.locator('textarea').nth(0);
+    const text = await shader.inputValue();
+    const body = text.indexOf(') {', text.indexOf('fn main')) + ') {'.length;
+    const loop = 'var i = 1u; while (i > 0u) { i = (i * 3u) | 1u; c_MN[0] = f32(i); }';
+    await shader.fill(`${text.slice(0, body)} ${loop} ${text.slice(body)}`);
+    await page.click('text=Check and time mine');
+    await shows('the adapter may hang');
+    await page.click('text=Cancel');
+    await shows('Cancelled. What was finished stays.', 5000);
+    await end();
+    await closeSite(own);
+  });
 });
 
 describe('files that are dropped', () => {

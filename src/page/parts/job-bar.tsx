@@ -35,7 +35,11 @@ export function JobBar() {
         <b>{NAMES[job.job.kind]}</b> <span class="job-step">{job.title}</span>{' '}
         <span class="soft job-say">{job.text}</span>
         {silent > SILENT_MS && (
-          <span class="bad"> no word for {Math.round(silent / 1000)} s: the adapter may hang</span>
+          <span class="bad">
+            {' '}
+            no word for {Math.round(silent / 1000)} s: the adapter may hang. End the job; where the next
+            hangs, too, restart the browser.
+          </span>
         )}
       </div>
       <progress aria-label={job.title} />
