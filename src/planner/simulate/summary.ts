@@ -33,7 +33,9 @@ export function summarise({
   const ms = (of: (request: RequestTimes) => number): number[] =>
     requests.map((request) => of(request) / 1e3);
   const ttft = distribution(ms(({ firstUs, arrivalUs }) => firstUs - arrivalUs));
-  const queueing = distribution(ms(({ scheduledUs, arrivalUs }) => Math.max(0, scheduledUs - arrivalUs - requestUs)));
+  const queueing = distribution(
+    ms(({ scheduledUs, arrivalUs }) => Math.max(0, scheduledUs - arrivalUs - requestUs)),
+  );
   const tokens = (of: (request: RequestTimes) => number): number => {
     let total = 0;
     for (const request of requests) total += of(request);

@@ -75,7 +75,7 @@ function render({ overall: all, regions }: AccuracyReport, style: Style): string
     ...drawTable(
       columns,
       all.map((region) => [
-        `${region.operation}${region.kind === '' ? '' : ` of ${region.kind}`}: ${region.leftOut}`,
+        `${region.operation}${region.hardware !== 'all' || region.kind === '' ? '' : ` of ${region.kind}`}: ${region.leftOut}`,
         ...cells(region).slice(1),
       ]),
       style.width,
