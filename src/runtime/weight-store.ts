@@ -50,8 +50,14 @@ export class WeightStore {
     const buffer = this.#gpu.buffer(key, weightBytes(dtype, shape));
     try {
       let values = 0;
-      for (const part of parts) {
-        const made = await this.#part(shard, part);
+      for (const [i, part] of parts.entries()) {
+        await this.#source.load?.(part.names);
+        // The next is read while this one is made and written.
+        const next = parts[i + 1];
+        const ahead = next && this.#source.load?.([...part.names, ...next.names]);
+        ahead?.catch(() => undefined);
+        const made = this.#make(shard, part);
+        await ahead;
         if (!writeWeightPart(this.#gpu, buffer, { dtype, shape }, made, values)) {
           return await this.#joined(shard, buffer);
         }
@@ -74,8 +80,12 @@ export class WeightStore {
     return buffer;
   }
 
-  async #part({ key, dtype }: Shard, part: Shard['parts'][number]): Promise<HostWeight> {
+  async #part(shard: Shard, part: Shard['parts'][number]): Promise<HostWeight> {
     await this.#source.load?.(part.names);
+    return this.#make(shard, part);
+  }
+
+  #make({ key, dtype }: Shard, part: Shard['parts'][number]): HostWeight {
     const made = part.make();
     invariant(weightDtypeOf(made) === dtype, () => `${key} was made as ${weightDtypeOf(made)}, not ${dtype}`);
     return made;

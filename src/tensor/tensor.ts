@@ -152,8 +152,20 @@ function widenF16(halves: ArrayLike<number>): Float32Array {
 
 /** bf16 is the upper half of an f32. */
 export function widenBf16(halves: ArrayLike<number>): Float32Array {
+  return widened(halves instanceof Uint16Array ? halves : Uint16Array.from(halves));
+}
+
+/** A loop that has seen one kind of array, two values at a time: models are widened by the gigabyte. */
+function widened(halves: Uint16Array): Float32Array {
   const words = new Uint32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) words[i] = (halves[i] as number) << 16;
+  const paired = halves.byteOffset % 4 === 0 ? halves.length >> 1 : 0;
+  const pairs = new Uint32Array(halves.buffer, paired === 0 ? 0 : halves.byteOffset, paired);
+  for (let i = 0; i < paired; i++) {
+    const pair = pairs[i] as number;
+    words[2 * i] = pair << 16;
+    words[2 * i + 1] = pair & 0xffff0000;
+  }
+  for (let i = 2 * paired; i < halves.length; i++) words[i] = (halves[i] as number) << 16;
   return new Float32Array(words.buffer);
 }
 

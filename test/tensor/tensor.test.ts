@@ -12,6 +12,7 @@ import {
   toF16Bits,
   toF32,
   toF64,
+  widenBf16,
 } from '../../src/tensor/tensor.ts';
 
 const values = [0.5, -2, 3, 65504];
@@ -113,4 +114,13 @@ test.each([
 
 test("Node's buffers are arrays of bytes", () => {
   expect(tensor('u8', [2], Buffer.from([1, 2])).data).toHaveLength(2);
+});
+
+test.each([0, 1, 2, 3, 7])('%d values of bf16 are the upper halves of f32, wherever they lie', (count) => {
+  const halves = Uint16Array.from({ length: 12 }, (_, i) => 0x3f80 + 977 * i);
+  for (const offset of [0, 1, 2]) {
+    const some = halves.subarray(offset, offset + count);
+    const bits = new Uint32Array(widenBf16(some).buffer);
+    expect([...bits]).toEqual([...some].map((half) => half * 2 ** 16));
+  }
 });
