@@ -73,7 +73,9 @@ export function fittingTile(gpu: Gpu, tile: MatrixTile, parts: MatrixParts): Mat
 
 /** Why no matrix unit of this adapter computes such tiles; undefined when one does. */
 export function matrixRefusal(gpu: Gpu, tile: MatrixTile, parts: MatrixParts): string | undefined {
-  const missing = MATRIX_FEATURES.filter((feature) => !gpu.has(feature));
+  // The others are asked for beside this one only.
+  const needed = gpu.has(MATRIX_FEATURE) ? MATRIX_FEATURES : [MATRIX_FEATURE];
+  const missing = needed.filter((feature) => !gpu.has(feature));
   if (missing.length > 0) return `the adapter does not offer ${missing.join(', ')}`;
   const lanes = lanesOf(gpu);
   if (squareOf(gpu, tile) === undefined) {
