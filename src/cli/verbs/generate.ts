@@ -10,11 +10,12 @@ import { parseLayerRun } from '../../model/files/layers.ts';
 import { storedDtypes } from '../../model/stored-weights.ts';
 import { type EngineSizing } from '../../memory/engine-plan.ts';
 import { requireRoom } from '../../memory/room.ts';
-import { createEngine } from '../../runtime/engine.ts';
+import { createEngine, type RoutingAccount } from '../../runtime/engine.ts';
 import { traitsOf } from '../../runtime/layer/kernels.ts';
 import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
 import type { ExpertLoad } from '../../runtime/expert-load.ts';
 import { generate as continuePrompt } from '../../runtime/generate.ts';
+import * as asked from './routing/engine-options.ts';
 import { RECORD_ROUTING, startRecording } from './routing/record.ts';
 import { liveText } from '../metrics/live-text.ts';
 import { freeBytes, isBundled, layoutOf, loadModel, reading, TINY_MOE, tokenizerOf } from '../model.ts';
@@ -28,7 +29,7 @@ import { checkLength, checkNumbers, idsOf, STORED_OR } from '../continuation.ts'
 import { attachTuning, type TuningUse, NO_TUNING, TUNING_FILE } from '../tuning.ts';
 
 /** Options of `generate`, those of `moebius generate`. */
-export interface GenerateOptions {
+export interface GenerateOptions extends asked.EngineRoutingOptions {
   readonly adapter?: string;
   readonly prompt: string;
   /** How many tokens to add, at most: a token that ends the text ends it. */
@@ -95,6 +96,8 @@ export interface GenerateResult {
   readonly cache: CacheDtype;
   /** Host waits between the first and the last dispatch of a step, all steps. */
   readonly hostSyncsInLayers: number;
+  /** What became of the rows; of an engine with a placement, a capacity or a bias. */
+  readonly routing?: RoutingAccount;
   readonly timing: { readonly clock: 'host'; readonly prefillNs: number; readonly decodeNs: number };
 }
 
@@ -117,6 +120,7 @@ const OPTIONS: Fields = {
   tuningFile: 'string?',
   metrics: 'number?',
   recordRouting: 'string?',
+  ...asked.ENGINE_ROUTING_FIELDS,
   onLoad: 'function?',
   progress: 'record?',
   onText: 'function?',
@@ -140,7 +144,8 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
   });
   try {
     const spec = given ?? layoutOf(options.model, model.config);
-    const layout = planLayout(spec, model.config);
+    const routed = await asked.engineRouting(options, spec, model.config);
+    const layout = planLayout(spec, model.config, routed.placement);
     const tokenizer = tokenizerOf(model);
     checkNumbers(options, model.config.maxPositions);
     const promptIds = idsOf(tokenizer, options);
@@ -152,6 +157,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
       const sizing: EngineSizing = {
         ...{ cacheDtype: cache, maxSequences: 1, maxStepTokens: promptIds.length },
         maxLength: promptIds.length + tokens,
+        ...routed,
         ...(weights === 'stored' ? { dtypes: storedDtypes(model) } : { weightDtype: weights }),
       };
       const needed = requireRoom(layout, sizing, traitsOf(gpu), freeBytes(gpu));
@@ -177,6 +183,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
           },
         });
         await recording.write();
+        const account = await engine.routing();
         const rest = text.end();
         if (rest !== '') options.onText?.(rest);
         const ended = endIds.includes(result.ids.at(-1) ?? -1);
@@ -196,6 +203,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
           weights,
           cache,
           hostSyncsInLayers: result.hostSyncsInLayers,
+          ...(account && { routing: account }),
           timing: { clock: 'host', prefillNs: result.prefillNs, decodeNs: result.decodeNs },
         };
       } finally {
@@ -215,7 +223,7 @@ const SAMPLING: Fields = {
   seed: 'number?',
 };
 
-interface CommandOptions extends GlobalOptions {
+interface CommandOptions extends GlobalOptions, asked.EngineRoutingOptions {
   readonly prompt?: string;
   readonly promptFile?: string;
   readonly tokens: number;
@@ -236,7 +244,8 @@ interface CommandOptions extends GlobalOptions {
 }
 
 export function describeGenerate(command: Command): Command {
-  return command
+  return asked
+    .addEngineRouting(command)
     .description(
       'Continues a prompt with a model that runs on every rank of a layout, simulated on one adapter.',
     )
@@ -308,6 +317,7 @@ async function streamText(given: CommandOptions & { readonly prompt: string }): 
   ];
   const balance = load();
   if (balance !== undefined) notes.push(balance);
+  if (result.routing !== undefined) notes.push(asked.accountLine(result.routing));
   await write(process.stdout, '\n');
   for (const line of notes) await complain(style.dim(`[${line}]`));
 }

@@ -19,12 +19,13 @@ import type { MoeConfig } from '../../model/config.ts';
 import { presetNamed } from '../../model/presets.ts';
 import { readShape } from '../model.ts';
 import { checkOutput, writeWhole } from '../files/files.ts';
+import * as asked from './routing/engine-options.ts';
 import { integer, refuseIdle, requireInteger, type GlobalOptions } from '../options.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
 import { printJson, printLines } from '../output.ts';
 
 /** Options of `layout`, those of `moebius layout`. */
-export interface LayoutOptions {
+export interface LayoutOptions extends asked.PlacementOptions {
   /** 'ep=16,pp=4,tp=2,dp=2'; the reference deployment's when absent, of `model` one that suits it. */
   readonly layout?: string;
   /** A preset's name, or the path of a `config.json` or of a folder that has one. */
@@ -61,6 +62,7 @@ const OPTIONS: Fields = {
   length: 'number?',
   weights: 'string?',
   cache: 'string?',
+  ...asked.PLACEMENT_FIELDS,
 };
 
 /**
@@ -77,7 +79,8 @@ export async function layout(options: LayoutOptions = {}): Promise<LayoutResult>
         : layoutFor(config)
       : parseLayout(options.layout);
   if (options.gpus !== undefined) checkGpus(spec, options.gpus);
-  const plan = planLayout(spec, config);
+  const { placement } = await asked.placedBy(options, spec, config);
+  const plan = planLayout(spec, config, placement);
   if (options.rank !== undefined) {
     requireInteger('rank', options.rank, 0);
     if (options.rank >= plan.worldSize) {
@@ -148,7 +151,7 @@ async function readable(
   }
 }
 
-interface CommandOptions extends GlobalOptions {
+interface CommandOptions extends GlobalOptions, asked.PlacementOptions {
   readonly preset?: string;
   readonly model?: string;
   readonly gpus?: number;
@@ -162,7 +165,8 @@ interface CommandOptions extends GlobalOptions {
 }
 
 export function describeLayout(command: Command): Command {
-  return command
+  return asked
+    .addPlacementOptions(command)
     .description('Explains a layout: its two views, its groups, and what every rank holds. Needs no GPU.')
     .argument(
       '[axes...]',
@@ -193,7 +197,7 @@ Examples:
     .action(async (axes: string[], _options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
       const text = given.readings === true && given.json !== true;
-      const idle = ['preset', 'model', 'rank', 'sequences', 'length', 'weights', 'cache', 'svg'];
+      const idle = ['preset', 'model', 'rank', 'sequences', 'length', 'weights', 'cache', 'svg', 'placement'];
       refuseIdle(command, [[text, idle, '--readings shows no ranks, but with --json']]);
       if (given.svg !== undefined) await checkOutput(given.svg, { remedy: OTHER_SVG });
       const { preset, model } = given;

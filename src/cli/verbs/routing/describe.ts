@@ -14,8 +14,8 @@ import { printJson, printLines, stdoutStyle } from '../../output.ts';
 import { cliProgress } from '../../progress.ts';
 import { DEFAULT_CAPACITIES, routingQuality } from './quality.ts';
 import { BUNDLED_TRACES } from './load-trace.ts';
+import { DEFAULT_CAPACITY } from './capacity-option.ts';
 import {
-  DEFAULT_CAPACITY,
   DEFAULT_MICRO_BATCHES,
   DEFAULT_WIDTHS,
   routing,

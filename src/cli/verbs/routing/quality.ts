@@ -12,7 +12,7 @@ import { OVERFLOW_POLICIES, type OverflowPolicy } from '../../../routing/policie
 import { TINY_MOE, tokenizerOf } from '../../model.ts';
 import { requireInteger } from '../../options.ts';
 import { platformHere } from '../../session.ts';
-import { parseCapacity } from './routing.ts';
+import { parseCapacity } from './capacity-option.ts';
 
 /** Options of `routingQuality`, those of `moebius routing --quality`. */
 export interface RoutingQualityOptions {

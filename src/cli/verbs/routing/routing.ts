@@ -15,13 +15,7 @@ import { BIAS_DEFAULTS, trainBias } from '../../../laboratory/train-bias.ts';
 import { parseLayout } from '../../../layout/spec.ts';
 import { type BenchClock, chooseClock } from '../../../measure/stopwatch.ts';
 import type { AdapterFacts } from '../../../platform/platform.ts';
-import {
-  CAPACITY_CONVENTIONS,
-  CAPACITY_SCOPES,
-  type CapacityRule,
-  checkCapacity,
-  requireName,
-} from '../../../routing/capacity.ts';
+import { type CapacityRule, requireName } from '../../../routing/capacity.ts';
 import { type Choices, tokensOf } from '../../../routing/choices.ts';
 import { loadOfRanks, maxOverMean, noiseFloor, type NoiseFloor } from '../../../routing/load.ts';
 import { contiguousPlacement, expertsOfRanks } from '../../../routing/placement.ts';
@@ -31,6 +25,7 @@ import { chooseTopK, logitsOf } from '../../../routing/trace/generate.ts';
 import { dealt, type ReplayFacts } from '../../../routing/trace/replay.ts';
 import { MOST_SEED, requireInteger } from '../../options.ts';
 import { withGpu } from '../../session.ts';
+import { DEFAULT_CAPACITY, parseCapacity } from './capacity-option.ts';
 import { loadTrace } from './load-trace.ts';
 
 /** Options of `routing`, those of `moebius routing`. */
@@ -108,7 +103,6 @@ const OPTIONS: Fields = {
 };
 export { OPTIONS as ROUTING_OPTIONS };
 
-export const DEFAULT_CAPACITY = 'megatron:1.25:rank';
 /** Guesses: what a software adapter takes in some milliseconds. */
 export const DEFAULT_WIDTHS = { width: 256, expertWidth: 256 };
 export const DEFAULT_MICRO_BATCHES = 4;
@@ -117,25 +111,6 @@ const ASSUMED_TILE_ROWS = 64;
 /** Choices that an experiment may hold. A guess. */
 const MOST_TOKENS = 2 ** 17;
 const MOST_RANKS = 4096;
-
-/** Reads 'megatron:1.25:rank'; convention and scope may be left out. @throws ConfigError */
-export function parseCapacity(text: string): CapacityRule {
-  const parts = text.split(':');
-  const first = parts[0] ?? '';
-  const named = Number.isNaN(Number(first)) || first.trim() === '' ? parts : ['megatron', ...parts];
-  const [convention = '', factor = '1.25', scope = 'rank', ...more] = named;
-  requireName('capacity convention', convention, CAPACITY_CONVENTIONS);
-  requireName('capacity scope', scope, CAPACITY_SCOPES);
-  const value = factor.trim() === '' ? NaN : Number(factor);
-  if (more.length > 0 || Number.isNaN(value)) {
-    throw new ConfigError(
-      `the capacity is "${text.slice(0, 60)}"; it must be as ${DEFAULT_CAPACITY}: convention, factor, scope.`,
-    );
-  }
-  const rule = { convention, factor: value, scope } as CapacityRule;
-  checkCapacity(rule);
-  return rule;
-}
 
 /**
  * Runs one layer's routing through overflow policies and a balancer, and measures the routed layer under each load.
