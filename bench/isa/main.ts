@@ -14,7 +14,7 @@ import { printJson, printLines } from '../../src/cli/output.ts';
 import { cliProgress } from '../../src/cli/progress.ts';
 import { endWith } from '../../src/cli/run.ts';
 import { CheckError, ConfigError } from '../../src/core/errors.ts';
-import { quoted } from '../../src/core/quoted.ts';
+import { quoted } from '../../src/core/text/quoted.ts';
 
 interface Options {
   readonly targets?: string;

@@ -1,6 +1,6 @@
 /** What a continuation may be asked for, and the tokens that it begins with. */
 import { ConfigError } from '../core/errors.ts';
-import { charactersOf } from '../core/printable.ts';
+import { charactersOf } from '../core/text/printable.ts';
 import { CACHE_DTYPES, type CacheDtype } from '../memory/rank-sizes.ts';
 import type { Tokenizer } from '../model/text/tokenizer.ts';
 import { requireSampling, type SamplingOptions } from '../runtime/sampling.ts';

@@ -1,7 +1,7 @@
 /** Families of kernels as users name them: by the op that a user runs, or by the kernels that it asks for. */
 import { ConfigError } from '../core/errors.ts';
-import { didYouMean } from '../core/near-names.ts';
-import { quoted } from '../core/quoted.ts';
+import { didYouMean } from '../core/text/near-names.ts';
+import { quoted } from '../core/text/quoted.ts';
 
 /** The same kernels by the name of the op, and by the name under which they are chosen and tuned. */
 const SAME: readonly (readonly [op: string, kernels: string])[] = [

@@ -1,6 +1,6 @@
 /** Where words go: results to stdout, progress and complaints to stderr. */
 import { writeSync } from 'node:fs';
-import { printableJson } from '../core/printable.ts';
+import { printableJson } from '../core/text/printable.ts';
 import { styleFor, terminalText, WIDTH, type Style } from '../report/terminal/style.ts';
 
 /** On narrower screens lines wrap: a table of less says nothing. A guess. */

@@ -1,6 +1,6 @@
 /** What is going on, on stderr: a live line on a terminal, a line per step elsewhere. */
 import type { Progress } from '../bench/progress.ts';
-import { printable } from '../core/printable.ts';
+import { printable } from '../core/text/printable.ts';
 import { styleFor, terminalText } from '../report/terminal/style.ts';
 import { wantsColour } from './output.ts';
 

@@ -1,8 +1,8 @@
 /** From arguments to an exit code: 0 done, 1 a check failed, 2 wrong use, 70 our own fault, 130 interrupted. */
 import { CommanderError } from 'commander';
 import { CancelledError, CheckError, ConfigError, messageOf } from '../core/errors.ts';
-import { printable } from '../core/printable.ts';
-import { shortened } from '../core/quoted.ts';
+import { printable } from '../core/text/printable.ts';
+import { shortened } from '../core/text/quoted.ts';
 import { INTERRUPTED, ownInterrupts } from './process/interrupt.ts';
 import { complain, hasPrintedJson, printJson, watchOutput, write } from './output.ts';
 import { buildProgram } from './program.ts';

@@ -2,7 +2,7 @@
 import { dirname, join, resolve } from 'node:path';
 import { AbsentFileError, ConfigError } from '../core/errors.ts';
 import { requireGiven, requireGpu } from '../core/given.ts';
-import { shortened } from '../core/quoted.ts';
+import { shortened } from '../core/text/quoted.ts';
 import { seedOf } from '../core/random.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { FAMILIES, type VariantFamily } from '../kernels/registered/interfaces.ts';

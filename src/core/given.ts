@@ -1,7 +1,7 @@
 /** What a caller in JavaScript gives: no compiler has looked at it, so the doors of the API do. */
 import { ConfigError } from './errors.ts';
-import { didYouMean } from './near-names.ts';
-import { quoted } from './quoted.ts';
+import { didYouMean } from './text/near-names.ts';
+import { quoted } from './text/quoted.ts';
 
 /** `list` is anything with a length and numbers for names; `record` any object, a Map included. */
 export type Kind = 'string' | 'number' | 'flag' | 'function' | 'record' | 'list' | 'signal' | 'any';

@@ -1,7 +1,7 @@
 /** Operations as rows of a table: the columns of `moebius project --cases` that name one, and the query that a row makes. */
 import { ConfigError } from '../core/errors.ts';
-import { didYouMean } from '../core/near-names.ts';
-import { quoted } from '../core/quoted.ts';
+import { didYouMean } from '../core/text/near-names.ts';
+import { quoted } from '../core/text/quoted.ts';
 import { skewOf } from './curves/moe.ts';
 import { hardwareNamed } from './profiles/named.ts';
 import type { Profile } from './profiles/profile.ts';

@@ -1,7 +1,7 @@
 /** Number formats of kernels on real GPUs: how they are written down, and what they take to read and to multiply. */
 import { ConfigError } from '../core/errors.ts';
-import { didYouMean } from '../core/near-names.ts';
-import { quoted } from '../core/quoted.ts';
+import { didYouMean } from '../core/text/near-names.ts';
+import { quoted } from '../core/text/quoted.ts';
 
 /** The units of a GPU that multiply: each has a peak of its own. */
 export type Multiplier = 'bf16' | 'fp8' | 'fp4' | 'int8';

@@ -1,6 +1,6 @@
 /** Queries as callers give them: sizes that there can be, formats that there are. */
 import { ConfigError } from '../core/errors.ts';
-import { quoted } from '../core/quoted.ts';
+import { quoted } from '../core/text/quoted.ts';
 import { dtypeNamed } from './dtypes.ts';
 import { nodesOf } from './plain.ts';
 import type { Profile } from './profiles/profile.ts';

@@ -1,7 +1,7 @@
 /** One registry of variants per kernel family: who can run, who is chosen, and why not. */
 import { ConfigError } from '../core/errors.ts';
 import { requireGiven, requireGpu } from '../core/given.ts';
-import { quoted } from '../core/quoted.ts';
+import { quoted } from '../core/text/quoted.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition, SpecChange } from '../gpu/kernel.ts';
 

@@ -1,7 +1,7 @@
 /** The ranks of a layout as a drawing: SVG text that stands alone, light or dark. */
 import { requireFields } from '../core/given.ts';
 import { at, range } from '../core/math.ts';
-import { xmlText } from '../core/xml.ts';
+import { xmlText } from '../core/text/xml.ts';
 import type { LayoutExplanation, RankShare } from './explain.ts';
 import { formatIds, formatRun } from './text.ts';
 

@@ -1,6 +1,6 @@
 import { ConfigError } from '../core/errors.ts';
 import { requireFields, requireGiven } from '../core/given.ts';
-import { quoted, shortened } from '../core/quoted.ts';
+import { quoted, shortened } from '../core/text/quoted.ts';
 
 /**
  * The tuple that names a layout. Moebius reads it folded: `ep` ranks hold the experts of a stage, the same ranks

@@ -1,7 +1,7 @@
 /** The fields of a JSON file under a schema; the first that is wrong is named. */
 import * as v from 'valibot';
 import { ConfigError } from '../core/errors.ts';
-import { quoted, shortened } from '../core/quoted.ts';
+import { quoted, shortened } from '../core/text/quoted.ts';
 
 /** Of a path like `weight_map.model.norm`, whose parts come from the file. */
 const PATH_CHARACTERS = 80;

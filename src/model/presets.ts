@@ -1,8 +1,8 @@
 /** Model shapes by name. */
 import { ConfigError } from '../core/errors.ts';
 import { requireGiven } from '../core/given.ts';
-import { nearestName } from '../core/near-names.ts';
-import { quoted } from '../core/quoted.ts';
+import { nearestName } from '../core/text/near-names.ts';
+import { quoted } from '../core/text/quoted.ts';
 import { PRESETS, type Preset } from './preset-list.ts';
 
 export type { Preset } from './preset-list.ts';

@@ -2,7 +2,7 @@
 import { ConfigError } from '../core/errors.ts';
 import { requireFields, requireGiven } from '../core/given.ts';
 import { at } from '../core/math.ts';
-import { quoted } from '../core/quoted.ts';
+import { quoted } from '../core/text/quoted.ts';
 import { seededRandom, seedOf } from '../core/random.ts';
 import { castFloat, f32Tensor, type Tensor } from '../tensor/tensor.ts';
 import { weightNames, type MoeConfig, type WeightSource } from './config.ts';

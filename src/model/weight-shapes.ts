@@ -1,6 +1,6 @@
 /** Which tensors a model has, and their shapes. */
 import { ConfigError } from '../core/errors.ts';
-import { shortened } from '../core/quoted.ts';
+import { shortened } from '../core/text/quoted.ts';
 import { LEAST_F32, MOST_F32 } from '../core/f32.ts';
 import { isDense, type MoeConfig } from './config.ts';
 import {

@@ -1,7 +1,7 @@
 /** Attributes of an op: words like `k=2` into typed values, and the values back out. */
 import { ConfigError, invariant } from '../core/errors.ts';
-import { didYouMean } from '../core/near-names.ts';
-import { quoted, shortened } from '../core/quoted.ts';
+import { didYouMean } from '../core/text/near-names.ts';
+import { quoted, shortened } from '../core/text/quoted.ts';
 import { fitsF32, LEAST_F32, MOST_F32 } from '../core/f32.ts';
 import type { AttrRule, AttrValue, OpFacts, OpInputs } from './op.ts';
 

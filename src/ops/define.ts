@@ -1,7 +1,7 @@
 /** From what the file of an op provides to the op: its rules are checked before anything else happens. */
 import { piecewise, type Pieces } from '../core/async/pieces.ts';
 import { ConfigError } from '../core/errors.ts';
-import { quoted } from '../core/quoted.ts';
+import { quoted } from '../core/text/quoted.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { registeredVariants } from '../kernels/variants.ts';
 import { castFloat, f32Tensor, type Tensor } from '../tensor/tensor.ts';

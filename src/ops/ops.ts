@@ -1,7 +1,7 @@
 /** All ops by name, and the one call that runs one: check, upload, record, submit, read. */
 import { ConfigError } from '../core/errors.ts';
 import { requireFields, requireGiven, requireGpu, requireOptions } from '../core/given.ts';
-import { quoted } from '../core/quoted.ts';
+import { quoted } from '../core/text/quoted.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { checkTensor, type Tensor } from '../tensor/tensor.ts';
 import { attention } from './attention/attention.ts';
@@ -9,7 +9,7 @@ import { attrsFrom } from './attrs.ts';
 import { gateTopk } from './moe/gate-topk.ts';
 import { matmul } from './dense/matmul.ts';
 import { moe } from './moe/moe.ts';
-import { didYouMean } from '../core/near-names.ts';
+import { didYouMean } from '../core/text/near-names.ts';
 import type { AttrValue, Op, OpInputs } from './op.ts';
 import { pagedAttention } from './attention/paged-attention.ts';
 import { rmsNorm } from './dense/rms-norm.ts';

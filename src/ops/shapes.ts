@@ -1,11 +1,11 @@
 /** Tensors against an op's rules: names, dtypes, and dimensions that must agree between tensors. */
 import { ConfigError } from '../core/errors.ts';
 import { at, product } from '../core/math.ts';
-import { quoted, shapeText } from '../core/quoted.ts';
+import { quoted, shapeText } from '../core/text/quoted.ts';
 import { BYTES_OF, type Dtype, type Tensor } from '../tensor/tensor.ts';
 import { BLOCK } from '../tensor/quantised.ts';
 import type { OpFacts, TensorRule } from './op.ts';
-import { didYouMean } from '../core/near-names.ts';
+import { didYouMean } from '../core/text/near-names.ts';
 import { checkScales, isPacked, lastOver, tensorNames } from './quantised-inputs.ts';
 
 /** Sizes by the name of their dimension. */

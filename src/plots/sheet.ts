@@ -1,5 +1,5 @@
 /** Drawings below each other on one sheet that needs no page: colours and fonts are in it. */
-import { xmlText } from '../core/xml.ts';
+import { xmlText } from '../core/text/xml.ts';
 
 const STYLE =
   'svg{--paper:#fff;--ink:#16191d;--hue-1:#56b4e9;--hue-2:#e69f00;--hue-3:#3fb58e;--hue-4:#c9b400;--hue-5:#cc79a7;' +

@@ -1,8 +1,8 @@
 /** How many rows an expert may take, by the conventions of frameworks. T tokens, K choices each, E experts. */
 import { ConfigError } from '../core/errors.ts';
 import { requireFields } from '../core/given.ts';
-import { didYouMean } from '../core/near-names.ts';
-import { quoted } from '../core/quoted.ts';
+import { didYouMean } from '../core/text/near-names.ts';
+import { quoted } from '../core/text/quoted.ts';
 
 /**
  * - `megatron`: ceil(T K factor / E) (Megatron-Core, `get_capacity` of `moe_utils.py`); factor > 0.

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { didYouMean, editDistance, nearestName } from '../../src/core/near-names.ts';
-import { quoted, shapeText } from '../../src/core/quoted.ts';
+import { didYouMean, editDistance, nearestName } from '../../src/core/text/near-names.ts';
+import { quoted, shapeText } from '../../src/core/text/quoted.ts';
 
 test('by hand', () => {
   expect(quoted('abc')).toBe('"abc"');

@@ -1,7 +1,7 @@
 /** Which kernels a bench is about: all of its list, or those that a user has named. */
 import { ConfigError } from '../../core/errors.ts';
-import { didYouMean } from '../../core/near-names.ts';
-import { quoted } from '../../core/quoted.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { registeredVariants } from '../../kernels/variants.ts';
 import { internalCases } from '../../validate/cases/internal.ts';

@@ -1,5 +1,5 @@
 /** Text that comes piece by piece, and below it, for who watches a terminal, the load of the experts so far. */
-import { printableText } from '../../core/printable.ts';
+import { printableText } from '../../core/text/printable.ts';
 import { expertLoadLine } from '../../report/terminal/routing/expert-load.ts';
 import type { Style } from '../../report/terminal/style.ts';
 import type { ExpertLoad } from '../../runtime/expert-load.ts';

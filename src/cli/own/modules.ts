@@ -2,7 +2,7 @@
 import { isAbsolute, dirname, relative, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ConfigError, messageOf } from '../../core/errors.ts';
-import { quoted, shortened } from '../../core/quoted.ts';
+import { quoted, shortened } from '../../core/text/quoted.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { checkVariant, nameOf, type OwnVariant } from '../../kernels/registered/own-variant.ts';
 import { registerVariant, shaderText } from '../../kernels/registered/register.ts';

@@ -1,7 +1,7 @@
 /** What `profile` can be asked for: a step of a model, a whole generation, or an op; and what goes with which. */
 import { ConfigError } from '../../core/errors.ts';
 import { requireOptions, type Fields } from '../../core/given.ts';
-import { quoted } from '../../core/quoted.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import type { Progress } from '../../bench/progress.ts';
 import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
 import type { ProfileDetail } from '../../profile/profile.ts';

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { ConfigError } from '../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../core/given.ts';
 import { at } from '../../core/math.ts';
-import { quoted } from '../../core/quoted.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { formatBytes } from '../../core/units.ts';
 import { layoutFor } from '../../layout/default-layout.ts';
 import { explainLayout, type LayoutExplanation } from '../../layout/explain.ts';

@@ -1,7 +1,7 @@
 /** Hardware by any common spelling of its name. */
 import { ConfigError } from '../../core/errors.ts';
-import { didYouMean } from '../../core/near-names.ts';
-import { quoted } from '../../core/quoted.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { PROFILES } from './list.ts';
 import type { Profile } from './profile.ts';
 

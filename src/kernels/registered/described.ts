@@ -8,7 +8,7 @@
  */
 import * as v from 'valibot';
 import { ConfigError } from '../../core/errors.ts';
-import { quoted } from '../../core/quoted.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { ask, checkVariant, type OwnVariant } from './own-variant.ts';
 import { parseFormula, type Formula } from './formula.ts';
 

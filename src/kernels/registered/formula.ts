@@ -1,7 +1,7 @@
 /** Arithmetic of whole numbers as a text, for grids where no code may be run: 'ceil(numCols / TILE)'. */
 import { ConfigError } from '../../core/errors.ts';
-import { didYouMean } from '../../core/near-names.ts';
-import { quoted } from '../../core/quoted.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
+import { quoted } from '../../core/text/quoted.ts';
 
 export type Formula = (names: Readonly<Record<string, number>>) => number;
 

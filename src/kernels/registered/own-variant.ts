@@ -3,8 +3,8 @@
  * for those who write JavaScript as well.
  */
 import { ConfigError, messageOf } from '../../core/errors.ts';
-import { didYouMean } from '../../core/near-names.ts';
-import { quoted } from '../../core/quoted.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { Grid } from '../../gpu/kernel.ts';
 import type { Spec } from '../../gpu/shader/specialise.ts';

@@ -1,7 +1,7 @@
 /** From a user's variant to one of a family on a device: its shader is read, and held to what the family gives it. */
 import { ConfigError } from '../../core/errors.ts';
-import { quoted } from '../../core/quoted.ts';
-import { didYouMean } from '../../core/near-names.ts';
+import { quoted } from '../../core/text/quoted.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { Grid, KernelDefinition } from '../../gpu/kernel.ts';
 import { MATRIX_FEATURE, SUBGROUP_SIZES } from '../../gpu/shader/matrices.ts';

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import type { Activation } from '../../core/activation.ts';
 import { ConfigError } from '../../core/errors.ts';
-import { quoted } from '../../core/quoted.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { parseFields } from '../fields.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));

@@ -4,7 +4,7 @@
  */
 import { ConfigError } from '../../core/errors.ts';
 import { range } from '../../core/math.ts';
-import { quoted } from '../../core/quoted.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import type { RopeAngles, RopeTraits } from '../config.ts';
 import type { ConfigFile } from './config-file.ts';
 

@@ -1,7 +1,7 @@
 /** The families whose checkpoints run, by the `model_type` of their config.json: whatever is told of one is told here. */
 import { ConfigError } from '../../core/errors.ts';
-import { didYouMean } from '../../core/near-names.ts';
-import { quoted } from '../../core/quoted.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { parseStrictJson } from '../safetensors/strict-json.ts';
 import { checkConfig } from '../weight-shapes.ts';
 import { ConfigFile } from './config-file.ts';

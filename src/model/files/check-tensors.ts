@@ -1,6 +1,6 @@
 /** Whether the files hold what the config asks for: every tensor, of the right shape, and none that is left out. */
 import { ConfigError } from '../../core/errors.ts';
-import { quoted, shapeText } from '../../core/quoted.ts';
+import { quoted, shapeText } from '../../core/text/quoted.ts';
 import { isDense, type MoeConfig } from '../config.ts';
 import type { ReadModel } from '../families/table.ts';
 import { numWeights } from '../weight-shapes.ts';

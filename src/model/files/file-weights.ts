@@ -1,7 +1,7 @@
 /** Our tensors from those of the files, each made when it is asked for: nothing but what was loaded is in memory. */
 import { ConfigError, invariant } from '../../core/errors.ts';
 import { at } from '../../core/math.ts';
-import { quoted } from '../../core/quoted.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { BLOCK, dequantise, type QuantisedMatrix } from '../../tensor/quantised.ts';
 import { castFloat, type Tensor } from '../../tensor/tensor.ts';
 import type { MoeConfig, WeightSource } from '../config.ts';

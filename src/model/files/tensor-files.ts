@@ -1,7 +1,7 @@
 /** The tensors of one or several safetensors files, by name: headers are read, the data stays where it is. */
 import * as v from 'valibot';
 import { ConfigError, isAbsent, messageOf } from '../../core/errors.ts';
-import { quoted } from '../../core/quoted.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import type { ByteFile } from '../../platform/platform.ts';
 import { parseFields } from '../fields.ts';
 import { FIRST_READ, headerEnd, type HeaderEntry, readHeader, refusePointer } from '../safetensors/header.ts';

@@ -6,7 +6,7 @@
  */
 import { ConfigError } from '../../core/errors.ts';
 import { at } from '../../core/math.ts';
-import { quoted, shapeText } from '../../core/quoted.ts';
+import { quoted, shapeText } from '../../core/text/quoted.ts';
 import { parseStrictJson } from './strict-json.ts';
 
 /** One tensor's place. `begin` and `end` are byte positions in the file, not in the data section. */

@@ -5,7 +5,7 @@
 import { ConfigError } from '../../core/errors.ts';
 import { requireFields, requireGiven } from '../../core/given.ts';
 import { product, roundUp } from '../../core/math.ts';
-import { quoted, shapeText } from '../../core/quoted.ts';
+import { quoted, shapeText } from '../../core/text/quoted.ts';
 import {
   BYTES_OF,
   tensor,

@@ -1,6 +1,6 @@
 /** JSON from files that nobody vouches for: valid UTF-8, valid JSON, whole characters, no key twice in one object. */
 import { ConfigError, messageOf } from '../../core/errors.ts';
-import { quoted, shortened } from '../../core/quoted.ts';
+import { quoted, shortened } from '../../core/text/quoted.ts';
 import { isDeeper, scanJson } from './scan-json.ts';
 
 /** Nesting beyond any file that means something; what walks a value in depth has room for it. A guess. */

@@ -1,7 +1,7 @@
 /** A tokenizer whose tokens are single characters (code points). */
 import * as v from 'valibot';
 import { ConfigError } from '../../core/errors.ts';
-import { quoted } from '../../core/quoted.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { parseFields } from '../fields.ts';
 import type { TextStream, Tokenizer } from './tokenizer.ts';
 import { parseStrictJson } from '../safetensors/strict-json.ts';

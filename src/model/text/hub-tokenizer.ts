@@ -3,7 +3,7 @@ import { Template } from '@huggingface/jinja';
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
 import { ConfigError, messageOf } from '../../core/errors.ts';
 import { maxOf } from '../../core/math.ts';
-import { quoted, shortened } from '../../core/quoted.ts';
+import { quoted, shortened } from '../../core/text/quoted.ts';
 import type { ChatMessage, TextStream, Tokenizer } from './tokenizer.ts';
 
 /** What of the library is used: its own types cannot be resolved here. */

@@ -1,6 +1,6 @@
 /** The tokenizer of a folder: vocab.json of characters, or tokenizer.json with what lies beside it. */
 import { ConfigError, isAbsent } from '../../core/errors.ts';
-import { quoted } from '../../core/quoted.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import type { Folder } from '../files/tensor-files.ts';
 import { refusePointer } from '../safetensors/header.ts';
 import { MOST_JSON_BYTES, parseStrictJson } from '../safetensors/strict-json.ts';

@@ -2,8 +2,8 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { messageOf } from '../../core/errors.ts';
-import { printable } from '../../core/printable.ts';
-import { quoted } from '../../core/quoted.ts';
+import { printable } from '../../core/text/printable.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { formatBytes } from '../../core/units.ts';
 import { Message } from './basics.tsx';
 

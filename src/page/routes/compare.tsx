@@ -1,7 +1,7 @@
 /** Two sides of result files, of Node or of Chrome: which rows differ by more than chance explains. */
 import { signal, useSignal, type Signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { printable } from '../../core/printable.ts';
+import { printable } from '../../core/text/printable.ts';
 import { readResult } from '../../report/file/result-file.ts';
 import { ComparisonNotes, ComparisonTable } from '../../report/html/comparison-table.tsx';
 import { Badge } from '../../report/html/parts.tsx';

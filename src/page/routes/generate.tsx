@@ -1,7 +1,7 @@
 /** Text from a model on all ranks of a layout, token by token, with what each stage took and whom the router chose. */
 import { batch, computed, signal, useSignal } from '@preact/signals';
 import { maxOf, sum } from '../../core/math.ts';
-import { printableLines } from '../../core/printable.ts';
+import { printableLines } from '../../core/text/printable.ts';
 import { formatNs } from '../../core/units.ts';
 import { Badge, Bar, Facts } from '../../report/html/parts.tsx';
 import { Drop, type Given } from '../parts/drop.tsx';

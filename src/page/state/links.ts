@@ -1,8 +1,8 @@
 /** Where one is, and with what: `#/layout?ep=16&pp=4`. What an address says is checked as what anybody types. */
 import { computed, signal } from '@preact/signals';
 import * as v from 'valibot';
-import { didYouMean } from '../../core/near-names.ts';
-import { quoted } from '../../core/quoted.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
+import { quoted } from '../../core/text/quoted.ts';
 
 /** Of a value in an address. A guess. */
 const MOST_WORD = 300;

@@ -1,7 +1,7 @@
 /** Everything that a claim can be held against, by name. */
 import { ConfigError } from '../../core/errors.ts';
-import { didYouMean } from '../../core/near-names.ts';
-import { quoted } from '../../core/quoted.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import type { Check } from './check.ts';
 import { communicationChecks } from './checks/communication.ts';
 import { layoutChecks } from './checks/layout.ts';

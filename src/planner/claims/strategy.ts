@@ -1,8 +1,8 @@
 /** A strategy: what it gives, what it leaves open, and its statements, each bound to a formula. */
 import * as v from 'valibot';
 import { ConfigError } from '../../core/errors.ts';
-import { didYouMean } from '../../core/near-names.ts';
-import { quoted } from '../../core/quoted.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { parseFields } from '../../model/fields.ts';
 import { parseStrictJson } from '../../model/safetensors/strict-json.ts';
 import { checkNamed, CHECKS } from './checks.ts';

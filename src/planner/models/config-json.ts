@@ -1,8 +1,8 @@
 /** Any Hugging Face `config.json`, as far as cost goes. What is missing or contradicts itself is named. */
 import * as v from 'valibot';
 import { ConfigError } from '../../core/errors.ts';
-import { didYouMean, nearestName } from '../../core/near-names.ts';
-import { quoted } from '../../core/quoted.ts';
+import { didYouMean, nearestName } from '../../core/text/near-names.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { parseStrictJson } from '../../model/safetensors/strict-json.ts';
 import { parseFields } from '../../model/fields.ts';
 import type { HeadAttention, LatentAttention, ModelFacts } from './facts.ts';

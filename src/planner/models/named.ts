@@ -1,8 +1,8 @@
 /** Models by any common spelling: 'DeepSeek-R1', 'deepseek_r1', 'deepseek-ai/DeepSeek-R1-0528', 'mixtral8x7b'. */
 import { ConfigError } from '../../core/errors.ts';
 import { requireGiven } from '../../core/given.ts';
-import { didYouMean } from '../../core/near-names.ts';
-import { quoted } from '../../core/quoted.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import type { MoeConfig } from '../../model/config.ts';
 import { PRESETS } from '../../model/preset-list.ts';
 import type { ModelFacts } from './facts.ts';

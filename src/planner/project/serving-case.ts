@@ -1,6 +1,6 @@
 /** A row of a table of cases that is a whole deployment. */
 import { ConfigError } from '../../core/errors.ts';
-import { quoted } from '../../core/quoted.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { hardwareNamed } from '../../hardware/profiles/named.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
 import { mixtureLayers, type ModelFacts } from '../models/facts.ts';

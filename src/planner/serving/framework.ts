@@ -4,8 +4,8 @@
  */
 
 import { ConfigError } from '../../core/errors.ts';
-import { didYouMean } from '../../core/near-names.ts';
-import { quoted } from '../../core/quoted.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { FIGURES, OF_FRAMEWORK } from './figures.ts';
 
 export const FRAMEWORKS = ['vllm', 'sglang', 'trtllm', 'typical'] as const;

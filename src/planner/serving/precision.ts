@@ -1,7 +1,7 @@
 /** Which format each part of a model has under a name such as fp8, as released checkpoints have it. */
 import { ConfigError } from '../../core/errors.ts';
-import { didYouMean } from '../../core/near-names.ts';
-import { quoted } from '../../core/quoted.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { dtypeNamed, type Dtype } from '../../hardware/dtypes.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
 import { mixtureLayers, type ModelFacts } from '../models/facts.ts';

@@ -1,6 +1,6 @@
 /** How tokens choose experts, as users write it: uniform (or random), balanced (or eplb), zipf:1.2. */
 import { ConfigError } from '../../core/errors.ts';
-import { quoted } from '../../core/quoted.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import type { Skew } from '../../hardware/queries.ts';
 
 /** @throws ConfigError for another text, or an exponent outside [0, 4]. */

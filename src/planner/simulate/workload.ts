@@ -1,8 +1,8 @@
 /** Requests: from a trace, by a Poisson process, or in a closed loop. */
 import { ConfigError } from '../../core/errors.ts';
 import { at } from '../../core/math.ts';
-import { didYouMean } from '../../core/near-names.ts';
-import { quoted } from '../../core/quoted.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { seededRandom } from '../../core/random.ts';
 
 /** Tokens in and out of one request, and when it comes, s from the begin. */

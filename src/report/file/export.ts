@@ -1,7 +1,7 @@
 /** Tables for other programs: CSV for sheets, Markdown for pages of text. */
 import { csvFormatRows } from 'd3-dsv';
 import { requireGiven } from '../../core/given.ts';
-import { printable } from '../../core/printable.ts';
+import { printable } from '../../core/text/printable.ts';
 import { COLUMNS, type TableRow } from './rows.ts';
 
 /** Where a sheet would take a cell for a formula. Blanks before it do not help, and our own numbers are not text. */

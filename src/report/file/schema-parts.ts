@@ -1,6 +1,6 @@
 /** What the schema of result files is built from. */
 import * as v from 'valibot';
-import { didYouMean } from '../../core/near-names.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
 
 /** An object with these fields and no other: what is unknown is refused, and told with the field that it may stand for. */
 export function fields<const T extends v.ObjectEntries>(entries: T) {

@@ -2,7 +2,7 @@
 /** What all pages have in common: no script, nothing from elsewhere, their data inside as JSON. */
 import type { ComponentChildren } from 'preact';
 import { render } from 'preact-render-to-string';
-import { printable, printableJson } from '../../core/printable.ts';
+import { printable, printableJson } from '../../core/text/printable.ts';
 import { STYLE } from './style.ts';
 
 export interface Shell {

@@ -1,6 +1,6 @@
 /** Colours where the reader's terminal shows them; plain text everywhere else. */
 import pc from 'picocolors';
-import { printable, printableLines } from '../../core/printable.ts';
+import { printable, printableLines } from '../../core/text/printable.ts';
 
 export interface Style {
   readonly bold: (text: string) => string;

@@ -8,7 +8,7 @@ import { requireFields, requireGiven } from '../../core/given.ts';
 import type { ScoreFunction } from '../../core/gating.ts';
 import { at, maxOf, range, sum } from '../../core/math.ts';
 import { type Random, seededRandom, shuffled } from '../../core/random.ts';
-import { quoted } from '../../core/quoted.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { requireName } from '../capacity.ts';
 import type { Choices } from '../choices.ts';
 

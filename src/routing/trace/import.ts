@@ -3,7 +3,7 @@ import { csvParse } from 'd3-dsv';
 import { ConfigError } from '../../core/errors.ts';
 import { requireGiven } from '../../core/given.ts';
 import { at, range, sum } from '../../core/math.ts';
-import { quoted } from '../../core/quoted.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { checkTrace, countIds, type RoutingTrace, type TraceLayer } from './trace.ts';
 
 /**

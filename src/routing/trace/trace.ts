@@ -11,7 +11,7 @@
 import { ConfigError, messageOf } from '../../core/errors.ts';
 import { requireFields } from '../../core/given.ts';
 import { at, range, sum } from '../../core/math.ts';
-import { quoted } from '../../core/quoted.ts';
+import { quoted } from '../../core/text/quoted.ts';
 import { checkChoices } from '../choices.ts';
 
 /** The routing of one layer: how many rows each expert had, and where it was recorded who had which. */

@@ -1,7 +1,7 @@
 /** Hidden states that somebody else has computed, as a hook in PyTorch writes them: a safetensors file with a tensor per layer. */
 import { ConfigError } from '../../core/errors.ts';
 import { at } from '../../core/math.ts';
-import { quoted, shapeText } from '../../core/quoted.ts';
+import { quoted, shapeText } from '../../core/text/quoted.ts';
 import type { MoeConfig } from '../../model/config.ts';
 import { readHeader } from '../../model/safetensors/header.ts';
 import { readSafetensors } from '../../model/safetensors/safetensors.ts';

@@ -2,8 +2,8 @@
 import * as v from 'valibot';
 import { ConfigError } from '../../core/errors.ts';
 import { product } from '../../core/math.ts';
-import { didYouMean } from '../../core/near-names.ts';
-import { quoted, shapeText } from '../../core/quoted.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
+import { quoted, shapeText } from '../../core/text/quoted.ts';
 import { attrsFrom } from '../../ops/attrs.ts';
 import { inputsOf, opByName } from '../../ops/ops.ts';
 import type { Op, OpInputs } from '../../ops/op.ts';

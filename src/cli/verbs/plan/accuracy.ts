@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { ConfigError } from '../../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../../core/given.ts';
-import { quoted } from '../../../core/quoted.ts';
+import { quoted } from '../../../core/text/quoted.ts';
 import { kernelAccuracy, type RegionAccuracy } from '../../../hardware/curves/accuracy.ts';
 import { replayAccuracy } from '../../../planner/accuracy/replay.ts';
 import { rankingAccuracy, servingAccuracy } from '../../../planner/accuracy/serving.ts';

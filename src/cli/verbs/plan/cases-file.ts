@@ -1,9 +1,9 @@
 /** Tables of cases: CSV in, CSV out, a row each; what a row cannot tell is said in its note, and the rest go on. */
 import { csvFormatRows, csvParseRows } from 'd3-dsv';
 import { ConfigError } from '../../../core/errors.ts';
-import { didYouMean } from '../../../core/near-names.ts';
-import { printable } from '../../../core/printable.ts';
-import { quoted } from '../../../core/quoted.ts';
+import { didYouMean } from '../../../core/text/near-names.ts';
+import { printable } from '../../../core/text/printable.ts';
+import { quoted } from '../../../core/text/quoted.ts';
 import { OP_COLUMNS, opColumn, type CaseRow } from '../../../hardware/cases.ts';
 import { platformHere } from '../../session.ts';
 

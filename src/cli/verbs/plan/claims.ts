@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { ConfigError } from '../../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../../core/given.ts';
-import { didYouMean } from '../../../core/near-names.ts';
-import { quoted } from '../../../core/quoted.ts';
+import { didYouMean } from '../../../core/text/near-names.ts';
+import { quoted } from '../../../core/text/quoted.ts';
 import { MOST_JSON_BYTES } from '../../../model/safetensors/strict-json.ts';
 import { CARD_STRATEGY } from '../../../planner/claims/card.ts';
 import { CHECKS } from '../../../planner/claims/checks.ts';

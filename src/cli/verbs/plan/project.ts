@@ -7,7 +7,7 @@ import { adapterProfile, THIS_ADAPTER } from '../../../hardware/profiles/adapter
 import type { Profile } from '../../../hardware/profiles/profile.ts';
 import { readResultAt } from '../../files/read-result.ts';
 import { projectOp, type CaseRow, type LayerShape } from '../../../hardware/cases.ts';
-import { quoted } from '../../../core/quoted.ts';
+import { quoted } from '../../../core/text/quoted.ts';
 import type { ModelFacts } from '../../../planner/models/facts.ts';
 import { modelNamed } from '../../../planner/models/named.ts';
 import {

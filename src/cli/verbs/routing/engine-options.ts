@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { ConfigError } from '../../../core/errors.ts';
 import type { Fields } from '../../../core/given.ts';
-import { printable } from '../../../core/printable.ts';
+import { printable } from '../../../core/text/printable.ts';
 import { balanced } from '../../../laboratory/placements.ts';
 import type { LayoutSpec } from '../../../layout/spec.ts';
 import type { EngineSizing } from '../../../memory/engine-plan.ts';

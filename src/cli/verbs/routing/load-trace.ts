@@ -1,8 +1,8 @@
 /** Where the choices of an experiment come from: a generator by its name, or a file. */
 import { ConfigError } from '../../../core/errors.ts';
 import { at, maxOf } from '../../../core/math.ts';
-import { printable } from '../../../core/printable.ts';
-import { quoted } from '../../../core/quoted.ts';
+import { printable } from '../../../core/text/printable.ts';
+import { quoted } from '../../../core/text/quoted.ts';
 import { parseStrictJson } from '../../../model/safetensors/strict-json.ts';
 import { checkChoices, type Choices } from '../../../routing/choices.ts';
 import { maxOverMean } from '../../../routing/load.ts';

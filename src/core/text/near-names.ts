@@ -1,5 +1,5 @@
 /** Names that were mistyped. */
-import { at } from './math.ts';
+import { at } from '../math.ts';
 
 /** The name that `given` was meant to be, if one is near: at most a third of its letters (or one) differ, or it holds the word. */
 export function nearestName(given: string, names: readonly string[]): string | undefined {
