@@ -1,5 +1,5 @@
 /** How many rows each expert has had so far, of steps that were asked for their experts. */
-import { at, range } from '../core/math.ts';
+import { at, maxOf, range } from '../core/math.ts';
 import type { MoeConfig } from '../model/config.ts';
 import type { StepResult } from './step/step.ts';
 
@@ -28,7 +28,10 @@ export class ExpertCounter implements ExpertLoad {
 
   add({ experts = [] }: Pick<StepResult, 'experts'>): void {
     for (const layers of experts) {
-      this.#tokens += Math.max(0, ...layers.map((ids) => ids.length / this.topK));
+      this.#tokens += maxOf(
+        layers.map((ids) => ids.length / this.topK),
+        0,
+      );
       layers.forEach((ids, layer) => {
         const count = at(this.count_LE, layer);
         for (const id of ids) count[id] = at(count, id) + 1;

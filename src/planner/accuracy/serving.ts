@@ -1,5 +1,5 @@
 /** Errors of projected deployments, region by region, on models and hardware that the figures were fitted without. */
-import { at } from '../../core/math.ts';
+import { at, maxOf } from '../../core/math.ts';
 import { quantileOf, type RegionAccuracy } from '../../hardware/curves/accuracy.ts';
 import { SPREAD } from '../serving/figures.ts';
 import { leftOutRows, rateOf, type LeftOutRow, type Pair } from './rows.ts';
@@ -126,7 +126,7 @@ export function choices(sameGpus: boolean): Choice[] {
     if (layouts.size < 2) return [];
     const measured = (row: LeftOutRow): number => rateOf(row, row.measured);
     const projected = (row: LeftOutRow): number => rateOf(row, row.withoutModel);
-    const best = Math.max(...rows.map(measured));
+    const best = maxOf(rows.map(measured));
     const chosen = rows.reduce((a, b) => (projected(b) > projected(a) ? b : a));
     const { model, hardware, framework } = at(rows, 0);
     return [{ model, hardware, framework, shortfall: 1 - measured(chosen) / best }];
