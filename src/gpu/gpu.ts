@@ -18,6 +18,7 @@ import type { DeviceState } from './device-state.ts';
 import { BUFFER_USAGE, MAP_MODE } from './flags.ts';
 import type { KernelDefinition, SpecChange } from './kernel.ts';
 import type { MemoryLedger } from './ledger.ts';
+import { lanesFollowInvocations } from './shader/lanes.ts';
 import { MATRIX_FEATURE, type MatrixUnit, matrixUnitsOf, SUBGROUP_SIZES } from './shader/matrices.ts';
 import { OpenDevice } from './open-device.ts';
 import type { ParamArena } from './param-arena.ts';
@@ -55,7 +56,15 @@ export async function openGpu(platform: Platform, choice = 'auto'): Promise<Gpu>
     requiredFeatures: wanted.filter((f) => adapter.features.has(f)),
     requiredLimits,
   });
-  return new Gpu(new OpenDevice(open, device, platform, { kernelKind, matrixUnits }));
+  const opened = new OpenDevice(open, device, platform, { kernelKind, matrixUnits });
+  try {
+    const { name, driver } = open.facts;
+    opened.lanesInOrder = await lanesFollowInvocations(device, opened.state, `${name} ${driver}`);
+  } catch (error) {
+    opened.close();
+    throw error;
+  }
+  return new Gpu(opened);
 }
 
 /** How a buffer is bound: `parts` may be larger than a binding. */
@@ -122,6 +131,11 @@ export class Gpu implements DeviceContext {
 
   set tuning(tuning: Tuning | undefined) {
     this.#opened.tuning = tuning;
+  }
+
+  /** Whether lane i of a subgroup is the i-th of its invocations: probed when the device was opened. True without subgroups. */
+  get lanesInOrder(): boolean {
+    return this.#opened.lanesInOrder;
   }
 
   has(feature: GPUFeatureName): boolean {

@@ -32,6 +32,8 @@ export class OpenDevice {
   readonly state: DeviceState;
   readonly waits: HostWaits;
   tuning: Tuning | undefined;
+  /** See `Gpu`. */
+  lanesInOrder = true;
   /** Keeps the bindings' root object alive as long as the device (see OpenAdapter.gpu). */
   readonly #open: OpenAdapter;
   #nextId = 1;

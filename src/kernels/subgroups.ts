@@ -5,14 +5,21 @@ import { chunkGroups, packType, type WeightDtype } from './weights.ts';
 /** Rows that are broadcast at a time: one per lane, or two per lane on adapters with 4 lanes. */
 const SHARED_ROWS = 8;
 
-/** Why not every subgroup that this adapter may form has the lanes to share rows; undefined when it has. */
-export function broadcastRefusal(gpu: Gpu): string | undefined {
+/**
+ * Why not every subgroup that this adapter may form has so many lanes, consecutive invocations of its workgroup;
+ * undefined when it has.
+ */
+export function lanesRefusal(gpu: Gpu, lanes: number): string | undefined {
   if (!gpu.has('subgroups')) return 'the adapter has no subgroups';
+  if (!gpu.lanesInOrder) return 'lanes of its subgroups are not consecutive invocations of a workgroup';
   const { subgroupMinSize = 0 } = gpu.device.adapterInfo;
-  return subgroupMinSize >= SHARED_ROWS / 2
+  return subgroupMinSize >= lanes
     ? undefined
-    : `subgroups may have ${subgroupMinSize} lanes; 4 are needed`;
+    : `subgroups may have ${subgroupMinSize} lanes; ${lanes} are needed`;
 }
+
+/** Why rows cannot be shared by broadcasts on this adapter; undefined when they can. */
+export const broadcastRefusal = (gpu: Gpu): string | undefined => lanesRefusal(gpu, SHARED_ROWS / 2);
 
 /** What is compiled into such a kernel for this adapter. */
 export function broadcastSpec(gpu: Gpu): { readonly LANES: number; readonly WG: number } {

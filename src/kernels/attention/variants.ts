@@ -7,6 +7,7 @@ import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import { type QueryBlock, wholeGrid } from './grid.ts';
 import { hasManyRegisters, heldVecs } from '../registers.ts';
+import { lanesRefusal } from '../subgroups.ts';
 import type { Variant } from '../variants.ts';
 
 /** What is known of attention before its kernel is compiled: heads, mask, cache, and the batch to expect. */
@@ -173,18 +174,11 @@ const fewQueries = (shape: AttentionShape): string | undefined =>
   (shape.queries <= MOST_SPLIT_QUERIES
     ? undefined
     : `${shape.queries} queries exceed the ${MOST_SPLIT_QUERIES} it keeps parts for`);
-const eightLanes = (gpu: Gpu): string | undefined => {
-  if (!gpu.has('subgroups')) return 'the adapter has no subgroups';
-  const { subgroupMinSize = 0 } = gpu.device.adapterInfo;
-  return subgroupMinSize >= 8 ? undefined : `subgroups may have ${subgroupMinSize} lanes; 8 are needed`;
-};
+const eightLanes = (gpu: Gpu): string | undefined => lanesRefusal(gpu, 8);
 
 /** Lanes side by side on the vectors of a key. */
 const teamLanes = (gpu: Gpu): number => Math.min(16, gpu.device.adapterInfo.subgroupMinSize ?? 0);
-const teams = (gpu: Gpu): string | undefined => {
-  if (!gpu.has('subgroups')) return 'the adapter has no subgroups';
-  return teamLanes(gpu) >= 4 ? undefined : `subgroups may have ${teamLanes(gpu)} lanes; 4 are needed`;
-};
+const teams = (gpu: Gpu): string | undefined => lanesRefusal(gpu, 4);
 
 /** Heads that share a workgroup's loads: as many of those with one head of keys as registers hold. */
 function headsTogether({ numHeads, numKvHeads, headDim }: AttentionShape, gpu: Gpu): number {
