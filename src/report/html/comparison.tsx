@@ -2,7 +2,7 @@
 /** Runs before and after: what differs by more than chance. */
 import type { Comparison } from '../../compare/compare.ts';
 import { drawRatios } from '../../plots/ratios.ts';
-import { verdictText } from '../terminal/compare.ts';
+import { verdictText } from '../verdict.ts';
 import { byDifference, ComparisonNotes, ComparisonTable } from './comparison-table.tsx';
 import { Drawing, Section } from './parts.tsx';
 
