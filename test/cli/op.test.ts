@@ -3,6 +3,7 @@ import { link, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { op, type OpOptions } from '../../src/cli/verbs/op.ts';
+import { withGpu } from '../../src/cli/session.ts';
 import { seededRandom } from '../../src/core/random.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors/safetensors.ts';
 import { parseAttrs } from '../../src/ops/attrs.ts';
@@ -46,11 +47,13 @@ test.each([
   const inputs = tensors();
   const { folder, ...paths } = await inFolder(writeSafetensors(inputs));
   const chosen = opByName(name);
-  const expected = chosen.reference({
-    tensors: new Map(Object.entries(inputs)),
-    attrs: parseAttrs(chosen, attrs),
-  });
-  for (const variant of [undefined, ...chosen.variants.map((v) => v.name)]) {
+  const given = { tensors: new Map(Object.entries(inputs)), attrs: parseAttrs(chosen, attrs) };
+  const able = await withGpu({}, (gpu) => Promise.resolve(chosen.able(gpu, given)));
+  for (const { name: variant } of chosen.variants) {
+    if (able.includes(variant)) continue;
+    await expect(op({ ...paths, name, attrs, variant })).rejects.toThrow(`"${variant}" cannot run here: `);
+  }
+  for (const variant of [undefined, ...able]) {
     const result = await op({
       ...paths,
       name,
@@ -59,6 +62,7 @@ test.each([
       ...(variant !== undefined && { variant }),
     });
     expect(result.checks?.every(({ pass }) => pass)).toBe(true);
+    const expected = chosen.reference(given, undefined, variant);
     const results = readSafetensors(new Uint8Array(await readFile(paths.out)), 'out');
     for (const [output, { values, shape, budget }] of expected) {
       const got = results.get(output);

@@ -99,7 +99,7 @@ export function admission(batch: AdmissionBatch): Internal {
   const near = (values: readonly number[], allowed: (value: number) => number): Budget => ({
     perElement: Float64Array.from(values, allowed),
   });
-  const slack = 2 ** -16 * (1 + wanted.mass.offered);
+  const slack = wanted.mass.offered === 0 ? 0 : 2 ** -16 * (1 + wanted.mass.offered);
   return {
     expected: {
       slots: { values: slots.flat(), shape: [scores.length] },
