@@ -112,7 +112,7 @@ describe('a visit', () => {
     await page.evaluate('longestTask = 0');
     await page.click('button.main');
     await until("document.querySelectorAll('.tiles li').length > 1");
-    await until('document.querySelectorAll(\'[aria-label="Checks by family"] tbody tr\').length > 2');
+    await until('document.querySelectorAll(\'[aria-label="Checks by family"] tbody tr\').length > 1');
     // Under 50 ms on a machine of its own.
     expect(await page.evaluate('longestTask')).toBeLessThan(1000);
     const began = Date.now();
@@ -123,7 +123,7 @@ describe('a visit', () => {
     await until('globalThis.endedMs > 0', 2000);
     expect(await page.evaluate('endedMs - askedMs')).toBeLessThan(2000);
     expect(await page.isEnabled('button.main')).toBe(true);
-    expect(await page.locator('[aria-label="Checks by family"] tbody tr').count()).toBeGreaterThan(2);
+    expect(await page.locator('[aria-label="Checks by family"] tbody tr').count()).toBeGreaterThan(1);
     expect(messages).toEqual([]);
     await end();
   });

@@ -1,4 +1,4 @@
-/** Five layouts that nobody chose, ten in a full run. MOEBIUS_LAYOUT_SEED draws others. */
+/** Three layouts that nobody chose, ten in a full run. MOEBIUS_LAYOUT_SEED draws others. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { at, divisorsOf, range } from '../../src/core/math.ts';
 import { seededRandom } from '../../src/core/random.ts';
@@ -7,7 +7,7 @@ import { formatLayout, type LayoutSpec } from '../../src/layout/spec.ts';
 import { presetNamed } from '../../src/model/presets.ts';
 import { expectTinyMoe, openFixture, type Fixture } from './tiny-moe-on-layout.ts';
 
-const COUNT = process.env['MOEBIUS_RUNS'] === undefined ? 5 : 10;
+const COUNT = process.env['MOEBIUS_RUNS'] === undefined ? 3 : 10;
 const seed = Number(process.env['MOEBIUS_LAYOUT_SEED'] ?? 128);
 
 /** Every layout of tiny-moe up to 128 ranks: 16 experts, 16 heads, 4 layers, up to 4 replicas. */
