@@ -4,12 +4,11 @@ import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
 import { casesOf } from '../../src/validate/cases.ts';
 import type { KernelCase } from '../../src/validate/kernel-case.ts';
 import { type CaseResult, runCase } from '../../src/validate/run-case.ts';
+import { isFull } from '../setup/full.ts';
 import { testPlatform } from '../setup/gpu.ts';
 import { spare, traitsOf } from './sparing.ts';
 
 const isPage = typeof process === 'undefined';
-/** `npm run test:full` sets it; a page has no environment but what vitest gives it. */
-const isFull = (isPage ? import.meta.env['MOEBIUS_RUNS'] : process.env['MOEBIUS_RUNS']) !== undefined;
 /** Compiling all variants takes minutes in the page, and shows what Node shows: there the default runs, and the plainest. */
 const hasFew = isPage && !isFull;
 
