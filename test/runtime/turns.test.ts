@@ -1,5 +1,5 @@
 /** An engine that is asked for much at once: every step is right or refused, and waits in its layers are counted. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { oneDeviceTransport } from '../../src/collectives/one-device.ts';
 import type { Recorded } from '../../src/collectives/segments.ts';
 import type { Transport } from '../../src/collectives/transport.ts';
@@ -25,13 +25,19 @@ async function engineOn(text: string, options: Partial<EngineOptions> = {}): Pro
   return createEngine(gpu, { layout, weights: model, maxSequences: 4, maxLength: 32, ...options });
 }
 
+/** One device for all, since each compiles anew; another where a test has closed it. */
+beforeAll(async () => void (gpu = await openGpu(testPlatform())));
+afterAll(() => gpu.destroy());
 beforeEach(async () => {
-  gpu = await openGpu(testPlatform());
   engine = await engineOn('ep=2,pp=2,tp=1,dp=1');
 });
-afterEach(() => {
+afterEach(async () => {
   engine.destroy();
-  gpu.destroy();
+  try {
+    gpu.requireUsable();
+  } catch {
+    gpu = await openGpu(testPlatform());
+  }
 });
 
 async function oneByOne(): Promise<Float32Array[]> {
