@@ -4,7 +4,15 @@ import type { Saboteur } from './saboteur.ts';
 const flash = { shader: 'attention/flash', family: 'attention', variant: 'flash' } as const;
 const decode = { shader: 'attention/decode', family: 'attention', variant: 'decode' } as const;
 const split = { shader: 'attention/decode', family: 'attention', variant: 'split' } as const;
-const merge = { shader: 'attention/merge', family: 'attention', variant: 'split' } as const;
+/** A GPU joins parts by `merge-teams`. */
+const merge = {
+  ...{ shader: 'attention/merge', family: 'attention', variant: 'split' },
+  kernelKind: 'software',
+} as const;
+const mergeTeams = {
+  ...{ shader: 'attention/merge-teams', family: 'attention', variant: 'split' },
+  kernelKind: 'gpu',
+} as const;
 const subgroup = { shader: 'attention/subgroup', family: 'attention', variant: 'subgroup' } as const;
 const decodeSubgroup = {
   shader: 'attention/decode-subgroup',
@@ -93,6 +101,20 @@ export const maskSaboteurs: readonly Saboteur[] = [
   {
     ...merge,
     name: 'leaves out the last part',
+    find: 'let count = (numKeys + params.keysPerPart - 1u) / params.keysPerPart;',
+    replace: 'let count = numKeys / params.keysPerPart;',
+    caseName: 'many keys while decoding',
+  },
+  {
+    ...mergeTeams,
+    name: 'joins parts that were not written, in teams',
+    find: 'let count = (numKeys + params.keysPerPart - 1u) / params.keysPerPart;',
+    replace: 'let count = max(params.numParts, numKeys / params.keysPerPart);',
+    caseName: 'parts that only some queries see',
+  },
+  {
+    ...mergeTeams,
+    name: 'leaves out the last part, in teams',
     find: 'let count = (numKeys + params.keysPerPart - 1u) / params.keysPerPart;',
     replace: 'let count = numKeys / params.keysPerPart;',
     caseName: 'many keys while decoding',
