@@ -1,10 +1,11 @@
 /** What a continuation may be asked for, and the tokens that it begins with. */
 import { ConfigError } from '../core/errors.ts';
 import { charactersOf } from '../core/text/printable.ts';
-import { CACHE_DTYPES, type CacheDtype } from '../memory/rank-sizes.ts';
+import type { CacheDtype } from '../memory/rank-sizes.ts';
 import type { Tokenizer } from '../model/text/tokenizer.ts';
 import { requireSampling, type SamplingOptions } from '../runtime/sampling.ts';
-import { WEIGHT_DTYPES, type WeightDtype } from '../tensor/quantised.ts';
+import type { WeightDtype } from '../tensor/quantised.ts';
+import { requireCache, requireWeights } from './model.ts';
 import { MOST_SEED, requireInteger } from './options.ts';
 
 export interface Continuation extends SamplingOptions {
@@ -15,8 +16,6 @@ export interface Continuation extends SamplingOptions {
   readonly weights?: WeightDtype | 'stored';
   readonly cache?: CacheDtype;
 }
-
-export const STORED_OR: readonly (WeightDtype | 'stored')[] = ['stored', ...WEIGHT_DTYPES];
 
 /** @throws ConfigError for a chat without a template. */
 export function idsOf(tokenizer: Tokenizer, { prompt, chat = false }: Continuation): number[] {
@@ -35,12 +34,8 @@ export function checkNumbers(options: Continuation, maxPositions: number): void 
   requireInteger('tokens', tokens, 1);
   requireInteger('seed', seed, 0, MOST_SEED);
   requireSampling(options);
-  if (!CACHE_DTYPES.includes(cache)) {
-    throw new ConfigError(`cache (${String(cache)}) must be one of ${CACHE_DTYPES.join(', ')}.`);
-  }
-  if (!STORED_OR.includes(weights)) {
-    throw new ConfigError(`weights (${String(weights)}) must be one of ${STORED_OR.join(', ')}.`);
-  }
+  requireCache(cache);
+  requireWeights(weights);
   if (prompt === '') throw new ConfigError('the prompt is empty; give at least one character to continue.');
   // A token is of some characters at most: what is far too long is not even written as tokens.
   const characters = charactersOf(prompt);

@@ -1,12 +1,14 @@
 /** The model that a command runs: a checkpoint in a folder, the bundled tiny-moe when none is named. */
 import { basename, resolve } from 'node:path';
 import { stat } from 'node:fs/promises';
+import { Option } from 'commander';
 import { ConfigError } from '../core/errors.ts';
 import { at } from '../core/math.ts';
 import { formatBytes } from '../core/units.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { layoutFor } from '../layout/default-layout.ts';
 import { CARD_LAYOUT, type LayoutSpec } from '../layout/spec.ts';
+import { CACHE_DTYPES, type CacheDtype } from '../memory/rank-sizes.ts';
 import {
   openCheckpoint,
   type Checkpoint,
@@ -18,6 +20,7 @@ import { readHfConfig } from '../model/hf-config.ts';
 import { MOST_JSON_BYTES } from '../model/safetensors/strict-json.ts';
 import { syntheticWeights } from '../model/synthetic.ts';
 import type { Tokenizer } from '../model/text/tokenizer.ts';
+import { WEIGHT_DTYPES, type WeightDtype } from '../tensor/quantised.ts';
 import { platformHere } from './session.ts';
 
 /** Relative to the package, wherever it is installed. */
@@ -86,4 +89,28 @@ export function reading(bytes: () => number): () => string {
     const seconds = (performance.now() - began) / 1e3;
     return `${formatBytes(bytes())} read, ${formatBytes(bytes() / Math.max(seconds, 1e-3))}/s`;
   };
+}
+
+/** `stored`: as in the model's files. */
+const STORED_OR: readonly (WeightDtype | 'stored')[] = ['stored', ...WEIGHT_DTYPES];
+
+/** @throws ConfigError */
+export function requireWeights(weights: WeightDtype | 'stored'): void {
+  if (STORED_OR.includes(weights)) return;
+  throw new ConfigError(`weights (${String(weights)}) must be one of ${STORED_OR.join(', ')}.`);
+}
+
+/** @throws ConfigError */
+export function requireCache(cache: CacheDtype): void {
+  if (CACHE_DTYPES.includes(cache)) return;
+  throw new ConfigError(`cache (${String(cache)}) must be one of ${CACHE_DTYPES.join(', ')}.`);
+}
+
+export function weightsOption(): Option {
+  const description = "how matrices are stored (default: as in the model's files)";
+  return new Option('--weights <dtype>', description).choices(STORED_OR);
+}
+
+export function cacheOption(): Option {
+  return new Option('--cache <dtype>', 'how keys and values are stored').choices(CACHE_DTYPES).default('f32');
 }

@@ -10,6 +10,7 @@ import { type BiasUpdate, prepareBiasUpdate } from '../kernels/routing/bias.ts';
 import type { Layout } from '../layout/layout.ts';
 import type { AdmissionPlan } from '../memory/engine-plan.ts';
 import type { RankSizes } from '../memory/rank-sizes.ts';
+import type { Admission } from '../routing/admit.ts';
 import { placeWords } from '../routing/device-tables.ts';
 import type { StageWorkspace } from './stage-workspace.ts';
 
@@ -40,18 +41,8 @@ export function uploadPlaces(gpu: Gpu, { placement }: Layout, { deal }: Admissio
   return gpu.upload('tables/places', placeWords(placement, deal));
 }
 
-/** What was admitted since an engine was made, over all layers and ranks. */
-export interface RoutingAccount {
-  /** (token, k) pairs of all routed layers: `moved` ones went to another slot than they were dealt to. */
-  readonly rows: {
-    readonly offered: number;
-    readonly kept: number;
-    readonly dropped: number;
-    readonly moved: number;
-  };
-  /** Sums of router scores: what dropped rows, and moved ones by a lower score, took away. */
-  readonly mass: { readonly offered: number; readonly lost: number };
-}
+/** What was admitted since an engine was made, over all layers and ranks: (token, k) pairs, and sums of router scores. */
+export type RoutingAccount = Pick<Admission, 'rows' | 'mass'>;
 
 /** @throws ConfigError when the router gave a score that is no finite number: the token is named by its place in its rank's batch. */
 export async function readAccount(

@@ -3,14 +3,13 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { at, range, sum } from '../../src/core/math.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { planLayout } from '../../src/layout/layout.ts';
-import { syntheticWeights } from '../../src/model/synthetic.ts';
 import { admit } from '../../src/routing/admit.ts';
 import type { AdmissionRule } from '../../src/routing/device-tables.ts';
 import { maxOverMean } from '../../src/routing/load.ts';
 import { contiguousPlacement } from '../../src/routing/placement.ts';
 import { createEngine, type StepResult } from '../../src/runtime/engine.ts';
-import { modelWith } from '../layout/support.ts';
 import { testPlatform } from '../setup/gpu.ts';
+import { model, weights } from './small-model.ts';
 
 let gpu: Gpu;
 beforeAll(async () => void (gpu = await openGpu(testPlatform())));
@@ -19,11 +18,6 @@ afterAll(() => {
   gpu.destroy();
 });
 
-const model = modelWith({
-  ...{ numLayers: 2, vocabSize: 29, modelDim: 64, numHeads: 8, numKvHeads: 4, headDim: 8 },
-  ...{ numExperts: 6, topK: 2, expertDim: 32 },
-});
-const weights = syntheticWeights(model, 7);
 const layout = planLayout({ ep: 2, pp: 1, tp: 1, dp: 1 }, model);
 const sizing = { layout, weights, maxSequences: 3, maxLength: 40 };
 const requests = range(3).map((sequence) => ({

@@ -5,11 +5,10 @@ import { at, range } from '../../src/core/math.ts';
 import { seededRandom } from '../../src/core/random.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { planLayout } from '../../src/layout/layout.ts';
-import { syntheticWeights } from '../../src/model/synthetic.ts';
 import { placementOf, type ExpertPlacement } from '../../src/routing/placement.ts';
 import { createEngine, type EngineOptions, type StepResult } from '../../src/runtime/engine.ts';
-import { modelWith } from '../layout/support.ts';
 import { testPlatform } from '../setup/gpu.ts';
+import { model, weights } from './small-model.ts';
 
 const RUNS = Number(process.env['MOEBIUS_RUNS'] ?? 5);
 
@@ -20,11 +19,6 @@ afterAll(() => {
   gpu.destroy();
 });
 
-const model = modelWith({
-  ...{ numLayers: 2, vocabSize: 29, modelDim: 64, numHeads: 8, numKvHeads: 4, headDim: 8 },
-  ...{ numExperts: 6, topK: 2, expertDim: 32 },
-});
-const weights = syntheticWeights(model, 7);
 const limits = { maxSequences: 3, maxLength: 12, maxStepTokens: 12 };
 
 async function stepOf(

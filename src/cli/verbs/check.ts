@@ -1,6 +1,6 @@
 /** `moebius check`: a checkpoint on one rank and on a layout beside float64, and beside what somebody else has computed. */
 import { basename, resolve } from 'node:path';
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { type Progress, SILENT } from '../../bench/progress.ts';
 import { CheckError, ConfigError } from '../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../core/given.ts';
@@ -8,17 +8,25 @@ import { range } from '../../core/math.ts';
 import { layoutFor } from '../../layout/default-layout.ts';
 import { planLayout } from '../../layout/layout.ts';
 import { formatLayout, parseLayout } from '../../layout/spec.ts';
-import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
+import type { CacheDtype } from '../../memory/rank-sizes.ts';
 import type { OpenCheckpoint } from '../../model/checkpoint.ts';
 import { parseLayerRun } from '../../model/files/layers.ts';
 import { dtypesOf, storedDtypes } from '../../model/stored-weights.ts';
 import { type CheckpointFindings, renderCheckpoint } from '../../report/terminal/checkpoint/tables.ts';
-import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
+import type { WeightDtype } from '../../tensor/quantised.ts';
 import { checkCheckpoint } from '../../validate/checkpoint/check-checkpoint.ts';
 import { type HiddenFile, readHiddenFile } from '../../validate/checkpoint/hidden-file.ts';
 import { failuresOf } from '../../validate/checkpoint/judge.ts';
 import { readText } from '../files/prompt.ts';
-import { loadModel, reading, TINY_MOE } from '../model.ts';
+import {
+  cacheOption,
+  loadModel,
+  reading,
+  requireCache,
+  requireWeights,
+  TINY_MOE,
+  weightsOption,
+} from '../model.ts';
 import { integer, moreThan, requireInteger, type GlobalOptions } from '../options.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
 import { cliProgress } from '../progress.ts';
@@ -73,7 +81,6 @@ const OPTIONS: Fields = {
   signal: 'signal?',
 };
 
-const STORED_OR: readonly (WeightDtype | 'stored')[] = ['stored', ...WEIGHT_DTYPES];
 const TOLERANCE = 2e-3;
 /** Of numbers that were rounded to 8 bits after every operation of some layers. A guess. */
 const HALVES_TOLERANCE = 0.05;
@@ -126,12 +133,8 @@ export async function check(options: CheckOptions = {}): Promise<CheckReport> {
 
 function checkValues(options: CheckOptions): void {
   const { weights = 'stored', cache = 'f32', tokens, tolerance, referenceTolerance, text } = options;
-  if (!STORED_OR.includes(weights)) {
-    throw new ConfigError(`weights (${String(weights)}) must be one of ${STORED_OR.join(', ')}.`);
-  }
-  if (!CACHE_DTYPES.includes(cache)) {
-    throw new ConfigError(`cache (${String(cache)}) must be one of ${CACHE_DTYPES.join(', ')}.`);
-  }
+  requireWeights(weights);
+  requireCache(cache);
   if (tokens !== undefined) requireInteger('tokens', tokens, 1);
   for (const [name, value] of Object.entries({ tolerance, referenceTolerance })) {
     if (value === undefined || (value > 0 && value < 1)) continue;
@@ -214,14 +217,8 @@ export function describeCheck(command: Command): Command {
     .option('--tokens <n>', 'only so many tokens of the text', integer(1))
     .option('--reference <file>', 'hidden states of layers that another program has computed, safetensors')
     .option('--layers <first-last>', 'only these layers of the model')
-    .addOption(
-      new Option('--weights <dtype>', "how matrices are stored (default: as in the model's files)").choices(
-        STORED_OR,
-      ),
-    )
-    .addOption(
-      new Option('--cache <dtype>', 'how keys and values are stored').choices(CACHE_DTYPES).default('f32'),
-    )
+    .addOption(weightsOption())
+    .addOption(cacheOption())
     .option(
       '--tolerance <e>',
       'worst error that passes, in parts of the largest value',

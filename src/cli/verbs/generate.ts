@@ -1,5 +1,5 @@
 /** `moebius generate`: text from a model that runs on all the ranks of a layout. */
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { type Progress, SILENT } from '../../bench/progress.ts';
 import { chosen, requireOptions, type Fields } from '../../core/given.ts';
 import { formatBytes, formatNs } from '../../core/units.ts';
@@ -12,20 +12,30 @@ import { type EngineSizing } from '../../memory/engine-plan.ts';
 import { requireRoom } from '../../memory/room.ts';
 import { createEngine, type RoutingAccount } from '../../runtime/engine.ts';
 import { traitsOf } from '../../runtime/layer/kernels.ts';
-import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
+import type { CacheDtype } from '../../memory/rank-sizes.ts';
 import type { ExpertLoad } from '../../runtime/expert-load.ts';
 import { generate as continuePrompt } from '../../runtime/generate.ts';
 import * as asked from './routing/engine-options.ts';
 import { RECORD_ROUTING, startRecording } from './routing/record.ts';
 import { liveText } from '../metrics/live-text.ts';
-import { freeBytes, isBundled, layoutOf, loadModel, reading, TINY_MOE, tokenizerOf } from '../model.ts';
+import {
+  cacheOption,
+  freeBytes,
+  isBundled,
+  layoutOf,
+  loadModel,
+  reading,
+  TINY_MOE,
+  tokenizerOf,
+  weightsOption,
+} from '../model.ts';
 import type { WeightDtype } from '../../tensor/quantised.ts';
 import { METRICS, withWatchedGpu } from '../metrics/server.ts';
 import { atLeast, integer, MOST_SEED, refuseIdle, type GlobalOptions } from '../options.ts';
 import { readPrompt } from '../files/prompt.ts';
 import { complain, printJson, stdoutStyle, write } from '../output.ts';
 import { cliProgress } from '../progress.ts';
-import { checkLength, checkNumbers, idsOf, STORED_OR } from '../continuation.ts';
+import { checkLength, checkNumbers, idsOf } from '../continuation.ts';
 import { attachTuning, type TuningUse, NO_TUNING, TUNING_FILE } from '../tuning.ts';
 
 /** Options of `generate`, those of `moebius generate`. */
@@ -264,14 +274,8 @@ export function describeGenerate(command: Command): Command {
     .option('--seed <n>', 'of the sampling', integer(0, MOST_SEED), 0)
     .option('--model <folder>', 'a checkpoint as Hugging Face has it', TINY_MOE)
     .option('--layers <first-last>', 'only these layers of the model')
-    .addOption(
-      new Option('--weights <dtype>', "how matrices are stored (default: as in the model's files)").choices(
-        STORED_OR,
-      ),
-    )
-    .addOption(
-      new Option('--cache <dtype>', 'how keys and values are stored').choices(CACHE_DTYPES).default('f32'),
-    )
+    .addOption(weightsOption())
+    .addOption(cacheOption())
     .option(...METRICS)
     .option(...RECORD_ROUTING)
     .option(...TUNING_FILE)

@@ -20,7 +20,7 @@ const known = new Map<string, boolean>();
 
 /**
  * Whether the lanes of each subgroup are consecutive invocations of a workgroup, in order; true without subgroups.
- * @param told 'vendor architecture ...', under which the answer is kept.
+ * @param told the adapter's name and driver, under which the answer is kept.
  * @throws DeviceError when the device is lost meanwhile.
  */
 export async function lanesFollowInvocations(

@@ -2,6 +2,7 @@
 import type { CapacityRule } from '../../../routing/capacity.ts';
 import { PLAIN, type Style } from '../style.ts';
 import { drawTable, paragraph } from '../table.ts';
+import { percent } from './tables.ts';
 
 /** A policy and capacity with what they cost. Shares are of all rows of all layers. */
 export interface QualityLine {
@@ -17,7 +18,6 @@ export interface QualityLine {
 }
 
 const right = 'right' as const;
-const percent = (share: number): string => `${(100 * Math.max(0, share)).toFixed(1)} %`;
 
 export function renderQuality(rows: readonly QualityLine[], style: Style = PLAIN): string[] {
   return [

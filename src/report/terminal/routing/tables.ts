@@ -12,7 +12,7 @@ import { drawTable, paragraph } from '../table.ts';
 type Timed = PolicyOutcome & { readonly time?: LayerTime };
 
 const right = 'right' as const;
-const percent = (share: number): string => `${(100 * Math.max(0, share)).toFixed(1)} %`;
+export const percent = (share: number): string => `${(100 * Math.max(0, share)).toFixed(1)} %`;
 const ratio = (value: number): string => value.toFixed(3);
 
 /** What each policy keeps and loses, then what it moves and how long the layer takes. */
