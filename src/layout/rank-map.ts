@@ -1,11 +1,10 @@
 /** The ranks of a layout as a drawing: SVG text that stands alone, light or dark. */
 import { requireFields } from '../core/given.ts';
 import { at, range } from '../core/math.ts';
-import { xmlText } from '../core/text/xml.ts';
 import type { LayoutExplanation, RankShare } from './explain.ts';
+import { CELL, cell, frame, sheet, text } from './map-drawing.ts';
 import { formatIds, formatRun } from './text.ts';
 
-const CELL = { width: 46, height: 34, gap: 2, groupGap: 8 } as const;
 const LEFT = 96;
 const TOP = 64;
 const REPLICA_GAP = 26;
@@ -52,41 +51,16 @@ export function drawRanks(explanation: LayoutExplanation): string {
     for (const stage of range(stages)) {
       const first = (replica * pp + stage) * ep;
       parts.push(stageLabel(at(ranks, first), yOf(replica, stage)));
-      for (const e of range(drawn)) parts.push(cell(at(ranks, first + e), xOf(e), yOf(replica, stage)));
+      for (const e of range(drawn)) parts.push(rankCell(at(ranks, first + e), xOf(e), yOf(replica, stage)));
       for (let e = 0; e < drawn; e += tp) {
         const members = Math.min(tp, drawn - e);
-        parts.push(
-          rect(
-            'group',
-            xOf(e) - 2,
-            yOf(replica, stage) - 1,
-            xOf(e + members - 1) - xOf(e) + CELL.width + 4,
-            CELL.height + 2,
-          ),
-        );
+        parts.push(frame(xOf(e), xOf(e + members - 1), yOf(replica, stage)));
       }
     }
   }
   if (left.length > 0) parts.push(text(12, height - 12, left.join('; '), 'small'));
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${xmlText(`Map of the ranks of ${title}`)}">`,
-    `<style>${STYLE}</style>`,
-    `<rect class="paper" width="${width}" height="${height}"/>`,
-    ...parts,
-    '</svg>',
-    '',
-  ].join('\n');
+  return sheet(`Map of the ranks of ${title}`, width, height, parts);
 }
-
-/** Stages take hues in turn; told by their rows as well. */
-const STYLE =
-  '.paper{fill:#fff}text{font-family:system-ui,sans-serif;fill:#222}.title{font-size:15px;font-weight:600}' +
-  '.small{font-size:11px}.label{font-size:12px;font-weight:600}.rank{font-size:12px;text-anchor:middle}' +
-  '.experts{font-size:9px;text-anchor:middle}.group{fill:none;stroke:#444;stroke-width:1.2;rx:4}' +
-  '.cell{stroke:none;rx:3}.s0{fill:#cfe3f5}.s1{fill:#fbe1c4}.s2{fill:#d3eed2}.s3{fill:#ecd7ef}' +
-  '@media(prefers-color-scheme:dark){.paper{fill:#15181c}text{fill:#eee}.group{stroke:#bbb}.s0{fill:#24435f}' +
-  '.s1{fill:#6b4518}.s2{fill:#23512a}.s3{fill:#522b5a}}';
-const HUES = 4;
 
 function stageLabel({ stage, layers }: RankShare, y: number): string {
   return (
@@ -94,17 +68,8 @@ function stageLabel({ stage, layers }: RankShare, y: number): string {
   );
 }
 
-function cell({ rank, stage, expertIds, heads, tp, replica }: RankShare, x: number, y: number): string {
+function rankCell({ rank, stage, expertIds, heads, tp, replica }: RankShare, x: number, y: number): string {
   const held = expertIds.length === 0 ? '' : `e ${formatIds(expertIds)}`;
   const told = `rank ${rank}: replica ${replica}, stage ${stage}, TP index ${tp}, heads ${formatRun(heads)}, experts ${formatIds(expertIds)}`;
-  return (
-    `<g><title>${xmlText(told)}</title>${rect(`cell s${stage % HUES}`, x, y, CELL.width, CELL.height)}` +
-    `${text(x + CELL.width / 2, y + 15, String(rank), 'rank')}${text(x + CELL.width / 2, y + 28, held, 'experts')}</g>`
-  );
+  return cell(x, y, stage, { rank, held, told });
 }
-
-const rect = (kind: string, x: number, y: number, width: number, height: number): string =>
-  `<rect class="${kind}" x="${x}" y="${y}" width="${width}" height="${height}"/>`;
-
-const text = (x: number, y: number, words: string, kind: string): string =>
-  `<text class="${kind}" x="${x}" y="${y}">${xmlText(words)}</text>`;

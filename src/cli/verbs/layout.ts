@@ -11,6 +11,7 @@ import { planLayout, type Layout } from '../../layout/layout.ts';
 import { checkGpus, readingsOf, type Reading } from '../../layout/readings.ts';
 import { renderReadings } from '../../layout/render-readings.ts';
 import { drawRanks } from '../../layout/rank-map.ts';
+import { drawReadings } from '../../layout/reading-map.ts';
 import { renderExplanation } from '../../layout/render.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout, type LayoutSpec } from '../../layout/spec.ts';
 import { explainMemory, type MemoryExplanation, renderMemory } from '../../memory/explain.ts';
@@ -185,7 +186,7 @@ export function describeLayout(command: Command): Command {
     .addOption(new Option('--weights <dtype>', 'how matrices are stored').choices(WEIGHT_DTYPES))
     .addOption(new Option('--cache <dtype>', 'how keys and values are stored').choices(CACHE_DTYPES))
     .option('--readings', 'every way to read the tuple, with its world size')
-    .option('--svg <file>', 'a map of the ranks, as a drawing')
+    .option('--svg <file>', 'a map of the ranks, as a drawing; with --readings one of each reading')
     .addHelpText(
       'after',
       `
@@ -197,7 +198,7 @@ Examples:
     .action(async (axes: string[], _options: object, command: Command) => {
       const given = command.optsWithGlobals<CommandOptions>();
       const text = given.readings === true && given.json !== true;
-      const idle = ['preset', 'model', 'rank', 'sequences', 'length', 'weights', 'cache', 'svg', 'placement'];
+      const idle = ['preset', 'model', 'rank', 'sequences', 'length', 'weights', 'cache', 'placement'];
       refuseIdle(command, [[text, idle, '--readings shows no ranks, but with --json']]);
       if (given.svg !== undefined) await checkOutput(given.svg, { remedy: OTHER_SVG });
       const { preset, model } = given;
@@ -207,11 +208,14 @@ Examples:
           : model === undefined
             ? CARD_LAYOUT
             : layoutFor(await configOf({ preset, model }));
+      if (given.readings === true && given.svg !== undefined)
+        await writeWhole(given.svg, drawReadings(spec, given.gpus), OTHER_SVG);
       if (text) return printLines([renderReadings(spec, given.gpus)]);
       const options = chosen({ ...given, ...(axes.length > 0 && { layout: axes.join(',') }) }, OPTIONS);
       const result = await (given.readings ? readable(spec, options) : layout(options));
       if ('refused' in result) return printJson(result);
-      if (given.svg !== undefined) await writeWhole(given.svg, drawRanks(result), OTHER_SVG);
+      if (given.svg !== undefined && given.readings !== true)
+        await writeWhole(given.svg, drawRanks(result), OTHER_SVG);
       if (given.json) return printJson(result);
       const share = given.rank === undefined ? [] : ['', rankLine(result)];
       const { memory } = result;
