@@ -1,9 +1,10 @@
 /** Searches: every layout once, the front by brute force, threads that change nothing, and an end before the end. */
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { deployed } from '../../src/cli/verbs/plan/deployment.ts';
 import { drawSearch, pageOfSearch } from '../../src/cli/verbs/plan/search-drawings.ts';
 import { search, type SearchOptions } from '../../src/cli/verbs/plan/search.ts';
 import { product } from '../../src/core/math.ts';
@@ -166,6 +167,29 @@ describe('the verb', () => {
     expect(renderSearch(none, PLAIN).join(' ')).toMatch(/No layout has TPOT at most/);
   });
 
+  test('requests that come by themselves meet every layout as `project` has it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'moebius-'));
+    const trace = join(folder, 'trace.csv');
+    await writeFile(trace, 'arrival_s,input_tokens,output_tokens\n0,90,20\n0.01,40,9\n0.5,64,30\n');
+    const open = { model: 'card', hardware: 'h100-sxm', threads: 1 };
+    for (const arrivals of [{ trace }, { rate: 300, requests: 40, seed: 3, isl: 64, osl: 16 }]) {
+      const report = await search({ ...open, gpus: 2, ...arrivals });
+      const { workload } = report;
+      expect([workload.concurrency, workload.requests]).toEqual([null, 'trace' in arrivals ? 3 : 40]);
+      for (const { layout: own, reading, ttftMs, tpotMs, outputTokensPerS } of report.found) {
+        if (reading !== 'folded') continue;
+        const common = { model: 'card', hardware: 'h100', layout: own, ...arrivals };
+        const { percentiles } = (await deployed(common, 0)).report;
+        expect([ttftMs, tpotMs, outputTokensPerS]).toEqual([
+          percentiles.ttftMs.mean,
+          percentiles.tpotMs.mean,
+          percentiles.outputTokensPerS,
+        ]);
+      }
+      expect(renderSearch(report, PLAIN).join(' ').replace(/\s+/g, ' ')).toContain('requests that come at');
+    }
+  });
+
   test('a signal ends it with what was found', async () => {
     const controller = new AbortController();
     const report = await search({
@@ -182,6 +206,13 @@ describe('the verb', () => {
     [{ gpus: 0 }, /gpus \(0\) must be a whole number/],
     [{ layout: 'ep=4' }, /has 4 GPUs, and the search is over 8.*--gpus 4/],
     [{ ttft: -1 }, /ttft \(-1\) must be/],
+    [{ rate: 4, rounds: 2 }, /rounds is of a closed loop; with a rate it would do nothing/],
+    [{ rate: -4, rounds: undefined }, /rate is -4 requests a second; it must be a positive number/],
+    [{ requests: 4 }, /requests is for a rate/],
+    [
+      { rate: 4, trace: 'a.csv', rounds: undefined },
+      /trace says when requests come; rate 4 would do nothing/,
+    ],
     [{ tppt: 5 }, /cannot have "tppt" \(did you mean "tpot"/],
   ])('%o', async (more, message) => {
     const options = { ...CARD, model: 'deepseek-v3', ...more } as SearchOptions;

@@ -42,6 +42,18 @@ export interface Standing {
   readonly better: readonly Better[];
 }
 
+/** What all layouts were asked for. */
+export interface SearchWorkload {
+  /** Tokens in and out: nominal in a closed loop and of a rate, the mean of a trace. */
+  readonly isl: number;
+  readonly osl: number;
+  /** Requests at once; null where they come by themselves. */
+  readonly concurrency: number | null;
+  /** Requests that come by themselves, and how many a second from the first to the last; null in a closed loop. */
+  readonly requests: number | null;
+  readonly ratePerS: number | null;
+}
+
 /** What a search found: every layout that was simulated, those that nothing beats, and where the given one stands. */
 export interface SearchReport {
   readonly model: string;
@@ -49,7 +61,7 @@ export interface SearchReport {
   readonly gpus: readonly number[];
   readonly precision: string;
   readonly framework: string;
-  readonly workload: { readonly isl: number; readonly osl: number; readonly concurrency: number };
+  readonly workload: SearchWorkload;
   readonly targets: Targets;
   /** Layouts that the model can be cut into; of them those that do not fit the memory, and those that were simulated. */
   readonly layouts: number;
@@ -149,14 +161,14 @@ export function reportSearch(
   const found = delivered
     .map(({ candidate, outcome }) => foundOf(candidate, outcome, setting, targets, front.has(outcome)))
     .sort((a, b) => b.outputTokensPerS / b.gpus - a.outputTokensPerS / a.gpus);
-  const { model, hardware, precision, framework, isl, osl, concurrency } = setting;
+  const { model, hardware, precision, framework } = setting;
   return {
     model: model.name,
     hardware: hardware.name,
     gpus,
     precision,
     framework: framework.name,
-    workload: { isl, osl, concurrency },
+    workload: workloadOf(setting),
     targets,
     layouts: plan.layouts,
     outOfMemory: plan.outOfMemory + (outcomes.size - delivered.length),
@@ -168,6 +180,22 @@ export function reportSearch(
     given: given === undefined ? null : standingOf(given, found),
     givenRefused: given === undefined ? null : refusalOf(given, setting, plan, outcomes),
   };
+}
+
+function workloadOf({ isl, osl, concurrency, arrivals }: SearchSetting): SearchWorkload {
+  if (arrivals === undefined) return { isl, osl, concurrency, requests: null, ratePerS: null };
+  const { requests } = arrivals;
+  const seconds = (requests.at(-1)?.arrivalS ?? 0) - (requests[0]?.arrivalS ?? 0);
+  const ratePerS = seconds > 0 ? (requests.length - 1) / seconds : null;
+  return { isl, osl, concurrency: null, requests: requests.length, ratePerS };
+}
+
+/** 'with 512 requests at once of 1024 + 1024 tokens' */
+export function workloadText({ isl, osl, concurrency, requests, ratePerS }: SearchWorkload): string {
+  const tokens = `of ${Math.round(isl)} + ${Math.round(osl)} tokens`;
+  if (concurrency !== null) return `with ${concurrency} requests at once ${tokens}`;
+  const rate = ratePerS === null ? 'at once' : `at ${Number(ratePerS.toPrecision(3))} a second`;
+  return `with ${requests} requests that come ${rate}, ${tokens}`;
 }
 
 /** Why a layout has no place among those that were simulated; null where it has one. */

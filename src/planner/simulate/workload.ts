@@ -12,8 +12,14 @@ export interface RequestShape {
   readonly output: number;
 }
 
+/** Requests that come by themselves, in the order of their arrivals. */
+export interface OpenWorkload {
+  readonly kind: 'open';
+  readonly requests: readonly RequestShape[];
+}
+
 export type Workload =
-  | { readonly kind: 'open'; readonly requests: readonly RequestShape[] }
+  | OpenWorkload
   /** A request comes when another has gone; arrival times are not read. */
   | { readonly kind: 'closed'; readonly concurrency: number; readonly requests: readonly RequestShape[] };
 
@@ -44,7 +50,7 @@ export function closedLoop(lengths: Lengths, concurrency: number, count: number,
 }
 
 /** Independent arrivals, `rate` a second on average. */
-export function poisson(lengths: Lengths, rate: number, count: number, seed = 1): Workload {
+export function poisson(lengths: Lengths, rate: number, count: number, seed = 1): OpenWorkload {
   if (!(rate > 0 && Number.isFinite(rate))) {
     throw new ConfigError(`The rate is ${rate} requests a second; it must be a positive number.`);
   }
@@ -72,7 +78,7 @@ export function traceOf(
   columns: readonly string[],
   rows: readonly Readonly<Record<string, string>>[],
   label: string,
-): Workload {
+): OpenWorkload {
   const missing = COLUMNS.find((column) => !columns.includes(column));
   if (missing !== undefined)
     throw new ConfigError(`${label} has no column ${missing}. A trace has: ${COLUMNS.join(', ')}.`);

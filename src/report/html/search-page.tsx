@@ -3,7 +3,7 @@
 import { formatNumber } from '../../core/units.ts';
 import { drawLayouts, type LayoutPoint } from '../../plots/layouts.ts';
 import { gpuUsPerToken } from '../../planner/search/front.ts';
-import type { Found, SearchReport } from '../../planner/search/search.ts';
+import { workloadText, type Found, type SearchReport } from '../../planner/search/search.ts';
 import { SHARE_NAMES } from '../../planner/simulate/simulate.ts';
 import {
   formatMs,
@@ -145,14 +145,14 @@ function Given({ report: { given } }: Props) {
 
 function Method({ report }: Props) {
   const { layouts, outOfMemory, simulated, workload, interrupted, found } = report;
-  const { isl, osl, concurrency } = workload;
   const idle = found.filter(({ shares }) => shares.idle > 0.5).length;
   return (
     <Section id="method" title="Method">
       <p>
         {layouts} layouts are all tuples under all readings that fit, each set of jobs once; {outOfMemory} do
-        not fit the memory of a rank. {simulated} were simulated with {concurrency} requests at once of {isl}{' '}
-        + {osl} tokens, one of their equal replicas each.{interrupted ? ' The search was interrupted.' : ''}
+        not fit the memory of a rank. {simulated} were simulated {workloadText(workload)},{' '}
+        {workload.concurrency === null ? 'all replicas' : 'one of their equal replicas'} each.
+        {interrupted ? ' The search was interrupted.' : ''}
         {idle > 0 && ` In ${idle} more than half of the GPU time (${percent(0.5)}) has no request.`}{' '}
         {targetsText(report.targets)}
       </p>

@@ -1,5 +1,4 @@
 /** One deployment: its options, what is projected of it, and how that is told. */
-import { csvParse } from 'd3-dsv';
 import type { Command } from 'commander';
 import { ConfigError } from '../../../core/errors.ts';
 import { at } from '../../../core/math.ts';
@@ -25,12 +24,13 @@ import {
   type SimulationResult,
 } from '../../../planner/simulate/simulate.ts';
 import type { ServingSummary } from '../../../planner/simulate/summary.ts';
-import { closedLoop, poisson, traceOf, type Workload } from '../../../planner/simulate/workload.ts';
-import { integer, moreThan, requireInteger } from '../../options.ts';
+import { closedLoop, type Workload } from '../../../planner/simulate/workload.ts';
+import { integer, MOST_SEED, moreThan, requireInteger } from '../../options.ts';
 import { platformHere } from '../../session.ts';
+import { arrivalsOf, type ArrivalOptions } from './arrivals.ts';
 
 /** A deployment, those options of `moebius project` that describe it. */
-export interface DeploymentOptions {
+export interface DeploymentOptions extends ArrivalOptions {
   /** A preset's name, or the path of a `config.json`. */
   readonly model?: string;
   readonly hardware?: string;
@@ -45,19 +45,12 @@ export interface DeploymentOptions {
   readonly isl?: number;
   readonly osl?: number;
   readonly concurrency?: number;
-  /** Requests a second, independent of each other, in place of a closed loop. */
-  readonly rate?: number;
-  /** A CSV file with arrival_s, input_tokens, output_tokens. */
-  readonly trace?: string;
   /** uniform, balanced, zipf:1.2, power-law:1.2. */
   readonly routing?: string;
   readonly phase?: string;
   /** Most sequences of an attention group at once, and tokens of a step: what a server is started with. */
   readonly maxSequences?: number;
   readonly maxTokens?: number;
-  /** Requests that are simulated. */
-  readonly requests?: number;
-  readonly seed?: number;
 }
 
 export const DEPLOYMENT_FIELDS: Fields = {
@@ -111,12 +104,9 @@ export async function modelAt(name: string): Promise<ModelFacts> {
   return readModelFacts(await platformHere().readFile(path, MOST_JSON_BYTES), title, path);
 }
 
-/** A trace of a million requests has so many bytes. A guess. */
-const MOST_TRACE_BYTES = 2 ** 27;
 const LEAST_LENGTH = 0.8;
-/** Requests for each of a closed loop, and of other arrivals. Guesses. */
+/** Requests for each of a closed loop. A guess. */
 const ROUNDS = 10;
-const OPEN_REQUESTS = 1000;
 
 /** @throws ConfigError for what cannot be deployed: the layout, the memory, the workload. */
 export async function projectDeployment(options: DeploymentOptions): Promise<DeploymentReport> {
@@ -201,26 +191,26 @@ export async function deployed(
 }
 
 async function workloadOf(options: DeploymentOptions, phase: Phase): Promise<Workload> {
-  const { isl = 1024, osl = 1024, concurrency = 64, seed = 1, trace, rate } = options;
-  if (trace !== undefined) {
-    const text = new TextDecoder().decode(await platformHere().readFile(trace, MOST_TRACE_BYTES));
-    const table = csvParse(text.replace(/^#.*\n/gm, ''));
-    const all = traceOf(table.columns, table, trace);
-    return phase === 'prefill'
-      ? { kind: 'open', requests: all.requests.map((one) => ({ ...one, output: 1 })) }
-      : all;
-  }
+  const { isl = 1024, osl = 1024, concurrency = 64, seed = 1 } = options;
   requireInteger('isl', isl, 1, 2 ** 24);
   requireInteger('osl', osl, 1, 2 ** 24);
   requireInteger('concurrency', concurrency, 1, 100_000);
+  requireInteger('seed', seed, 0, MOST_SEED);
   const lengths = {
     input: isl,
     output: phase === 'prefill' ? 1 : osl,
     least: phase === 'both' ? LEAST_LENGTH : 1,
   };
-  if (rate !== undefined) return poisson(lengths, rate, options.requests ?? OPEN_REQUESTS, seed);
+  const open = await arrivalsOf(options, lengths);
+  if (open !== undefined) {
+    return phase === 'prefill'
+      ? { kind: 'open', requests: open.requests.map((one) => ({ ...one, output: 1 })) }
+      : open;
+  }
   const rounds = phase === 'both' ? Math.max(concurrency * ROUNDS, concurrency + 16) : concurrency;
-  return closedLoop(lengths, concurrency, Math.max(concurrency, options.requests ?? rounds), seed);
+  const { requests = rounds } = options;
+  requireInteger('requests', requests, 1, 1_000_000);
+  return closedLoop(lengths, concurrency, Math.max(concurrency, requests), seed);
 }
 
 const digits = (value: number): string =>

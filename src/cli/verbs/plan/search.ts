@@ -5,25 +5,32 @@ import { chosen, requireOptions, type Fields } from '../../../core/given.ts';
 import { maxOf } from '../../../core/math.ts';
 import { hardwareNamed } from '../../../hardware/profiles/named.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../../../layout/spec.ts';
-import { evaluate, type Outcome, type SearchSetting } from '../../../planner/search/evaluate.ts';
+import {
+  evaluate,
+  LEAST_LENGTH,
+  type Outcome,
+  type SearchSetting,
+} from '../../../planner/search/evaluate.ts';
 import { planSearch, reportSearch, type SearchReport } from '../../../planner/search/search.ts';
 import { usualPrecision } from '../../../planner/project/serving-case.ts';
 import { frameworkNamed } from '../../../planner/serving/framework.ts';
 import { placementOfLayout, worldGpus, type Placement } from '../../../planner/serving/placement.ts';
 import { precisionNamed } from '../../../planner/serving/precision.ts';
 import { routingNamed } from '../../../planner/serving/routing.ts';
+import { meanLengths, type OpenWorkload } from '../../../planner/simulate/workload.ts';
 import { inThreads } from '../../../platform/node/threads.ts';
 import { renderSearch } from '../../../report/terminal/plan/search.ts';
 import { checkOutput, writeWhole } from '../../files/files.ts';
-import { integer, MOST_SEED, requireInteger, type GlobalOptions } from '../../options.ts';
+import { integer, MOST_SEED, moreThan, requireInteger, type GlobalOptions } from '../../options.ts';
 import { printJson, printLines, stdoutStyle } from '../../output.ts';
 import { interruption } from '../../process/interrupt.ts';
 import { threadEntry } from '../../threads/entry.ts';
+import { arrivalsOf, type ArrivalOptions } from './arrivals.ts';
 import { modelAt } from './deployment.ts';
 import { tellSearch } from './search-progress.ts';
 
 /** Options of `search`, those of `moebius search`. */
-export interface SearchOptions {
+export interface SearchOptions extends ArrivalOptions {
   /** A preset's name, or the path of a `config.json`. */
   readonly model: string;
   readonly hardware: string;
@@ -40,12 +47,11 @@ export interface SearchOptions {
   /** Tokens in and out, nominal: lengths are uniform in 0.8 to 1.0 of them. 1,024 when absent. */
   readonly isl?: number;
   readonly osl?: number;
-  /** Requests at once, of all GPUs together; four a GPU of the largest number when absent. */
+  /** Requests at once, of all GPUs together, in a closed loop; four a GPU of the largest number when absent. */
   readonly concurrency?: number;
   readonly routing?: string;
   /** Requests that are simulated for each that is there at once; 5 when absent. */
   readonly rounds?: number;
-  readonly seed?: number;
   /** 1: no further thread; as many as there are cores when absent. */
   readonly threads?: number;
   /** Told of each layout that was simulated. */
@@ -67,6 +73,9 @@ const OPTIONS: Fields = {
   isl: 'number?',
   osl: 'number?',
   concurrency: 'number?',
+  rate: 'number?',
+  trace: 'string?',
+  requests: 'number?',
   routing: 'string?',
   rounds: 'number?',
   seed: 'number?',
@@ -88,9 +97,9 @@ const ROUNDS = 5;
  */
 export async function search(options: SearchOptions): Promise<SearchReport> {
   requireOptions('search', options, OPTIONS);
-  const { seed = 1, rounds = ROUNDS, isl = 1024, osl = 1024, signal, onProgress, threads } = options;
+  const { seed = 1, rounds = ROUNDS, signal, onProgress, threads } = options;
   const gpus = gpusOf(options.gpus);
-  for (const [name, value] of Object.entries({ isl, osl })) requireInteger(name, value, 1, 2 ** 24);
+  const { isl, osl, arrivals } = await arrivalsFor(options);
   const { concurrency = REQUESTS_PER_GPU * maxOf(gpus) } = options;
   requireInteger('concurrency', concurrency, 1, 100_000);
   requireInteger('rounds', rounds, 1, 100);
@@ -114,6 +123,7 @@ export async function search(options: SearchOptions): Promise<SearchReport> {
     routing: routingNamed(options.routing ?? 'uniform'),
     isl,
     osl,
+    ...(arrivals && { arrivals }),
     concurrency,
     rounds,
     seed,
@@ -141,6 +151,29 @@ export async function search(options: SearchOptions): Promise<SearchReport> {
     ...(options.tpot !== undefined && { tpotMs: options.tpot }),
   };
   return reportSearch(setting, gpus, targets, plan, outcomes, given, !whole);
+}
+
+/** Lengths, and requests that come by themselves where they do. */
+async function arrivalsFor(
+  options: SearchOptions,
+): Promise<Pick<SearchSetting, 'isl' | 'osl'> & { readonly arrivals: OpenWorkload | undefined }> {
+  const { isl = 1024, osl = 1024, rate, trace } = options;
+  for (const [name, value] of Object.entries({ isl, osl })) requireInteger(name, value, 1, 2 ** 24);
+  const isOpen = rate !== undefined || trace !== undefined;
+  const idle = (isOpen ? (['concurrency', 'rounds'] as const) : (['requests'] as const)).find(
+    (name) => options[name] !== undefined,
+  );
+  if (idle !== undefined) {
+    throw new ConfigError(
+      isOpen
+        ? `${idle} is of a closed loop; with ${trace === undefined ? 'a rate' : 'a trace'} it would do nothing. Leave it out.`
+        : 'requests is for a rate; a closed loop has rounds. Leave it out, or give a rate.',
+    );
+  }
+  const arrivals = await arrivalsOf(options, { input: isl, output: osl, least: LEAST_LENGTH });
+  if (arrivals === undefined || trace === undefined) return { isl, osl, arrivals };
+  const { input, output } = meanLengths(arrivals);
+  return { isl: input, osl: output, arrivals };
 }
 
 /** Ascending, each once. */
@@ -210,12 +243,15 @@ export function describeSearch(command: Command): Command {
     .option('--isl <n>', 'tokens in; lengths are uniform in 0.8 to 1.0 of it (default: 1024)', integer(1))
     .option('--osl <n>', 'tokens out, the same', integer(1))
     .option('--concurrency <n>', 'requests at once (default: 4 a GPU)', integer(1, 100_000))
+    .option('--rate <r>', 'requests a second, in place of a closed loop', moreThan(0))
+    .option('--trace <file>', 'arrivals: arrival_s, input_tokens, output_tokens')
+    .option('--requests <n>', 'of a rate, that are simulated (default: 1000)', integer(1, 1_000_000))
     .option('--gpus-per-node <n>', 'that reach each other without a network', integer(1, 65536))
     .option('--precision <name>', 'bf16, fp8, fp4, int4 (default: as released)')
     .option('--framework <name>', 'vllm, sglang, trtllm, typical')
     .option('--routing <law>', 'uniform, balanced, zipf:1.2 or power-law:1.2')
     .option('--rounds <n>', 'requests for each that is there at once (default: 5)', integer(1, 100))
-    .option('--seed <n>', 'of lengths', integer(0, MOST_SEED))
+    .option('--seed <n>', 'of lengths and arrivals', integer(0, MOST_SEED))
     .option('--threads <n>', 'that simulate (default: one a core)', integer(1, 1024))
     .option('--plot <file>', 'an SVG: all layouts by TTFT and throughput')
     .option('--report <file>', 'the same as a page of HTML, with tables')
@@ -225,6 +261,7 @@ export function describeSearch(command: Command): Command {
 Examples:
   moebius search --gpus 128 --model card --hardware h100-sxm --ttft 10s --tpot 50ms
   moebius search --gpus 64,128 --model deepseek-v3 --hardware h200 --tpot 50ms
+  moebius search --gpus 64 --model deepseek-v3 --hardware h200 --rate 40 --ttft 2s
   moebius search --gpus 128 --model card --hardware h100_64g --plot layouts.svg`,
     )
     .action(async (_options: object, command: Command) => {

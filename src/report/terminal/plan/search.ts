@@ -1,7 +1,12 @@
 /** What a search found, for a terminal. */
 import { formatNumber } from '../../../core/units.ts';
 import { totalOf, gpuUsPerToken, type Difference, type Targets } from '../../../planner/search/front.ts';
-import type { Found, SearchReport, Standing } from '../../../planner/search/search.ts';
+import {
+  workloadText,
+  type Found,
+  type SearchReport,
+  type Standing,
+} from '../../../planner/search/search.ts';
 import { SHARE_NAMES } from '../../../planner/simulate/simulate.ts';
 import { drawTable, paragraph } from '../table.ts';
 import type { Style } from '../style.ts';
@@ -32,13 +37,11 @@ export function renderSearch(report: SearchReport, style: Style): string[] {
   const { model, hardware, gpus, precision, workload, layouts, outOfMemory, simulated, front, given } =
     report;
   const several = gpus.length > 1;
-  const { isl, osl, concurrency } = workload;
   const rest = front.length - SHOWN;
   return [
     style.bold(`Layouts of ${model} on ${gpus.join(', ')} ${hardware}, ${precision}`),
     ...paragraph(
-      `${layouts} layouts: ${outOfMemory} do not fit the memory, ${simulated} simulated with ${concurrency} requests at once of ` +
-        `${isl} + ${osl} tokens.${report.interrupted ? ' Interrupted: the others were not reached.' : ''}`,
+      `${layouts} layouts: ${outOfMemory} do not fit the memory, ${simulated} simulated ${workloadText(workload)}.${report.interrupted ? ' Interrupted: the others were not reached.' : ''}`,
     ),
     '',
     ...paragraph(verdictOf(report), ''),
