@@ -16,12 +16,17 @@ export function tabulated(f: (x: number) => number): (x: number) => number {
     }
     return value;
   };
+  // Neighbouring steps ask for the same.
+  let [asked, told] = [NaN, NaN];
   return (x) => {
+    if (x === asked) return told;
     const place = Math.log2(Math.max(1, x)) * PER_OCTAVE;
     const low = Math.floor(place);
     const share = place - low;
     const first = at(low);
-    return Math.exp(share === 0 ? first : first + share * (at(low + 1) - first));
+    asked = x;
+    told = Math.exp(share === 0 ? first : first + share * (at(low + 1) - first));
+    return told;
   };
 }
 

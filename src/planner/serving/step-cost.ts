@@ -164,13 +164,13 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
       const fullest = load.decodes + load.prompts;
       // Of a step that is mostly prompts the products are bound by arithmetic.
       const mostly = load.prompts / Math.max(1, fullest);
-      const slower = (prompt: number): number => 1 + (slow * prompt - 1) * mostly;
       const attention =
         ((load.decodes > 0 ? decode(load.decodes, load.context) : 0) +
           (load.prompts > 0 ? prefill(load.prompts, load.pairs) * slow * fitted.prompt : 0)) *
         fitted.attention;
-      const dense = (perToken(fullest) * slower(fitted.prompt) + head(load.sampled)) * fitted.dense;
-      const factor = (fitted.experts + widened) * slower(fitted.promptExperts);
+      const dense =
+        (perToken(fullest) * slower(slow * fitted.prompt, mostly) + head(load.sampled)) * fitted.dense;
+      const factor = (fitted.experts + widened) * slower(slow * fitted.promptExperts, mostly);
       const routed = mixtures * moe(load.tokens) * factor;
       const balanced = Math.min(routed, mixtures * even(load.tokens) * factor);
       const moved = (attnTp > 1 ? sums * reduce(fullest) : 0) + mixtures * exchange(fullest, load.tokens);
@@ -205,6 +205,9 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
     return Object.assign(cost, { handOver: hop, layers });
   };
 }
+
+/** What products take longer in a step of which so much is prompts. */
+const slower = (times: number, mostly: number): number => 1 + (times - 1) * mostly;
 
 const together = (curves: readonly Curve[]): Curve =>
   tabulated((m) => Math.max(1e-9, sum(curves.map((curve) => curve(m)))));
@@ -337,6 +340,11 @@ function exchangeCurve(
 }
 
 /** The sum of two steps' parts, for totals. */
-export function addParts(into: number[], step: StepTime, times: number): void {
-  for (let i = 0; i < STEP_PARTS.length; i++) into[i] = at(into, i) + times * step[at(STEP_PARTS, i)];
+export function addParts(into: Record<StepPart, number>, step: StepTime, times: number): void {
+  into.attention += times * step.attention;
+  into.dense += times * step.dense;
+  into.experts += times * step.experts;
+  into.imbalance += times * step.imbalance;
+  into.exposed += times * step.exposed;
+  into.overhead += times * step.overhead;
 }

@@ -53,9 +53,10 @@ interface Ending {
 }
 
 interface Lane {
-  /** Sequences and positions of each group. */
-  readonly counts: number[];
-  readonly contexts: number[];
+  /** Sequences of each group. */
+  readonly counts: Float64Array;
+  /** Positions of each group before its sequences took `ticks` tokens each. */
+  readonly before: Float64Array;
   /** Sequences of all groups. */
   total: number;
   /** Steps that its sequences took. */
@@ -106,8 +107,8 @@ export function makeInstance(
     sequences: 0,
   }));
   const lanes: Lane[] = range(stages).map(() => ({
-    counts: groups.map(() => 0),
-    contexts: groups.map(() => 0),
+    counts: new Float64Array(groups.length),
+    before: new Float64Array(groups.length),
     total: 0,
     ticks: 0,
     ends: new TinyQueue<Ending>([], (a, b) => a.tick - b.tick || a.job.id - b.job.id),
@@ -185,7 +186,7 @@ export function makeInstance(
     const left = job.output - 1;
     lane.counts[g] = at(lane.counts, g) + 1;
     lane.total++;
-    lane.contexts[g] = at(lane.contexts, g) + job.input + 1;
+    lane.before[g] = at(lane.before, g) + job.input + 1 - lane.ticks;
     lane.ends.push({ tick: lane.ticks + Math.max(1, left), job, group: g });
   };
 
@@ -201,8 +202,6 @@ export function makeInstance(
   const tick = (lane: Lane, steps: number, endUs: number): void => {
     lane.ticks += steps;
     outstanding -= steps * lane.total;
-    for (let g = 0; g < groups.length; g++)
-      lane.contexts[g] = at(lane.contexts, g) + steps * at(lane.counts, g);
     for (
       let first = lane.ends.peek();
       first !== undefined && first.tick <= lane.ticks;
@@ -212,7 +211,7 @@ export function makeInstance(
       const { job, group } = first;
       lane.counts[group] = at(lane.counts, group) - 1;
       lane.total--;
-      lane.contexts[group] = at(lane.contexts, group) - job.input - job.output;
+      lane.before[group] = at(lane.before, group) - job.input - job.output + lane.ticks;
       end(job, group, endUs);
     }
   };
@@ -256,9 +255,14 @@ export function makeInstance(
     const totalDecodes = first ? 0 : lane.total;
     let decodes = 0;
     let contexts = 0;
-    for (let g = 0; g < groups.length && totalDecodes > 0; g++) {
-      decodes = Math.max(decodes, at(lane.counts, g));
-      contexts = Math.max(contexts, at(lane.contexts, g));
+    if (totalDecodes > 0) {
+      const { counts, before, ticks } = lane;
+      for (let g = 0; g < counts.length; g++) {
+        const own = counts[g] ?? 0;
+        const seen = (before[g] ?? 0) + ticks * own;
+        if (own > decodes) decodes = own;
+        if (seen > contexts) contexts = seen;
+      }
     }
     let prompts = 0;
     let pairs = 0;

@@ -2,7 +2,7 @@
 import TinyQueue from 'tinyqueue';
 import { ConfigError } from '../../core/errors.ts';
 import { at, range } from '../../core/math.ts';
-import { addParts, STEP_PARTS } from '../serving/step-cost.ts';
+import { addParts, STEP_PARTS, type StepPart } from '../serving/step-cost.ts';
 import { makeInstance, type Instance, type InstanceSetting, type Job, type Stretch } from './instance.ts';
 import { firstOf, type Workload } from './workload.ts';
 
@@ -107,7 +107,9 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
   let order = 0;
   const pushJob = (us: number, job: Job): void => queue.push({ us, order: order++, job });
   const done: Job[] = [];
-  const parts = pools.map(() => STEP_PARTS.map(() => 0));
+  const parts = pools.map(
+    () => Object.fromEntries(STEP_PARTS.map((part) => [part, 0])) as Record<StepPart, number>,
+  );
   const stretches: (Stretch & { instance: number; pool: number })[] = [];
   let steps = 0;
   let nowUs = 0;
@@ -211,7 +213,7 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
 /** GPU time by what it went into; waiting inside an instance with work is bubble, without work idle. */
 function sharesOf(
   pools: readonly Pool[],
-  parts: readonly (readonly number[])[],
+  parts: readonly Readonly<Record<StepPart, number>>[],
   units: readonly (readonly Unit[])[],
   horizonUs: number,
 ): Record<Share, number> {
@@ -220,8 +222,8 @@ function sharesOf(
   for (const [p, pool] of pools.entries()) {
     const all = horizonUs * pool.instances * pool.gpus;
     let busy = 0;
-    for (const [i, part] of STEP_PARTS.entries()) {
-      const used = at(at(parts, p), i);
+    for (const part of STEP_PARTS) {
+      const used = at(parts, p)[part];
       shares[part] += used;
       busy += used;
     }
