@@ -8,6 +8,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PageFiles } from '../../src/cli/serve/server.ts';
 import { builtPage, closeSite, openSite, visit, type Site } from './support.ts';
+import { isFull } from '../setup/full.ts';
 
 /** `import{a as b}from"./c.js"` as the build writes it; what is loaded later is `import(...)`. */
 const STATIC_IMPORT =
@@ -113,15 +114,15 @@ describe('a visit', () => {
     await page.click('button.main');
     await until("document.querySelectorAll('.tiles li').length > 1");
     await until('document.querySelectorAll(\'[aria-label="Checks by family"] tbody tr\').length > 1');
-    // Under 50 ms on a machine of its own.
-    expect(await page.evaluate('longestTask')).toBeLessThan(1000);
-    const began = Date.now();
+    const longestTask = Number(await page.evaluate('longestTask'));
     await page.click('text=Cancel');
-    await shows('Cancelled. What was finished stays.', 5000);
-    expect(Date.now() - began).toBeLessThan(5000);
-    // By itself, within 300 ms on a machine of its own; after 2 s its worker would be ended.
-    await until('globalThis.endedMs > 0', 2000);
-    expect(await page.evaluate('endedMs - askedMs')).toBeLessThan(2000);
+    await shows('Cancelled. What was finished stays.');
+    // Times need a machine of its own. By itself a run ends within 300 ms; after 2 s its worker would be ended.
+    if (isFull) {
+      expect(longestTask).toBeLessThan(50);
+      await until('globalThis.endedMs > 0', 2000);
+      expect(await page.evaluate('endedMs - askedMs')).toBeLessThan(300);
+    }
     expect(await page.isEnabled('button.main')).toBe(true);
     expect(await page.locator('[aria-label="Checks by family"] tbody tr').count()).toBeGreaterThan(1);
     expect(messages).toEqual([]);
