@@ -1,4 +1,5 @@
 /** Seeded random numbers: the same seed gives the same stream in Node and in every browser. */
+import { type Piecewise, piecewise } from './async/pieces.ts';
 import { at } from './math.ts';
 
 /** Integers in [0, 2^32): Weyl sequence through a 32-bit finaliser (the generator known as mulberry32). */
@@ -21,8 +22,11 @@ export interface Random {
   /** Integer in [0, n). */
   integer(n: number): number;
   /** `count` normal numbers in f32. */
-  normals(count: number, deviation?: number): Float32Array;
+  readonly normals: Piecewise<[count: number, deviation?: number], Float32Array>;
 }
+
+/** Normal numbers that take less than a millisecond. */
+const PIECE = 4096;
 
 export function seededRandom(seed: number): Random {
   const next = mulberry32(seed);
@@ -34,11 +38,15 @@ export function seededRandom(seed: number): Random {
     normal,
     integer: (n) => Math.floor(uniform() * n),
     // A loop: `from` with a function takes five times as long.
-    normals: (count, deviation = 1) => {
+    normals: piecewise(function* (count: number, deviation = 1) {
       const values = new Float32Array(count);
-      for (let i = 0; i < count; i++) values[i] = normal(deviation);
+      for (let begin = 0; begin < count; begin += PIECE) {
+        const end = Math.min(count, begin + PIECE);
+        for (let i = begin; i < end; i++) values[i] = normal(deviation);
+        yield;
+      }
       return values;
-    },
+    }),
   };
 }
 

@@ -2,8 +2,7 @@
  * A kernel case: seeded inputs, every variant that can compute it, the float64 truth with its budget, and its cost.
  * One object serves the check and the bench, so nothing is timed on inputs that were not checked.
  */
-import { once } from '../core/async/once.ts';
-import { oncePiecewise, type Piecewise, piecesOf, piecewise } from '../core/async/pieces.ts';
+import { inPieces, oncePiecewise, type Piecewise, piecesOf, piecewise } from '../core/async/pieces.ts';
 import { hasOwnBudget } from '../kernels/own-budget.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { inputsOf } from '../ops/ops.ts';
@@ -30,8 +29,11 @@ export interface KernelCase {
 
 type Reference = Piecewise<[variant?: string], ReadonlyMap<string, Expected>>;
 
+type Tensors = Readonly<Record<string, Tensor>>;
+
 export interface OpCase {
-  readonly tensors: (make: Maker) => Readonly<Record<string, Tensor>>;
+  /** Large ones in pieces: a run that is called off is not kept waiting for them. */
+  readonly tensors: ((make: Maker) => Tensors) | Piecewise<[make: Maker], Tensors>;
   readonly attrs?: Readonly<Record<string, AttrValue>>;
   readonly quick?: boolean;
 }
@@ -54,13 +56,25 @@ export function referenceOf(op: Op, inputs: () => OpInputs): Reference {
 /** The cases of one op by name. Each has a seed of its own, from its name. */
 export function opCases(op: Op, cases: Readonly<Record<string, OpCase>>): KernelCase[] {
   return Object.entries(cases).map(([name, { tensors, attrs, quick }]) =>
-    caseOf(op, name, () => inputsOf(op, tensors(maker(`${op.name}/${name}`)), attrs), quick),
+    caseOf(
+      op,
+      name,
+      piecewise(function* () {
+        return inputsOf(op, yield* piecesOf(tensors, maker(`${op.name}/${name}`)), attrs);
+      }),
+      quick,
+    ),
   );
 }
 
 /** A case of an op on inputs that are made when they are first asked for. */
-export function caseOf(op: Op, name: string, make: () => OpInputs, quick = false): KernelCase {
-  const inputs = once(make);
+export function caseOf(
+  op: Op,
+  name: string,
+  make: (() => OpInputs) | Piecewise<[], OpInputs>,
+  quick = false,
+): KernelCase {
+  const inputs = oncePiecewise(make);
   return {
     family: op.name,
     name,
@@ -68,7 +82,7 @@ export function caseOf(op: Op, name: string, make: () => OpInputs, quick = false
     op,
     inputs,
     variants: (gpu) => op.able(gpu, inputs()),
-    prepare: (gpu, variant) => op.prepare(gpu, inputs(), variant),
+    prepare: async (gpu, variant) => op.prepare(gpu, await inPieces(piecesOf(inputs), gpu.signal), variant),
     reference: referenceOf(op, inputs),
     cost: () => op.cost(inputs()),
   };

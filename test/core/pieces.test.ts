@@ -1,6 +1,9 @@
 /** Long work on the host in one call and in pieces: the same result, and between pieces others have their turn. */
 import { expect, test } from 'vitest';
 import { inPieces, oncePiecewise, piecesOf, piecewise } from '../../src/core/async/pieces.ts';
+import { type Random, seededRandom } from '../../src/core/random.ts';
+import { benchCases, SCALES } from '../../src/bench/kernels/bench-cases.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
 import { opByName } from '../../src/ops/ops.ts';
 import { drawCase } from '../../src/validate/draw/draw-case.ts';
 import { CancelledError } from '../../src/core/errors.ts';
@@ -68,4 +71,18 @@ test('what a piece throws is thrown', async () => {
   });
   expect(() => faulty()).toThrow('no');
   await expect(inPieces(faulty.pieces(), undefined)).rejects.toThrow('no');
+});
+
+test('inputs of the largest rows of the bench are made in pieces: the same numbers, and an abort is seen meanwhile', async () => {
+  const normals = (): Random => seededRandom(7);
+  expect(await inPieces(normals().normals.pieces(10_000, 2), undefined)).toEqual(
+    normals().normals(10_000, 2),
+  );
+  const row = benchCases(SCALES.software).find(({ name }) => name.startsWith('card expert'));
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), 0);
+  const began = performance.now();
+  await expect(row?.prepare({ signal: controller.signal } as Gpu)).rejects.toThrow(CancelledError);
+  // All of them take half a second; the first rest comes after 30 ms.
+  expect(performance.now() - began).toBeLessThan(5000);
 });

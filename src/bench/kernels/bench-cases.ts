@@ -3,12 +3,14 @@
  * F 2048, TP 2, one expert per GPU) and one whole layer of tiny-moe. They are checked like every other case.
  * The quick ones have each kernel at least once.
  */
+import { piecewise } from '../../core/async/pieces.ts';
 import { attention } from '../../ops/attention/attention.ts';
 import { gateTopk } from '../../ops/moe/gate-topk.ts';
 import { matmul } from '../../ops/dense/matmul.ts';
 import { moe } from '../../ops/moe/moe.ts';
 import { rmsNorm } from '../../ops/dense/rms-norm.ts';
 import { rope } from '../../ops/dense/rope.ts';
+import type { Maker } from '../../validate/draw/maker.ts';
 import { opCases, type KernelCase } from '../../validate/kernel-case.ts';
 
 /** Tokens of a case: a GPU needs many to be busy, a CPU is busy with few. */
@@ -54,12 +56,14 @@ export function benchCases({ rows, expertRows, sequence }: Scale): KernelCase[] 
       },
       [`card expert, ${expertRows} rows`]: {
         attrs: { k: 1 },
-        tensors: (make) => ({
-          x: make.normal([expertRows, D]),
-          logits: make.normal([expertRows, 1]),
-          w1: make.weight([1, F, D]),
-          w3: make.weight([1, F, D]),
-          w2: make.weight([1, D, F]),
+        tensors: piecewise(function* (make: Maker) {
+          return {
+            x: make.normal([expertRows, D]),
+            logits: make.normal([expertRows, 1]),
+            w1: yield* make.weight.pieces([1, F, D]),
+            w3: yield* make.weight.pieces([1, F, D]),
+            w2: yield* make.weight.pieces([1, D, F]),
+          };
         }),
       },
     }),
@@ -73,10 +77,14 @@ export function benchCases({ rows, expertRows, sequence }: Scale): KernelCase[] 
       },
       [`decode 16 x ${2 * sequence}, 8 heads`]: {
         quick: true,
-        tensors: (make) => {
+        tensors: piecewise(function* (make: Maker) {
           const past = [16, 2 * sequence, HEADS, DH];
-          return { q: make.normal([16, 1, HEADS, DH]), k: make.normal(past), v: make.normal(past) };
-        },
+          return {
+            q: make.normal([16, 1, HEADS, DH]),
+            k: yield* make.normal.pieces(past),
+            v: yield* make.normal.pieces(past),
+          };
+        }),
       },
     }),
     ...opCases(rmsNorm, {
@@ -97,17 +105,23 @@ export function benchCases({ rows, expertRows, sequence }: Scale): KernelCase[] 
     ...opCases(matmul, {
       [`card q, k, v: ${rows} rows`]: {
         quick: true,
-        tensors: (make) => ({ a: make.normal([rows, D]), b: make.weight([3 * HEADS * DH, D]) }),
+        tensors: piecewise(function* (make: Maker) {
+          return { a: make.normal([rows, D]), b: yield* make.weight.pieces([3 * HEADS * DH, D]) };
+        }),
       },
       [`card q, k, v: ${rows} rows, f16`]: {
-        tensors: (make) => ({
-          a: make.normal([rows, D]),
-          b: make.half(make.weight([3 * HEADS * DH, D])),
+        tensors: piecewise(function* (make: Maker) {
+          return {
+            a: make.normal([rows, D]),
+            b: make.half(yield* make.weight.pieces([3 * HEADS * DH, D])),
+          };
         }),
       },
       ['card q, k, v: 1 row']: {
         quick: true,
-        tensors: (make) => ({ a: make.normal([1, D]), b: make.weight([3 * HEADS * DH, D]) }),
+        tensors: piecewise(function* (make: Maker) {
+          return { a: make.normal([1, D]), b: yield* make.weight.pieces([3 * HEADS * DH, D]) };
+        }),
       },
     }),
   ];
