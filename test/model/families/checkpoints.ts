@@ -1,6 +1,5 @@
 /** The tiny checkpoints of test/fixtures, and what transformers computes from them. */
-import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { testPlatform } from '../../setup/platform.ts';
 
 export const FAMILIES = [
   'mixtral',
@@ -13,8 +12,8 @@ export const FAMILIES = [
 ] as const;
 export type FamilyName = (typeof FAMILIES)[number];
 
-export const folderOf = (name: FamilyName): string =>
-  fileURLToPath(new URL(`../../fixtures/checkpoints/${name}`, import.meta.url));
+/** From the root of the checkout: a page reads it below its address. */
+export const folderOf = (name: FamilyName): string => `test/fixtures/checkpoints/${name}`;
 
 /** The fields of reference.json that tests compare with. */
 export interface FamilyReference {
@@ -40,7 +39,8 @@ export interface FamilyReference {
 }
 
 export async function referenceOf(name: FamilyName): Promise<FamilyReference> {
-  return JSON.parse(await readFile(`${folderOf(name)}/reference.json`, 'utf8')) as FamilyReference;
+  const bytes = await testPlatform().readFile(`${folderOf(name)}/reference.json`);
+  return JSON.parse(new TextDecoder().decode(bytes)) as FamilyReference;
 }
 
 /** The worst difference, in parts of the largest of `want`. */
