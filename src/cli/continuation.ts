@@ -1,8 +1,8 @@
-/** What a continuation may be asked for, and the tokens that it begins with. */
+/** What a continuation may be asked for. */
 import { ConfigError } from '../core/errors.ts';
 import { charactersOf } from '../core/text/printable.ts';
 import type { CacheDtype } from '../memory/rank-sizes.ts';
-import type { Tokenizer } from '../model/text/tokenizer.ts';
+import { checkLength } from '../model/text/prompt.ts';
 import { requireSampling, type SamplingOptions } from '../runtime/sampling.ts';
 import type { WeightDtype } from '../tensor/quantised.ts';
 import { requireCache, requireWeights } from './model.ts';
@@ -12,20 +12,8 @@ export interface Continuation extends SamplingOptions {
   readonly prompt: string;
   readonly tokens: number;
   readonly seed?: number;
-  readonly chat?: boolean;
   readonly weights?: WeightDtype | 'stored';
   readonly cache?: CacheDtype;
-}
-
-/** @throws ConfigError for a chat without a template. */
-export function idsOf(tokenizer: Tokenizer, { prompt, chat = false }: Continuation): number[] {
-  if (!chat) return tokenizer.encode(prompt);
-  if (tokenizer.chat === undefined) {
-    throw new ConfigError(
-      'this model comes without a chat template (in tokenizer_config.json or chat_template.jinja). Leave --chat out.',
-    );
-  }
-  return tokenizer.chat([{ role: 'user', content: prompt }]);
 }
 
 /** @throws ConfigError for values that make no continuation of a model with so many positions. */
@@ -45,13 +33,3 @@ export function checkNumbers(options: Continuation, maxPositions: number): void 
 
 /** Of a token. A guess, above the longest of any vocabulary. */
 const MOST_CHARACTERS = 256;
-
-/** @throws ConfigError for more positions than the model has. */
-export function checkLength(count: number, of: string, tokens: number, maxPositions: number): void {
-  const length = count + tokens;
-  if (length <= maxPositions) return;
-  throw new ConfigError(
-    `${count} prompt ${of} and ${tokens} tokens make ${length} positions; the model was trained ` +
-      `for ${maxPositions}. Shorten one of them by ${length - maxPositions}.`,
-  );
-}

@@ -8,6 +8,7 @@ import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
 import type { AdapterFacts } from '../../platform/platform.ts';
 import { parseLayerRun } from '../../model/files/layers.ts';
 import { storedDtypes } from '../../model/stored-weights.ts';
+import { checkLength, idsOf } from '../../model/text/prompt.ts';
 import { type EngineSizing } from '../../memory/engine-plan.ts';
 import { requireRoom } from '../../memory/room.ts';
 import { createEngine, type RoutingAccount } from '../../runtime/engine.ts';
@@ -35,7 +36,7 @@ import { atLeast, integer, MOST_SEED, refuseIdle, type GlobalOptions } from '../
 import { readPrompt } from '../files/prompt.ts';
 import { complain, printJson, stdoutStyle, write } from '../output.ts';
 import { cliProgress } from '../progress.ts';
-import { checkLength, checkNumbers, idsOf } from '../continuation.ts';
+import { checkNumbers } from '../continuation.ts';
 import { attachTuning, type TuningUse, NO_TUNING, TUNING_FILE } from '../tuning.ts';
 
 /** Options of `generate`, those of `moebius generate`. */

@@ -10,6 +10,7 @@ const MOST_PROMPT = 2 ** 16;
 const Word = v.pipe(v.string(), v.maxLength(MOST_WORD));
 const Words = v.pipe(v.array(Word), v.maxLength(100));
 const Seconds = v.pipe(v.number(), v.minValue(0.1), v.maxValue(3600));
+const Positive = v.pipe(v.number(), v.finite(), v.minValue(0));
 const Whole = (least: number, most: number) =>
   v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most));
 
@@ -39,9 +40,13 @@ export const Job = v.variant('kind', [
   v.strictObject({
     ...{ kind: v.literal('generate'), layout: Word, model: Model },
     prompt: v.pipe(v.string(), v.maxLength(MOST_PROMPT)),
-    tokens: Whole(1, 4096),
-    temperature: v.pipe(v.number(), v.finite(), v.minValue(0)),
-    seed: Whole(0, 2 ** 32 - 1),
+    /** Of the model's layers; all when empty. */
+    layers: Word,
+    /** The prompt is a message of a user, put into the model's chat template. */
+    chat: v.boolean(),
+    ...{ tokens: Whole(1, 4096), temperature: Positive, seed: Whole(0, 2 ** 32 - 1) },
+    /** 0: of all tokens. */
+    ...{ topK: Whole(0, 2 ** 24), topP: Positive, repetitionPenalty: Positive },
   }),
   v.strictObject({
     ...{ kind: v.literal('timeline'), layout: Word, step: v.picklist(['prefill', 'decode']) },

@@ -115,6 +115,8 @@ export const Outcome = v.variant('kind', [
   }),
   v.object({
     ...{ kind: v.literal('generate'), model: Text, worldSize: Count, text: Text },
+    /** By a token that ends the text, not for want of further ones. */
+    ended: v.boolean(),
     ...{ engineNs: Ns, prefillNs: Ns, decodeNs: Ns, hostSyncsInLayers: Count },
   }),
   v.object({

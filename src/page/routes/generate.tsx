@@ -1,71 +1,81 @@
 /** Text from a model on all ranks of a layout, token by token, with what each stage took and whom the router chose. */
-import { batch, computed, signal, useSignal } from '@preact/signals';
-import { maxOf, sum } from '../../core/math.ts';
-import { printableLines } from '../../core/text/printable.ts';
-import { formatNs } from '../../core/units.ts';
-import { Badge, Bar, Facts } from '../../report/html/parts.tsx';
+import { signal, useSignal } from '@preact/signals';
+import { ConfigError } from '../../core/errors.ts';
+import { layoutFor } from '../../layout/default-layout.ts';
+import { planLayout } from '../../layout/layout.ts';
+import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
+import type { MoeConfig } from '../../model/config.ts';
 import { Drop, type Given } from '../parts/drop.tsx';
-import { NumberField } from '../parts/basics.tsx';
+import { Field, NumberField } from '../parts/basics.tsx';
 import { Ending, Steps } from '../parts/job-bar.tsx';
 import { axesOf, LayoutField, layoutOfPlace } from '../parts/layout-field.tsx';
-import type { Token } from '../protocol/reports.ts';
-import { keepAddress, place } from '../state/links.ts';
-import { adapter, isRunning, onProgress, run, start } from '../state/session.ts';
+import { clearSpoken, Spoken } from '../parts/spoken.tsx';
+import { keepAddress, MOST_PROMPT, place } from '../state/links.ts';
+import { adapter, isRunning, start } from '../state/session.ts';
 
-const DEFAULTS = { prompt: 'ROMEO:', tokens: 60, temperature: 0, seed: 0 } as const;
-/** Of one file of a model: what a page can hold. A guess. */
-const MOST_BYTES = 2 * 2 ** 30;
+const DEFAULTS = {
+  ...{ prompt: 'ROMEO:', chat: '', layers: '', tokens: 60, temperature: 0, seed: 0 },
+  ...{ topk: 0, topp: 1, penalty: 1 },
+} as const;
+/** Of one file of weights: only parts of it are read at a time. A guess, above any shard. */
+const MOST_BYTES = 2 ** 40;
 
-const prompted = signal('');
-const tokens = signal<readonly Token[]>([]);
-const dropped = signal<readonly Given[]>([]);
-/** All choices so far, [layer][expert]. */
-const load = computed(() => {
-  const all: number[][] = [];
-  for (const { load: own } of tokens.value)
-    own.forEach((counts, layer) => {
-      const row = (all[layer] ??= counts.map(() => 0));
-      counts.forEach((count, expert) => (row[expert] = (row[expert] ?? 0) + count));
-    });
-  return all;
-});
+/** The folder that was dropped. */
+interface Folder {
+  readonly files: readonly Given[];
+  /** '2 layers, 8 experts'. */
+  readonly about: string;
+}
 
-onProgress(({ tokens: told }, { job }) => {
-  if (job.kind === 'generate' && told) tokens.value = [...tokens.value, ...told];
-});
+const dropped = signal<Folder | undefined>(undefined);
 
 export function GenerateRoute() {
   const { query } = place.value;
   const layout = useSignal(layoutOfPlace());
-  const prompt = useSignal(String(query['prompt'] ?? DEFAULTS.prompt));
-  const count = useSignal(Number(query['tokens'] ?? DEFAULTS.tokens));
-  const temperature = useSignal(Number(query['temperature'] ?? DEFAULTS.temperature));
-  const seed = useSignal(Number(query['seed'] ?? DEFAULTS.seed));
+  const textOf = (name: 'prompt' | 'chat' | 'layers') => useSignal(String(query[name] ?? DEFAULTS[name]));
+  const numberOf = (name: 'tokens' | 'temperature' | 'seed' | 'topk' | 'topp' | 'penalty') =>
+    useSignal(Number(query[name] ?? DEFAULTS[name]));
+  const [prompt, chat, layers] = [textOf('prompt'), textOf('chat'), textOf('layers')];
+  const [count, temperature, seed] = [numberOf('tokens'), numberOf('temperature'), numberOf('seed')];
+  const [topK, topP, penalty] = [numberOf('topk'), numberOf('topp'), numberOf('penalty')];
   const begin = (): void => {
-    const unless = <T,>(value: T, usual: T): T | undefined => (value === usual ? undefined : value);
-    keepAddress('generate', {
-      ...axesOf(layout.value),
-      ...{ prompt: unless(prompt.value, DEFAULTS.prompt), tokens: unless(count.value, DEFAULTS.tokens) },
-      ...{ temperature: unless(temperature.value, 0), seed: unless(seed.value, 0) },
-    });
-    batch(() => {
-      tokens.value = [];
-      prompted.value = prompt.value;
-    });
-    start({
-      ...{ kind: 'generate', layout: layout.value, prompt: prompt.value, tokens: count.value },
+    const now = {
+      prompt: prompt.value.length > MOST_PROMPT ? DEFAULTS.prompt : prompt.value,
+      ...{ chat: chat.value, layers: layers.value, tokens: count.value },
       ...{ temperature: temperature.value, seed: seed.value },
-      model: dropped.value.map(({ path, file }) => ({ path, file })),
+      ...{ topk: topK.value, topp: topP.value, penalty: penalty.value },
+    };
+    const others = Object.entries(now).filter(
+      ([name, value]) => value !== DEFAULTS[name as keyof typeof now],
+    );
+    keepAddress('generate', { ...axesOf(layout.value), ...Object.fromEntries(others) });
+    clearSpoken(prompt.value);
+    start({
+      ...{ kind: 'generate', layout: layout.value, prompt: prompt.value, chat: chat.value === '1' },
+      ...{ layers: layers.value, tokens: count.value, temperature: temperature.value, seed: seed.value },
+      ...{ topK: topK.value, topP: topP.value, repetitionPenalty: penalty.value },
+      model: (dropped.value?.files ?? []).map(({ path, file }) => ({ path, file })),
     });
+  };
+  const take = async (given: readonly Given[]): Promise<void> => {
+    const files = given.filter(({ path }) => /\.(json|jinja|safetensors)$/.test(path));
+    const config = await configOf(files);
+    dropped.value = { files, about: `${config.numLayers} layers, ${config.numExperts} experts` };
+    if (!suits(layout.value, config)) layout.value = formatLayout(layoutFor(config));
+  };
+  const forget = (): void => {
+    dropped.value = undefined;
+    [layout.value, layers.value, chat.value] = [formatLayout(CARD_LAYOUT), '', ''];
   };
   return (
     <>
       <div class="fields">
         <label class="field grow">
           <span class="label">prompt</span>
-          <input
+          <textarea
+            rows={1}
             value={prompt.value}
-            maxLength={4000}
+            maxLength={60_000}
             onInput={({ currentTarget }) => (prompt.value = currentTarget.value)}
           />
         </label>
@@ -84,12 +94,12 @@ export function GenerateRoute() {
           Generate
         </button>
         <span class="soft">
-          {dropped.value.length === 0
+          {dropped.value === undefined
             ? 'with the bundled tiny-moe, a trained model of 16 experts'
-            : `with the folder of ${dropped.value.length} files`}
+            : `with the folder of ${dropped.value.files.length} files: ${dropped.value.about}`}
         </span>
-        {dropped.value.length > 0 && (
-          <button type="button" onClick={() => (dropped.value = [])}>
+        {dropped.value !== undefined && (
+          <button type="button" onClick={forget}>
             Use tiny-moe again
           </button>
         )}
@@ -99,142 +109,59 @@ export function GenerateRoute() {
         <Drop
           folder
           mostBytes={MOST_BYTES}
-          label="Drop the folder of a Mixtral-style checkpoint here, with config.json, its safetensors and vocab.json, or choose it. It stays on this machine."
-          take={(files) => {
-            dropped.value = files.filter(({ path }) => /\.(json|safetensors)$/.test(path));
-          }}
+          label="Drop the folder of a mixture-of-experts checkpoint as Hugging Face has it (config.json, its safetensors, tokenizer.json), or choose it. Weights are read as they are needed and stay on this machine."
+          take={take}
         />
+        <div class="fields">
+          <Field label="the prompt is" hint="a message needs the model's chat template">
+            <select value={chat.value} onChange={({ currentTarget }) => (chat.value = currentTarget.value)}>
+              <option value="">a text to continue</option>
+              <option value="1">a message to answer</option>
+            </select>
+          </Field>
+          <Field label="layers" hint="as 0-3; empty: all">
+            <input
+              value={layers.value}
+              onInput={({ currentTarget }) => (layers.value = currentTarget.value)}
+            />
+          </Field>
+        </div>
+      </details>
+      <details class="options">
+        <summary>Which tokens are drawn</summary>
+        <div class="fields">
+          <NumberField label="top-k, 0: of all" value={topK} least={0} most={999_999} />
+          <NumberField label="top-p" value={topP} least={0.01} most={1} step={0.01} />
+          <NumberField label="repetition penalty" value={penalty} least={0.1} most={10} step={0.05} />
+        </div>
+        <p class="soft">At temperature 0 the most likely token is taken every time.</p>
       </details>
       <Ending kinds={['generate']} />
       <Steps kinds={['generate']} />
-      {prompted.value !== '' && <Spoken />}
+      <Spoken />
     </>
   );
 }
 
-function Spoken() {
-  const list = tokens.value;
-  const outcome = run.value?.outcome;
-  const last = list.at(-1);
-  return (
-    <>
-      <p class="spoken" aria-label="Text" data-tokens={list.length}>
-        <span class="prompt">{printableLines(prompted.value)}</span>
-        {list.map(({ text }) => printableLines(text)).join('')}
-      </p>
-      {outcome?.kind === 'generate' && (
-        <Facts
-          facts={[
-            ['first token', `${formatNs(outcome.prefillNs)} (measured, host clock)`],
-            ['each further', list.length < 2 ? 'none' : formatNs(outcome.decodeNs / (list.length - 1))],
-            ['ranks', `${outcome.worldSize}, made ready in ${formatNs(outcome.engineNs)}`],
-            ['host waits', `${outcome.hostSyncsInLayers} within the layers`],
-          ]}
-        />
-      )}
-      {last !== undefined && (
-        <div class="two uneven">
-          <StageTimes last={last} />
-          <Heat />
-        </div>
-      )}
-    </>
-  );
+/** Of the folder, read before anything else of it. @throws ConfigError for one that is no checkpoint of ours. */
+async function configOf(files: readonly Given[]): Promise<MoeConfig> {
+  const file = files.find(({ path }) => path === 'config.json')?.file;
+  if (file === undefined) {
+    throw new ConfigError('there is no config.json in what was dropped. Drop the folder of a checkpoint.');
+  }
+  const { MOST_JSON_BYTES } = await import('../../model/safetensors/strict-json.ts');
+  if (file.size > MOST_JSON_BYTES) {
+    throw new ConfigError('config.json is far too long to be one. Drop the folder of a checkpoint.');
+  }
+  const { readHfConfig } = await import('../../model/hf-config.ts');
+  return readHfConfig(new Uint8Array(await file.arrayBuffer()), 'dropped', 'config.json');
 }
 
-function StageTimes({ last }: { readonly last: Token }) {
-  const later = tokens.value.slice(1);
-  const mean = (stage: number): number =>
-    later.length === 0 ? 0 : sum(later.map(({ stages }) => stages[stage]?.ns ?? 0)) / later.length;
-  const most = maxOf(
-    last.stages.map(({ ns }) => ns),
-    0,
-  );
-  return (
-    <section aria-labelledby="stage-times">
-      <h2 id="stage-times">
-        Last token by stage <Badge source="measured" />
-      </h2>
-      {last.stages.length === 0 ? (
-        <p>
-          {formatNs(last.hostNs)} on the host's clock. This adapter has no timestamps, so stages cannot be
-          told apart.
-        </p>
-      ) : (
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">stage</th>
-              <th scope="col" class="n">
-                last
-              </th>
-              <th scope="col" class="n">
-                mean
-              </th>
-              <th scope="col">beside the slowest</th>
-            </tr>
-          </thead>
-          <tbody>
-            {last.stages.map(({ stage, ns }) => (
-              <tr key={stage}>
-                <th scope="row">stage {stage}</th>
-                <td class="n">{formatNs(ns)}</td>
-                <td class="n">{later.length === 0 ? '' : formatNs(mean(stage))}</td>
-                <td>
-                  <Bar share={most === 0 ? 0 : ns / most} />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
-    </section>
-  );
-}
-
-/** From none to the most: told by number and by colour. */
-function heatOf(count: number, fair: number): string {
-  if (count === 0) return 'heat-0';
-  if (count < 0.5 * fair) return 'heat-1';
-  if (count < 1.25 * fair) return 'heat-2';
-  return count < 2 * fair ? 'heat-3' : 'heat-4';
-}
-
-function Heat() {
-  const all = load.value;
-  const experts = all[0]?.length ?? 0;
-  return (
-    <section aria-labelledby="load">
-      <h2 id="load">
-        Load of the experts <Badge source="measured" />
-      </h2>
-      <div class="table" role="region" aria-label="Tokens of each expert by layer" tabIndex={0}>
-        <table class="heat">
-          <thead>
-            <tr>
-              <th scope="col">layer</th>
-              {Array.from({ length: experts }, (_, expert) => (
-                <th scope="col" key={expert}>
-                  {expert}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {all.map((counts, layer) => (
-              <tr key={layer}>
-                <th scope="row">{layer}</th>
-                {counts.map((count, expert) => (
-                  <td key={expert} class={heatOf(count, sum(counts) / counts.length)}>
-                    {count}
-                  </td>
-                ))}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-      <p class="soft">Choices of the router, prompt included. Orange: twice an even share or more.</p>
-    </section>
-  );
+function suits(text: string, config: MoeConfig): boolean {
+  try {
+    planLayout(parseLayout(text), config);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -7,6 +7,8 @@ import { quoted } from '../../core/text/quoted.ts';
 /** Of a value in an address. A guess. */
 const MOST_WORD = 300;
 const Word = v.pipe(v.string(), v.maxLength(MOST_WORD));
+/** A longer prompt is in no address: servers and messengers cut it. A guess. */
+export const MOST_PROMPT = 2000;
 const Whole = (least: number, most: number) =>
   v.pipe(
     v.string(),
@@ -15,6 +17,11 @@ const Whole = (least: number, most: number) =>
     v.minValue(least),
     v.maxValue(most),
   );
+const Positive = v.pipe(
+  v.string(),
+  v.regex(/^\d{1,3}(\.\d{1,6})?$/, 'must be a number of 0 or more'),
+  v.transform(Number),
+);
 const Axis = Whole(1, 65_536);
 const Layout = {
   ...{ ep: v.optional(Axis), pp: v.optional(Axis), tp: v.optional(Axis), dp: v.optional(Axis) },
@@ -48,15 +55,11 @@ export const ROUTES = {
   generate: {
     title: 'Generate',
     query: v.object({
-      ...{ ...Layout, prompt: v.optional(Word), tokens: v.optional(Whole(1, 4096)) },
-      seed: v.optional(Whole(0, 999_999_999)),
-      temperature: v.optional(
-        v.pipe(
-          v.string(),
-          v.regex(/^\d{1,3}(\.\d{1,6})?$/, 'must be a number of 0 or more'),
-          v.transform(Number),
-        ),
-      ),
+      ...{ ...Layout, tokens: v.optional(Whole(1, 4096)) },
+      prompt: v.optional(v.pipe(v.string(), v.maxLength(MOST_PROMPT))),
+      ...{ seed: v.optional(Whole(0, 999_999_999)), temperature: v.optional(Positive) },
+      ...{ topk: v.optional(Whole(0, 999_999)), topp: v.optional(Positive), penalty: v.optional(Positive) },
+      ...{ chat: v.optional(v.picklist(['1'])), layers: v.optional(Word) },
     }),
   },
   compare: { title: 'Compare', query: v.object({}) },

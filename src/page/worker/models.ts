@@ -2,14 +2,21 @@
 import { readKnownAnswers, type KnownAnswers } from '../../bench/model/known-answers.ts';
 import { AbsentFileError, ConfigError, messageOf } from '../../core/errors.ts';
 import { formatBytes } from '../../core/units.ts';
-import { loadCheckpoint, type Checkpoint } from '../../model/checkpoint.ts';
+import {
+  type Checkpoint,
+  loadCheckpoint,
+  openCheckpoint,
+  type OpenCheckpoint,
+  type OpenOptions,
+} from '../../model/checkpoint.ts';
 import type { Platform } from '../../platform/platform.ts';
+import { blobFile } from '../../platform/web/web.ts';
 import type { JobOf } from '../protocol/jobs.ts';
 
 const TINY_MOE = 'models/tiny-moe';
 
-/** A page holds a checkpoint in memory several times. A guess. */
-const MOST_DROPPED = 2 * 2 ** 30;
+/** Of a file that is read whole. A guess. */
+const MOST_DROPPED = 2 ** 28;
 
 type ReadFile = Platform['readFile'];
 type Say = (text: string) => void;
@@ -60,20 +67,26 @@ function joined(pieces: readonly Uint8Array[], bytes: number): Uint8Array {
   return whole;
 }
 
-/** Files by their place in the folder that was dropped, its own name left out. */
-function filesOf(model: JobOf<'generate'>['model']): ReadFile {
+/** Files by their place in the folder that was dropped, its own name left out. Of weights only parts are read. */
+function filesOf(model: JobOf<'generate'>['model']): Pick<Platform, 'readFile' | 'openFile'> {
   const byPath = new Map(model.map(({ path, file }) => [path, file]));
-  return async (path, mostBytes = MOST_DROPPED) => {
+  const fileAt = (path: string): Blob => {
     const file = byPath.get(path.split('/').slice(1).join('/'));
-    if (file === undefined) {
-      throw new AbsentFileError(`there is no ${path} in what was dropped. Drop the folder of a checkpoint.`);
-    }
-    if (file.size > mostBytes) {
-      throw new ConfigError(
-        `${path} has ${formatBytes(file.size)}; a page reads at most ${formatBytes(mostBytes)} of it. Run it in Node.`,
-      );
-    }
-    return new Uint8Array(await file.arrayBuffer());
+    if (file !== undefined) return file;
+    throw new AbsentFileError(`there is no ${path} in what was dropped. Drop the folder of a checkpoint.`);
+  };
+  return {
+    readFile: async (path, mostBytes = MOST_DROPPED) => {
+      const file = fileAt(path);
+      if (file.size > mostBytes) {
+        throw new ConfigError(
+          `${path} has ${formatBytes(file.size)}; at most ${formatBytes(mostBytes)} of it are read. Give a smaller one.`,
+        );
+      }
+      return new Uint8Array(await file.arrayBuffer());
+    },
+    // eslint-disable-next-line @typescript-eslint/require-await -- what is absent rejects
+    openFile: async (path) => blobFile(fileAt(path)),
   };
 }
 
@@ -98,8 +111,12 @@ export async function bundledModel(base: string, say: Say): Promise<BundledModel
   return { model, answers, checkpoint: await readFile(`${TINY_MOE}/model.safetensors`) };
 }
 
-/** @param dropped files of a folder; none: the bundled model. */
-export function modelOf(dropped: JobOf<'generate'>['model'], base: string, say: Say): Promise<Checkpoint> {
-  if (dropped.length === 0) return loadCheckpoint(TINY_MOE, fetchFrom(base, say));
-  return loadCheckpoint('dropped', filesOf(dropped));
-}
+/** tiny-moe, fetched whole. */
+export const tinyMoe = (base: string, say: Say): Promise<Checkpoint> =>
+  loadCheckpoint(TINY_MOE, fetchFrom(base, say));
+
+/** A model whose folder was dropped: its weights are read when they are asked for. */
+export const droppedModel = (
+  dropped: JobOf<'generate'>['model'],
+  options: OpenOptions,
+): Promise<OpenCheckpoint> => openCheckpoint('dropped', filesOf(dropped), options);

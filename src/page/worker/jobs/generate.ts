@@ -1,57 +1,97 @@
 /** Text from a model on all ranks of a layout, told token by token. */
-import { at, range } from '../../../core/math.ts';
 import { ConfigError } from '../../../core/errors.ts';
+import { at, range } from '../../../core/math.ts';
+import { formatBytes } from '../../../core/units.ts';
 import { planLayout } from '../../../layout/layout.ts';
 import { parseLayout } from '../../../layout/spec.ts';
+import type { EngineSizing } from '../../../memory/engine-plan.ts';
+import { requireRoom } from '../../../memory/room.ts';
+import type { Checkpoint } from '../../../model/checkpoint.ts';
 import type { MoeConfig } from '../../../model/config.ts';
+import { parseLayerRun } from '../../../model/files/layers.ts';
+import { storedDtypes, type WeightDtypes } from '../../../model/stored-weights.ts';
+import { checkLength, idsOf } from '../../../model/text/prompt.ts';
 import { createEngine, type StepResult } from '../../../runtime/engine.ts';
 import { generate } from '../../../runtime/generate.ts';
+import { traitsOf } from '../../../runtime/layer/kernels.ts';
+import { requireSampling, type SamplingOptions } from '../../../runtime/sampling.ts';
 import type { JobOf } from '../../protocol/jobs.ts';
 import type { OutcomeOf, Token } from '../../protocol/reports.ts';
 import type { JobContext } from '../context.ts';
-import { modelOf } from '../models.ts';
+import { droppedModel, tinyMoe } from '../models.ts';
 
 export async function generateJob(
   job: JobOf<'generate'>,
   context: JobContext,
 ): Promise<OutcomeOf<'generate'>> {
-  const { prompt, tokens, temperature, seed } = job;
-  const { steps, tell, base, platform } = context;
-  const spec = parseLayout(job.layout);
-  const model = await steps.step('Load the model', (say) => modelOf(job.model, base, say));
-  const { config, tokenizer } = model;
-  const layout = planLayout(spec, config);
+  const { steps, base } = context;
+  if (job.model.length === 0) {
+    return continued(await steps.step('Load the model', (say) => tinyMoe(base, say)), {}, job, context);
+  }
+  const layers = job.layers.trim() === '' ? undefined : parseLayerRun(job.layers);
+  let bytes = 0;
+  const model = await steps.step('Open the model', () =>
+    droppedModel(job.model, { layers, onRead: (count) => (bytes += count) }),
+  );
+  try {
+    const read = (): string => `${formatBytes(bytes)} read`;
+    return await continued(model, { read, dtypes: storedDtypes(model) }, job, context);
+  } finally {
+    await model.close();
+  }
+}
+
+interface Source {
+  /** How much was read of it, in words. */
+  readonly read?: () => string;
+  /** How its matrices are stored on the device, where not in f32. */
+  readonly dtypes?: WeightDtypes;
+}
+
+async function continued(
+  model: Checkpoint,
+  { read, dtypes }: Source,
+  job: JobOf<'generate'>,
+  context: JobContext,
+): Promise<OutcomeOf<'generate'>> {
+  const { prompt, chat, tokens, temperature, topK, topP, repetitionPenalty, seed } = job;
+  const { steps, tell, platform } = context;
+  const { config, tokenizer, endIds } = model;
+  const layout = planLayout(parseLayout(job.layout), config);
   if (tokenizer === undefined) {
     throw new ConfigError(
-      'this model has no vocab.json, so text cannot become tokens. Drop its vocabulary too.',
+      'this model has neither tokenizer.json nor vocab.json, so text cannot become tokens. Drop its tokenizer too.',
     );
   }
-  const promptIds = tokenizer.encode(prompt);
-  const maxLength = promptIds.length + tokens;
-  if (maxLength > config.maxPositions) {
-    throw new ConfigError(
-      `the prompt of ${promptIds.length} tokens and ${tokens} more make ${maxLength} positions; the model was ` +
-        `trained for ${config.maxPositions}. Ask for ${maxLength - config.maxPositions} fewer.`,
-    );
-  }
+  const promptIds = idsOf(tokenizer, { prompt, chat });
+  checkLength(promptIds.length, 'tokens', tokens, config.maxPositions);
+  const sampling: SamplingOptions = {
+    ...{ temperature, topP, repetitionPenalty },
+    ...(topK > 0 && { topK }),
+  };
+  requireSampling(sampling);
+  const sizing: EngineSizing = {
+    ...{ maxSequences: 1, maxLength: promptIds.length + tokens, maxStepTokens: promptIds.length },
+    ...(dtypes && { dtypes }),
+  };
   const gpu = await context.openGpu();
+  const needed = requireRoom(layout, sizing, traitsOf(gpu), undefined);
   const began = platform.now();
-  const engine = await steps.step(`Prepare ${layout.worldSize} ranks: weights, kernels`, async (say) => {
-    const stop = watchCompiling(gpu.pipelines, say);
-    try {
-      return await createEngine(gpu, {
-        ...{ layout, weights: model, maxSequences: 1, maxLength, maxStepTokens: promptIds.length },
-      });
-    } finally {
-      stop();
-    }
-  });
+  const engine = await steps.step(
+    `Prepare ${layout.worldSize} ranks: ${formatBytes(needed)} on the device`,
+    (say) =>
+      createEngine(gpu, {
+        ...{ layout, weights: model, ...sizing },
+        say: (text) => say(read ? `${text}: ${read()}` : text),
+      }),
+  );
   const engineNs = platform.now() - began;
   try {
+    const stream = tokenizer.stream();
     let pending: Omit<Token, 'text'> | undefined;
     const found = await steps.step(`Continue on ${layout.worldSize} ranks`, () =>
       generate(engine, {
-        ...{ promptIds, tokens, temperature, seed },
+        ...{ promptIds, tokens, endIds, ...sampling, seed },
         step: { experts: true, timing: gpu.has('timestamp-query') ? 'span' : 'none' },
         onStep: (step) => {
           pending = {
@@ -61,26 +101,21 @@ export async function generateJob(
             load: loadOf(step, config),
           };
         },
-        onToken: (id) => pending && tell({ tokens: [{ ...pending, text: tokenizer.decode([id]) }] }),
+        onToken: (id) => {
+          const text = endIds.includes(id) ? '' : stream.push(id);
+          if (pending) tell({ tokens: [{ ...pending, text }] });
+        },
       }),
     );
+    const ended = endIds.includes(found.ids.at(-1) ?? -1);
     return {
-      ...{ kind: 'generate', model: config.name, worldSize: layout.worldSize, engineNs },
-      text: tokenizer.decode(found.ids),
+      ...{ kind: 'generate', model: config.name, worldSize: layout.worldSize, engineNs, ended },
+      text: tokenizer.decode(ended ? found.ids.slice(0, -1) : found.ids),
       ...{ prefillNs: found.prefillNs, decodeNs: found.decodeNs, hostSyncsInLayers: found.hostSyncsInLayers },
     };
   } finally {
     engine.destroy();
   }
-}
-
-/** Says every second how far compiling has come, by what the cache has. */
-function watchCompiling(_pipelines: unknown, say: (text: string) => void): () => void {
-  const began = performance.now();
-  const timer = setInterval(() => {
-    say(`uploading weights and compiling kernels, ${Math.round((performance.now() - began) / 1000)} s`);
-  }, 500);
-  return () => clearInterval(timer);
 }
 
 function rowsOf({ experts }: StepResult): number {

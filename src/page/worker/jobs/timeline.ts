@@ -11,7 +11,7 @@ import { createEngine } from '../../../runtime/engine.ts';
 import type { JobOf } from '../../protocol/jobs.ts';
 import type { OutcomeOf } from '../../protocol/reports.ts';
 import type { JobContext } from '../context.ts';
-import { modelOf } from '../models.ts';
+import { tinyMoe } from '../models.ts';
 
 /** Bare steps, and as many instrumented. */
 const ROUNDS = 3;
@@ -23,7 +23,7 @@ export async function timelineJob(
   const { batch, tokens, step } = job;
   const { steps, base } = context;
   const spec = parseLayout(job.layout);
-  const model = await steps.step('Load the model', (say) => modelOf([], base, say));
+  const model = await steps.step('Load the model', (say) => tinyMoe(base, say));
   const layout = planLayout(spec, model.config);
   const ids = (count: number, sequence: number): number[] =>
     range(count).map((i) => (7 * i + sequence) % model.config.vocabSize);
