@@ -1,5 +1,6 @@
 /** SI prefixes and the way numbers are shown to people. */
 
+export const NS_PER_US = 1e3;
 export const NS_PER_MS = 1e6;
 export const NS_PER_S = 1e9;
 
@@ -29,6 +30,21 @@ export function formatSi(value: number, unit: string): string {
   const size = Math.abs(value);
   const step = size < 1 ? 0 : Math.min(PREFIXES.length - 1, Math.floor(Math.log10(size) / 3));
   return `${formatNumber(value / 10 ** (3 * step))} ${PREFIXES[step] ?? ''}${unit}`;
+}
+
+/** A share of 1: 12.3 %. What is left over of 0 has no sign. */
+export function formatPercent(share: number): string {
+  return `${(100 * share).toFixed(1).replace(/^-(0\.0)$/, '$1')} %`;
+}
+
+/** A share of 1 as a whole number, where a decimal would pretend: 12 %; what is more than nothing and rounds to it is <1 %. */
+export function roundPercent(share: number, unit = ' %'): string {
+  return share > 0 && share < 0.005 ? `<1${unit}` : `${Math.round(100 * share)}${unit}`;
+}
+
+/** A share of 1 in a narrow column: 12%, 1.2%. */
+export function shortPercent(share: number): string {
+  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)}%`;
 }
 
 /** Bytes with binary prefixes, as buffer limits are given: 128 MiB. */

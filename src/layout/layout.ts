@@ -135,6 +135,11 @@ export function planLayout(spec: LayoutSpec, config: MoeConfig, placement?: Expe
   };
 }
 
+/** The rank of the layout that a stage's rank is, which is numbered within it: replica * ep + e. */
+export function globalRank({ spec, rankAt }: Layout, stage: number, rank: number): number {
+  return rankAt({ replica: Math.floor(rank / spec.ep), stage, ep: rank % spec.ep });
+}
+
 type RankQuestions = Pick<
   Layout,
   | 'coordinates'

@@ -4,7 +4,7 @@ import { seededRandom, shuffled } from '../core/random.ts';
 import { median, summarise, type Summary } from '../measure/statistics.ts';
 import { accountOfRun, type Account } from './account.ts';
 import { axisOf, type Bounded, type DeviceAxis } from './host-offset.ts';
-import { clusterOf, type ProfiledRun, type RunCluster } from './run.ts';
+import { clusterOf, type NamedLinks, type ProfiledRun, type RunCluster } from './run.ts';
 import type { Subject } from './subjects/subject.ts';
 
 /** Of the order of the turns. */
@@ -34,6 +34,8 @@ export interface ProfileOptions {
   readonly rounds: number;
   /** Other passes of the same device whose bounds tell of its clock. */
   readonly anchors?: readonly Bounded[];
+  /** Of the virtual cluster; free when absent. */
+  readonly links?: NamedLinks;
   readonly say?: (text: string) => void;
 }
 
@@ -68,7 +70,7 @@ export async function profileRuns(subject: Subject, options: ProfileOptions): Pr
   const others = [...anchors, ...runs.instrumented.flatMap((other) => other.pieces)];
   return {
     account: accountOfRun(run, others),
-    cluster: clusterOf(run),
+    cluster: clusterOf(run, options.links),
     axis: axisOf(pieces, others),
     ...{ run, firstNs, bareNs, instrumentedNs, cost },
     costResolved: rounds >= LEAST_ROUNDS && (cost.low > 1 || cost.high < 1),

@@ -5,7 +5,7 @@ import type { SubmitTimes } from '../runtime/step/timed-lists.ts';
 import type { ExpertRows } from '../runtime/step/trace.ts';
 import {
   virtualCluster,
-  type RankSlice,
+  type LinkModel,
   type RankTime,
   type VirtualCluster,
   weaker,
@@ -49,49 +49,31 @@ export function workOf({ staged = true }: RunPiece, { tag }: StepSpanTime): stri
   return staged ? `stage ${tag.stage} ${tag.operation}` : tag.operation;
 }
 
-export interface RunSlice extends RankSlice {
-  /** Which step of the run. */
-  readonly step: number;
-}
-
 export interface RunCluster extends VirtualCluster {
-  readonly slices: readonly RunSlice[];
+  /** The hardware whose links are modelled; absent where they are free. */
+  readonly links?: string;
 }
 
-/** What a stage does for one micro-batch of a step, as its slowest ranks let it. Times count from the run's begin. */
-export interface RunSlot {
-  readonly step: number;
-  readonly stage: number;
-  readonly microBatch: number;
-  readonly beginNs: number;
-  readonly ns: number;
-}
-
-/** In order of stages and time. */
-export function slotsOf({ slices }: Pick<RunCluster, 'slices'>): RunSlot[] {
-  const slots = new Map<string, { -readonly [K in keyof RunSlot]: RunSlot[K] }>();
-  for (const { step, stage, microBatch, beginNs, ns } of slices) {
-    const key = `${step}/${stage}/${microBatch}`;
-    const slot = slots.get(key) ?? { step, stage, microBatch, beginNs, ns: 0 };
-    const endNs = Math.max(slot.beginNs + slot.ns, beginNs + ns);
-    slot.beginNs = Math.min(slot.beginNs, beginNs);
-    slot.ns = endNs - slot.beginNs;
-    slots.set(key, slot);
-  }
-  return [...slots.values()].sort((a, b) => a.stage - b.stage || a.beginNs - b.beginNs);
+/** Links, and whose they are. */
+export interface NamedLinks {
+  readonly name: string;
+  readonly model: LinkModel;
 }
 
 /** The ranks of a run: one step after the other, each as `virtualCluster` has it. Without stages there are none. */
-export function clusterOf({ pieces }: Pick<ProfiledRun, 'pieces'>): RunCluster {
-  const clusters = pieces.filter(({ staged = true }) => staged).map((piece) => virtualCluster(piece));
+export function clusterOf({ pieces }: Pick<ProfiledRun, 'pieces'>, links?: NamedLinks): RunCluster {
   let wallNs = 0;
-  const slices: RunSlice[] = [];
-  for (const [step, cluster] of clusters.entries()) {
-    for (const slice of cluster.slices) slices.push({ ...slice, step, beginNs: slice.beginNs + wallNs });
-    wallNs += cluster.wallNs;
-  }
+  const clusters = pieces
+    .filter(({ staged = true }) => staged)
+    .map((piece, step) => {
+      const cluster = virtualCluster(piece, { links: links?.model, step, startNs: wallNs });
+      wallNs += cluster.wallNs;
+      return cluster;
+    });
+  const slices = clusters.flatMap((cluster) => cluster.slices);
   slices.sort((a, b) => a.stage - b.stage || a.rank - b.rank || a.beginNs - b.beginNs);
-  return { wallNs, slices, ranks: joined(clusters.flatMap(({ ranks }) => ranks)) };
+  const ranks = joined(clusters.flatMap((cluster) => cluster.ranks));
+  return { wallNs, slices, ranks, ...(links !== undefined && { links: links.name }) };
 }
 
 /** Times of one rank over all steps, the slowest rank first. */
@@ -111,6 +93,7 @@ function added(a: RankTime, b: RankTime): RankTime {
     ...{ stage: a.stage, rank: a.rank, source: weaker(a.source, b.source) },
     computeNs: a.computeNs + b.computeNs,
     communicationNs: a.communicationNs + b.communicationNs,
+    ...(a.linkNs !== undefined && { linkNs: a.linkNs + (b.linkNs ?? 0) }),
     bubbleNs: a.bubbleNs + b.bubbleNs,
     idleNs: a.idleNs + b.idleNs,
   };

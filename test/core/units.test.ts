@@ -1,6 +1,14 @@
 /** Numbers as people read them: the unit beside a number must be its own. */
 import { expect, test } from 'vitest';
-import { formatBytes, formatNs, formatNumber, formatSi } from '../../src/core/units.ts';
+import {
+  formatBytes,
+  formatNs,
+  formatNumber,
+  formatPercent,
+  formatSi,
+  roundPercent,
+  shortPercent,
+} from '../../src/core/units.ts';
 
 test('three significant digits, without an exponent', () => {
   expect([0, 0.0123, 1, 1.234, 12.34, 123.4, 1234.5, -0.5].map(formatNumber)).toEqual([
@@ -29,6 +37,19 @@ test('SI prefixes are powers of 1,000', () => {
     ...['7.90 GB/s', '61.0 TB/s', '2.00 PB/s', '3.00 EB/s', '4000 EB/s'],
   ]);
   expect(formatSi(NaN, 'FLOP/s')).toBe('NaN FLOP/s');
+});
+
+test('percentages: with a decimal, whole, and in a narrow column', () => {
+  const shares = [0, -1e-9, 0.001, 0.0123, 0.0994, 0.0996, 0.5, 1, 1.25];
+  expect(shares.map(formatPercent)).toEqual([
+    ...['0.0 %', '0.0 %', '0.1 %', '1.2 %', '9.9 %', '10.0 %', '50.0 %', '100.0 %', '125.0 %'],
+  ]);
+  expect(formatPercent(-0.25)).toBe('-25.0 %');
+  expect([0, 0.001, 0.0123, 0.5, 1.25].map((share) => roundPercent(share))).toEqual([
+    ...['0 %', '<1 %', '1 %', '50 %', '125 %'],
+  ]);
+  expect([0.001, 0.12].map((share) => roundPercent(share, '%'))).toEqual(['<1%', '12%']);
+  expect([0, 0.0123, 0.0994, 0.0996, 1].map(shortPercent)).toEqual(['0.0%', '1.2%', '9.9%', '10%', '100%']);
 });
 
 test('bytes have binary prefixes', () => {

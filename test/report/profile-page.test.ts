@@ -3,7 +3,7 @@ import { parseHTML } from 'linkedom';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { range } from '../../src/core/math.ts';
-import { renderProfilePage, type ProfilePage } from '../../src/report/html/profile-page.tsx';
+import { renderProfilePage, type ProfilePage } from '../../src/report/html/profile/page.tsx';
 import { openBrowser, openReport, violations } from './page.ts';
 
 let browser: Browser;

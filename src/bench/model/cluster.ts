@@ -1,20 +1,20 @@
 /** What a cluster of the layout would see of a pass: its pipeline, where its rows go, and what each rank would hold. */
-import { at, maxOf, minOf, range } from '../../core/math.ts';
-import type { Layout } from '../../layout/layout.ts';
+import { at, range } from '../../core/math.ts';
+import { globalRank } from '../../layout/layout.ts';
 import type { DeviceTraits } from '../../memory/device-traits.ts';
 import type { EnginePlan } from '../../memory/engine-plan.ts';
 import { bytesByPurpose, rankMemory } from '../../memory/lists.ts';
 import { planStep, rankLoads, type Request } from '../../runtime/step/plan.ts';
 import type { StepResult } from '../../runtime/step/step.ts';
-import { virtualCluster, type RankTime } from '../../runtime/step/virtual-cluster.ts';
+import {
+  slotsOf,
+  virtualCluster,
+  type RankTime,
+  type StageSlot,
+} from '../../runtime/step/virtual-cluster.ts';
 
-/** What a stage does for one micro-batch, as its slowest ranks let it. Times count from the step's begin. */
-export interface PipelineSlot {
-  readonly stage: number;
-  readonly microBatch: number;
-  readonly beginNs: number;
-  readonly ns: number;
-}
+/** Times count from the step's begin. */
+export type PipelineSlot = Omit<StageSlot, 'step'>;
 
 /**
  * A pass as it would go with every rank on a device of its own and links that cost nothing: the times of passes are
@@ -34,18 +34,10 @@ export function pipelineTimes(
 ): PipelineTimes | undefined {
   if (spans.length === 0) return undefined;
   const { wallNs, slices, ranks } = virtualCluster({ spans, expertRows });
-  const bySlot = new Map<string, (typeof slices)[number][]>();
-  for (const slice of slices) {
-    const key = `${slice.stage}/${slice.microBatch}`;
-    bySlot.set(key, [...(bySlot.get(key) ?? []), slice]);
-  }
-  const slots = [...bySlot.values()].map((own): PipelineSlot => {
-    const { stage, microBatch } = at(own, 0);
-    const beginNs = minOf(own.map((slice) => slice.beginNs));
-    return { stage, microBatch, beginNs, ns: maxOf(own.map((slice) => slice.beginNs + slice.ns)) - beginNs };
-  });
+  const slots = slotsOf({ slices });
   return {
-    ...{ wallNs, slots },
+    wallNs,
+    slots: slots.map(({ stage, microBatch, beginNs, ns }) => ({ stage, microBatch, beginNs, ns })),
     ranks: [...ranks].sort((a, b) => a.stage - b.stage || a.rank - b.rank),
   };
 }
@@ -109,9 +101,4 @@ export function rankBytes(plan: EnginePlan, traits: DeviceTraits): RankBytes[] {
       };
     }),
   );
-}
-
-function globalRank(layout: Layout, stage: number, rank: number): number {
-  const { ep } = layout.spec;
-  return layout.rankAt({ replica: Math.floor(rank / ep), stage, ep: rank % ep });
 }

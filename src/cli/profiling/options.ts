@@ -3,6 +3,7 @@ import { ConfigError } from '../../core/errors.ts';
 import { requireOptions, type Fields } from '../../core/given.ts';
 import { quoted } from '../../core/text/quoted.ts';
 import type { Progress } from '../../bench/progress.ts';
+import { hardwareNamed } from '../../hardware/profiles/named.ts';
 import { CACHE_DTYPES, type CacheDtype } from '../../memory/rank-sizes.ts';
 import type { ProfileDetail } from '../../profile/profile.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
@@ -53,6 +54,8 @@ export interface ProfileVerbOptions extends WithOptions {
   readonly rounds?: number;
   /** False measures no roof: no shares of it, and no recoverable time of GPU rows. */
   readonly roof?: boolean;
+  /** A hardware by name, as h100-sxm: its links are modelled between the ranks of the virtual cluster. Free when absent. */
+  readonly links?: string;
   /** Where the timeline goes: Perfetto's format, or Chrome's JSON where it ends in .json; gzipped where in .gz. */
   readonly trace?: string;
   /** Where a page of HTML about it goes. */
@@ -85,6 +88,7 @@ export const OPTIONS: Fields = {
   detail: 'string?',
   rounds: 'number?',
   roof: 'flag?',
+  links: 'string?',
   trace: 'string?',
   report: 'string?',
   metrics: 'number?',
@@ -96,7 +100,7 @@ export const OPTIONS: Fields = {
 
 type Field = keyof ProfileVerbOptions;
 
-const OF_MODEL: readonly Field[] = ['model', 'layout', 'weights', 'cache', 'tokens', 'prompt'];
+const OF_MODEL: readonly Field[] = ['model', 'layout', 'weights', 'cache', 'tokens', 'prompt', 'links'];
 const OF_STEP: readonly Field[] = ['batch', 'microBatches', 'step'];
 const OF_OP: readonly Field[] = ['in', 'attrs', 'variant', 'with'];
 
@@ -120,6 +124,7 @@ export function checkProfileOptions(options: ProfileVerbOptions): void {
   requireInteger('tokens', options.tokens ?? 1, 1);
   requireInteger('rounds', options.rounds ?? 1, 1);
   if (options.microBatches !== undefined) requireInteger('micro-batches', options.microBatches, 1, batch);
+  if (options.links !== undefined) hardwareNamed(options.links);
   requireOneOf('detail', detail, DETAILS);
   requireOneOf('step', step, STEPS);
   requireOneOf('weights', weights, WEIGHT_DTYPES);

@@ -3,10 +3,10 @@ import type { AttrValue } from '../../ops/op.ts';
 import type { Summary } from '../../measure/statistics.ts';
 import type { AdapterFacts } from '../../platform/platform.ts';
 import type { HostOffset } from '../../profile/host-offset.ts';
+import type { LinkedExchange } from '../../profile/links.ts';
 import type { ProfileDetail } from '../../profile/profile.ts';
-import type { RunSlot } from '../../profile/run.ts';
 import type { RatedRow } from '../../profile/rates.ts';
-import type { RankTime } from '../../runtime/step/virtual-cluster.ts';
+import type { RankTime, StageSlot } from '../../runtime/step/virtual-cluster.ts';
 import type { TuningUse } from '../tuning.ts';
 import type { TensorFact } from '../verbs/op.ts';
 
@@ -64,11 +64,18 @@ export interface ProfileTimes {
   readonly voidPasses: number;
   /** Between the two clocks; absent without timestamps. */
   readonly offset?: HostOffset;
-  /** By rank, the slowest first, if each had a device of its own and links cost nothing; none of an op. */
+  /** By rank, the slowest first, if each had a device of its own and links cost nothing, or what `links` says; none of an op. */
   readonly ranks: readonly (RankTime & { readonly globalRank: number })[];
   readonly clusterNs: number;
+  /** The hardware whose links are modelled, and its exchanges, of each kind the largest. Absent where links are free. */
+  readonly links?: {
+    readonly hardware: string;
+    readonly title: string;
+    readonly source: string;
+    readonly exchanges: readonly LinkedExchange[];
+  };
   /** The same pipeline, by stage and micro-batch of each step, as the slowest ranks let it. */
-  readonly pipeline: readonly RunSlot[];
+  readonly pipeline: readonly StageSlot[];
   /** Outside of the run: the union of the kernels' compilations, and what the first run took beyond a later one. */
   readonly compileNs: number;
   readonly firstUseNs: number;

@@ -6,15 +6,19 @@ import { chosen } from '../../core/given.ts';
 import { maxOf, sum } from '../../core/math.ts';
 import { NS_PER_S } from '../../core/units.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
+import { hardwareNamed } from '../../hardware/profiles/named.ts';
+import { globalRank } from '../../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout } from '../../layout/spec.ts';
 import { CACHE_DTYPES } from '../../memory/rank-sizes.ts';
 import { median } from '../../measure/statistics.ts';
 import { chooseClock } from '../../measure/stopwatch.ts';
 import { clockAnchors } from '../../profile/clock-anchors.ts';
+import { linksOf } from '../../profile/links.ts';
 import { profileRuns, unionNs, type RunProfile } from '../../profile/profile.ts';
 import { rated } from '../../profile/rates.ts';
-import { slotsOf, type ProfiledRun } from '../../profile/run.ts';
+import type { ProfiledRun } from '../../profile/run.ts';
 import { timelineOf } from '../../profile/timeline/timeline.ts';
+import { slotsOf } from '../../runtime/step/virtual-cluster.ts';
 import { renderProfile, renderProfileSummary } from '../../report/terminal/profile/profile.ts';
 import { WEIGHT_DTYPES } from '../../tensor/quantised.ts';
 import { checkOutput, writeWhole } from '../files/files.ts';
@@ -71,12 +75,14 @@ export async function profile(options: ProfileVerbOptions = {}): Promise<Profile
     const { ready, compileNs } = await compiling(gpu, () => plan.ready(gpu));
     try {
       const anchors = await clockAnchors(gpu);
+      const links = linksFor(options, ready);
       const found = await progress.step('runs', (say) =>
-        profileRuns(ready.subject, { detail, rounds, anchors, say }),
+        profileRuns(ready.subject, { detail, rounds, anchors, say, ...(links && { links }) }),
       );
-      const globalRank = (stage: number, rank: number): number => rankOf(ready, stage, rank);
+      const ofLayout = (stage: number, rank: number): number =>
+        ready.layout === undefined ? rank : globalRank(ready.layout, stage, rank);
       if (options.trace !== undefined) {
-        const name = (stage: number, rank: number): string => `rank ${globalRank(stage, rank)}`;
+        const name = (stage: number, rank: number): string => `rank ${ofLayout(stage, rank)}`;
         await writeTrace(options.trace, timelineOf(found.run, found.cluster, name, found.axis));
       }
       const { account, cluster, bareNs, instrumentedNs, cost } = found;
@@ -86,7 +92,8 @@ export async function profile(options: ProfileVerbOptions = {}): Promise<Profile
         ...{ rows: rated(account.rows, ceilings), parts: partsOf(found.run) },
         voidPasses: account.voidPasses,
         ...(account.offset !== undefined && { offset: account.offset }),
-        ranks: cluster.ranks.map((own) => ({ ...own, globalRank: globalRank(own.stage, own.rank) })),
+        ranks: cluster.ranks.map((own) => ({ ...own, globalRank: ofLayout(own.stage, own.rank) })),
+        ...(links && { links: links.told() }),
         ...{
           clusterNs: cluster.wallNs,
           pipeline: slotsOf(cluster),
@@ -109,7 +116,7 @@ const OTHER_REPORT = 'Name another place with --report.';
 async function writePage(path: string, report: ProfileReport): Promise<void> {
   // Drawing takes a while to load.
   const [{ renderProfilePage }, { parseHTML }] = await Promise.all([
-    import('../../report/html/profile-page.tsx'),
+    import('../../report/html/profile/page.tsx'),
     import('linkedom'),
   ]);
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
@@ -126,10 +133,12 @@ async function compiling(gpu: Gpu, make: () => Promise<Ready>): Promise<{ ready:
   return { ready: result, compileNs: unionNs(compiled) };
 }
 
-function rankOf({ layout }: Ready, stage: number, rank: number): number {
-  if (layout === undefined) return rank;
-  const { ep } = layout.spec;
-  return layout.rankAt({ replica: Math.floor(rank / ep), stage, ep: rank % ep });
+function linksFor({ links }: ProfileVerbOptions, { layout }: Ready) {
+  if (links === undefined || layout === undefined) return undefined;
+  const profile = hardwareNamed(links);
+  const modelled = linksOf(layout, profile);
+  const { name: hardware, title, source } = profile;
+  return { ...modelled, told: () => ({ hardware, title, source, exchanges: modelled.exchanges() }) };
 }
 
 function firstUseOf({ firstNs, bareNs }: RunProfile): number {
@@ -201,6 +210,10 @@ export function describeProfile(command: Command): Command {
     )
     .option('--rounds <n>', 'bare runs, and as many instrumented', integer(1, 1000), DEFAULTS.rounds)
     .option(
+      '--links <hardware>',
+      'of the virtual cluster, modelled: h100-sxm, h200, gb200, ...; links are free when absent',
+    )
+    .option(
       '--trace <file>',
       "a timeline for ui.perfetto.dev; Chrome's JSON if it ends in .json; .gz compresses",
     )
@@ -219,7 +232,8 @@ Examples:
   moebius profile --prompt "ROMEO:" --tokens 20
   moebius profile --op matmul --detail dispatch
   moebius profile --op gate-topk --in in.safetensors --attr k=2
-  moebius profile --trace step.pftrace.gz --report step.html`,
+  moebius profile --trace step.pftrace.gz --report step.html
+  moebius profile --links h100-sxm --trace step.pftrace.gz`,
     )
     .action(async (_options: object, command: Command) => {
       const { attr, ...given } = command.optsWithGlobals<CommandOptions>();

@@ -1,6 +1,5 @@
 /** What a stage has to do at a moment of the virtual cluster: rows of its experts, and bytes between its ranks. */
-import { isCommunication } from '../../runtime/step/virtual-cluster.ts';
-import type { RunSlice } from '../run.ts';
+import { isCommunication, type RankSlice } from '../../runtime/step/virtual-cluster.ts';
 
 export interface StageCount {
   readonly stage: number;
@@ -19,7 +18,9 @@ interface Work {
 }
 
 /** Stage by stage, each in order of time; 0 where nothing goes on. @param slices in order of stages. */
-export function* stageCounters(slices: readonly RunSlice[]): Generator<StageCount> {
+export function* stageCounters(slices: readonly RankSlice[]): Generator<StageCount> {
+  // Bytes are in flight while links are waited for, and without a model of them while rows are moved here.
+  const linked = slices.some(({ source }) => source === 'modelled');
   for (let first = 0; first < slices.length;) {
     const stage = slices[first]?.stage ?? 0;
     // Ranks of a stage begin an operation together.
@@ -30,8 +31,8 @@ export function* stageCounters(slices: readonly RunSlice[]): Generator<StageCoun
     for (; slices[next]?.stage === stage; next++) {
       const slice = slices[next];
       if (slice === undefined) break;
-      const { operation, beginNs, ns, rows, bytes } = slice;
-      if (isCommunication(operation)) {
+      const { operation, beginNs, ns, rows, bytes, source } = slice;
+      if (linked ? source === 'modelled' : isCommunication(operation)) {
         flow(beginNs, bytes);
         flow(beginNs + ns, -bytes);
       }

@@ -36,9 +36,10 @@ export function* perfettoTrace(timeline: Timeline): Generator<Uint8Array> {
   let writer = protobuf.Writer.create();
   let packets = 0;
   const names = new Names();
-  for (const write of packetsOf(timeline, names)) {
+  for (const content of contentsOf(timeline)) {
     writer.uint32(tag(PACKET, BYTES)).fork();
-    write(writer);
+    if ('kind' in content) writeEvent(writer, content, names);
+    else writeTrack(writer, content);
     writer.uint32(tag(Packet.sequence, VARINT)).uint32(SEQUENCE);
     writer.uint32(tag(Packet.flags, VARINT)).uint32(packets === 0 ? CLEARED : NEEDED);
     if (packets === 0) writer.uint32(tag(Packet.first, VARINT)).bool(true);
@@ -52,9 +53,9 @@ export function* perfettoTrace(timeline: Timeline): Generator<Uint8Array> {
   yield writer.finish();
 }
 
-function* packetsOf(timeline: Timeline, names: Names): Generator<(writer: Writer) => void> {
-  for (const track of timeline.tracks) yield (writer) => writeTrack(writer, track);
-  for (const event of timeline.events()) yield (writer) => writeEvent(writer, event, names);
+function* contentsOf(timeline: Timeline): Generator<Track | TimelineEvent> {
+  yield* timeline.tracks;
+  yield* timeline.events();
 }
 
 function writeTrack(writer: Writer, { id, name, parent, rank, counts }: Track): void {

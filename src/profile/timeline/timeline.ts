@@ -2,10 +2,10 @@
  * A run as tracks with slices, in two groups: the device as it ran, GPU and host on one axis, and the virtual cluster,
  * stage by stage and rank by rank. What is written is decided by a writer; nothing is collected here.
  */
-import { maxOf } from '../../core/math.ts';
-import { isCommunication } from '../../runtime/step/virtual-cluster.ts';
+import { at, maxOf } from '../../core/math.ts';
+import { isCommunication, type RankSlice } from '../../runtime/step/virtual-cluster.ts';
 import { axisOf, onHost, type DeviceAxis } from '../host-offset.ts';
-import { workOf, type ProfiledRun, type RunCluster, type RunSlice } from '../run.ts';
+import { workOf, type ProfiledRun, type RunCluster } from '../run.ts';
 import { stageCounters } from './counters.ts';
 
 export interface Track {
@@ -30,8 +30,8 @@ export interface Begin {
   readonly categories: readonly string[];
   readonly args?: Readonly<Record<string, number>>;
   /** What is sent from here, and what arrives here. */
-  readonly sends?: number;
-  readonly receives?: number;
+  readonly sends?: number | undefined;
+  readonly receives?: number | undefined;
 }
 
 export interface End {
@@ -98,8 +98,9 @@ export function timelineOf(
     { id: GPU, name: 'GPU', parent: DEVICE, rank: 0 },
     { id: HOST, name: 'host', parent: DEVICE, rank: 1 },
   ];
+  const links = cluster.links === undefined ? 'links free' : `links of ${cluster.links} (modelled)`;
   if (numStages > 0)
-    tracks.push({ id: CLUSTER, name: 'virtual cluster, links free', parent: undefined, rank: 1 });
+    tracks.push({ id: CLUSTER, name: `virtual cluster, ${links}`, parent: undefined, rank: 1 });
   for (let stage = 0; stage < numStages; stage++) {
     const parent = FIRST_STAGE + stage;
     tracks.push({ id: parent, name: `stage ${stage}`, parent: CLUSTER, rank: stage });
@@ -153,7 +154,7 @@ function* gpuEvents(pieces: Pieces, axis: DeviceAxis): Generator<TimelineEvent> 
         ns: begin,
         name,
         categories: ['gpu', 'measured'],
-        args: placeOf(tag),
+        args: argsOf({ layer: tag.layer, microBatch: tag.microBatch }),
       };
       yield { kind: 'end', track: GPU, ns: until };
     }
@@ -173,7 +174,7 @@ function* hostEvents(pieces: Pieces): Generator<TimelineEvent> {
 
 /** A slice for each micro-batch on a rank, its operations within; from its last one a flow to the next stage's first. */
 function* rankEvents(
-  slices: readonly RunSlice[],
+  slices: readonly RankSlice[],
   numStages: number,
   numRanks: number,
   trackOf: (stage: number, rank: number) => number,
@@ -184,36 +185,44 @@ function* rankEvents(
       slices.map(({ microBatch }) => microBatch),
       -1,
     );
-  const flowId = (stage: number, { step, rank, microBatch }: RunSlice): number =>
+  const flowId = (stage: number, { step, rank, microBatch }: RankSlice): number =>
     1 + ((step * numStages + stage) * numRanks + rank) * numBatches + microBatch;
-  const there = new Set(slices.map((slice) => flowId(slice.stage, slice)));
+  const flows = slices.map((slice) => flowId(slice.stage, slice));
+  const there = new Set(flows);
   for (const [i, slice] of slices.entries()) {
-    const { stage, rank, microBatch, layer, operation, rows, source } = slice;
+    const { stage, rank, microBatch, operation, source } = slice;
     const track = trackOf(stage, rank);
-    const before = slices[i - 1];
-    const after = slices[i + 1];
-    const isFirst = before === undefined || flowId(before.stage, before) !== flowId(stage, slice);
-    const isLast = after === undefined || flowId(after.stage, after) !== flowId(stage, slice);
-    const begin = Math.round(slice.beginNs);
-    const end = Math.round(slice.beginNs + slice.ns);
+    const flow = at(flows, i);
+    const isFirst = flows[i - 1] !== flow;
+    const isLast = flows[i + 1] !== flow;
+    const ns = Math.round(slice.beginNs);
+    const end: End = { kind: 'end', track, ns: Math.round(slice.beginNs + slice.ns) };
     if (isFirst) {
       const name = `micro-batch ${microBatch}`;
-      yield { kind: 'begin', track, ns: begin, name, categories: ['micro-batch', source] };
+      yield { kind: 'begin', track, ns, name, categories: ['micro-batch', source] };
     }
     const sends = isLast && stage + 1 < numStages && there.has(flowId(stage + 1, slice));
     const receives = isFirst && stage > 0 && there.has(flowId(stage - 1, slice));
+    const what = source === 'modelled' ? 'link' : isCommunication(operation) ? 'communication' : 'compute';
     yield {
-      ...{ kind: 'begin', track, ns: begin, name: operation },
-      args: { ...placeOf({ layer, microBatch }), ...(rows !== undefined && { rows }) },
-      categories: [isCommunication(operation) ? 'communication' : 'compute', source],
-      ...(sends && { sends: flowId(stage, slice) }),
-      ...(receives && { receives: flowId(stage - 1, slice) }),
+      kind: 'begin',
+      track,
+      ns,
+      name: what === 'link' ? `${operation} over links` : operation,
+      args: argsOf(slice),
+      categories: [what, source],
+      sends: sends ? flow : undefined,
+      receives: receives ? flowId(stage - 1, slice) : undefined,
     };
-    yield { kind: 'end', track, ns: end };
-    if (isLast) yield { kind: 'end', track, ns: end };
+    yield end;
+    if (isLast) yield end;
   }
 }
 
-function placeOf({ layer, microBatch }: Pick<RunSlice, 'layer' | 'microBatch'>): Record<string, number> {
-  return { ...(layer !== undefined && { layer }), 'micro-batch': microBatch };
+function argsOf(of: Pick<RankSlice, 'layer' | 'microBatch'> & { readonly rows?: number | undefined }) {
+  const args: Record<string, number> = {};
+  if (of.layer !== undefined) args.layer = of.layer;
+  args['micro-batch'] = of.microBatch;
+  if (of.rows !== undefined) args.rows = of.rows;
+  return args;
 }

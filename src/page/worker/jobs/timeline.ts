@@ -1,10 +1,10 @@
 /** One step with instruments: where its time went, and what each stage of the pipeline did when. */
 import { range } from '../../../core/math.ts';
-import { planLayout } from '../../../layout/layout.ts';
+import { globalRank, planLayout } from '../../../layout/layout.ts';
 import { formatLayout, parseLayout } from '../../../layout/spec.ts';
 import { profileRuns } from '../../../profile/profile.ts';
 import { stepSubject } from '../../../profile/subjects/engine-step.ts';
-import type { RankSlice } from '../../../runtime/step/virtual-cluster.ts';
+import { slotsOf } from '../../../runtime/step/virtual-cluster.ts';
 import { perfettoTrace } from '../../../profile/timeline/perfetto.ts';
 import { timelineOf } from '../../../profile/timeline/timeline.ts';
 import { createEngine } from '../../../runtime/engine.ts';
@@ -40,8 +40,7 @@ export async function timelineJob(
     const { account, cluster, run, axis } = await steps.step('Profile steps', (say) =>
       profileRuns(subject, { detail: 'pass', rounds: ROUNDS, say }),
     );
-    const name = (stage: number, rank: number): string =>
-      `rank ${layout.rankAt({ replica: Math.floor(rank / spec.ep), stage, ep: rank % spec.ep })}`;
+    const name = (stage: number, rank: number): string => `rank ${globalRank(layout, stage, rank)}`;
     const trace = await joined(perfettoTrace(timelineOf(run, cluster, name, axis)));
     return {
       ...{ kind: 'timeline', layout: formatLayout(spec), wallNs: account.wallNs, clusterNs: cluster.wallNs },
@@ -58,25 +57,17 @@ export async function timelineJob(
           ? []
           : [{ stage: `stage ${stage}`, phase: operation, ns }],
       ),
-      slots: slotsOf(cluster.slices),
+      slots: slotsOf(cluster).map(({ stage, microBatch, beginNs, ns }) => ({
+        stage,
+        microBatch,
+        beginNs,
+        ns,
+      })),
       trace,
     };
   } finally {
     engine.destroy();
   }
-}
-
-/** When each stage works on each micro-batch: from its first operation to the end of its last, on the slowest rank. */
-function slotsOf(slices: readonly RankSlice[]): OutcomeOf<'timeline'>['slots'] {
-  const found = new Map<string, { stage: number; microBatch: number; beginNs: number; endNs: number }>();
-  for (const { stage, microBatch, beginNs, ns } of slices) {
-    const key = `${stage}/${microBatch}`;
-    const slot = found.get(key) ?? { stage, microBatch, beginNs: Infinity, endNs: 0 };
-    slot.beginNs = Math.min(slot.beginNs, beginNs);
-    slot.endNs = Math.max(slot.endNs, beginNs + ns);
-    found.set(key, slot);
-  }
-  return [...found.values()].map(({ endNs, ...slot }) => ({ ...slot, ns: endNs - slot.beginNs }));
 }
 
 async function joined(pieces: Iterable<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {

@@ -1,14 +1,14 @@
 /** Where the time of one run went, told to a person: at a glance, and row by row. */
 import { sum } from '../../../core/math.ts';
-import { formatNs, formatNumber, formatSi, NS_PER_S } from '../../../core/units.ts';
-import type { RankTime } from '../../../runtime/step/virtual-cluster.ts';
+import { formatNs, formatNumber, formatSi, NS_PER_S, shortPercent } from '../../../core/units.ts';
 import type { RatedRow } from '../../../profile/rates.ts';
 import { drawBars } from '../bars.ts';
 import { cellText, PLAIN, type Style } from '../style.ts';
 import { drawTable, paragraph, type Column } from '../table.ts';
+import { type RankFacts, rankText, renderRanks } from './ranks.ts';
 
 /** What is told of a profile. */
-export interface ProfileFacts {
+export interface ProfileFacts extends RankFacts {
   readonly adapter: { readonly name: string };
   readonly detail: string;
   readonly wallNs: number;
@@ -16,8 +16,6 @@ export interface ProfileFacts {
   readonly parts: readonly { readonly part: string; readonly wallNs: number; readonly steps: number }[];
   readonly voidPasses: number;
   readonly offset?: { readonly errorNs: number };
-  readonly ranks: readonly (RankTime & { readonly globalRank: number })[];
-  readonly clusterNs: number;
   readonly compileNs: number;
   readonly firstUseNs: number;
   readonly cost: {
@@ -82,7 +80,7 @@ export function firstLook({ rows }: Pick<ProfileFacts, 'rows'>): string | undefi
       : roofShare === undefined
         ? '; the GPU does nothing in it'
         : `; at the measured roof it would take ${formatNs(ns - recoverableNs)}`;
-  return `Look here first: ${name}, ${formatNs(ns)} (${percent(share)})${why}.`;
+  return `Look here first: ${name}, ${formatNs(ns)} (${shortPercent(share)})${why}.`;
 }
 
 /** Rows of the summary, so that all of it fits 24 lines. */
@@ -91,7 +89,7 @@ const right = 'right' as const;
 
 /** At most 24 lines of 80 columns. */
 export function renderProfileSummary(profile: ProfileFacts & ProfiledFacts, style: Style = PLAIN): string[] {
-  const { rows, wallNs, parts, ranks, clusterNs } = profile;
+  const { rows, wallNs, parts, ranks } = profile;
   const look = firstLook(profile);
   const works = byWork(rows);
   const bars = works.slice(0, MOST_BARS);
@@ -100,8 +98,7 @@ export function renderProfileSummary(profile: ProfileFacts & ProfiledFacts, styl
   const shares = (['gpu busy', 'gpu idle', 'read-back', 'other'] as const)
     .map((group) => [group, sum(rows.filter((row) => row.group === group).map(({ ns }) => ns))] as const)
     .filter(([, ns]) => ns > 0)
-    .map(([group, ns]) => `${group} ${percent(ns / wallNs)}`);
-  const [slowest] = ranks;
+    .map(([group, ns]) => `${group} ${shortPercent(ns / wallNs)}`);
   const partTexts = parts.map(({ part, wallNs: ns, steps }) =>
     steps === 1 ? `${part} ${formatNs(ns)}` : `${part} ${formatNs(ns)}, ${formatNs(ns / steps)} a step`,
   );
@@ -116,17 +113,14 @@ export function renderProfileSummary(profile: ProfileFacts & ProfiledFacts, styl
       bars.map(({ name, ns }) => ({
         name,
         share: ns / wallNs,
-        text: `${formatNs(ns)} ${percent(ns / wallNs)}`,
+        text: `${formatNs(ns)} ${shortPercent(ns / wallNs)}`,
       })),
     ),
     '',
     ...paragraph(`In all: ${shares.join(', ')}.`, '').slice(0, 2),
-    ...(slowest === undefined || ranks.length === 1
+    ...(ranks.length < 2
       ? []
-      : paragraph(
-          `Slowest of ${ranks.length} ranks, if each had a device: ${rankText(slowest, clusterNs)}.`,
-          '',
-        )),
+      : paragraph(`Slowest of ${ranks.length} ranks, if each had a device: ${rankText(profile)}.`, '')),
     ...paragraph(costText(profile), '').slice(0, 3),
     style.dim('--verbose shows every row and rank, --trace <file> a timeline.'),
   ];
@@ -142,17 +136,9 @@ function byWork(rows: readonly RatedRow[]): { name: string; ns: number }[] {
   return [...byName].map(([name, ns]) => ({ name, ns })).sort((a, b) => b.ns - a.ns);
 }
 
-function rankText(own: RankTime & { readonly globalRank: number }, clusterNs: number): string {
-  const share = (ns: number): string => percent(clusterNs > 0 ? ns / clusterNs : 0);
-  return (
-    `rank ${own.globalRank}, compute ${share(own.computeNs)}, exposed communication ` +
-    `${share(own.communicationNs)}, bubble ${share(own.bubbleNs)}, idle ${share(own.idleNs)}`
-  );
-}
-
 /** All rows and ranks. */
 export function renderProfile(profile: ProfileFacts & ProfiledFacts, style: Style = PLAIN): string[] {
-  const { wallNs, rows, ranks, clusterNs } = profile;
+  const { wallNs, rows } = profile;
   const look = firstLook(profile);
   const names: Column = { head: '', least: 14 };
   const numbers = (...heads: string[]): Column[] => heads.map((head) => ({ head, align: right }));
@@ -179,7 +165,7 @@ export function renderProfile(profile: ProfileFacts & ProfiledFacts, style: Styl
           style.width,
         )),
     '',
-    ...renderRanks(ranks, clusterNs, style),
+    ...renderRanks(profile, style),
     ...paragraph(costText(profile)),
     ...paragraph(
       'To win is time x (1 - share of the measured roof), all of it where the GPU does nothing; hidden is host work ' +
@@ -197,27 +183,6 @@ function allPasses(profile: ProfiledFacts, passes: readonly RatedRow[]): RateFac
   const [flop, bytes] = [sum(cost.map((row) => row.flop)), sum(cost.map((row) => row.bytes))];
   const perSecond = (amount: number): number => (ns > 0 ? (amount / ns) * NS_PER_S : 0);
   return { name: 'all', flop, bytes, flopsPerSecond: perSecond(flop), bytesPerSecond: perSecond(bytes) };
-}
-
-function renderRanks(ranks: ProfileFacts['ranks'], clusterNs: number, style: Style): string[] {
-  if (ranks.length === 0) return [];
-  const heads = ['rank', 'stage', 'compute', 'exposed comm.', 'bubble', 'idle', 'source'];
-  return [
-    style.bold('By rank, the slowest first (each on a device of its own, links free)'),
-    ...drawTable(
-      heads.map((head) => ({ head, align: right })),
-      ranks.map((r) => [
-        String(r.globalRank),
-        String(r.stage),
-        ...[r.computeNs, r.communicationNs, r.bubbleNs, r.idleNs].map(
-          (ns) => `${formatNs(ns)} ${percent(clusterNs > 0 ? ns / clusterNs : 0)}`,
-        ),
-        r.source,
-      ]),
-      style.width,
-    ),
-    '',
-  ];
 }
 
 /** What lies outside of the run, and what looking at it cost. */
@@ -238,7 +203,7 @@ function timeCells(row: RatedRow): string[] {
   return [
     name,
     formatNs(ns),
-    percent(share),
+    shortPercent(share),
     recoverableNs === undefined ? '' : formatNs(recoverableNs),
     unlessZero(hiddenNs, formatNs(hiddenNs)),
     unlessZero(calls, String(calls)),
@@ -259,10 +224,6 @@ function rateCells({ name, flop, bytes, flopsPerSecond, bytesPerSecond, roofShar
     unlessZero(bytes, formatSi(bytes, '')),
     flopsPerSecond === undefined ? '' : unlessZero(flopsPerSecond, formatSi(flopsPerSecond, '')),
     bytesPerSecond === undefined ? '' : unlessZero(bytesPerSecond, formatSi(bytesPerSecond, '')),
-    roofShare === undefined ? '' : percent(roofShare),
+    roofShare === undefined ? '' : shortPercent(roofShare),
   ];
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)}%`;
 }

@@ -47,7 +47,7 @@ export const profileFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('src/runtime/step/virtual-cluster.ts', byHand, [
     {
-      find: 'const rowsOf = tag.rowsOf ?? received.get(placeOf(tag));',
+      find: 'const rowsOf = tag.rowsOf ?? expertsHave;',
       replace: 'const rowsOf = tag.rowsOf;',
       why: 'experts are split into equal parts though their rows are known',
     },
@@ -55,6 +55,18 @@ export const profileFaults: readonly Mutant[] = [
       find: "if (count > 1) last.source = weaker(rowsOf === undefined ? 'assumed' : 'split', last.source);",
       replace: '',
       why: 'a part of a shared pass is called measured',
+    },
+  ]),
+  ...faultsIn('src/profile/links.ts', { tests: ['profile/links.test.ts'] }, [
+    {
+      find: 'most: Math.max(sent, expertRows?.[rank] ?? 0)',
+      replace: 'most: sent',
+      why: 'the rank that receives the most waits for nobody',
+    },
+    {
+      find: 'Math.floor(rank / hardware.node.gpus)',
+      replace: '0 * rank',
+      why: 'all ranks are on one node',
     },
   ]),
   ...faultsIn('src/runtime/step/trace.ts', byHand, [

@@ -1,20 +1,20 @@
 /** @jsxRuntime automatic @jsxImportSource preact */
 /** A profile as one page: where to look first, the account, stages, pipeline, ranks. */
-import { maxOf, sum } from '../../core/math.ts';
-import { formatNs, formatNumber, formatSi } from '../../core/units.ts';
-import { drawPipeline, type PipelineSlot } from '../../plots/pipeline.ts';
-import { drawStages, phasesOf } from '../../plots/stages.ts';
-import { HUES } from '../../plots/hues.ts';
-import type { RatedRow } from '../../profile/rates.ts';
+import { maxOf, sum } from '../../../core/math.ts';
+import { formatNs, formatNumber, formatSi, roundPercent } from '../../../core/units.ts';
+import { drawPipeline, type PipelineSlot } from '../../../plots/pipeline.ts';
+import { drawStages, phasesOf } from '../../../plots/stages.ts';
+import { HUES } from '../../../plots/hues.ts';
+import type { RatedRow } from '../../../profile/rates.ts';
 import {
   firstLook,
   profiledText,
   type ProfiledFacts,
   type ProfileFacts,
-} from '../terminal/profile/profile.ts';
-import { percent } from './first-screen.tsx';
-import { Badge, Bar, Drawing, Section, Table } from './parts.tsx';
-import { escaped, renderShell } from './shell.tsx';
+} from '../../terminal/profile/profile.ts';
+import { Badge, Bar, Drawing, Section, Table } from '../parts.tsx';
+import { escaped, renderShell } from '../shell.tsx';
+import { linksText, Ranks } from './ranks.tsx';
 
 export type ProfilePage = ProfileFacts & ProfiledFacts & { readonly pipeline: readonly PipelineSlot[] };
 
@@ -52,7 +52,7 @@ export async function renderProfilePage(given: ProfilePage, document: Document):
           <>
             <Stages profile={profile} document={document} />
             <Pipeline profile={profile} document={document} />
-            <Ranks profile={profile} />
+            <Ranks facts={profile} />
           </>
         )}
         <Method profile={profile} />
@@ -71,14 +71,14 @@ function Verdict({ profile }: Pick<Props, 'profile'>) {
   const [slowest] = ranks;
   const tiles = [
     { what: 'one run', value: formatNs(wallNs), beside: partsText(parts), source: 'measured' },
-    { what: 'GPU busy', value: percent(busyNs / wallNs), beside: formatNs(busyNs), source: 'measured' },
+    { what: 'GPU busy', value: roundPercent(busyNs / wallNs), beside: formatNs(busyNs), source: 'measured' },
     ...(slowest === undefined
       ? []
       : [
           {
-            what: 'on a cluster, links free',
+            what: `on a cluster, ${linksText(profile.links)}`,
             value: formatNs(clusterNs),
-            beside: `slowest: rank ${slowest.globalRank}, ${percent(slowest.bubbleNs / clusterNs)} in bubbles`,
+            beside: `slowest: rank ${slowest.globalRank}, ${roundPercent(slowest.bubbleNs / clusterNs)} in bubbles`,
             source: 'modelled',
           } as const,
         ]),
@@ -135,7 +135,7 @@ function Look({ profile: { rows } }: Pick<Props, 'profile'>) {
           cells: [
             name,
             formatNs(ns),
-            roofShare === undefined ? '' : percent(roofShare),
+            roofShare === undefined ? '' : roundPercent(roofShare),
             formatNs(recoverableNs),
             <Bar share={most === 0 ? 0 : recoverableNs / most} />,
           ],
@@ -151,7 +151,7 @@ function Account({ profile: { rows, wallNs } }: Pick<Props, 'profile'>) {
   const cells = (row: RatedRow) => [
     row.name,
     formatNs(row.ns),
-    percent(row.share),
+    roundPercent(row.share),
     row.calls === 0 ? '' : row.calls,
     perSecond(row.flopsPerSecond, 'FLOP/s'),
     perSecond(row.bytesPerSecond, 'B/s'),
@@ -214,7 +214,7 @@ function Stages({ profile: { rows }, document }: Props) {
                 </span>
               </span>,
               formatNs(ns),
-              total === 0 ? '' : percent(ns / total),
+              total === 0 ? '' : roundPercent(ns / total),
             ],
           };
         })}
@@ -223,40 +223,17 @@ function Stages({ profile: { rows }, document }: Props) {
   );
 }
 
-function Pipeline({ profile: { pipeline, clusterNs }, document }: Props) {
+function Pipeline({ profile, document }: Props) {
+  const { pipeline, clusterNs, links } = profile;
   if (pipeline.length === 0 || !(clusterNs > 0)) return null;
+  const whose = links === undefined ? 'links that cost nothing' : `${linksText(profile.links)}, modelled`;
   return (
     <Section id="pipeline" title="Pipeline" source="modelled">
       <Drawing
         document={document}
         label={`Micro-batches of every stage over ${formatNs(clusterNs)}; the table of ranks below has the sums.`}
-        caption="With every rank on a device of its own and links that cost nothing. Bars are micro-batches by number, as the slowest ranks let them; dashed lines are bubbles. Passes are measured; one that served several ranks is split by their rows."
+        caption={`With every rank on a device of its own and ${whose}. Bars are micro-batches by number, as the slowest ranks let them; dashed lines are bubbles. Passes are measured; one that served several ranks is split by their rows.`}
         draw={(frame) => drawPipeline(frame, pipeline, clusterNs)}
-      />
-    </Section>
-  );
-}
-
-function Ranks({ profile: { ranks, clusterNs } }: Pick<Props, 'profile'>) {
-  const cell = (ns: number): string => `${formatNs(ns)}, ${percent(clusterNs > 0 ? ns / clusterNs : 0)}`;
-  return (
-    <Section id="ranks" title="Ranks">
-      <Table
-        label="Time by rank, the slowest first"
-        columns={[
-          { head: 'rank' },
-          { head: 'stage', number: true },
-          ...['compute', 'exposed communication', 'bubble', 'idle'].map((head) => ({ head, number: true })),
-          { head: 'source', spare: true },
-        ]}
-        rows={ranks.map((own) => ({
-          cells: [
-            `rank ${own.globalRank}`,
-            own.stage,
-            ...[own.computeNs, own.communicationNs, own.bubbleNs, own.idleNs].map(cell),
-            own.source,
-          ],
-        }))}
       />
     </Section>
   );
