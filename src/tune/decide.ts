@@ -6,7 +6,7 @@
  */
 import { summarise, type Summary } from '../measure/statistics.ts';
 import { at, range } from '../core/math.ts';
-import { formatNs } from '../core/units.ts';
+import { formatNs, formatPercent } from '../core/units.ts';
 import type { Evidence } from './point.ts';
 
 export interface Decision {
@@ -57,7 +57,7 @@ export function decide(
   const taken = better.find((e) => e === first || rank(first, e, grainNs) === 'equal') ?? first;
   return {
     choice: taken.variant,
-    reason: `${(1 / ratio(taken, own)).toFixed(2)} times as fast as ${defaultName}, which differs from itself by ${percent(spread)}`,
+    reason: `${(1 / ratio(taken, own)).toFixed(2)} times as fast as ${defaultName}, which differs from itself by ${formatPercent(spread)}`,
   };
 }
 
@@ -72,8 +72,4 @@ export function ratio(a: Evidence, b: Evidence): number {
 
 function median({ samplesNs }: Evidence): number {
   return summarise(samplesNs).median;
-}
-
-export function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
 }

@@ -1,7 +1,8 @@
 /** Measured choices as advice for the device: at a measured shape, between measured shapes, and nowhere else. */
 import { maxOf } from '../core/math.ts';
+import { formatPercent } from '../core/units.ts';
 import type { CodeOf, Tuning, TuningQuestion } from '../gpu/tuning.ts';
-import { beats, decide, percent } from './decide.ts';
+import { beats, decide } from './decide.ts';
 import { predict } from './interpolate.ts';
 import type { Evidence, TuningPoint } from './point.ts';
 import { keyOf, keyText, sameKind, sameShape, type ShapeKey } from './shape-key.ts';
@@ -85,7 +86,7 @@ export function adviseOn(
   if (name === defaultName || !proven || !(1 - ns / own > spread)) {
     return answer(how, undefined, `no certain gain, by ${places}`);
   }
-  return answer(how, name, `${percent(1 - ns / own)} less time, by ${places}`);
+  return answer(how, name, `${formatPercent(1 - ns / own)} less time, by ${places}`);
 }
 
 /** The stored decision, or with another default than there was a new one from the same evidence. */

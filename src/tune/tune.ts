@@ -4,11 +4,12 @@ import { SILENT, type Progress } from '../bench/progress.ts';
 import { messageOf } from '../core/errors.ts';
 import { at } from '../core/math.ts';
 import { seedOf } from '../core/random.ts';
+import { formatPercent } from '../core/units.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { CodeOf, TuningQuestion } from '../gpu/tuning.ts';
 import type { Platform } from '../platform/platform.ts';
 import { TUNING_SCHEMA, TUNING_VERSION, type TuningCache } from './cache.ts';
-import { percent, ratio } from './decide.ts';
+import { ratio } from './decide.ts';
 import { measurePoint, questionsOf } from './measure-point.ts';
 import type { TuningPoint } from './point.ts';
 import { keyOf, keyText, sameShape, type ShapeKey } from './shape-key.ts';
@@ -253,7 +254,7 @@ export function verdictOn(again: TuningPoint | undefined, choice: string): strin
   if (own === undefined || other === undefined) return 'dropped: it could not be measured again';
   const share = ratio(own, other);
   if (share <= 1) return undefined;
-  return `dropped: on re-check it took ${percent(share - 1)} more time than the default`;
+  return `dropped: on re-check it took ${formatPercent(share - 1)} more time than the default`;
 }
 
 /** New points in place of old ones of the same shape; the others stay. */

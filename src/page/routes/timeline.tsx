@@ -1,7 +1,7 @@
 /** One step of the model, with instruments: where its time goes, stage by stage, and what the pipeline does when. */
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { formatNs } from '../../core/units.ts';
+import { formatNs, formatPercent } from '../../core/units.ts';
 import { HUES } from '../../plots/hues.ts';
 import { Badge, Table } from '../../report/html/parts.tsx';
 import { Field, Message, NumberField, Plot, saveFile } from '../parts/basics.tsx';
@@ -154,7 +154,7 @@ function Profiled({ found }: { readonly found: OutcomeOf<'timeline'> }) {
         rows={[...rows]
           .sort((x, y) => y.ns - x.ns)
           .map(({ name, ns, share, calls }) => ({
-            cells: [name, formatNs(ns), `${(100 * share).toFixed(1)} %`, calls],
+            cells: [name, formatNs(ns), formatPercent(share), calls],
           }))}
       />
     </>

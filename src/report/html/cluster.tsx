@@ -1,12 +1,11 @@
 /** @jsxRuntime automatic @jsxImportSource preact */
 /** What a cluster of the layout would see: its pipeline, where rows go, what each rank holds. */
 import { at, maxOf, range, sum } from '../../core/math.ts';
-import { formatBytes, formatNs } from '../../core/units.ts';
+import { formatBytes, formatNs, roundPercent } from '../../core/units.ts';
 import { drawHeatMap, imbalance } from '../../plots/heat-map.ts';
 import { drawMemory } from '../../plots/memory.ts';
 import { drawPipeline } from '../../plots/pipeline.ts';
 import type { StoredBenchResult } from '../file/schema.ts';
-import { percent } from './first-screen.tsx';
 import { Drawing, Section, Table } from './parts.tsx';
 
 type Timing = NonNullable<NonNullable<StoredBenchResult['forward']>['sharded']>;
@@ -35,7 +34,8 @@ export function Pipeline({ result, document }: Props) {
           <p>
             With every rank on a device of its own and links that cost nothing, {batches} micro-batches go
             through {stages.length} stages in {formatNs(wallNs)}; ranks stand in bubbles for{' '}
-            {percent(bubbles)} of it. Passes are measured; one that served several ranks is split among them.
+            {roundPercent(bubbles)} of it. Passes are measured; one that served several ranks is split among
+            them.
           </p>
           <Drawing
             document={document}

@@ -1,7 +1,7 @@
 /** @jsxRuntime automatic @jsxImportSource preact */
 /** Every row of a comparison, the largest difference first: of the report, and of the page. */
 import type { Comparison } from '../../compare/compare.ts';
-import { formatNs } from '../../core/units.ts';
+import { formatNs, formatPercent } from '../../core/units.ts';
 import { Table } from './parts.tsx';
 
 type Row = Pick<
@@ -21,7 +21,7 @@ export function ComparisonNotes({ found }: { readonly found: Pick<Comparison, 'f
   return (
     <>
       {falseAlarms !== null &&
-        ` Dealt to sides by chance, the same runs would have ${(100 * falseAlarms).toFixed(1)} % of rows named.`}
+        ` Dealt to sides by chance, the same runs would have ${formatPercent(falseAlarms)} of rows named.`}
       {missing.length > 0 && ` ${missing.length} rows that not every run measured are left out.`}
     </>
   );

@@ -1,7 +1,7 @@
 /** @jsxRuntime automatic @jsxImportSource preact */
 /** What is seen first: the verdict, five numbers, where to look, and what this run was. */
 import { maxOf } from '../../core/math.ts';
-import { formatNs } from '../../core/units.ts';
+import { formatNs, roundPercent } from '../../core/units.ts';
 import { OTHERS_LIMIT, STEAL_LIMIT } from '../../measure/load.ts';
 import type { StoredBenchResult } from '../file/schema.ts';
 import { kernelName, recoverable, softwareWarning, tilesOf, verdictSentence } from '../findings.ts';
@@ -79,7 +79,7 @@ export function LookHere({ result }: { readonly result: StoredBenchResult }) {
               cells: [
                 kernelName(kernel),
                 formatNs(ns),
-                percent(share),
+                roundPercent(share),
                 formatNs(recoverableNs),
                 <Bar share={most === 0 ? 0 : recoverableNs / most} />,
               ],
@@ -142,14 +142,10 @@ const KINDS = {
 function loadText(load: StoredBenchResult['load']): string {
   if (load === null) return 'not told by this platform';
   const { cores, othersShare, stealShare } = load;
-  const steal = stealShare === null ? '' : `, other machines ${percent(stealShare)}`;
+  const steal = stealShare === null ? '' : `, other machines ${roundPercent(stealShare)}`;
   const busy = othersShare > OTHERS_LIMIT || (stealShare ?? 0) > STEAL_LIMIT;
   return (
-    `other processes took ${percent(othersShare)} of ${cores} cores${steal}` +
+    `other processes took ${roundPercent(othersShare)} of ${cores} cores${steal}` +
     (busy ? '. A BUSY MACHINE: times are of it, run it again on a quiet one' : '')
   );
-}
-
-export function percent(share: number): string {
-  return share > 0 && share < 0.005 ? '<1 %' : `${Math.round(100 * share)} %`;
 }

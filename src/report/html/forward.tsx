@@ -2,12 +2,11 @@
 /** The forward pass: time by stage and phase, both forms side by side, memory. */
 import { stageTimes } from '../../bench/model/sharded.ts';
 import { sum } from '../../core/math.ts';
-import { formatBytes, formatNs, formatNumber } from '../../core/units.ts';
+import { formatBytes, formatNs, formatNumber, roundPercent } from '../../core/units.ts';
 import { summarise } from '../../measure/statistics.ts';
 import { HUES } from '../../plots/hues.ts';
 import { drawStages, phasesOf } from '../../plots/stages.ts';
 import type { StoredBenchResult } from '../file/schema.ts';
-import { percent } from './first-screen.tsx';
 import { Drawing, Section, Table } from './parts.tsx';
 
 type Forward = NonNullable<StoredBenchResult['forward']>;
@@ -50,7 +49,7 @@ export function Stages({
               </span>
             </>,
             formatNs(ofPhase(phase)),
-            total === 0 ? '' : percent(ofPhase(phase) / total),
+            total === 0 ? '' : roundPercent(ofPhase(phase) / total),
           ],
         }))}
       />

@@ -1,10 +1,9 @@
 /** @jsxRuntime automatic @jsxImportSource preact */
 /** Every kernel: its time, its samples, its share of the roof. */
-import { formatNs, formatSi } from '../../core/units.ts';
+import { formatNs, formatSi, roundPercent } from '../../core/units.ts';
 import { summarise } from '../../measure/statistics.ts';
 import type { StoredBenchResult } from '../file/schema.ts';
 import { kernelName, type StoredKernel } from '../findings.ts';
-import { percent } from './first-screen.tsx';
 import { Section, Table } from './parts.tsx';
 
 type Samples = readonly number[];
@@ -46,9 +45,9 @@ function cellsOf(kernel: StoredKernel) {
   return [
     name,
     `${drift?.marked ? '~' : ''}${formatNs(median)}`,
-    median === 0 ? '' : percent((high - low) / 2 / median),
+    median === 0 ? '' : roundPercent((high - low) / 2 / median),
     rateText(kernel),
-    roof === undefined ? '' : `${percent(roof.share)} ${roof.binds === 'compute' ? '●' : '▲'}`,
+    roof === undefined ? '' : `${roundPercent(roof.share)} ${roof.binds === 'compute' ? '●' : '▲'}`,
     <Strip samples={timing.samplesNs} median={median} />,
   ];
 }

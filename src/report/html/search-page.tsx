@@ -1,6 +1,6 @@
 /** @jsxRuntime automatic @jsxImportSource preact */
 /** A search as one page: the verdict, the layouts that nothing beats, and where the given one stands. */
-import { formatNumber } from '../../core/units.ts';
+import { formatNumber, roundPercent } from '../../core/units.ts';
 import { drawLayouts, type LayoutPoint } from '../../plots/layouts.ts';
 import { gpuUsPerToken } from '../../planner/search/front.ts';
 import { workloadText, type Found, type SearchReport } from '../../planner/search/search.ts';
@@ -14,7 +14,6 @@ import {
   verdictOf,
   whyText,
 } from '../terminal/plan/search.ts';
-import { percent } from './first-screen.tsx';
 import { Drawing, Section, Table } from './parts.tsx';
 import { escaped, renderShell } from './shell.tsx';
 
@@ -153,7 +152,7 @@ function Method({ report }: Props) {
         not fit the memory of a rank. {simulated} were simulated {workloadText(workload)},{' '}
         {workload.concurrency === null ? 'all replicas' : 'one of their equal replicas'} each.
         {interrupted ? ' The search was interrupted.' : ''}
-        {idle > 0 && ` In ${idle} more than half of the GPU time (${percent(0.5)}) has no request.`}{' '}
+        {idle > 0 && ` In ${idle} more than half of the GPU time (${roundPercent(0.5)}) has no request.`}{' '}
         {targetsText(report.targets)}
       </p>
     </Section>

@@ -1,7 +1,7 @@
 /** What probes reached on this adapter, told to a person. */
 import type { Ceiling, Ceilings } from '../../bench/ceilings/ceilings.ts';
 import type { RooflineShare } from '../../bench/ceilings/roofline.ts';
-import { formatBytes, formatSi } from '../../core/units.ts';
+import { formatBytes, formatSi, roundPercent } from '../../core/units.ts';
 import { PLAIN, type Style } from './style.ts';
 import { drawTable, paragraph } from './table.ts';
 
@@ -58,8 +58,7 @@ function noteText(ceiling: Ceiling): string {
 /** '12% c': the share of the roofline, and what binds. */
 export function roofText(roof: RooflineShare | undefined): string {
   if (roof === undefined) return '';
-  const percent = roof.share > 0 && roof.share < 0.005 ? '<1%' : `${Math.round(100 * roof.share)}%`;
-  return `${percent} ${roof.binds === 'compute' ? 'c' : 'b'}`;
+  return `${roundPercent(roof.share, '%')} ${roof.binds === 'compute' ? 'c' : 'b'}`;
 }
 
 export const ROOF_LEGEND =

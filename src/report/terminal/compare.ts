@@ -1,7 +1,7 @@
 /** A comparison told to a person: the sentence first, then the rows that differ, then what it is worth. */
 import type { ComparedRow, Comparison } from '../../compare/compare.ts';
 import { ALPHA, isNamed } from '../../compare/decide.ts';
-import { formatNs } from '../../core/units.ts';
+import { formatNs, formatPercent } from '../../core/units.ts';
 import { plural } from '../../layout/text.ts';
 import { verdictText } from '../verdict.ts';
 import { PLAIN, type Style } from './style.ts';
@@ -65,7 +65,7 @@ function worthText({ falseAlarms, weak, drivers, adapters, rows }: Comparison): 
   const measured =
     falseAlarms === null
       ? 'Its rate of false alarms cannot be measured from these files: give 5 runs or more a side.'
-      : `Dealt to sides by chance, the same runs would have ${(100 * falseAlarms).toFixed(1)} % of rows named ` +
+      : `Dealt to sides by chance, the same runs would have ${formatPercent(falseAlarms)} of rows named ` +
         `(measured; at most ${100 * ALPHA} % by the test), ${(falseAlarms * rows.length).toFixed(1)} of these.`;
   const star = weak ? '' : ' * also after allowing for all rows.';
   const apart =

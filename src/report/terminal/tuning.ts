@@ -1,7 +1,7 @@
 /** What was tuned, told to a person. */
 import { summarise } from '../../measure/statistics.ts';
-import { formatNs } from '../../core/units.ts';
-import { percent, ratio } from '../../tune/decide.ts';
+import { formatNs, formatPercent } from '../../core/units.ts';
+import { ratio } from '../../tune/decide.ts';
 import type { Evidence, TuningPoint } from '../../tune/point.ts';
 import { subjectText } from '../../validate/draw/subject.ts';
 import type { PlannedPoint, RecheckReport, TuneReport } from '../../tune/tune.ts';
@@ -40,7 +40,7 @@ export function renderPoints(points: readonly TuningPoint[], style: Style = PLAI
       own === undefined ? '' : formatNs(summarise(own.samplesNs).median),
       point.choice === null ? '' : style.good(point.choice),
       gain,
-      percent(point.spread),
+      formatPercent(point.spread),
     ];
   });
   return drawTable(

@@ -133,14 +133,14 @@ export const tuneFaults: readonly Mutant[] = [
       replace: 'Math.max(0, 1 - magnitude)',
       why: 'numbers have two digits in place of three',
     },
+    {
+      find: '`${Math.round(100 * share)}${unit}`',
+      replace: '`${Math.round(share)}${unit}`',
+      why: 'whole percentages are fractions',
+    },
     { find: "'B', 'KiB', 'MiB'", replace: "'B', 'MiB', 'KiB'", why: 'binary prefixes change places' },
   ]),
   ...faultsIn('src/report/terminal/ceilings.ts', { tests: ['bench/roofline.test.ts'] }, [
-    {
-      find: 'Math.round(100 * roof.share)',
-      replace: 'Math.round(roof.share)',
-      why: 'shares of the roof are fractions called percent',
-    },
     {
       find: "roof.binds === 'compute' ? 'c' : 'b'",
       replace: "roof.binds === 'compute' ? 'b' : 'c'",

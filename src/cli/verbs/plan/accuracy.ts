@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { ConfigError } from '../../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../../core/given.ts';
 import { quoted } from '../../../core/text/quoted.ts';
+import { formatPercent } from '../../../core/units.ts';
 import { kernelAccuracy, type RegionAccuracy } from '../../../hardware/curves/accuracy.ts';
 import { replayAccuracy } from '../../../planner/accuracy/replay.ts';
 import { rankingAccuracy, servingAccuracy } from '../../../planner/accuracy/serving.ts';
@@ -50,8 +51,6 @@ export function accuracy(options: AccuracyOptions = {}): AccuracyReport {
   return { overall: parts.flatMap((part) => part.overall), regions };
 }
 
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-
 function render({ overall: all, regions }: AccuracyReport, style: Style): string[] {
   const right = 'right' as const;
   const cells = (region: RegionAccuracy): string[] => [
@@ -59,10 +58,10 @@ function render({ overall: all, regions }: AccuracyReport, style: Style): string
       .filter((part) => part !== '')
       .join(' '),
     String(region.rows),
-    percent(region.median),
-    percent(region.p90),
-    percent(region.covered),
-    region.noise === null ? '-' : `${percent(region.noise.median)}, ${percent(region.noise.p90)}`,
+    formatPercent(region.median),
+    formatPercent(region.p90),
+    formatPercent(region.covered),
+    region.noise === null ? '-' : `${formatPercent(region.noise.median)}, ${formatPercent(region.noise.p90)}`,
   ];
   const columns = [
     { head: 'region', least: 24 },

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { ConfigError } from '../../../core/errors.ts';
 import { at } from '../../../core/math.ts';
 import type { Fields } from '../../../core/given.ts';
+import { formatPercent } from '../../../core/units.ts';
 import { hardwareNamed } from '../../../hardware/profiles/named.ts';
 import { parseLayout } from '../../../layout/spec.ts';
 import { alignColumns, wrap } from '../../../layout/text.ts';
@@ -243,7 +244,7 @@ export function renderDeployment(report: DeploymentReport): string {
     ]),
     '',
     'Where the GPU time goes',
-    ...alignColumns(SHARES.map((share) => [SHARE_NAMES[share], `${(100 * shares[share]).toFixed(1)} %`])),
+    ...alignColumns(SHARES.map((share) => [SHARE_NAMES[share], formatPercent(shares[share])])),
     '',
     ...wrap(
       `Memory of the fullest rank: ${gb(memory.used)} of ${gb(memory.memory)} GB, weights ${gb(memory.weights)}, staging and ` +

@@ -1,7 +1,7 @@
 /** `moebius accuracy --own`: how far steps of our own engine are off when they are told from kernels alone. */
 import { CheckError, ConfigError } from '../../../core/errors.ts';
 import { at } from '../../../core/math.ts';
-import { formatNs } from '../../../core/units.ts';
+import { formatNs, formatPercent } from '../../../core/units.ts';
 import { fitSteps, type StepModel } from '../../../planner/own/step-model.ts';
 import type { AdapterFacts } from '../../../platform/platform.ts';
 import { measureSteps, shapeName, type OwnStep, type StepShape } from '../../../profile/own-steps.ts';
@@ -124,8 +124,6 @@ export async function ownAccuracy(
   });
 }
 
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-
 export function renderOwn(report: OwnReport, style: Style): string[] {
   const { rows, curves, calibration } = report;
   const { stepNs, dispatchNs, perKernelNs } = curves.overhead;
@@ -143,18 +141,18 @@ export function renderOwn(report: OwnReport, style: Style): string[] {
         shape,
         formatNs(measuredNs),
         formatNs(predictedNs),
-        `${error > 0 ? '+' : ''}${percent(error)}`,
+        `${error > 0 ? '+' : ''}${formatPercent(error)}`,
       ]),
       style.width,
     ),
     '',
     ...paragraph(
-      `Error: median ${percent(report.median)}, p90 ${percent(report.p90)}, most ${percent(report.most)}; ` +
-        `${percent(report.withinTenPercent)} of the steps within 10 %.`,
+      `Error: median ${formatPercent(report.median)}, p90 ${formatPercent(report.p90)}, most ${formatPercent(report.most)}; ` +
+        `${formatPercent(report.withinTenPercent)} of the steps within 10 %.`,
       '',
     ),
     ...paragraph(
-      `${curves.curves} kernels have a curve, median error ${percent(curves.curveError)} where they were fitted: ` +
+      `${curves.curves} kernels have a curve, median error ${formatPercent(curves.curveError)} where they were fitted: ` +
         `${calibration.layouts.length} other layouts with ${calibration.shapes.length} other batches. Beyond its kernels a step takes ` +
         `${formatNs(stepNs)} and ${formatNs(dispatchNs)} a dispatch; a ns of kernels, each in a pass of its own, is ` +
         `${perKernelNs.toFixed(2)} ns of a step.`,

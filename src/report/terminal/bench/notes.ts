@@ -3,7 +3,7 @@ import { maxOf, minOf } from '../../../core/math.ts';
 import type { KernelTiming } from '../../../bench/kernels/suite.ts';
 import { OTHERS_LIMIT, STEAL_LIMIT } from '../../../measure/load.ts';
 import type { BenchResult } from '../../../bench/result.ts';
-import { formatBytes, formatNs } from '../../../core/units.ts';
+import { formatBytes, formatNs, roundPercent } from '../../../core/units.ts';
 
 export function timingNotes({ kernels, rounds, canary, load, cold }: BenchResult): string[] {
   return [
@@ -20,19 +20,17 @@ export function timingNotes({ kernels, rounds, canary, load, cold }: BenchResult
   ];
 }
 
-const percent = (share: number): string => `${Math.round(100 * share)} %`;
-
 /** Whether something else kept the machine busy all along: then no mark of a row tells it. */
 function busyNote(canary: BenchResult['canary'], load: BenchResult['load']): string[] {
   const signs = [
     ...(canary?.spread != null && canary.spread > canary.spreadLimit
-      ? [`the middle half of the canary's readings spreads over ${percent(canary.spread)}`]
+      ? [`the middle half of the canary's readings spreads over ${roundPercent(canary.spread)}`]
       : []),
     ...(load !== null && load.othersShare > OTHERS_LIMIT
-      ? [`other processes took ${percent(load.othersShare)} of ${load.cores} cores`]
+      ? [`other processes took ${roundPercent(load.othersShare)} of ${load.cores} cores`]
       : []),
     ...(load?.stealShare != null && load.stealShare > STEAL_LIMIT
-      ? [`other machines took ${percent(load.stealShare)} of the cores (steal)`]
+      ? [`other machines took ${roundPercent(load.stealShare)} of the cores (steal)`]
       : []),
   ];
   if (signs.length === 0) return [];
@@ -60,12 +58,12 @@ function compileNote(kernels: readonly KernelTiming[]): string[] {
 function driftNote(kernels: readonly KernelTiming[], canary: BenchResult['canary']): string[] {
   if (canary === null) return [];
   const marked = kernels.flatMap(({ drift }) => (drift?.marked ? [drift] : []));
-  const limit = percent(canary.driftLimit);
+  const limit = roundPercent(canary.driftLimit);
   if (marked.length === 0)
     return [`Canary: no row beside a drift of more than ${limit} in half of its rounds.`];
   const most = maxOf(marked.map(({ worst }) => Math.abs(worst)));
   return [
-    `~ Canary: beside ${marked.length} of ${kernels.length} rows a probe that never changes took up to ${percent(most)} more or less ` +
+    `~ Canary: beside ${marked.length} of ${kernels.length} rows a probe that never changes took up to ${roundPercent(most)} more or less ` +
       `time than shortly before and after, in half of the rounds or more (limit ${limit}).`,
   ];
 }

@@ -1,8 +1,8 @@
 /** What overflow costs in quality, told to a person. */
+import { formatPercent } from '../../../core/units.ts';
 import type { CapacityRule } from '../../../routing/capacity.ts';
 import { PLAIN, type Style } from '../style.ts';
 import { drawTable, paragraph } from '../table.ts';
-import { percent } from './tables.ts';
 
 /** A policy and capacity with what they cost. Shares are of all rows of all layers. */
 export interface QualityLine {
@@ -37,9 +37,9 @@ export function renderQuality(rows: readonly QualityLine[], style: Style = PLAIN
         row.policy,
         row.capacity === undefined ? '-' : ruleText(row.capacity),
         row.capacityRows === undefined ? '-' : String(row.capacityRows),
-        percent(row.droppedShare),
-        percent(row.movedShare + row.waitedShare),
-        percent(row.massLostShare),
+        formatPercent(row.droppedShare),
+        formatPercent(row.movedShare + row.waitedShare),
+        formatPercent(row.massLostShare),
         row.crossEntropy.toFixed(4),
         row.aboveDropless.toFixed(4),
         'float64',

@@ -1,6 +1,6 @@
 /** An experiment of `moebius routing`, told to a person. */
 import { at, maxOf, sum } from '../../../core/math.ts';
-import { formatBytes, formatNs } from '../../../core/units.ts';
+import { formatBytes, formatNs, formatPercent } from '../../../core/units.ts';
 import type { PlacementRow } from '../../../laboratory/placements.ts';
 import type { LayerTime } from '../../../laboratory/layer-time.ts';
 import type { PolicyOutcome } from '../../../laboratory/policies.ts';
@@ -12,7 +12,6 @@ import { drawTable, paragraph } from '../table.ts';
 type Timed = PolicyOutcome & { readonly time?: LayerTime };
 
 const right = 'right' as const;
-export const percent = (share: number): string => `${(100 * Math.max(0, share)).toFixed(1)} %`;
 const ratio = (value: number): string => value.toFixed(3);
 
 /** What each policy keeps and loses, then what it moves and how long the layer takes. */
@@ -20,13 +19,13 @@ export function renderPolicies(policies: readonly Timed[], style: Style = PLAIN)
   const kept = policies.map((p) => [
     p.policy,
     p.capacity === undefined ? '-' : String(p.capacity),
-    percent(p.droppedShare),
-    percent(p.massLostShare),
+    formatPercent(p.droppedShare),
+    formatPercent(p.massLostShare),
     String(p.rows.moved + p.rows.carried),
     ratio(p.maxOverMean.experts),
     ratio(p.maxOverMean.ranks),
     ratio(p.gini.experts),
-    percent(p.paddingWaste),
+    formatPercent(p.paddingWaste),
     ratio(p.layerError),
   ]);
   return [
