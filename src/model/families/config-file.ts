@@ -67,6 +67,11 @@ export class ConfigFile {
     return this.#read(key, count);
   }
 
+  /** The same where several names stand for one thing: the first that is there, else the first of all is missing. */
+  countOf(key: string, ...others: readonly string[]): number {
+    return this.count([key, ...others].find((name) => this.has(name)) ?? key);
+  }
+
   countOr<T>(key: string, otherwise: T): number | T {
     return this.has(key) ? this.count(key) : otherwise;
   }

@@ -32,8 +32,8 @@ export const gptOss: Family = {
     return {
       config: {
         ...{ name, ...core, expertDim },
-        numExperts: file.count('num_local_experts'),
-        topK: file.countOr('num_experts_per_tok', undefined) ?? file.count('experts_per_token'),
+        numExperts: file.countOf('num_local_experts', 'num_experts'),
+        topK: file.countOf('num_experts_per_tok', 'experts_per_token'),
         renormalize: true,
         activation: 'swiglu_oai',
         expertBias: true,

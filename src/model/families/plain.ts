@@ -39,7 +39,7 @@ export const mixtral: Family = {
     return {
       config: {
         ...{ name, ...core },
-        numExperts: file.count('num_local_experts'),
+        numExperts: file.countOf('num_local_experts', 'num_experts'),
         topK: file.count('num_experts_per_tok'),
         expertDim: file.count('intermediate_size'),
         renormalize: true,
@@ -62,7 +62,7 @@ export const olmoe: Family = {
     return {
       config: {
         ...{ name, ...core },
-        numExperts: file.count('num_experts'),
+        numExperts: file.countOf('num_experts', 'num_local_experts'),
         topK: file.count('num_experts_per_tok'),
         expertDim: file.count('intermediate_size'),
         renormalize: file.flag('norm_topk_prob', false),
@@ -117,7 +117,7 @@ export const graniteMoe: Family = {
       config: {
         ...{ name, ...core },
         rmsEps: core.rmsEps / residual ** 2,
-        numExperts: file.count('num_local_experts'),
+        numExperts: file.countOf('num_local_experts', 'num_experts'),
         topK: file.count('num_experts_per_tok'),
         expertDim,
         renormalize: true,

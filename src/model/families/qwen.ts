@@ -44,7 +44,7 @@ export const qwen2Moe: Family = {
     return {
       config: {
         ...{ name, ...core },
-        numExperts: file.count('num_experts'),
+        numExperts: file.countOf('num_experts', 'num_local_experts'),
         topK: file.count('num_experts_per_tok'),
         expertDim: file.count('moe_intermediate_size'),
         renormalize: file.flag('norm_topk_prob', false),
@@ -71,7 +71,7 @@ export const qwen3Moe: Family = {
     return {
       config: {
         ...{ name, ...core },
-        numExperts: file.count('num_experts'),
+        numExperts: file.countOf('num_experts', 'num_local_experts'),
         topK: file.count('num_experts_per_tok'),
         expertDim: file.count('moe_intermediate_size'),
         renormalize: file.flag('norm_topk_prob', false),

@@ -50,7 +50,13 @@ export function readRope(
     ...angles,
     frequencies: padded(angles.frequencies, headDim),
   });
-  const { long, ...short } = anglesOf(type, scaling, { theta, dim: rotaryDim, maxPositions });
+  // What models were trained for may stand beside the record, and goes before what is in it.
+  const original =
+    file.countOr('original_max_position_embeddings', undefined) ??
+    scaling?.countOr('original_max_position_embeddings', undefined) ??
+    maxPositions;
+  const base = { theta, dim: rotaryDim, maxPositions, original };
+  const { long, ...short } = anglesOf(type, scaling, base);
   const rope: RopeTraits = {
     ...whole(short),
     ...(long && { long: { ...whole(long), beyond: long.beyond } }),
@@ -79,6 +85,8 @@ interface Base {
   readonly theta: number;
   readonly dim: number;
   readonly maxPositions: number;
+  /** Positions before they were stretched. */
+  readonly original: number;
 }
 
 function anglesOf(type: RopeType, scaling: ConfigFile | undefined, base: Base): RopeTraits {
@@ -90,7 +98,7 @@ function anglesOf(type: RopeType, scaling: ConfigFile | undefined, base: Base): 
       return { frequencies: plain.map((f) => f / factor), factor: 1 };
     }
     case 'llama3':
-      return { frequencies: llama3(scaling, plain), factor: 1 };
+      return { frequencies: llama3(scaling, plain, base), factor: 1 };
     case 'yarn':
       return yarn(scaling, plain, base);
     case 'longrope':
@@ -99,11 +107,10 @@ function anglesOf(type: RopeType, scaling: ConfigFile | undefined, base: Base): 
 }
 
 /** Long waves are stretched, short ones stay, those between are mixed. */
-function llama3(scaling: ConfigFile, plain: readonly number[]): number[] {
+function llama3(scaling: ConfigFile, plain: readonly number[], { original }: Base): number[] {
   const factor = scaling.positive('factor');
   const low = scaling.positive('low_freq_factor');
   const high = scaling.positive('high_freq_factor');
-  const original = scaling.count('original_max_position_embeddings');
   return plain.map((f) => {
     const wave = (2 * Math.PI) / f;
     if (wave < original / high) return f;
@@ -114,9 +121,12 @@ function llama3(scaling: ConfigFile, plain: readonly number[]): number[] {
 }
 
 /** Peng et al., arXiv 2309.00071. */
-function yarn(scaling: ConfigFile, plain: readonly number[], { theta, dim, maxPositions }: Base): RopeTraits {
-  const factor = scaling.positive('factor');
-  const original = scaling.countOr('original_max_position_embeddings', maxPositions);
+function yarn(scaling: ConfigFile, plain: readonly number[], base: Base): RopeTraits {
+  const { theta, dim, maxPositions, original } = base;
+  const factor =
+    original < maxPositions
+      ? scaling.positiveOr('factor', maxPositions / original)
+      : scaling.positive('factor');
   const fast = scaling.positiveOr('beta_fast', 32);
   const slow = scaling.positiveOr('beta_slow', 1);
   const truncate = scaling.flag('truncate', true);
@@ -138,8 +148,11 @@ function yarn(scaling: ConfigFile, plain: readonly number[], { theta, dim, maxPo
 }
 
 /** Ding et al., arXiv 2402.13753: a factor per pair, one list up to the original length and one beyond. */
-function longrope(scaling: ConfigFile, plain: readonly number[], { maxPositions }: Base): RopeTraits {
-  const original = scaling.countOr('original_max_position_embeddings', maxPositions);
+function longrope(
+  scaling: ConfigFile,
+  plain: readonly number[],
+  { maxPositions, original }: Base,
+): RopeTraits {
   const stretched = (key: string): number[] => {
     const factors = scaling.any(key);
     if (!Array.isArray(factors) || factors.length !== plain.length || !factors.every(isPositive)) {

@@ -112,7 +112,7 @@ export function partialRotary(file: ConfigFile, otherwise: number): (headDim: nu
   const factor =
     file.record('rope_parameters')?.positiveOr('partial_rotary_factor', undefined) ??
     file.positiveOr('partial_rotary_factor', otherwise);
-  return (headDim) => Math.round(headDim * factor);
+  return (headDim) => Math.trunc(headDim * factor);
 }
 
 /** A record without what is undefined or false; absent when nothing is left. */

@@ -31,6 +31,12 @@ function readRouter(file: ConfigFile, numExperts: number): RouterTraits {
       `${file.label}: n_group (${count}) must divide the ${numExperts} experts, and topk_group (${kept}) be at most it. Correct them.`,
     );
   }
+  const topK = file.count('num_experts_per_tok');
+  if (topK > (kept * numExperts) / count) {
+    throw new ConfigError(
+      `${file.label}: num_experts_per_tok (${topK}) is more than the ${(kept * numExperts) / count} experts of ${kept} of ${count} groups. Correct it, or topk_group.`,
+    );
+  }
   const scale = file.positiveOr('routed_scaling_factor', 1);
   return {
     score: 'sigmoid',
@@ -49,7 +55,7 @@ function readDeepSeekMoe(
   numLayers: number,
   renormalize: boolean,
 ): Pick<MoeConfig, 'numExperts' | 'topK' | 'expertDim' | 'renormalize' | 'router' | 'dense' | 'shared'> {
-  const numExperts = file.count('n_routed_experts');
+  const numExperts = file.countOf('n_routed_experts', 'num_local_experts', 'num_experts');
   const expertDim = file.count('moe_intermediate_size');
   const first = file.naturalOr('first_k_dense_replace', 0);
   const shared = file.naturalOr('n_shared_experts', 0);
@@ -137,7 +143,7 @@ export const miniMaxM2: Family = {
     return {
       config: {
         ...{ name, ...core },
-        numExperts: file.count('num_local_experts'),
+        numExperts: file.countOf('num_local_experts', 'num_experts'),
         topK: file.count('num_experts_per_tok'),
         expertDim: file.count('intermediate_size'),
         renormalize: true,
@@ -156,12 +162,18 @@ export const miniMaxM2: Family = {
   },
 };
 
+/** What a sum of chosen scores is at least, before they are divided by it: of no effect where it is as small as is usual. */
+function requireSmall(file: ConfigFile, key: string): void {
+  if (file.positiveOr(key, 0) > 1e-9) file.refuse(key, 'Supported: up to 1e-9, as published.');
+}
+
 export const ernie45Moe: Family = {
   type: 'ernie4_5_moe',
   title: 'ERNIE-4.5 MoE',
   read(file, name) {
     refuseStrange(file);
     file.only('use_bias', [false], 'Use a checkpoint without biases.');
+    requireSmall(file, 'moe_norm_min');
     const { core, order } = readCore(file, { style: 'interleaved', theta: 500000 });
     const { numLayers } = core;
     const first = file.naturalOr('moe_layer_start_index', 1);
@@ -182,8 +194,8 @@ export const ernie45Moe: Family = {
     return {
       config: {
         ...{ name, ...core, expertDim },
-        numExperts: file.count('moe_num_experts'),
-        topK: file.count('moe_k'),
+        numExperts: file.countOf('moe_num_experts', 'num_experts', 'num_local_experts'),
+        topK: file.countOf('moe_k', 'num_experts_per_tok'),
         renormalize: true,
         router: { correction: true },
         ...(layers.length > 0 && { dense: { dim: file.count('intermediate_size'), layers } }),

@@ -10,7 +10,9 @@ export const FAMILIES = [
   'gpt-oss-mxfp4',
   'glm4-moe',
 ] as const;
-export type FamilyName = (typeof FAMILIES)[number];
+/** Without text: ids, greedy ids and logits alone. */
+export const UNTOLD = ['dots1', 'minimax-m2', 'ernie4.5-moe'] as const;
+export type FamilyName = (typeof FAMILIES)[number] | (typeof UNTOLD)[number];
 
 /** From the root of the checkout: a page reads it below its address. */
 export const folderOf = (name: FamilyName): string => `test/fixtures/checkpoints/${name}`;
@@ -37,6 +39,11 @@ export interface FamilyReference {
     readonly error: number;
   }[];
 }
+
+/** What is known of all. */
+export type PlainReference = Pick<FamilyReference, 'sensitivity'> & {
+  readonly cases: readonly Pick<FamilyReference['cases'][number], 'ids' | 'greedy' | 'logits'>[];
+};
 
 export async function referenceOf(name: FamilyName): Promise<FamilyReference> {
   const bytes = await testPlatform().readFile(`${folderOf(name)}/reference.json`);
