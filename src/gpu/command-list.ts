@@ -9,7 +9,7 @@ import { type Bindable, type BufferView, checkView, viewOf } from './buffer.ts';
 import type { DeviceContext, Kernel } from './context.ts';
 import type { Grid, KernelDefinition } from './kernel.ts';
 import type { ParamArena, ParamChunk } from './param-arena.ts';
-import { SpanTimer, type SpanTime } from './span-timer.ts';
+import { type DispatchFacts, SpanTimer, type SpanTime } from './span-timer.ts';
 
 /** `none`: one pass for all. `span`: a pass per span. `dispatch`: a pass per dispatch. */
 export type TimingDetail = 'none' | 'span' | 'dispatch';
@@ -92,7 +92,7 @@ export class CommandList {
   ): void {
     if (product(grid) === 0) return;
     this.#checkGrid(kernel, grid);
-    const pass = this.#prepare(kernel, params, buffers);
+    const pass = this.#prepare(kernel, params, buffers, grid);
     pass.dispatchWorkgroups(at(grid, 0), at(grid, 1), at(grid, 2));
     this.#finishDispatch();
   }
@@ -199,6 +199,7 @@ export class CommandList {
     kernel: Kernel<D>,
     params: Params<D>,
     buffers: Buffers<D>,
+    grid?: Grid,
   ): GPUComputePassEncoder {
     this.#mustBeOpen();
     const { compiled } = kernel;
@@ -212,7 +213,7 @@ export class CommandList {
     const group = this.#gpu.bindGroups.get(compiled, views);
     const slot = this.#gpu.params.put(this.#holds.chunks, compiled, params);
     // All that may be refused has been looked at: from here on it is recorded.
-    const pass = this.#openPass(compiled.name);
+    const pass = this.#openPass(compiled.name, { spec: kernel.spec, params, grid });
     if (this.#pipeline !== compiled.pipeline) {
       pass.setPipeline(compiled.pipeline);
       this.#pipeline = compiled.pipeline;
@@ -225,7 +226,7 @@ export class CommandList {
     return pass;
   }
 
-  #openPass(kernelName: string): GPUComputePassEncoder {
+  #openPass(kernelName: string, dispatch: DispatchFacts): GPUComputePassEncoder {
     if (this.#pass !== undefined) return this.#pass;
     const alone = this.#timing === 'dispatch';
     const label = alone ? kernelName : this.label;
@@ -233,6 +234,7 @@ export class CommandList {
       tag: this.#tag,
       part: alone ? this.#part : undefined,
       kernel: alone ? kernelName : undefined,
+      dispatch: alone ? dispatch : undefined,
     });
     this.#pass = this.#encoder.beginComputePass(
       timestampWrites === undefined ? { label } : { label, timestampWrites },

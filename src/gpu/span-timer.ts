@@ -2,8 +2,10 @@
 import { invariant } from '../core/errors.ts';
 import { at } from '../core/math.ts';
 import type { DeviceState } from './device-state.ts';
+import type { Grid } from './kernel.ts';
 import type { MemoryLedger } from './ledger.ts';
 import { BUFFER_USAGE, MAP_MODE } from './flags.ts';
+import type { Spec } from './shader/specialise.ts';
 import { QUERIES_PER_BLOCK, type QueryBlock, type QueryPool } from './query-pool.ts';
 
 const SPANS_PER_BLOCK = QUERIES_PER_BLOCK / 2;
@@ -17,6 +19,16 @@ export interface SpanPlace {
   /** Undefined unless every dispatch has a pass of its own. */
   readonly part: unknown;
   readonly kernel: string | undefined;
+  /** What the dispatch was, as far as the host knows; undefined as `kernel` is. */
+  readonly dispatch?: DispatchFacts | undefined;
+}
+
+/** One dispatch: what was compiled in, what was set, and how many workgroups. */
+export interface DispatchFacts {
+  readonly spec: Spec;
+  readonly params: Readonly<Record<string, number>>;
+  /** Undefined where the GPU has written it. */
+  readonly grid: Grid | undefined;
 }
 
 export interface SpanTime extends SpanPlace {

@@ -1,14 +1,16 @@
-/** Steps of an engine on this device, as calibration and as what is to be predicted: bare, and kernel by kernel. */
-import { at, maxOf, minOf, range } from '../core/math.ts';
+/** Steps of engines on this device, as calibration and as what is to be predicted: bare, and kernel by kernel. */
+import { maxOf, minOf, range } from '../core/math.ts';
+import { seededRandom, shuffled } from '../core/random.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { planLayout } from '../layout/layout.ts';
 import { parseLayout } from '../layout/spec.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
-import type { CalibrationStep, KernelTime } from '../planner/own/step-model.ts';
+import type { CalibrationStep } from '../planner/own/step-model.ts';
 import { createEngine, type Engine } from '../runtime/engine.ts';
-import type { StepSpan } from '../runtime/step/span.ts';
+import type { StepSpanTime } from '../runtime/step/span.ts';
+import { workOfStep } from './own-work.ts';
 import { stepSubject } from './subjects/engine-step.ts';
-import type { RunPiece } from './run.ts';
+import type { Subject } from './subjects/subject.ts';
 
 /** What all sequences do in a step. */
 export interface StepShape {
@@ -23,76 +25,108 @@ export interface StepShape {
 export const shapeName = ({ sequences, tokens, step }: StepShape): string =>
   step === 'prefill' ? `${sequences} x ${tokens} prefill` : `${sequences} decode at ${tokens}`;
 
+/** Layouts, and batches that each of them is given. */
+export interface StepSet {
+  readonly layouts: readonly string[];
+  readonly shapes: readonly StepShape[];
+  /** Whether its kernels are timed in every round; otherwise once, to know which they are. */
+  readonly timed: boolean;
+}
+
 export interface OwnStep extends CalibrationStep {
   readonly layout: string;
   readonly shape: StepShape;
 }
 
-/** Every shape on one layout, bare and instrumented in turns. @throws ConfigError for a layout that the model does not fit. */
+interface Measured {
+  readonly set: StepSet;
+  readonly layout: string;
+  readonly shape: StepShape;
+  readonly subject: Subject;
+  readonly bare: number[];
+  readonly runs: (readonly StepSpanTime[])[];
+}
+
+/** Bare steps of a round, of sets whose kernels are timed and of others. */
+const BARE = { timed: 2, other: 4 } as const;
+
+/**
+ * Every shape on every layout of all sets. A round goes over all of them in a shuffled order, so what else the machine does
+ * meets them alike.
+ * @param told where it is. @returns the steps of each set.
+ * @throws ConfigError for a layout that the model does not fit.
+ */
 export async function measureSteps(
+  gpu: Gpu,
+  model: Checkpoint,
+  sets: readonly StepSet[],
+  rounds: number,
+  told: (where: string) => void,
+): Promise<OwnStep[][]> {
+  const engines: Engine[] = [];
+  try {
+    const all: Measured[] = [];
+    for (const set of sets) {
+      for (const layout of set.layouts) {
+        told(layout);
+        const engine = await engineFor(gpu, model, layout, set.shapes);
+        engines.push(engine);
+        for (const shape of set.shapes) {
+          const subject = subjectOf(engine, model, shape);
+          await subject.run('none');
+          all.push({ set, layout, shape, subject, bare: [], runs: [] });
+        }
+      }
+    }
+    const random = seededRandom(1);
+    for (let round = 0; round < rounds; round++) {
+      told(`round ${round + 1} of ${rounds}`);
+      for (const one of shuffled(all, random)) await measureOnce(one);
+    }
+    return sets.map((set) =>
+      all.filter((one) => one.set === set).map((one) => stepOf(one, model.config.numExperts)),
+    );
+  } finally {
+    for (const engine of engines) engine.destroy();
+  }
+}
+
+function engineFor(
   gpu: Gpu,
   model: Checkpoint,
   layout: string,
   shapes: readonly StepShape[],
-  rounds: number,
-): Promise<OwnStep[]> {
-  const engine = await createEngine(gpu, {
+): Promise<Engine> {
+  return createEngine(gpu, {
     layout: planLayout(parseLayout(layout), model.config),
     weights: model,
     maxSequences: maxOf(shapes.map(({ sequences }) => sequences)),
     maxLength: maxOf(shapes.map(({ tokens }) => tokens + 1)),
   });
-  try {
-    const found: OwnStep[] = [];
-    for (const shape of shapes)
-      found.push({ layout, shape, ...(await measureStep(engine, model, shape, rounds)) });
-    return found;
-  } finally {
-    engine.destroy();
-  }
 }
 
-async function measureStep(
-  engine: Engine,
-  { config }: Checkpoint,
-  { sequences, tokens, step }: StepShape,
-  rounds: number,
-): Promise<CalibrationStep> {
+function subjectOf(engine: Engine, { config }: Checkpoint, { sequences, tokens, step }: StepShape): Subject {
   const requests = (count: number) =>
     range(sequences).map((sequence) => ({
       sequence,
       ids: range(count).map((i) => (7 * i + 13 * sequence) % config.vocabSize),
     }));
-  const subject =
-    step === 'prefill'
-      ? stepSubject(engine, requests(tokens))
-      : stepSubject(engine, requests(1), requests(tokens));
-  const bare: number[] = [];
-  const timed: (readonly KernelTime[])[] = [];
-  await subject.run('none');
-  for (let round = 0; round < rounds; round++) {
-    bare.push((await subject.run('none')).wallNs);
-    const { pieces } = await subject.run('dispatch');
-    timed.push(pieces.flatMap(kernelsOf));
-    bare.push((await subject.run('none')).wallNs);
-  }
-  const kernels = at(timed, 0).map((one, i) => ({
-    ...one,
-    ns: minOf(timed.map((run) => at(run, i).ns)),
-  }));
-  return { kernels, wallNs: minOf(bare) };
+  return step === 'prefill'
+    ? stepSubject(engine, requests(tokens))
+    : stepSubject(engine, requests(1), requests(tokens));
 }
 
-/** Dispatches of one kernel within one span, together. */
-function kernelsOf({ spans }: RunPiece): KernelTime[] {
-  const found = new Map<StepSpan, Map<string, { dispatches: number; ns: number }>>();
-  for (const { tag, kernel = '', ns = 0 } of spans) {
-    const own = found.get(tag) ?? new Map<string, { dispatches: number; ns: number }>();
-    found.set(tag, own);
-    const sum = own.get(kernel) ?? { dispatches: 0, ns: 0 };
-    own.set(kernel, { dispatches: sum.dispatches + 1, ns: sum.ns + ns });
+async function measureOnce({ set, subject, bare, runs }: Measured): Promise<void> {
+  if (set.timed || runs.length === 0) {
+    const { pieces } = await subject.run('dispatch');
+    runs.push(pieces.flatMap(({ spans }) => spans));
   }
-  return [...found].flatMap(([{ operation, rows, flop, bytes }, kernels]) =>
-    [...kernels].map(([kernel, sum]) => ({ kernel, operation, rows, flop, bytes, ...sum })),
-  );
+  for (let i = 0; i < (set.timed ? BARE.timed : BARE.other); i++)
+    bare.push((await subject.run('none')).wallNs);
+}
+
+function stepOf({ layout, shape, bare, runs }: Measured, experts: number): OwnStep {
+  const { tokens, step } = shape;
+  const sizes = step === 'prefill' ? { queries: tokens, keys: tokens } : { queries: 1, keys: tokens + 1 };
+  return { layout, shape, kernels: workOfStep(runs, { ...sizes, experts }), wallNs: minOf(bare) };
 }

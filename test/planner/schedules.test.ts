@@ -9,13 +9,16 @@ import { writeTrace } from '../../src/cli/files/trace-file.ts';
 import { project } from '../../src/cli/verbs/plan/project.ts';
 import { fitPower } from '../../src/bench/model/growth.ts';
 import { sum } from '../../src/core/math.ts';
+import { nonNegativeFit } from '../../src/planner/own/least-squares.ts';
 import { fitSteps, type KernelTime } from '../../src/planner/own/step-model.ts';
 import { FRAMEWORK } from '../../src/planner/serving/framework.ts';
 import type { StepCost } from '../../src/planner/serving/step-cost.ts';
 import { partitionStages } from '../../src/planner/simulate/partition.ts';
 import { simulate } from '../../src/planner/simulate/simulate.ts';
 import { exposedUs, twoBatchSchedule, type HalfLayer } from '../../src/planner/simulate/streams.ts';
+import { expectedTiles, workOfStep } from '../../src/profile/own-work.ts';
 import { timelineOfSimulation } from '../../src/profile/timeline/simulated.ts';
+import type { StepSpan } from '../../src/runtime/step/span.ts';
 
 describe('stages', () => {
   test('of five layers in two and three, by hand', () => {
@@ -180,20 +183,63 @@ test('10,000 requests on 128 GPUs, and time in proportion to events', async () =
   expect(found.at(-1)?.us).toBeLessThan(20e6);
 });
 
-test.each([100, -200])(
-  'steps are told exactly where the truth has the form of the curves, %i ns a dispatch',
-  (dispatchNs) => {
-    const kernel = (name: string, dispatches: number, rows: number, flop: number): KernelTime => ({
-      ...{ kernel: name, operation: 'experts', dispatches, rows, flop, bytes: 4 * rows + flop / 7 },
-      ns: 500 * dispatches + 3 * rows + flop / 2,
+describe('steps of our own engine', () => {
+  test.each([100, -200])(
+    'are told exactly where the truth has the form of the curves, %i ns a dispatch',
+    (dispatchNs) => {
+      const kernel = (shader: string, dispatches: number, groups: number, depth: number): KernelTime => ({
+        ...{
+          shader,
+          spec: '',
+          operation: 'experts',
+          dispatches,
+          terms: [1, groups, groups * depth, 7 * groups],
+        },
+        ns: 500 + 3 * groups + (groups * depth) / 2,
+      });
+      const step = (n: number) => {
+        const kernels = [kernel('gemm', n, 10 * n * n, 40 + n), kernel('norm', 2, 30 + n, 0)];
+        const ns = sum(kernels.map((one) => one.dispatches * one.ns));
+        return { kernels, wallNs: 20_000 + dispatchNs * (n + 2) + 1.2 * ns };
+      };
+      const model = fitSteps([1, 2, 3, 5, 8, 13].map(step));
+      for (const n of [4, 10, 20]) expect(model.predict(step(n).kernels) / step(n).wallNs).toBeCloseTo(1, 3);
+      expect(model.curveError).toBeLessThan(1e-3);
+    },
+  );
+
+  test('a measurement that the others disagree with hardly counts', () => {
+    const rows = [1, 2, 3, 4, 5, 6, 7, 8].map((x) => [1, x]);
+    const targets = rows.map(([, x = 0], i) => (100 + 10 * x) * (i === 3 ? 4 : 1));
+    const [a = 0, b = 0] = nonNegativeFit(rows, targets);
+    for (const x of [1, 5, 8]) expect(Math.abs((a + b * x) / (100 + 10 * x) - 1)).toBeLessThan(0.05);
+  });
+
+  test('tiles are expected as rows choose experts', () => {
+    expect(expectedTiles(0, 8, 16)).toBe(0);
+    expect(expectedTiles(1, 8, 16)).toBeCloseTo(1, 12);
+    // Two rows meet in one of two experts with probability 1/2: tiles of 2 are 1 or 2.
+    expect(expectedTiles(2, 2, 2)).toBeCloseTo(1.5, 12);
+    expect(expectedTiles(7, 4, 1)).toBeCloseTo(7, 12);
+    expect(expectedTiles(33, 1, 16)).toBe(3);
+    expect(expectedTiles(4000, 16, 32)).toBeGreaterThan(4000 / 32);
+    expect(expectedTiles(4000, 16, 32)).toBeLessThan(4000 / 32 + 16);
+  });
+
+  test('equal dispatches are one work, with the median of their fastest times', () => {
+    const tag = { operation: 'attention', rows: 8 } as StepSpan;
+    const span = (ns: number, depth: number) => ({
+      ...{ tag, kernel: 'gemm.wgsl', ns, part: undefined, beginNs: 0n, endNs: 0n },
+      dispatch: { spec: { ROWS: 4 }, params: { depth }, grid: [2, 3, 1] as const },
     });
-    const step = (n: number) => {
-      const kernels = [kernel('gemm', n, 10 * n * n, 1e4 + 900 * n), kernel('norm', 2, 30 + n, 100)];
-      const ns = sum(kernels.map((one) => one.ns));
-      return { kernels, wallNs: 20_000 + dispatchNs * (n + 2) + 1.2 * ns };
-    };
-    const model = fitSteps([1, 2, 3, 5, 8, 13].map(step));
-    for (const n of [4, 10, 20]) expect(model.predict(step(n).kernels) / step(n).wallNs).toBeCloseTo(1, 3);
-    expect(model.curveError).toBeLessThan(1e-3);
-  },
-);
+    const runs = [
+      [span(5, 16), span(9, 16), span(7, 16), span(2, 32)],
+      [span(6, 16), span(8, 16), span(1, 16), span(3, 32)],
+    ];
+    const work = { shader: 'gemm.wgsl', spec: '{"ROWS":4}', operation: 'attention' };
+    expect(workOfStep(runs, { queries: 1, keys: 1, experts: 16 })).toEqual([
+      { ...work, terms: [1, 6, 96, 0, 0, 0, 0, 2], dispatches: 3, ns: 5 },
+      { ...work, terms: [1, 6, 192, 0, 0, 0, 0, 2], dispatches: 1, ns: 2 },
+    ]);
+  });
+});

@@ -4,7 +4,7 @@ import { at } from '../../../core/math.ts';
 import { formatNs, formatPercent } from '../../../core/units.ts';
 import { fitSteps, type StepModel } from '../../../planner/own/step-model.ts';
 import type { AdapterFacts } from '../../../platform/platform.ts';
-import { measureSteps, shapeName, type OwnStep, type StepShape } from '../../../profile/own-steps.ts';
+import { measureSteps, shapeName, type StepShape } from '../../../profile/own-steps.ts';
 import { drawTable, paragraph } from '../../../report/terminal/table.ts';
 import type { Style } from '../../../report/terminal/style.ts';
 import { SILENT, type Progress } from '../../../bench/progress.ts';
@@ -25,9 +25,11 @@ const CALIBRATION: readonly string[] = [
 const CALIBRATION_SHAPES: readonly StepShape[] = [
   { sequences: 4, tokens: 8, step: 'prefill' },
   { sequences: 16, tokens: 24, step: 'prefill' },
-  { sequences: 8, tokens: 48, step: 'prefill' },
+  { sequences: 6, tokens: 40, step: 'prefill' },
+  { sequences: 2, tokens: 96, step: 'prefill' },
   { sequences: 8, tokens: 16, step: 'decode' },
   { sequences: 32, tokens: 32, step: 'decode' },
+  { sequences: 12, tokens: 48, step: 'decode' },
 ];
 
 const JUDGED: readonly string[] = [
@@ -51,7 +53,7 @@ const JUDGED_SHAPES: readonly StepShape[] = [
 export interface OwnRow {
   readonly layout: string;
   readonly shape: string;
-  /** The fastest of six steps without instruments. */
+  /** The fastest of 20 steps without instruments. */
   readonly measuredNs: number;
   /** From kernels of other layouts and batches. */
   readonly predictedNs: number;
@@ -73,8 +75,8 @@ export interface OwnReport {
   readonly withinTenPercent: number;
 }
 
-/** Bare and instrumented steps of each shape. */
-const ROUNDS = 3;
+/** Over all steps, calibration and judged ones mixed. */
+const ROUNDS = 5;
 
 /**
  * Times the kernels of eight layouts one by one, fits curves and overheads, and predicts whole steps of ten other layouts with
@@ -82,9 +84,9 @@ const ROUNDS = 3;
  * @throws ConfigError on an adapter without timestamps.
  */
 export async function ownAccuracy(
-  options: SessionOptions & { readonly progress?: Progress },
+  options: SessionOptions & { readonly progress?: Progress; readonly rounds?: number },
 ): Promise<OwnReport> {
-  const { progress = SILENT } = options;
+  const { progress = SILENT, rounds = ROUNDS } = options;
   const model = await loadModel(TINY_MOE);
   return withGpu(options, async (gpu) => {
     if (!gpu.has('timestamp-query')) {
@@ -92,23 +94,24 @@ export async function ownAccuracy(
         `${gpu.facts.name} has no timestamps, so kernels cannot be timed one by one. Choose another adapter.`,
       );
     }
-    const measured = async (title: string, layouts: readonly string[], shapes: readonly StepShape[]) =>
-      progress.step(title, async (say) => {
-        const found: OwnStep[][] = [];
-        for (const layout of layouts) {
-          say(layout);
-          found.push(await measureSteps(gpu, model, layout, shapes, ROUNDS));
-        }
-        return found.flat();
-      });
-    const fitted = fitSteps(await measured('Kernels of eight layouts', CALIBRATION, CALIBRATION_SHAPES));
-    const rows = (await measured('Steps of ten others', JUDGED, JUDGED_SHAPES)).map(
-      ({ layout, shape, kernels, wallNs }): OwnRow => {
-        const predictedNs = fitted.predict(kernels);
-        const error = predictedNs / wallNs - 1;
-        return { layout, shape: shapeName(shape), measuredNs: wallNs, predictedNs, error };
-      },
+    const [calibration = [], judged = []] = await progress.step('Steps of 18 layouts', (say) =>
+      measureSteps(
+        gpu,
+        model,
+        [
+          { layouts: CALIBRATION, shapes: CALIBRATION_SHAPES, timed: true },
+          { layouts: JUDGED, shapes: JUDGED_SHAPES, timed: false },
+        ],
+        rounds,
+        say,
+      ),
     );
+    const fitted = fitSteps(calibration);
+    const rows = judged.map(({ layout, shape, kernels, wallNs }): OwnRow => {
+      const predictedNs = fitted.predict(kernels);
+      const error = predictedNs / wallNs - 1;
+      return { layout, shape: shapeName(shape), measuredNs: wallNs, predictedNs, error };
+    });
     const errors = rows.map(({ error }) => Math.abs(error)).sort((a, b) => a - b);
     if (!errors.every((error) => Number.isFinite(error))) throw new CheckError('a prediction is not finite');
     const rank = (share: number): number => at(errors, Math.ceil(share * errors.length) - 1);
