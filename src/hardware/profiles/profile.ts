@@ -26,6 +26,8 @@ export interface Profile {
   /** From GPU to GPU between nodes. */
   readonly between: Tier;
   readonly source: string;
+  /** A user's own figures: nothing was measured on it. */
+  readonly own?: boolean;
   /** Shares of the printed peaks that kernels were measured to reach on it, where that is known. */
   readonly reached?: { readonly compute: number; readonly memory: number };
   /** Where the figures were measured and not printed: us of a launch. Such peaks are reached. */

@@ -34,6 +34,7 @@ export function regionOf(
   const region = `serving ${hardware.architecture} ${kind}`;
   const gpus = placement.attnTp * placement.attnDp * placement.pp;
   const why = [
+    ...(hardware.own === true ? [`${hardware.name} is hardware of a file`] : []),
     ...(ARCHITECTURES.test(hardware.architecture)
       ? []
       : [`no serving was measured on ${hardware.architecture}`]),

@@ -79,15 +79,16 @@ export function traceOf(
   rows: readonly Readonly<Record<string, string>>[],
   label: string,
 ): OpenWorkload {
+  const all = [...COLUMNS, ...ALSO];
+  const unknown = columns.find((column) => !all.includes(column));
+  if (unknown !== undefined) {
+    throw new ConfigError(
+      `${label} has a column ${quoted(unknown)}, which a trace has not${didYouMean(unknown, all)}. It has: ${COLUMNS.join(', ')}.`,
+    );
+  }
   const missing = COLUMNS.find((column) => !columns.includes(column));
   if (missing !== undefined)
     throw new ConfigError(`${label} has no column ${missing}. A trace has: ${COLUMNS.join(', ')}.`);
-  const unknown = columns.find((column) => ![...COLUMNS, ...ALSO].includes(column));
-  if (unknown !== undefined) {
-    throw new ConfigError(
-      `${label} has a column ${quoted(unknown)}, which a trace has not${didYouMean(unknown, [...COLUMNS, ...ALSO])}. It has: ${COLUMNS.join(', ')}.`,
-    );
-  }
   if (rows.length === 0) throw new ConfigError(`${label} has no requests.`);
   if (rows.length > MOST_REQUESTS)
     throw new ConfigError(`${label} has ${rows.length} requests; at most ${MOST_REQUESTS} are simulated.`);

@@ -5,12 +5,14 @@ import { at } from '../../../core/math.ts';
 import type { Fields } from '../../../core/given.ts';
 import { formatPercent } from '../../../core/units.ts';
 import { hardwareNamed } from '../../../hardware/profiles/named.ts';
+import type { Profile } from '../../../hardware/profiles/profile.ts';
 import { parseLayout } from '../../../layout/spec.ts';
 import { alignColumns, wrap } from '../../../layout/text.ts';
 import { MOST_JSON_BYTES } from '../../../model/safetensors/strict-json.ts';
 import { readModelFacts } from '../../../planner/models/config-json.ts';
 import type { ModelFacts } from '../../../planner/models/facts.ts';
 import { modelNamed } from '../../../planner/models/named.ts';
+import { readHardware } from '../../../planner/project/hardware-file.ts';
 import { project, type Projection } from '../../../planner/project/project.ts';
 import { cellOf, regionOf, type Cell } from '../../../planner/project/region.ts';
 import { PHASES, usualPrecision, type Phase } from '../../../planner/project/serving-case.ts';
@@ -34,6 +36,7 @@ import { arrivalsOf, type ArrivalOptions } from './arrivals.ts';
 export interface DeploymentOptions extends ArrivalOptions {
   /** A preset's name, or the path of a `config.json`. */
   readonly model?: string;
+  /** A name, or the path of a JSON file with figures of one's own. */
   readonly hardware?: string;
   /** 'ep=16,pp=4,tp=2,dp=2', folded: dp counts replicas. */
   readonly layout?: string;
@@ -105,6 +108,12 @@ export async function modelAt(name: string): Promise<ModelFacts> {
   return readModelFacts(await platformHere().readFile(path, MOST_JSON_BYTES), title, path);
 }
 
+/** The hardware of a name, or of the path of a JSON file. */
+export async function hardwareAt(name: string): Promise<Profile> {
+  if (!name.endsWith('.json')) return hardwareNamed(name);
+  return readHardware(await platformHere().readFile(name, MOST_JSON_BYTES), name);
+}
+
 const LEAST_LENGTH = 0.8;
 /** Requests for each of a closed loop. A guess. */
 const ROUNDS = 10;
@@ -125,7 +134,7 @@ export async function deployed(
   if (options.hardware === undefined)
     throw new ConfigError('project needs hardware: name it with --hardware, as h100-sxm.');
   const model = await modelAt(options.model);
-  const hardware = hardwareNamed(options.hardware);
+  const hardware = await hardwareAt(options.hardware);
   const gpusPerNode = options.gpusPerNode ?? hardware.node.gpus;
   requireInteger('gpusPerNode', gpusPerNode, 1, 65536);
   const placement = placementOfLayout(parseLayout(layoutText), gpusPerNode);
@@ -259,7 +268,7 @@ export function renderDeployment(report: DeploymentReport): string {
 export function describeDeployment(command: Command): Command {
   return command
     .option('--model <name>', 'a model, or the path of its config.json')
-    .option('--hardware <name>', 'a100, h100-sxm, h200, b200, gb200, mi300x, ...')
+    .option('--hardware <name>', 'a100, h100-sxm, h200, b200, ..., or a JSON file of your own')
     .option('--layout <axes>', 'ep=..,pp=..,tp=..,dp=.. (default: the reference layout)')
     .option('--disaggregate <axes>', 'instances that decode what those of --layout have read')
     .option('--gpus-per-node <n>', 'that reach each other without a network', integer(1, 65536))

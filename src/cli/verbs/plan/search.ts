@@ -3,7 +3,6 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { CancelledError, ConfigError } from '../../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../../core/given.ts';
 import { maxOf } from '../../../core/math.ts';
-import { hardwareNamed } from '../../../hardware/profiles/named.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../../../layout/spec.ts';
 import {
   evaluate,
@@ -26,13 +25,14 @@ import { printJson, printLines, stdoutStyle } from '../../output.ts';
 import { interruption } from '../../process/interrupt.ts';
 import { threadEntry } from '../../threads/entry.ts';
 import { arrivalsOf, type ArrivalOptions } from './arrivals.ts';
-import { modelAt } from './deployment.ts';
+import { hardwareAt, modelAt } from './deployment.ts';
 import { tellSearch } from './search-progress.ts';
 
 /** Options of `search`, those of `moebius search`. */
 export interface SearchOptions extends ArrivalOptions {
   /** A preset's name, or the path of a `config.json`. */
   readonly model: string;
+  /** A name, or the path of a JSON file with figures of one's own. */
   readonly hardware: string;
   /** How many, or several numbers to compare. */
   readonly gpus: number | readonly number[];
@@ -111,7 +111,7 @@ export async function search(options: SearchOptions): Promise<SearchReport> {
       throw new ConfigError(`${name} (${limit}) must be a number of ms, more than 0.`);
   }
   const model = await modelAt(options.model);
-  const named = hardwareNamed(options.hardware);
+  const named = await hardwareAt(options.hardware);
   const gpusPerNode = options.gpusPerNode ?? named.node.gpus;
   requireInteger('gpusPerNode', gpusPerNode, 1, 65536);
   const setting: SearchSetting = {
@@ -235,7 +235,7 @@ export function describeSearch(command: Command): Command {
         'in TTFT, throughput, memory and GPUs, and what beats a given one and why. Ctrl-C keeps what was found. Needs no GPU.',
     )
     .requiredOption('--model <name>', 'a model, or the path of its config.json')
-    .requiredOption('--hardware <name>', 'a100, h100-sxm, h200, b200, gb200, mi300x, ...')
+    .requiredOption('--hardware <name>', 'a100, h100-sxm, h200, b200, ..., or a JSON file')
     .requiredOption('--gpus <n>', 'how many, or several to compare: 64,128', counts)
     .option('--layout <axes>', 'ep=..,pp=..,tp=..,dp=..: where it stands among the others')
     .option('--ttft <time>', 'the most that the mean may be, as 10s', milliseconds)
