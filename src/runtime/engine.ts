@@ -21,6 +21,7 @@ import { deviceMemory, fullestRank, totalBytes } from '../memory/lists.ts';
 import { Making } from './making.ts';
 import { readAccount, type RoutingAccount, uploadPlaces } from './admission.ts';
 import { Stage } from './layer/stage.ts';
+import { stageGroups } from './groups.ts';
 import type { StageContext } from './layer/context.ts';
 import { tellStep } from './step/observe.ts';
 import type { StepOptions, StepResult } from './step/step.ts';
@@ -257,23 +258,4 @@ function routingOf(gpu: Gpu, { sizes, admission }: EnginePlan, stages: readonly 
       sizes,
       stages.map(({ workspace }) => workspace),
     );
-}
-
-/** The groups of the first stage with ranks numbered within it (replica * ep + e): every stage has the same. */
-export function stageGroups(layout: Layout, axis: 'tp' | 'ep'): number[][] {
-  const { ep } = layout.spec;
-  const local = (rank: number): number => {
-    const { replica, ep: e } = layout.coordinates(rank);
-    return replica * ep + e;
-  };
-  const seen = new Set<number>();
-  const groups: number[][] = [];
-  for (const index of range(layout.ranksPerStage)) {
-    if (seen.has(index)) continue;
-    const rank = layout.rankAt({ replica: Math.floor(index / ep), stage: 0, ep: index % ep });
-    const members = (axis === 'tp' ? layout.tpGroup(rank) : layout.epGroup(rank)).map(local);
-    members.forEach((member) => seen.add(member));
-    groups.push(members);
-  }
-  return groups;
 }

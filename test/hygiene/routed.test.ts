@@ -30,7 +30,7 @@ test('products and combine belong to the two forms, and what uses these has no k
   expect(callersOf('prepareLocalExperts')).toEqual([
     'src/laboratory/layer-time.ts',
     'src/ops/moe/pipeline.ts',
-    'src/runtime/layer/kernels.ts',
+    'src/runtime/layer/expert-kernels.ts',
   ]);
-  expect(callersOf('prepareExchangedExperts')).toEqual(['src/runtime/layer/kernels.ts']);
+  expect(callersOf('prepareExchangedExperts')).toEqual(['src/runtime/layer/expert-kernels.ts']);
 });

@@ -25,17 +25,23 @@ export interface BiasTensors {
 }
 
 export interface BiasUpdate {
-  /** @param last whether the step ends: only then is the bias changed. */
-  record(commands: CommandList, numRanks: number, last: boolean, tensors: BiasTensors): void;
+  /** @param last whether the step ends: only then is the bias changed. @param rateNow in place of the one it was made with. */
+  record(
+    commands: CommandList,
+    numRanks: number,
+    last: boolean,
+    tensors: BiasTensors,
+    rateNow?: number,
+  ): void;
 }
 
 export async function prepareBiasUpdate(gpu: Gpu, numExperts: number, rate: number): Promise<BiasUpdate> {
   const kernel = await gpu.kernel(biasKernel, { WG: gpu.rowLanes });
   return {
-    record: (commands, numRanks, last, { loads, work, load, bias }) => {
+    record: (commands, numRanks, last, { loads, work, load, bias }, rateNow = rate) => {
       commands.dispatch(
         kernel,
-        { numExperts, numRanks, workStride: work.stride, last: Number(last), rate },
+        { numExperts, numRanks, workStride: work.stride, last: Number(last), rate: rateNow },
         { loads_S4: loads, work: work.buffer, load_E: load, bias_E: bias },
       );
     },

@@ -6,13 +6,13 @@ import { local, type Recorded } from '../../collectives/segments.ts';
 import { at } from '../../core/math.ts';
 import type { ExchangeGroup } from '../../routed/exchanged.ts';
 import type { StageWorkspace } from '../stage-workspace.ts';
-import type { StageContext, StageLayer, StageStep } from './context.ts';
+import type { ExpertContext, ExpertLayer, StageStep } from './context.ts';
 
 /** The slots of one layer's choices, group by group, and its bias for the next step. Nothing without an admission. */
 export function admissionSegments(
-  c: StageContext,
+  c: ExpertContext,
   w: StageWorkspace,
-  layer: StageLayer,
+  layer: ExpertLayer,
   step: StageStep,
   busy: readonly ExchangeGroup[],
 ): Recorded[] {
@@ -37,7 +37,13 @@ export function admissionSegments(
       }
       const { bias } = layer;
       if (bias === undefined) return;
-      admission.bias?.record(commands, c.sizes.numRanks, step.isLast, { ...{ loads, work }, ...bias });
+      admission.bias?.record(
+        commands,
+        c.sizes.numRanks,
+        step.isLast,
+        { loads, work, ...bias },
+        step.biasRate,
+      );
     }),
   ];
 }

@@ -6,6 +6,7 @@ import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { WeightDtype } from '../../kernels/weights.ts';
 import type { Layout } from '../../layout/layout.ts';
+import type { ExpertKernels } from './expert-kernels.ts';
 import type { LayerKernels } from './kernels.ts';
 import type { LayerShards } from '../../memory/shards.ts';
 import type { EnginePlan } from '../../memory/engine-plan.ts';
@@ -14,19 +15,12 @@ import type { MicroBatch, RankLoad } from '../step/plan.ts';
 import type { StepTables } from '../step/tables.ts';
 import type { WeightStore } from '../weight-store.ts';
 
-export interface StageContext {
-  readonly gpu: Gpu;
+/** What the half of a layer behind attention needs of it. */
+export interface ExpertContext {
   readonly layout: Layout;
   readonly sizes: RankSizes;
-  readonly plan: EnginePlan;
-  readonly kernels: LayerKernels;
-  readonly weightDtype: WeightDtype;
+  readonly kernels: ExpertKernels;
   readonly transport: Transport;
-  readonly weights: WeightStore;
-  /** cos and sin of every position, see `ropeTable`. */
-  readonly ropeTable: GpuBuffer;
-  /** Where attention keeps the parts of the keys, when its variant cuts them. */
-  readonly attentionScratch?: GpuBuffer | undefined;
   /** Where the experts lie, of an engine whose choices are given slots: see `placeWords`. */
   readonly places: GpuBuffer | undefined;
   /** TP and EP groups of a stage, ranks numbered within it. */
@@ -34,15 +28,44 @@ export interface StageContext {
   readonly epGroups: GroupTable;
 }
 
-/** One layer on the ranks of its stage. */
-export interface StageLayer {
+export interface StageContext extends ExpertContext {
+  readonly gpu: Gpu;
+  readonly plan: EnginePlan;
+  readonly kernels: LayerKernels;
+  readonly weightDtype: WeightDtype;
+  readonly weights: WeightStore;
+  /** cos and sin of every position, see `ropeTable`. */
+  readonly ropeTable: GpuBuffer;
+  /** Where attention keeps the parts of the keys, when its variant cuts them. */
+  readonly attentionScratch?: GpuBuffer | undefined;
+}
+
+/** What of a layer's weights attention reads; the rest is of the other half. */
+export const ATTENTION_SHARDS = [
+  'attentionNorm',
+  'qkv',
+  'qkvBias',
+  'qkNorm',
+  'sinks',
+  'out',
+  'outBias',
+] as const satisfies readonly (keyof LayerShards)[];
+export type ExpertShards<S> = Omit<LayerShards<S>, (typeof ATTENTION_SHARDS)[number]>;
+
+/** The half of one layer behind attention, on the ranks of its stage. */
+export interface ExpertLayer {
   readonly index: number;
   /** The first of its stage that routes. */
   readonly firstRouted: boolean;
   /** Per rank. */
-  readonly weights: readonly { readonly [K in keyof LayerShards]: GpuBuffer }[];
+  readonly weights: readonly Readonly<ExpertShards<GpuBuffer>>[];
   /** f32 [E] that the router adds for the choice, and u32 [E] rows of this step so far; of an engine with a balancer. */
   readonly bias?: { readonly bias: GpuBuffer; readonly load: GpuBuffer } | undefined;
+}
+
+/** One layer on the ranks of its stage. */
+export interface StageLayer extends ExpertLayer {
+  readonly weights: readonly Readonly<LayerShards<GpuBuffer>>[];
   /** Per rank: [slots, length, KVl, Dh] each. */
   readonly cache: readonly { readonly k: GpuBuffer; readonly v: GpuBuffer }[];
 }
@@ -59,4 +82,6 @@ export interface StageStep {
   readonly onSlots?: StageStep['onIds'];
   /** Whether no micro-batch of this step follows. */
   readonly isLast: boolean;
+  /** By how much a bias changes in this step, where not by the engine's rate. */
+  readonly biasRate?: number | undefined;
 }

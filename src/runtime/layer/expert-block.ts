@@ -2,7 +2,7 @@
  * residual -> norm -> router, top-k -> shared and routed experts -> all-gather; of a layer without routing one plain unit.
  * What is sent between ranks has a size that the GPU knows only: nothing is read back.
  */
-import { local, ofRanks, type Segment, within } from '../../collectives/segments.ts';
+import { local, ofRanks, type Recorded, type Segment, within } from '../../collectives/segments.ts';
 import { invariant } from '../../core/errors.ts';
 import { at, maxOf } from '../../core/math.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
@@ -16,16 +16,16 @@ import type { LocalRows } from '../../routed/local.ts';
 import { type ChoicePlaces, type RoutedRows, routedSegments } from '../../routed/routed-experts.ts';
 import { admissionSegments } from './admission.ts';
 import { busyGroups } from './busy-groups.ts';
-import type { StageContext, StageLayer, StageStep } from './context.ts';
-import type { LayerKernels } from './kernels.ts';
+import type { ExpertContext, ExpertLayer, StageStep } from './context.ts';
+import type { ExpertKernels } from './expert-kernels.ts';
 import { busyRun } from '../step/plan.ts';
 import type { StageWorkspace } from '../stage-workspace.ts';
 
 /** Reads `x` and the attention output; leaves the layer's output in `x` on every member of each TP group. */
 export function expertSegments(
-  c: StageContext,
+  c: ExpertContext,
   w: StageWorkspace,
-  layer: StageLayer,
+  layer: ExpertLayer,
   step: StageStep,
 ): Segment[] {
   const busy = busyGroups(c, step);
@@ -35,7 +35,7 @@ export function expertSegments(
     return [unit, ...gatherShares(c, w, step)];
   }
   return [
-    local('route', (commands) => recordRouters(commands, c, w, layer, step, busy)),
+    routerSegment(c, w, layer, step, busy),
     ...admissionSegments(c, w, layer, step, busy),
     ...('local' in experts
       ? routedSegments(experts.local, localRows(c, w, layer, step, busy))
@@ -44,12 +44,23 @@ export function expertSegments(
   ];
 }
 
+/** Norm, the choice of experts and shared experts. */
+export function routerSegment(
+  c: ExpertContext,
+  w: StageWorkspace,
+  layer: ExpertLayer,
+  step: StageStep,
+  busy: readonly ExchangeGroup[],
+): Recorded {
+  return local('route', (commands) => recordRouters(commands, c, w, layer, step, busy));
+}
+
 /** Residual, norm and the choice of experts of every rank that has tokens. */
 function recordRouters(
   commands: CommandList,
-  { kernels }: StageContext,
+  { kernels }: ExpertContext,
   w: StageWorkspace,
-  layer: StageLayer,
+  layer: ExpertLayer,
   step: StageStep,
   busy: readonly ExchangeGroup[],
 ): void {
@@ -59,8 +70,7 @@ function recordRouters(
     const weights = at(layer.weights, rank);
     recordNorm(commands, kernels, w, layer, step, rank);
     const choices = w.choices(rank);
-    const { router } = sizedFor(kernels.products, count);
-    router.record(commands, count, {
+    sizedFor(kernels.routers, count).record(commands, count, {
       x: own.routed,
       gate: present(weights.gate, 'gate'),
       logits: choices.logits,
@@ -80,9 +90,9 @@ function recordRouters(
 /** Residual, norm and the plain unit of a layer without routing, of every rank that has tokens. */
 function recordDense(
   commands: CommandList,
-  { kernels }: StageContext,
+  { kernels }: ExpertContext,
   w: StageWorkspace,
-  layer: StageLayer,
+  layer: ExpertLayer,
   step: StageStep,
   busy: readonly ExchangeGroup[],
 ): void {
@@ -112,9 +122,9 @@ function eachShare(
 /** Attention's output joins the residual stream in `sum`; `routed` is its norm. */
 function recordNorm(
   commands: CommandList,
-  { normResidual }: LayerKernels,
+  { normResidual }: ExpertKernels,
   w: StageWorkspace,
-  layer: StageLayer,
+  layer: ExpertLayer,
   { loads }: StageStep,
   rank: number,
 ): void {
@@ -137,7 +147,7 @@ function recordUnit(
   commands: CommandList,
   unit: GatedUnit,
   w: StageWorkspace,
-  layer: StageLayer,
+  layer: ExpertLayer,
   rank: number,
   numRows: number,
 ): void {
@@ -153,19 +163,19 @@ function present<T>(value: T | undefined, what: string): T {
   return value;
 }
 
-function stackOf({ w1, w2, w3, upBias, downBias }: StageLayer['weights'][number]): ExpertWeights {
+function stackOf({ w1, w2, w3, upBias, downBias }: ExpertLayer['weights'][number]): ExpertWeights {
   return { w1: present(w1, 'w1'), w2: present(w2, 'w2'), w3, upBias, downBias };
 }
 
 /** Where ranks hold different numbers of experts, each has a stack of its own. */
-function ownStack({ layout, sizes: z }: StageContext, layer: StageLayer, rank: number): ExpertWeights {
+function ownStack({ layout, sizes: z }: ExpertContext, layer: ExpertLayer, rank: number): ExpertWeights {
   const { count } = layout.slotsOf(rank % layout.spec.ep);
   const stack = stackOf(at(layer.weights, rank));
   return count === z.localExperts ? stack : { ...stack, numExperts: count };
 }
 
 function routedRows(
-  { kernels }: StageContext,
+  { kernels }: ExpertContext,
   w: StageWorkspace,
   { loads }: StageStep,
   rank: number,
@@ -181,9 +191,9 @@ function routedRows(
 }
 
 function localRows(
-  c: StageContext,
+  c: ExpertContext,
   w: StageWorkspace,
-  layer: StageLayer,
+  layer: ExpertLayer,
   step: StageStep,
   busy: readonly ExchangeGroup[],
 ): LocalRows[] {
@@ -205,9 +215,9 @@ function localRows(
 }
 
 function exchangeWork(
-  c: StageContext,
+  c: ExpertContext,
   w: StageWorkspace,
-  layer: StageLayer,
+  layer: ExpertLayer,
   step: StageStep,
   groups: readonly ExchangeGroup[],
 ): ExchangeWork {
@@ -233,7 +243,7 @@ function exchangeWork(
 }
 
 /** Every member of a TP group has all its rows again. */
-function gatherShares(c: StageContext, w: StageWorkspace, { loads, tables }: StageStep): Segment[] {
+function gatherShares(c: ExpertContext, w: StageWorkspace, { loads, tables }: StageStep): Segment[] {
   if (c.layout.spec.tp === 1) return [];
   const gather = c.transport.allGatherRows(w.symmetric('mixed'), w.symmetric('x'), {
     groups: c.tpGroups,

@@ -144,9 +144,9 @@ export const runtimeFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('src/runtime/layer/kernels.ts', { tests: ['runtime/limits.test.ts'] }, [
     {
-      find: 'eps: model.rmsEps };',
-      replace: 'eps: 0 };',
-      why: 'the norms of layers run with an eps of 0',
+      find: 'eps: model.rmsEps, residual: false }',
+      replace: 'eps: 0, residual: false }',
+      why: 'the norm before attention runs with an eps of 0',
     },
   ]),
   ...faultsIn('src/runtime/ends.ts', { tests: ['runtime/limits.test.ts'] }, [
