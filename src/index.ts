@@ -24,6 +24,12 @@ export {
   type RoutingQuality,
   type RoutingQualityOptions,
 } from './cli/verbs/routing/quality.ts';
+export {
+  routingBalancers,
+  type RoutingBalancers,
+  type RoutingBalancersOptions,
+} from './cli/verbs/routing/balancers.ts';
+export { routingCost, type RoutingCost, type RoutingCostOptions } from './cli/verbs/routing/cost.ts';
 export { routing, type RoutingOptions, type RoutingReport } from './cli/verbs/routing/routing.ts';
 export { search, type SearchOptions } from './cli/verbs/plan/search.ts';
 export type { SearchReport } from './planner/search/search.ts';

@@ -55,8 +55,7 @@ export function balanced(balancer: Balancer, load: readonly number[], sizes: Pla
   const slots = slotsFor(balancer, load.length, sizes);
   // Without any load all placements are alike.
   const weights = sum(load) > 0 ? load : load.map(() => 1);
-  const even = (placement: ExpertPlacement): Balanced =>
-    result(balancer, placement, maxOverMean(evenLoadOfRanks(weights, placement)));
+  const even = (placement: ExpertPlacement): Balanced => ({ ...evenOn(placement, weights), balancer });
   const split = (placement: ExpertPlacement): Balanced => {
     const { maxOverMean: most, shares } = weightedSplit(weights, placement);
     return result(balancer, placement, most, shares);
@@ -80,6 +79,11 @@ export function balanced(balancer: Balancer, load: readonly number[], sizes: Pla
       return { ...even(placement), proved };
     }
   }
+}
+
+/** A placement as it is given, its replicas with equal shares. @param load of each expert. */
+export function evenOn(placement: ExpertPlacement, load: readonly number[]): Balanced {
+  return result('none', placement, maxOverMean(evenLoadOfRanks(load, placement)));
 }
 
 function result(
@@ -110,13 +114,19 @@ export interface PlacementRow {
   readonly slots: number;
   readonly maxOverMean: number;
   readonly proved?: boolean;
+  /** Host time that it took, where there is a clock: measured. */
+  readonly ns?: number;
 }
 
 /** Experts up to which the optimum is searched for beside the others. */
 const FEW_EXPERTS = 16;
 
-/** All balancers that can place so many experts, for a table. */
-export function comparePlacements(load: readonly number[], sizes: PlacementSizes): PlacementRow[] {
+/** All balancers that can place so many experts, for a table. @param now the host's clock, ns. */
+export function comparePlacements(
+  load: readonly number[],
+  sizes: PlacementSizes,
+  now?: () => number,
+): PlacementRow[] {
   const rows: PlacementRow[] = [];
   for (const balancer of BALANCERS) {
     if (balancer === 'bias') continue;
@@ -124,8 +134,10 @@ export function comparePlacements(load: readonly number[], sizes: PlacementSizes
     if (balancer === 'optimum' && load.length > Math.min(FEW_EXPERTS, 2 * sizes.ranks)) continue;
     const own = balancer === 'none' || balancer === 'optimum' ? { ...sizes, slots: undefined } : sizes;
     try {
+      const began = now?.();
       const { placement, maxOverMean: most, proved } = balanced(balancer, load, own);
       rows.push({
+        ...(now !== undefined && began !== undefined && { ns: now() - began }),
         balancer,
         slots: placement.numSlots,
         maxOverMean: most,

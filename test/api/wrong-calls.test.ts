@@ -40,6 +40,8 @@ const BY_DEFAULT = new Set([
   'growth',
   'layout',
   'profile',
+  'routingBalancers',
+  'routingCost',
   'routingQuality',
   'tune',
   'validate',

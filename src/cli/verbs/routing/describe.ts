@@ -1,13 +1,15 @@
 /** The command line of `moebius routing`. */
 import type { Command } from 'commander';
+import { ConfigError } from '../../../core/errors.ts';
 import { chosen } from '../../../core/given.ts';
-import { formatNs } from '../../../core/units.ts';
 import { BALANCERS } from '../../../laboratory/placements.ts';
 import { renderQuality } from '../../../report/terminal/routing/quality.ts';
-import { renderLoads, renderPlacements, renderPolicies } from '../../../report/terminal/routing/tables.ts';
+import { renderCost } from '../../../report/terminal/routing/cost.ts';
+import { renderBalancers } from '../../../report/terminal/routing/balancers.ts';
 import { paragraph } from '../../../report/terminal/table.ts';
 import { OVERFLOW_POLICIES } from '../../../routing/policies.ts';
 import { TRACE_GENERATORS } from '../../../routing/trace/generate.ts';
+import { WEIGHT_DTYPES } from '../../../tensor/quantised.ts';
 import { checkOutput, writeWhole } from '../../files/files.ts';
 import { collect, integer, MOST_SEED, refuseIdle, type GlobalOptions } from '../../options.ts';
 import { printJson, printLines, stdoutStyle } from '../../output.ts';
@@ -15,19 +17,25 @@ import { cliProgress } from '../../progress.ts';
 import { DEFAULT_CAPACITIES, routingQuality } from './quality.ts';
 import { BUNDLED_TRACES } from './load-trace.ts';
 import { DEFAULT_CAPACITY } from './capacity-option.ts';
+import { COST_OPTIONS, routingCost, type RoutingCostOptions } from './cost.ts';
+import { FLAGS } from './engine-options.ts';
+import { BALANCERS_OPTIONS, routingBalancers, type RoutingBalancersOptions } from './balancers.ts';
+import { renderRouting } from './render.ts';
 import {
   DEFAULT_MICRO_BATCHES,
   DEFAULT_WIDTHS,
   routing,
   ROUTING_OPTIONS,
   type RoutingOptions,
-  type RoutingReport,
 } from './routing.ts';
 
 interface CommandOptions extends GlobalOptions, Omit<RoutingOptions, 'adapter' | 'trace'> {
   readonly trace: string;
   readonly policy: readonly string[];
   readonly quality?: boolean;
+  readonly cost?: boolean;
+  readonly balancers?: boolean;
+  readonly weights?: string;
   readonly plot?: string;
 }
 
@@ -62,6 +70,9 @@ export function describeRouting(command: Command): Command {
       DEFAULT_CAPACITY,
     )
     .option('--balancer <name>', BALANCERS.join(', '), 'none')
+    .option(...FLAGS.placement)
+    .option('--steps <n>', 'of the balancer bias: 200', integer(1, 10_000))
+    .option(...FLAGS.biasRate)
     .option(
       '--slots <n>',
       'of all ranks, for replicas; as many as experts and ranks when absent',
@@ -72,12 +83,18 @@ export function describeRouting(command: Command): Command {
     .option('--micro-batches <n>', 'that the tokens come in', integer(1, 1024), DEFAULT_MICRO_BATCHES)
     .option('--width <n>', 'of the layer that is timed', integer(4, 65_536), DEFAULT_WIDTHS.width)
     .option('--expert-width <n>', 'of its experts', integer(4, 65_536), DEFAULT_WIDTHS.expertWidth)
+    .option('--weights <dtype>', `of --cost: how matrices are stored, ${WEIGHT_DTYPES.join(', ')}`)
     .option('--seed <n>', 'of what is made up', integer(0, MOST_SEED), 1)
     .option('--no-time', 'measure nothing; needs no adapter')
     .option(
       '--quality',
       `cross-entropy of tiny-moe under each policy and capacity; capacities ${DEFAULT_CAPACITIES.join(', ')}`,
     )
+    .option(
+      '--cost',
+      "what top-k, capacity, plan and the bias take of the layer's time here, at the card preset's sizes",
+    )
+    .option('--balancers', 'all balancers on the load itself, with the time that each takes')
     .option('--plot <file>', 'an SVG: ranks x experts, load curves, policies; with --quality the losses')
     .addHelpText(
       'after',
@@ -85,8 +102,11 @@ export function describeRouting(command: Command): Command {
 Examples:
   moebius routing --trace zipf:1.2 --experts 16 --topk 2
   moebius routing --trace tiny-moe --layout ep=8
-  moebius routing --trace zipf:1.2 --balancer bias --policy dropless
+  moebius routing --trace zipf:1.2 --balancer bias --policy dropless --steps 200
   moebius routing --trace trace.json --layout ep=8 --balancer placer --plot load.svg
+  moebius routing --cost
+  moebius routing --cost --layout ep=16 --policy drop-score --weights int8
+  moebius routing --balancers --experts 256 --slots 288 --layout ep=32
   moebius routing --quality --capacity 0.75,1,1.25 --plot quality.svg
   moebius routing --trace uniform --experts 256 --topk 8 --no-time --json`,
     )
@@ -100,7 +120,13 @@ Examples:
         [given.time === false, ['expertWidth'], '--no-time measures nothing'],
       ]);
       const policies = policy.flatMap((names) => names.split(',')).map((name) => name.trim());
+      const modes = [given.quality && '--quality', given.cost && '--cost', given.balancers && '--balancers'];
+      const [mode, second] = modes.filter((one) => one);
+      if (second) throw new ConfigError(`${mode} and ${second} are measured one at a time; leave one out.`);
+      refuseIdle(command, [[!given.cost, ['weights'], 'only --cost measures layers of several dtypes']]);
       if (given.quality) return runQuality(command, given, policies);
+      if (given.cost) return runCost(command, given, policies);
+      if (given.balancers) return runBalancers(command, given);
       if (plot !== undefined) await checkOutput(plot, { inputs: [given.trace], remedy: OTHER_PLOT });
       const options = { ...given, ...(policies.length > 0 && { policies }) };
       const report = await routing(chosen(options as RoutingOptions, ROUTING_OPTIONS));
@@ -113,10 +139,53 @@ Examples:
     });
 }
 
+/** What only the experiment has. */
+const OF_EXPERIMENT = ['balancer', 'groups', 'nodes', 'microBatches', 'time', 'steps', 'plot'];
+
+async function runCost(command: Command, given: CommandOptions, policies: readonly string[]): Promise<void> {
+  refuseIdle(command, [[true, OF_EXPERIMENT, '--cost runs one layer of an engine']]);
+  if (policies.length > 1) {
+    throw new ConfigError(`--cost runs one policy, and ${policies.length} are named; run it once for each.`);
+  }
+  const isGiven = (field: string): boolean => command.getOptionValueSource(field) === 'cli';
+  const own = <K extends 'width' | 'expertWidth' | 'capacity'>(field: K): CommandOptions[K] | undefined =>
+    isGiven(field) ? given[field] : undefined;
+  const options = {
+    ...{ ...given, policy: policies[0], progress: cliProgress(given.json === true) },
+    ...{ width: own('width'), expertWidth: own('expertWidth'), capacity: own('capacity') },
+  };
+  const cost = await routingCost(chosen(options as RoutingCostOptions, COST_OPTIONS));
+  if (given.json) return printJson(cost);
+  const style = stdoutStyle();
+  const { adapter, tokens, topk, experts, layout, slots, weights, policy, capacity: rule } = cost;
+  await printLines([
+    style.bold('What routing costs of a mixture-of-experts layer'),
+    ...paragraph(
+      `${tokens} tokens of ${cost.trace}, top-${topk} of ${experts} experts in ${slots} slots, ${layout}; width ${cost.width}, experts ` +
+        `${cost.expertWidth}, matrices ${weights}; policy ${policy}` +
+        (rule === undefined ? '' : `, capacity ${rule.convention} ${rule.factor} per ${rule.scope}`) +
+        `; bias rate ${cost.biasRate}. On ${adapter.name} (${adapter.kind}).`,
+    ),
+    '',
+    ...renderCost(cost, style),
+  ]);
+}
+
+async function runBalancers(command: Command, given: CommandOptions): Promise<void> {
+  const idle = [
+    ...['policy', 'capacity', 'balancer', 'placement', 'steps', 'biasRate', 'microBatches', 'time', 'plot'],
+    ...['width', 'expertWidth'],
+  ];
+  refuseIdle(command, [[true, idle, '--balancers only places experts']]);
+  const found = await routingBalancers(chosen<RoutingBalancersOptions>(given, BALANCERS_OPTIONS));
+  if (given.json) return printJson(found);
+  await printLines(renderBalancers(found, stdoutStyle()));
+}
+
 /** Of a trace and of one layer: nothing to a whole model on its own text. */
 const NOT_OF_QUALITY = [
   ...['trace', 'experts', 'topk', 'layer', 'pick', 'layout', 'balancer', 'groups', 'nodes'],
-  ...['width', 'expertWidth', 'seed', 'time'],
+  ...['width', 'expertWidth', 'seed', 'time', 'placement', 'steps', 'biasRate'],
 ];
 
 async function runQuality(
@@ -156,73 +225,4 @@ async function runQuality(
     ...renderQuality(found.rows, style),
     ...(plot === undefined ? [] : ['', `Wrote ${plot}.`]),
   ]);
-}
-
-function renderRouting(report: RoutingReport): string[] {
-  const style = stdoutStyle();
-  const { trace, tokens, experts, topk, ranks, slots, capacity, balancer, microBatches, floor, balance } =
-    report;
-  const rule = `${capacity.convention} ${capacity.factor} per ${capacity.scope === 'rank' ? 'source rank' : 'batch'}`;
-  const assumed = [
-    trace.ids === 'assumed' ? 'which experts a token has (only counts were recorded)' : '',
-    trace.scores === 'assumed'
-      ? 'the scores (1, 1/2, 1/3 ... renormalised; next-best experts by popularity)'
-      : '',
-  ].filter((text) => text !== '');
-  return [
-    style.bold(`Routing of ${trace.name}`),
-    ...paragraph(
-      `${tokens} tokens in ${microBatches} micro-batches, top-${topk} of ${experts} experts in ${slots} slots on ${ranks} ranks; ` +
-        `capacity ${rule}; balancer ${balancer}.` +
-        (assumed.length > 0 ? ` Assumed: ${assumed.join('; ')}.` : ''),
-    ),
-    '',
-    ...renderPlacements(report.placements, floor.ranks, style),
-    '',
-    ...biasLines(report),
-    ...renderPolicies(report.policies, style),
-    ...timeLines(report),
-    '',
-    ...renderLoads(report.policies, style),
-    ...(balancer === 'none'
-      ? []
-      : [
-          '',
-          ...paragraph(
-            `Fullest rank over mean: ${balance.before.toFixed(3)} before, ${balance.after.toFixed(3)} with ${balancer}.`,
-          ),
-        ]),
-  ];
-}
-
-function biasLines({ bias }: RoutingReport): string[] {
-  if (bias === undefined) return [];
-  const { maxOverMean: found, firstBelow, steps } = bias;
-  const shown = [0, 9, 24, 49, 99, 149, 199]
-    .filter((i) => i < found.length)
-    .map((i) => `${i + 1}: ${found[i]?.toFixed(3)}`);
-  const below = firstBelow === undefined ? 'never below 1.10' : `below 1.10 first in step ${firstBelow}`;
-  return [
-    ...paragraph(
-      `The bias controller over ${steps} steps, fullest expert over mean: ${shown.join(', ')}; ${below}.`,
-    ),
-    '',
-  ];
-}
-
-function timeLines({ timeBefore, policies, adapter, clock, widths, tileRows }: RoutingReport): string[] {
-  if (adapter === undefined)
-    return paragraph(`No time was measured; tiles of ${tileRows.value} rows are assumed.`);
-  const of = (ns: number | undefined): string =>
-    ns === undefined ? 'nothing that the clock can carry' : formatNs(ns);
-  const before = policies.find(({ policy }) => policy === 'dropless')?.time;
-  const fell =
-    timeBefore === undefined || before === undefined
-      ? ''
-      : ` Before the balancer the last micro-batch took ${of(timeBefore.fullestRankNs)} on the fullest rank ` +
-        `(${timeBefore.rows.fullestRank} rows), with it ${of(before.fullestRankNs)} (${before.rows.fullestRank} rows), dropless.`;
-  return paragraph(
-    `Times: measured on ${adapter.name} (${clock?.note ?? ''}), the routed layer of width ${widths.width}, experts ${widths.expertWidth}, ` +
-      `f32, under the rows of the last micro-batch; tiles of ${tileRows.value} rows.${fell}`,
-  );
 }

@@ -76,7 +76,7 @@ export async function placedBy(
 }
 
 /** @throws ConfigError for what are no lists of experts. */
-async function readPlacement(path: string, numExperts: number): Promise<ExpertPlacement> {
+export async function readPlacement(path: string, numExperts: number): Promise<ExpertPlacement> {
   const bytes = await platformHere().readFile(path, MOST_JSON_BYTES);
   const read = parseStrictJson(bytes, path, { deepest: 16 });
   const lists = Array.isArray(read) ? (read as unknown) : (read as { placement?: unknown } | null)?.placement;
@@ -109,21 +109,34 @@ export async function engineRouting(
   };
 }
 
+/** The flags of all of them, for the verbs that take some. */
+export const FLAGS = {
+  placement: [
+    '--placement <name>',
+    `where experts lie: ${PLACERS.join(', ')}, or a JSON file of ranks' experts`,
+  ],
+  expertSlots: ['--expert-slots <n>', 'of all ranks of an EP group, for replicas', integer(1, 65_536)],
+  placementTrace: [
+    '--placement-trace <name>',
+    'the load to balance: a file, or as zipf:1.2; even when absent',
+  ],
+  capacity: ['--capacity <rule>', 'of an expert, as 1.25, or convention:factor:scope; none when absent'],
+  policy: ['--policy <name>', `what becomes of rows beyond it: ${OVERFLOW_POLICIES.join(', ')}`],
+  biasRate: ['--bias-rate <x>', "the router's bias follows the load of each step by so much", moreThan(0)],
+} as const;
+
 export function addPlacementOptions(command: Command): Command {
   return command
-    .option(
-      '--placement <name>',
-      `where experts lie: ${PLACERS.join(', ')}, or a JSON file of ranks' experts`,
-    )
-    .option('--expert-slots <n>', 'of all ranks of an EP group, for replicas', integer(1, 65_536))
-    .option('--placement-trace <name>', 'the load to balance: a file, or as zipf:1.2; even when absent');
+    .option(...FLAGS.placement)
+    .option(...FLAGS.expertSlots)
+    .option(...FLAGS.placementTrace);
 }
 
 export function addEngineRouting(command: Command): Command {
   return addPlacementOptions(command)
-    .option('--capacity <rule>', 'of an expert, as 1.25, or convention:factor:scope; none when absent')
-    .option('--policy <name>', `what becomes of rows beyond it: ${OVERFLOW_POLICIES.join(', ')}`)
-    .option('--bias-rate <x>', "the router's bias follows the load of each step by so much", moreThan(0));
+    .option(...FLAGS.capacity)
+    .option(...FLAGS.policy)
+    .option(...FLAGS.biasRate);
 }
 
 /** One line about what was dropped and moved. */

@@ -1,32 +1,35 @@
 /** `moebius routing`: what capacity, overflow policies and balancers cost under a routing, made up or recorded. */
 import { ConfigError } from '../../../core/errors.ts';
 import { requireOptions, type Fields } from '../../../core/given.ts';
-import { range } from '../../../core/math.ts';
 import {
   balanced,
   type Balancer,
   BALANCERS,
   comparePlacements,
+  evenOn,
   type PlacementRow,
 } from '../../../laboratory/placements.ts';
 import { type LayerTime, measureLayer, tileRowsOn } from '../../../laboratory/layer-time.ts';
 import { comparePolicies, type PolicyOutcome } from '../../../laboratory/policies.ts';
-import { BIAS_DEFAULTS, trainBias } from '../../../laboratory/train-bias.ts';
+import { BIAS_DEFAULTS } from '../../../laboratory/train-bias.ts';
 import { parseLayout } from '../../../layout/spec.ts';
+import type { Gpu } from '../../../gpu/gpu.ts';
 import { type BenchClock, chooseClock } from '../../../measure/stopwatch.ts';
 import type { AdapterFacts } from '../../../platform/platform.ts';
+import { checkBiasRate } from '../../../routing/balance/bias.ts';
 import { type CapacityRule, requireName } from '../../../routing/capacity.ts';
-import { type Choices, tokensOf } from '../../../routing/choices.ts';
+import { tokensOf } from '../../../routing/choices.ts';
 import { loadOfRanks, maxOverMean, noiseFloor, type NoiseFloor } from '../../../routing/load.ts';
-import { contiguousPlacement, expertsOfRanks } from '../../../routing/placement.ts';
+import { contiguousPlacement, type ExpertPlacement, expertsOfRanks } from '../../../routing/placement.ts';
 import { OVERFLOW_POLICIES, type OverflowPolicy } from '../../../routing/policies.ts';
 import { countIds } from '../../../routing/trace/trace.ts';
-import { chooseTopK, logitsOf } from '../../../routing/trace/generate.ts';
 import { dealt, type ReplayFacts } from '../../../routing/trace/replay.ts';
 import { MOST_SEED, requireInteger } from '../../options.ts';
 import { withGpu } from '../../session.ts';
+import { biased, type BiasReport } from './bias.ts';
 import { DEFAULT_CAPACITY, parseCapacity } from './capacity-option.ts';
-import { loadTrace } from './load-trace.ts';
+import { readPlacement } from './engine-options.ts';
+import { type LoadedTrace, loadTrace } from './load-trace.ts';
 
 /** Options of `routing`, those of `moebius routing`. */
 export interface RoutingOptions {
@@ -50,6 +53,11 @@ export interface RoutingOptions {
   /** 'megatron:1.25:rank': convention, factor, scope. */
   readonly capacity?: string;
   readonly balancer?: string;
+  /** A JSON file with the experts of every rank, in place of a balancer's. */
+  readonly placement?: string;
+  /** Of the balancer `bias`: how many steps it has, 200 when absent, and by how much a bias changes in each. */
+  readonly steps?: number;
+  readonly biasRate?: number;
   /** Of all ranks, for balancers that make replicas. */
   readonly slots?: number;
   /** For `eplb-hierarchical`. */
@@ -81,15 +89,12 @@ export interface RoutingReport {
   /** Max over mean of the ranks as the balancer found it and as it left it, all rows kept. */
   readonly balance: { readonly before: number; readonly after: number };
   readonly placements: readonly PlacementRow[];
-  readonly bias?: {
-    readonly steps: number;
-    readonly firstBelow?: number;
-    readonly maxOverMean: readonly number[];
-  };
+  readonly bias?: BiasReport;
   readonly tileRows: { readonly value: number; readonly source: 'adapter' | 'assumed' };
   readonly policies: readonly (PolicyOutcome & { readonly time?: LayerTime })[];
-  /** Of a micro-batch with all rows, before the balancer; only where there is one. */
+  /** Of a micro-batch with all rows, as the balancer found it and as it left it; only where there is one. */
   readonly timeBefore?: LayerTime;
+  readonly timeAfter?: LayerTime;
   readonly widths: { readonly width: number; readonly expertWidth: number };
   readonly adapter?: AdapterFacts;
   readonly clock?: BenchClock;
@@ -100,6 +105,7 @@ const OPTIONS: Fields = {
   ...{ layer: 'number?', pick: 'string?', seed: 'number?', layout: 'string?', policies: 'list?' },
   ...{ capacity: 'string?', balancer: 'string?', slots: 'number?', groups: 'number?', nodes: 'number?' },
   ...{ microBatches: 'number?', width: 'number?', expertWidth: 'number?', time: 'flag?' },
+  ...{ placement: 'string?', steps: 'number?', biasRate: 'number?' },
 };
 export { OPTIONS as ROUTING_OPTIONS };
 
@@ -111,6 +117,8 @@ const ASSUMED_TILE_ROWS = 64;
 /** Choices that an experiment may hold. A guess. */
 const MOST_TOKENS = 2 ** 17;
 const MOST_RANKS = 4096;
+/** Of the bias controller. A guess. */
+const MOST_STEPS = 10_000;
 
 /**
  * Runs one layer's routing through overflow policies and a balancer, and measures the routed layer under each load.
@@ -120,26 +128,41 @@ export async function routing(options: RoutingOptions): Promise<RoutingReport> {
   requireOptions('routing', options, OPTIONS);
   const plan = checked(options);
   const loaded = await loadTrace({ ...options, seed: plan.seed });
+  const given =
+    options.placement === undefined
+      ? undefined
+      : await readPlacement(options.placement, loaded.choices.numExperts);
+  const start = { options, plan, loaded, given };
+  return plan.time ? withGpu(options, (gpu) => experiment(start, gpu)) : experiment(start, undefined);
+}
+
+interface Start {
+  readonly options: RoutingOptions;
+  readonly plan: Plan;
+  readonly loaded: LoadedTrace;
+  readonly given: ExpertPlacement | undefined;
+}
+
+async function experiment(
+  { options, plan, loaded, given }: Start,
+  gpu: Gpu | undefined,
+): Promise<RoutingReport> {
   const { numExperts, topK } = loaded.choices;
-  const numRanks = options.layout === undefined ? Math.min(16, numExperts) : parseLayout(options.layout).ep;
-  if (numRanks > MOST_RANKS) {
-    throw new ConfigError(
-      `ep=${numRanks} are more ranks than the ${MOST_RANKS} that are compared here. Take fewer.`,
-    );
-  }
-  const bias = plan.balancer === 'bias' ? biased(loaded, plan.seed) : undefined;
+  const numRanks = ranksOf(options, given, numExperts);
+  const { seed, steps, biasRate: rate, width } = plan;
+  const bias = plan.balancer === 'bias' ? await biased(gpu, loaded, { seed, steps, rate, width }) : undefined;
   const choices = bias?.choices ?? loaded.choices;
   const load = countIds(choices.ids_TK, numExperts, topK);
   const sizes = { ranks: numRanks, slots: options.slots, groups: options.groups, nodes: options.nodes };
-  const balance = balanced(plan.balancer, load, sizes);
+  const balance = given === undefined ? balanced(plan.balancer, load, sizes) : evenOn(given, load);
   const contiguous = contiguousPlacement(numExperts, numRanks);
   const before = countIds(loaded.choices.ids_TK, numExperts, topK);
   const numTokens = tokensOf(choices);
   const microBatches = dealt(choices, plan.microBatches, numRanks);
   const widths = { modelDim: plan.width, expertDim: plan.expertWidth };
   const { placement, deal } = balance;
-  const compare = (tileRows: number): PolicyOutcome[] =>
-    comparePolicies(plan.policies, {
+  const compare = (policies: readonly OverflowPolicy[], tileRows: number): PolicyOutcome[] =>
+    comparePolicies(policies, {
       microBatches,
       placement,
       deal,
@@ -164,35 +187,53 @@ export async function routing(options: RoutingOptions): Promise<RoutingReport> {
     ...(bias !== undefined && { bias: bias.told }),
     widths: { width: plan.width, expertWidth: plan.expertWidth },
   };
-  if (!plan.time) {
+  if (gpu === undefined) {
     return {
       ...found,
       tileRows: { value: ASSUMED_TILE_ROWS, source: 'assumed' },
-      policies: compare(ASSUMED_TILE_ROWS),
+      policies: compare(plan.policies, ASSUMED_TILE_ROWS),
     };
   }
-  return withGpu(options, async (gpu) => {
-    const clock = await chooseClock(gpu);
-    const rows = Math.ceil((numTokens * topK) / plan.microBatches);
-    const tileRows = await tileRowsOn(gpu, placement.numSlots, rows, widths);
-    const policies: RoutingReport['policies'][number][] = [];
-    for (const outcome of compare(tileRows)) {
-      policies.push({
-        ...outcome,
-        time: await measureLayer(gpu, clock, placement, outcome.lastCount, widths),
-      });
-    }
-    const last = dealt(loaded.choices, plan.microBatches, 1).at(-1)?.[0];
-    const timeBefore =
-      plan.balancer === 'none' || last === undefined
-        ? undefined
-        : await measureLayer(gpu, clock, contiguous, countIds(last.ids_TK, numExperts, topK), widths);
-    return {
-      ...found,
-      ...{ tileRows: { value: tileRows, source: 'adapter' as const }, policies, adapter: gpu.facts, clock },
-      ...(timeBefore !== undefined && { timeBefore }),
-    };
-  });
+  const clock = await chooseClock(gpu);
+  const rows = Math.ceil((numTokens * topK) / plan.microBatches);
+  const tileRows = await tileRowsOn(gpu, placement.numSlots, rows, widths);
+  const timeOf = (on: ExpertPlacement, count_P: readonly number[]): Promise<LayerTime> =>
+    measureLayer(gpu, clock, on, count_P, widths);
+  const last = dealt(loaded.choices, plan.microBatches, 1).at(-1)?.[0];
+  const isBalanced = plan.balancer !== 'none' || given !== undefined;
+  const timeBefore =
+    isBalanced && last !== undefined
+      ? await timeOf(contiguous, countIds(last.ids_TK, numExperts, topK))
+      : undefined;
+  const policies: RoutingReport['policies'][number][] = [];
+  for (const outcome of compare(plan.policies, tileRows)) {
+    policies.push({ ...outcome, time: await timeOf(placement, outcome.lastCount) });
+  }
+  const kept = policies.find(({ policy }) => policy === 'dropless')?.time;
+  const [dropless] = compare(['dropless'], tileRows);
+  const timeAfter = timeBefore && (kept ?? (dropless && (await timeOf(placement, dropless.lastCount))));
+  return {
+    ...found,
+    ...{ tileRows: { value: tileRows, source: 'adapter' as const }, policies, adapter: gpu.facts, clock },
+    ...(timeBefore && timeAfter && { timeBefore, timeAfter }),
+  };
+}
+
+/** @throws ConfigError for more ranks than are compared here, or others than a placement has. */
+function ranksOf({ layout }: RoutingOptions, given: ExpertPlacement | undefined, numExperts: number): number {
+  const asked = layout === undefined ? undefined : parseLayout(layout).ep;
+  const ranks = asked ?? given?.numRanks ?? Math.min(16, numExperts);
+  if (ranks > MOST_RANKS) {
+    throw new ConfigError(
+      `ep=${ranks} are more ranks than the ${MOST_RANKS} that are compared here. Take fewer.`,
+    );
+  }
+  if (given !== undefined && given.numRanks !== ranks) {
+    throw new ConfigError(
+      `the placement is of ${given.numRanks} ranks, and the layout has ep=${ranks}. They must be as many.`,
+    );
+  }
+  return ranks;
 }
 
 interface Plan {
@@ -204,6 +245,8 @@ interface Plan {
   readonly width: number;
   readonly expertWidth: number;
   readonly time: boolean;
+  readonly steps: number;
+  readonly biasRate: number | undefined;
 }
 
 function checked(options: RoutingOptions): Plan {
@@ -232,32 +275,18 @@ function checked(options: RoutingOptions): Plan {
   }
   if (options.tokens !== undefined) requireInteger('tokens', options.tokens, 0, MOST_TOKENS);
   if (options.layer !== undefined) requireInteger('layer', options.layer, 0);
+  if (options.steps !== undefined) requireInteger('steps', options.steps, 1, MOST_STEPS);
+  if (options.biasRate !== undefined) checkBiasRate(options.biasRate);
+  if (balancer !== 'bias' && (options.steps ?? options.biasRate) !== undefined) {
+    throw new ConfigError('--steps and --bias-rate would do nothing: they are of the balancer bias.');
+  }
+  if (options.placement !== undefined && (balancer !== 'none' || options.slots !== undefined)) {
+    throw new ConfigError('--placement says where the experts lie: leave --balancer and --slots out.');
+  }
   return {
     policies: [...new Set(policies)] as OverflowPolicy[],
     capacity: parseCapacity(options.capacity ?? DEFAULT_CAPACITY),
     ...{ seed, balancer: balancer as Balancer, microBatches, width, expertWidth, time },
-  };
-}
-
-/** The controller runs first, then the experiment's tokens are chosen with its biases, which stay. */
-function biased(
-  { generator, choices, name }: Awaited<ReturnType<typeof loadTrace>>,
-  seed: number,
-): { readonly choices: Choices; readonly told: NonNullable<RoutingReport['bias']> } {
-  if (generator === undefined) {
-    throw new ConfigError(
-      `the balancer bias needs the router's scores of all experts, and ${name} has only what was chosen. Take a generator, as zipf:1.2.`,
-    );
-  }
-  const { numExperts, topK } = choices;
-  const trained = trainBias(generator, { numExperts, topK, seed });
-  const next = logitsOf(generator, { numExperts, topK, seed });
-  const rows = range(tokensOf(choices)).map(() => next());
-  const options = { topK, score: 'sigmoid' as const, bias_E: trained.bias_E };
-  const { firstBelow, maxOverMean: found } = trained;
-  const steps = BIAS_DEFAULTS.steps;
-  return {
-    choices: rows.length === 0 ? choices : chooseTopK(rows, options),
-    told: { steps, maxOverMean: found, ...(firstBelow !== undefined && { firstBelow }) },
+    ...{ steps: options.steps ?? BIAS_DEFAULTS.steps, biasRate: options.biasRate },
   };
 }
