@@ -2,95 +2,38 @@
 import { ConfigError } from '../core/errors.ts';
 import { didYouMean } from '../core/text/near-names.ts';
 import { quoted } from '../core/text/quoted.ts';
-import { skewOf } from './curves/moe.ts';
+import { Cells, cellText, plain, type CaseRow } from './case-columns.ts';
 import { hardwareNamed } from './profiles/named.ts';
 import type { Profile } from './profiles/profile.ts';
 import type { Collective, Query, Timing } from './queries.ts';
+import { routingOf } from './routing-names.ts';
 import { timeOf } from './time-of.ts';
 
-/** A row as a CSV file gives it: texts by column, '' where the file has none. */
-export type CaseRow = Readonly<Record<string, string | undefined>>;
-
-/** The shape of a model's MoE layer, for rows that name a model in place of sizes. */
+/** The shape of a model's layer, for rows that name a model in place of sizes. */
 export interface LayerShape {
   readonly hidden: number;
-  readonly inter: number;
-  readonly experts: number;
-  readonly topk: number;
+  /** Of the routed experts; absent in a dense model. */
+  readonly moe?: { readonly inter: number; readonly experts: number; readonly topk: number };
+  /** All heads; latent ones have neither keys of their own nor a width that a row may choose. */
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly latent: boolean;
 }
-
-/** Columns and other names for them, in lower case without separators. */
-const COLUMNS: Readonly<Record<string, readonly string[]>> = {
-  id: ['name', 'case'],
-  op: ['operation', 'kind'],
-  hardware: ['system', 'gpu', 'hw', 'device'],
-  model: [],
-  dtype: ['precision', 'quant', 'datatype', 'kvdtype', 'kvcachedtype'],
-  m: [],
-  n: [],
-  k: [],
-  tokens: ['tokenspergpu', 'tokensperrank', 'numtokens', 't'],
-  hidden: ['hiddensize', 'modeldim', 'dmodel'],
-  inter: [
-    'intersize',
-    'intermediate',
-    'intermediatesize',
-    'moeinter',
-    'expertdim',
-    'ffn',
-    'moeintermediatesize',
-  ],
-  experts: ['numexperts', 'nexperts'],
-  topk: ['numtopk', 'expertspertoken'],
-  tp: ['moetp'],
-  ep: ['moeep'],
-  routing: ['dist', 'skew', 'distribution'],
-  slots: ['expertslots', 'numslots'],
-  rows: ['hottestrows'],
-  active: ['activeexperts', 'activatedexperts'],
-  heads: ['numheads', 'nheads'],
-  kv_heads: ['numkvheads', 'nkvheads'],
-  head_dim: ['headsize'],
-  batch: ['batchsize', 'batchpergpu'],
-  seq: ['s', 'isl', 'seqlen', 'sequence'],
-  prefix: ['cached'],
-  kv: ['kvlen', 'context', 'contextlen', 'kvcachelen'],
-  ranks: ['gpus', 'numgpus', 'workers', 'numranks', 'worldsize'],
-  nodes: ['numnodes'],
-  bytes: ['size', 'messagebytes', 'sizebytes'],
-  mode: ['kernel'],
-  sms: ['numsms'],
-  lib: ['library', 'backend', 'framework', 'variant'],
-  version: [],
-};
-
-const plain = (text: string): string => text.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
-
-const BY_SPELLING = new Map(
-  Object.entries(COLUMNS).flatMap(([name, others]) => [name, ...others].map((one) => [plain(one), name])),
-);
-
-/** The column that a heading names, in any common spelling; undefined for none that an operation has. */
-export function opColumn(heading: string): string | undefined {
-  return BY_SPELLING.get(plain(heading));
-}
-
-/** Names of all columns that an operation may have. */
-export const OP_COLUMNS: readonly string[] = Object.keys(COLUMNS);
 
 const OPS: Readonly<Record<Query['op'], readonly string[]>> = {
   gemm: ['matmul', 'linear'],
   moe: ['moelayer', 'fusedmoe', 'groupedgemm'],
-  'attention-prefill': ['prefill', 'contextattention', 'mhaprefill', 'gqaprefill'],
-  'attention-decode': ['decode', 'generationattention', 'mhadecode', 'gqadecode'],
+  'attention-prefill': ['attentioncontext', 'contextattention', 'mhaprefill', 'gqaprefill', 'prefill'],
+  'attention-decode': ['attentiongeneration', 'generationattention', 'mhadecode', 'gqadecode', 'decode'],
   'mla-prefill': ['contextmla'],
   'mla-decode': ['generationmla'],
-  all_reduce: [],
-  all_gather: [],
-  reduce_scatter: [],
-  alltoall: ['all_to_all'],
-  'ep-dispatch': ['dispatch', 'deepepdispatch', 'moedispatch'],
-  'ep-combine': ['combine', 'deepepcombine', 'moecombine'],
+  all_reduce: ['nccl_all_reduce', 'custom_allreduce'],
+  all_gather: ['nccl_all_gather'],
+  reduce_scatter: ['nccl_reduce_scatter'],
+  alltoall: ['all_to_all', 'nccl_alltoall'],
+  'ep-dispatch': ['dispatch', 'deepepdispatch', 'moedispatch', 'alltoalldispatch'],
+  'ep-combine': ['combine', 'deepepcombine', 'moecombine', 'alltoallcombine'],
 };
 
 const BY_OP = new Map(
@@ -99,41 +42,9 @@ const BY_OP = new Map(
   ),
 );
 
-/** Reads cells of one row by column. */
-class Cells {
-  private readonly cells: CaseRow;
-  private readonly op: string;
-
-  constructor(cells: CaseRow, op: string) {
-    this.cells = cells;
-    this.op = op;
-  }
-
-  text(column: string): string | undefined {
-    const text = this.cells[column]?.trim();
-    return text === undefined || text === '' ? undefined : text;
-  }
-
-  number(column: string): number | undefined {
-    const text = this.text(column);
-    if (text === undefined) return undefined;
-    const value = Number(text);
-    if (!(value > 0 && Number.isFinite(value))) {
-      throw new ConfigError(`${column} is ${quoted(text)}; it must be a positive number.`);
-    }
-    return value;
-  }
-
-  needed(column: string, otherwise?: number): number {
-    const value = this.number(column) ?? otherwise;
-    if (value === undefined) throw new ConfigError(`${this.op} needs ${column}.`);
-    return value;
-  }
-}
-
 /**
  * The query that a row asks. Keys of the row are column names as `opColumn` gives them.
- * @param shapeOf the MoE layer of a model by name, for rows without sizes.
+ * @param shapeOf the layer of a model by name, for rows without sizes; asked only where a size is missing.
  * @throws ConfigError for an operation, a hardware or a dtype that there is not, or a size that is missing or not positive.
  */
 export function queryOf(row: CaseRow, shapeOf?: (model: string) => LayerShape): Query {
@@ -145,52 +56,98 @@ export function queryOf(row: CaseRow, shapeOf?: (model: string) => LayerShape): 
     );
   }
   const cells = new Cells(row, op);
-  const model = cells.text('model');
-  const shape = model === undefined ? undefined : shapeOf?.(model);
   const lib = cells.text('lib');
-  return { ...sizesOf(op, cells, shape), ...(lib === undefined ? {} : { lib: lib.toLowerCase() }) };
+  const sizes = new Sizes(cells, op, shapeOf);
+  return { ...queryOfSizes(op, cells, sizes), ...(lib === undefined ? {} : { lib: lib.toLowerCase() }) };
 }
 
-function sizesOf(op: Query['op'], cells: Cells, shape: LayerShape | undefined): Query {
+/** Sizes of a row: its own cells, else those of the model that it names. */
+class Sizes {
+  private readonly cells: Cells;
+  private readonly op: string;
+  private readonly shapeOf: ((model: string) => LayerShape) | undefined;
+
+  constructor(cells: Cells, op: string, shapeOf: ((model: string) => LayerShape) | undefined) {
+    this.cells = cells;
+    this.op = op;
+    this.shapeOf = shapeOf;
+  }
+
+  shape(): LayerShape | undefined {
+    const model = this.cells.text('model');
+    return model === undefined ? undefined : this.shapeOf?.(model);
+  }
+
+  hidden(): number {
+    return this.cells.number('hidden') ?? this.cells.needed('hidden', this.shape()?.hidden);
+  }
+
+  /** Of the routed experts. */
+  ofMoe(column: 'inter' | 'experts' | 'topk'): number {
+    const given = this.cells.number(column);
+    if (given !== undefined) return given;
+    const shape = this.shape();
+    if (shape !== undefined && shape.moe === undefined)
+      throw new ConfigError(
+        `${this.cells.text('model') ?? ''} has no routed experts: ${this.op} needs ${column}.`,
+      );
+    return this.cells.needed(column, shape?.moe?.[column]);
+  }
+
+  /** Heads of a rank: those of the model are cut over its ranks. */
+  heads(): { heads: number; kvHeads: number; headDim: number; latent: boolean } {
+    const given = this.cells.number('heads');
+    const shape =
+      given === undefined || this.cells.number('head_dim') === undefined ? this.shape() : undefined;
+    const tp = this.cells.number('tp') ?? 1;
+    const heads = given ?? (shape === undefined ? undefined : Math.max(1, shape.heads / tp));
+    if (heads === undefined) throw new ConfigError(`${this.op} needs heads, or model.`);
+    const ofModel = given === undefined && shape !== undefined ? Math.max(1, shape.kvHeads / tp) : undefined;
+    return {
+      heads,
+      kvHeads: this.cells.number('kv_heads') ?? ofModel ?? heads,
+      headDim: this.cells.number('head_dim') ?? shape?.headDim ?? 128,
+      latent: shape?.latent === true && this.cells.number('kv_heads') === undefined,
+    };
+  }
+}
+
+function queryOfSizes(op: Query['op'], cells: Cells, sizes: Sizes): Query {
   const dtype = cells.text('dtype');
   const ofDtype = dtype === undefined ? {} : { dtype };
   switch (op) {
-    case 'gemm':
-      return {
-        op,
-        m: cells.needed('m'),
-        n: cells.needed('n'),
-        k: cells.needed('k'),
-        dtype: dtype ?? 'bfloat16',
-      };
+    case 'gemm': {
+      const [m, n, k] = [cells.needed('m', cells.number('tokens')), cells.needed('n'), cells.needed('k')];
+      return { op, m, n, k, dtype: dtype ?? 'bfloat16' };
+    }
     case 'moe':
-      return moeOf(cells, shape, dtype ?? 'bfloat16');
+      return moeOf(cells, sizes, dtype ?? 'bfloat16');
     case 'attention-prefill':
     case 'attention-decode': {
-      const heads = cells.needed('heads');
-      const kvHeads = cells.needed('kv_heads', heads);
-      const headDim = cells.needed('head_dim', 128);
-      const base = { batch: cells.needed('batch', 1), heads, kvHeads, headDim, ...ofDtype };
-      if (op === 'attention-decode') return { op, ...base, kv: cells.needed('kv', cells.number('seq')) };
-      return { op, ...base, seq: cells.needed('seq'), ...given(cells, 'prefix', 'prefix') };
+      const { latent, ...heads } = sizes.heads();
+      const base = { batch: cells.needed('batch', 1), ...ofDtype };
+      const decode = op === 'attention-decode';
+      if (latent) {
+        return decode
+          ? { op: 'mla-decode', ...base, heads: heads.heads, kv: positionsOf(cells) }
+          : { op: 'mla-prefill', ...base, heads: heads.heads, seq: promptOf(cells) };
+      }
+      if (decode) return { op, ...base, ...heads, kv: positionsOf(cells) };
+      return { op, ...base, ...heads, seq: promptOf(cells), ...given(cells, 'prefix', 'prefix') };
     }
     case 'mla-prefill':
-      return {
-        op,
-        batch: cells.needed('batch', 1),
-        seq: cells.needed('seq'),
-        heads: cells.needed('heads', 128),
-        ...ofDtype,
-      };
     case 'mla-decode': {
-      const kv = cells.needed('kv', cells.number('seq'));
-      return { op, batch: cells.needed('batch', 1), kv, heads: cells.needed('heads', 128), ...ofDtype };
+      const heads = cells.number('heads') ?? (cells.text('model') === undefined ? 128 : sizes.heads().heads);
+      const base = { batch: cells.needed('batch', 1), heads, ...ofDtype };
+      return op === 'mla-prefill'
+        ? { op, ...base, seq: promptOf(cells) }
+        : { op, ...base, kv: positionsOf(cells) };
     }
     case 'ep-dispatch':
     case 'ep-combine':
       return {
-        ...{ op, tokens: cells.needed('tokens'), hidden: cells.needed('hidden', shape?.hidden) },
-        ...{ experts: cells.needed('experts', shape?.experts), topk: cells.needed('topk', shape?.topk) },
+        ...{ op, tokens: cells.needed('tokens'), hidden: sizes.hidden() },
+        ...{ experts: sizes.ofMoe('experts'), topk: sizes.ofMoe('topk') },
         ...{ ranks: cells.needed('ranks', cells.number('ep')), ...ofDtype },
         ...given(cells, 'nodes', 'nodes'),
         ...given(cells, 'sms', 'sms'),
@@ -204,6 +161,10 @@ function sizesOf(op: Query['op'], cells: Cells, shape: LayerShape | undefined): 
   }
 }
 
+/** New tokens of a prompt, and positions in the cache: tables call either by its own name or just a sequence. */
+const promptOf = (cells: Cells): number => cells.number('seq') ?? cells.needed('seq', cells.number('tokens'));
+const positionsOf = (cells: Cells): number => cells.number('kv') ?? cells.needed('kv', cells.number('seq'));
+
 function collectiveOf(op: Collective, cells: Cells): Query {
   return {
     op,
@@ -213,19 +174,22 @@ function collectiveOf(op: Collective, cells: Cells): Query {
   };
 }
 
-function moeOf(cells: Cells, shape: LayerShape | undefined, dtype: string): Query {
-  const routing = (cells.text('routing') ?? 'balanced').toLowerCase();
+function moeOf(cells: Cells, sizes: Sizes, dtype: string): Query {
+  const { skew, placed } = routingOf(cells.text('routing') ?? '', 'balanced');
+  const [tp, ranks] = [cells.number('tp'), cells.number('ranks')];
+  // Ranks that do not share an expert by columns have experts of their own.
+  const ep = cells.number('ep') ?? (ranks === undefined ? undefined : Math.max(1, ranks / (tp ?? 1)));
   return {
-    ...{ op: 'moe', tokens: cells.needed('tokens'), dtype },
-    ...{ hidden: cells.needed('hidden', shape?.hidden), inter: cells.needed('inter', shape?.inter) },
-    ...{ experts: cells.needed('experts', shape?.experts), topk: cells.needed('topk', shape?.topk) },
-    ...given(cells, 'tp', 'tp'),
-    ...given(cells, 'ep', 'ep'),
+    ...{ op: 'moe', tokens: cells.needed('tokens', cells.number('m')), dtype },
+    ...{ hidden: sizes.hidden(), inter: sizes.ofMoe('inter') },
+    ...{ experts: sizes.ofMoe('experts'), topk: sizes.ofMoe('topk') },
+    ...(tp === undefined ? {} : { tp }),
+    ...(ep === undefined ? {} : { ep }),
     ...given(cells, 'slots', 'slots'),
     ...given(cells, 'rows', 'rows'),
-    ...(/eplb/.test(routing) ? { placed: true } : {}),
+    ...(placed ? { placed: true } : {}),
     ...given(cells, 'active', 'activeExperts'),
-    skew: skewOf(routing),
+    skew,
   };
 }
 
@@ -247,7 +211,8 @@ const MODES: Readonly<Record<string, string>> = {
 
 function modeOf(cells: Cells): { mode?: string } {
   const text = cells.text('mode');
-  if (text === undefined) return {};
+  // Low-latency kernels take all multiprocessors: who says how many means the other ones.
+  if (text === undefined) return cells.text('sms') === undefined ? {} : { mode: 'normal' };
   const mode = MODES[plain(text)];
   if (mode === undefined) {
     throw new ConfigError(
@@ -259,7 +224,7 @@ function modeOf(cells: Cells): { mode?: string } {
 
 /** What the world of a table knows beside the profiles. */
 export interface CaseNames {
-  /** The MoE layer of a model by name, for rows without sizes. */
+  /** The layer of a model by name, for rows without sizes. */
   readonly shapeOf?: (model: string) => LayerShape;
   /** Hardware that a row names; undefined for one that it does not know. */
   readonly hardwareOf?: (name: string) => Profile | undefined;
@@ -270,7 +235,7 @@ const TRAY = 4;
 
 /** Ranks that a row leaves out fill the nodes that it names. */
 function withRanks(row: CaseRow, { node }: Profile): CaseRow {
-  const empty = (column: string): boolean => (row[column] ?? '').trim() === '';
+  const empty = (column: string): boolean => cellText(row[column]) === undefined;
   const nodes = Number(row.nodes);
   if (!empty('ranks') || !empty('ep') || empty('nodes') || !Number.isInteger(nodes)) return row;
   return { ...row, ranks: String(nodes * (node.gpus > 8 ? TRAY : node.gpus)) };
@@ -278,8 +243,8 @@ function withRanks(row: CaseRow, { node }: Profile): CaseRow {
 
 /** How long the operation of a row takes, and where that is from. @throws ConfigError as `queryOf`. */
 export function projectOp(row: CaseRow, { shapeOf, hardwareOf }: CaseNames = {}): Timing {
-  const name = row.hardware ?? '';
-  if (name.trim() === '') throw new ConfigError(`${queryOf(row, shapeOf).op} needs hardware.`);
+  const name = cellText(row.hardware);
+  if (name === undefined) throw new ConfigError(`${queryOf(row, shapeOf).op} needs hardware.`);
   const hardware = hardwareOf?.(name) ?? hardwareNamed(name);
   return timeOf(queryOf(withRanks(row, hardware), shapeOf), hardware);
 }

@@ -1,6 +1,7 @@
 /** Operations as rows of a table. */
 import { expect, test } from 'vitest';
-import { opColumn, projectOp, queryOf } from '../../src/hardware/cases.ts';
+import { opColumn } from '../../src/hardware/case-columns.ts';
+import { projectOp, queryOf } from '../../src/hardware/cases.ts';
 
 test.each([
   ['Hidden_Size', 'hidden'],
@@ -29,7 +30,8 @@ test.each([
     { op: 'ep-dispatch', mode: 'low-latency' },
   ],
 ])('%o', (row, query) => {
-  const shapeOf = () => ({ hidden: 4, inter: 8, experts: 8, topk: 2 });
+  const moe = { inter: 8, experts: 8, topk: 2 };
+  const shapeOf = () => ({ hidden: 4, moe, heads: 8, kvHeads: 2, headDim: 4, latent: false });
   expect(queryOf(row, shapeOf)).toMatchObject(query);
 });
 

@@ -23,6 +23,7 @@ const ALIKE: Readonly<Record<string, readonly string[]>> = {
   w4a16_mxfp4: ['bfloat16', 'fp8'],
   w4a8_mxfp4_mxfp8: ['w4a16_mxfp4', 'fp8', 'fp8_block', 'bfloat16'],
   int8: ['fp8', 'bfloat16'],
+  int8_wo: ['bfloat16'],
 };
 
 /** What a query asks for beside its hardware, the best first: a format of numbers, or a collective. */

@@ -3,6 +3,7 @@ import { MOE_TABLE } from '../data/moe.ts';
 import { MOE_ACTIVE_TABLE, MOE_HOPPER_TABLE, MOE_WIDE_TABLE } from '../data/moe-more.ts';
 import { dtypeNamed } from '../dtypes.ts';
 import type { MoeQuery, Skew } from '../queries.ts';
+import { routingOf } from '../routing-names.ts';
 import { hottestRank } from '../skew.ts';
 import { idealUs } from '../work.ts';
 import type { Family } from './family.ts';
@@ -14,7 +15,7 @@ export const MOE: Family<MoeQuery> = {
   block: ({ hidden, inter, experts, tp, ep }) => `${hidden} ${inter} ${experts} ${tp} ${ep}`,
   query: ({ hidden, inter, experts, topk, tp, ep, dist = '', dtype = '', active, perGpu }, knot) => ({
     ...{ op: 'moe', dtype, hidden: Number(hidden), inter: Number(inter), experts: Number(experts) },
-    ...{ topk: Number(topk), tp: Number(tp), ep: Number(ep), skew: skewOf(dist) },
+    ...{ topk: Number(topk), tp: Number(tp), ep: Number(ep), skew: routingOf(dist, 'balanced').skew },
     tokens: perGpu === undefined ? knot : knot * Number(ep),
     ...(active === undefined ? {} : { rows: knot * Number(topk), activeExperts: Number(active) }),
   }),
@@ -50,14 +51,6 @@ export const MOE: Family<MoeQuery> = {
   start: [25, 0.5, 1, 1.3, 1, 1.2],
   kriging: { scales: [3, 3, 2, 3, 6, 1], nugget: 0.05, between: 0.05 },
 };
-
-/** 'balanced', 'uniform', 'pl1.2', 'zipf:0.8'. */
-export function skewOf(name: string): Skew {
-  const [, kind, alpha] = /^(pl|power-law:?|power_law_?|zipf:?)([\d.]+)/.exec(name) ?? [];
-  if (kind?.startsWith('zipf')) return { kind: 'zipf', alpha: Number(alpha) };
-  if (kind !== undefined) return { kind: 'power-law', alpha: Number(alpha) };
-  return { kind: name === 'uniform' ? 'uniform' : 'balanced' };
-}
 
 /** How uneven, in the unit of the power law's exponent: only an order that alike routings are near in. */
 function skewness(skew: Skew = { kind: 'balanced' }): number {

@@ -47,31 +47,42 @@ export const KNOWN_MODELS: readonly ModelFacts[] = [...OWN, ...PUBLIC_MODELS];
 
 /** What a release adds to a name without changing its shape. */
 const SUFFIX =
-  /(instruct|chat|base|thinking|hf|it|fp8|fp4|nvfp4|mxfp4|bf16|awq|gptq|int4|v01|0528|0324|2507|0711|0905|terminus)+$/;
+  /(instruct|chat|base|thinking|hf|it|fp8|fp4|nvfp4|fp4v2|nvfp4v2|mxfp4|bf16|fp16|awq|gptq|int4|int8|w4a16|w8a8|quantized|dynamic|block|original|preview|v01|v02|v03|0528|0324|2507|0711|0905|0125|terminus)+$/;
 
 const plainName = (name: string): string =>
   name
     .toLowerCase()
     .replace(/^.*\//, '')
-    .replace(/^(meta|nvidia|amd)[-_](?=llama|deepseek|qwen|mixtral)/, '')
+    .replace(/^(meta|nvidia|amd|redhatai|unsloth|moe)[-_ ](?=llama|deepseek|qwen|mixtral)/, '')
     .replace(/[^a-z0-9]/g, '');
 
 const ALIASES: Readonly<Record<string, string>> = {
   dsr1: 'deepseekr1',
   dsv3: 'deepseekv3',
+  deepseekcoderv2lite: 'deepseekv2lite',
+  deepseekcoderv2: 'deepseekv2',
+  glm46: 'glm45',
   deepseekv30: 'deepseekv3',
   gptoss: 'gptoss120b',
   llama318b: 'llama318b',
   llama38b: 'llama318b',
   llama3170b: 'llama3170b',
   llama370b: 'llama370b',
+  llama8b: 'llama318b',
+  llama70b: 'llama3170b',
+  llama405b: 'llama31405b',
+  llama4scout17b: 'llama4scout',
+  llama4maverick17b: 'llama4maverick',
   llama4scout17b16e: 'llama4scout',
   llama4maverick17b128e: 'llama4maverick',
   minimaxm2: 'minimaxm2',
+  minimaxm21: 'minimaxm25',
   mixtral: 'mixtral8x7b',
   olmoe: 'olmoe1b7b',
   olmoe1b7b0924: 'olmoe1b7b',
   phi35moe: 'phi35moe',
+  phimoe: 'phi35moe',
+  olmoe1b7b0125: 'olmoe1b7b',
   qwen3235b: 'qwen3235ba22b',
   qwen330b: 'qwen330ba3b',
   qwen3next: 'qwen3next80ba3b',

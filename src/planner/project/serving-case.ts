@@ -1,15 +1,18 @@
 /** A row of a table of cases that is a whole deployment. */
 import { ConfigError } from '../../core/errors.ts';
 import { quoted } from '../../core/text/quoted.ts';
+import { cellText } from '../../hardware/case-columns.ts';
 import { hardwareNamed } from '../../hardware/profiles/named.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
-import { mixtureLayers, type ModelFacts } from '../models/facts.ts';
+import { type ModelFacts } from '../models/facts.ts';
 import { frameworkNamed } from '../serving/framework.ts';
 import type { Placement } from '../serving/placement.ts';
-import { precisionNamed, type Precision } from '../serving/precision.ts';
+import { rankLedger, shortOf } from '../serving/ledger.ts';
+import { precisionInName, precisionNamed, type Precision } from '../serving/precision.ts';
 import { routingNamed } from '../serving/routing.ts';
 import { closedLoop } from '../simulate/workload.ts';
 import { project, type Projection } from './project.ts';
+import { derivedPlacement } from './derived-placement.ts';
 import { cellOf, regionOf, type Cell } from './region.ts';
 
 /** Columns in. Empty ones are derived, or have a default. */
@@ -50,6 +53,20 @@ export const SERVING_ANSWERS = [
 export type Phase = 'prefill' | 'decode' | 'both';
 export const PHASES: readonly Phase[] = ['prefill', 'decode', 'both'];
 
+const PHASE_WORDS: Readonly<Record<string, Phase>> = {
+  ...{ context: 'prefill', ctx: 'prefill', prompt: 'prefill' },
+  ...{ generation: 'decode', gen: 'decode' },
+  ...{ agg: 'both', aggregated: 'both', e2e: 'both', mixed: 'both' },
+};
+
+/** @throws ConfigError for a phase that there is not. */
+export function phaseNamed(text: string): Phase {
+  const word = text.toLowerCase();
+  const found = PHASES.find((name) => name === word) ?? PHASE_WORDS[word];
+  if (found !== undefined) return found;
+  throw new ConfigError(`phase is ${quoted(text)}; it must be one of ${PHASES.join(', ')}.`);
+}
+
 /** A deployment's cells by column; what is absent or '' is derived. */
 export type ServingRow = Readonly<Partial<Record<(typeof SERVING_COLUMNS)[number], string>>>;
 
@@ -66,7 +83,17 @@ export interface ServingAnswer {
 /** The column that a heading names. */
 export function servingColumn(heading: string): string | undefined {
   const plain = heading.trim().toLowerCase().replaceAll(/[\s-]/g, '_');
-  const other: Readonly<Record<string, string>> = { backend: 'framework', system: 'hardware', tp: 'attn_tp' };
+  const other: Readonly<Record<string, string>> = {
+    ...{ backend: 'framework', system: 'hardware', gpu: 'hardware', num_gpus: 'gpus', dtype: 'precision' },
+    ...{
+      tp: 'attn_tp',
+      dp: 'attn_dp',
+      moe_ep: 'ep',
+      slots: 'expert_slots',
+      dist: 'routing',
+      conc: 'concurrency',
+    },
+  };
   return (SERVING_COLUMNS as readonly string[]).includes(plain) ? plain : other[plain];
 }
 
@@ -74,13 +101,14 @@ export function servingColumn(heading: string): string | undefined {
 const LEAST_LENGTH = 0.8;
 /** Requests for each that is there at once, as InferenceX sends them: the burst at the begin counts a tenth in its means. */
 const ROUNDS = 10;
-const MOST_REQUESTS = 20000;
+/** As many as the fits simulate: more change no mean. */
+const MOST_REQUESTS = 5000;
 const MOST_CONCURRENCY = 100_000;
 const MOST_TOKENS = 16_777_216;
 
 /** @param modelOf reads the model of a name or a path. @throws ConfigError for what cannot be projected, saying why. */
 export function projectRow(row: ServingRow, modelOf: (name: string) => ModelFacts): ServingAnswer {
-  const text = (column: keyof ServingRow): string => (row[column] ?? '').trim();
+  const text = (column: keyof ServingRow): string => cellText(row[column]) ?? '';
   const whole = (column: keyof ServingRow, most: number): number | undefined => {
     if (text(column) === '') return undefined;
     const value = Number(text(column));
@@ -94,10 +122,19 @@ export function projectRow(row: ServingRow, modelOf: (name: string) => ModelFact
   }
   const model = modelOf(text('model'));
   const hardware = hardwareNamed(text('hardware'));
-  const phase = PHASES.find((name) => name === (text('phase').toLowerCase() || 'both'));
-  if (phase === undefined)
-    throw new ConfigError(`phase is ${quoted(text('phase'))}; it must be one of ${PHASES.join(', ')}.`);
-  const placement = placementOf(model, hardware, {
+  const named = phaseNamed(text('phase') || 'both');
+  const isl = whole('isl', MOST_TOKENS) ?? 1024;
+  // Who asks for one token asks for the prompt alone.
+  const osl = named === 'prefill' ? 1 : (whole('osl', MOST_TOKENS) ?? 1024);
+  const phase = named === 'both' && osl === 1 ? 'prefill' : named;
+  const framework = frameworkNamed(text('framework') || 'typical');
+  const precision =
+    text('precision') === ''
+      ? (precisionInName(text('model')) ?? usualPrecision(model, hardware))
+      : precisionNamed(text('precision'));
+  const fits = (placement: Placement): boolean =>
+    shortOf(rankLedger({ model, hardware, placement, precision, framework }), { framework }, isl + osl) <= 0;
+  const given = {
     gpus: whole('gpus', 65536),
     attnTp: whole('attn_tp', 65536),
     attnDp: whole('attn_dp', 65536),
@@ -105,7 +142,8 @@ export function projectRow(row: ServingRow, modelOf: (name: string) => ModelFact
     moeTp: whole('moe_tp', 65536),
     ep: whole('ep', 65536),
     expertSlots: whole('expert_slots', 65536),
-  });
+  };
+  const placement = derivedPlacement(model, hardware, given, fits);
   const gpus = placement.attnTp * placement.attnDp * placement.pp * placement.replicas;
   const perGpu = text('batch_per_gpu') === '' ? undefined : Number(text('batch_per_gpu'));
   if (perGpu !== undefined && !(perGpu > 0 && perGpu <= 65536)) {
@@ -114,11 +152,6 @@ export function projectRow(row: ServingRow, modelOf: (name: string) => ModelFact
   const concurrency = whole('concurrency', MOST_CONCURRENCY) ?? Math.max(1, Math.round((perGpu ?? 1) * gpus));
   if (concurrency > MOST_CONCURRENCY)
     throw new ConfigError(`${concurrency} requests at once are more than ${MOST_CONCURRENCY}.`);
-  const isl = whole('isl', MOST_TOKENS) ?? 1024;
-  const osl = phase === 'prefill' ? 1 : (whole('osl', MOST_TOKENS) ?? 1024);
-  const precision =
-    text('precision') === '' ? usualPrecision(model, hardware) : precisionNamed(text('precision'));
-  const framework = frameworkNamed(text('framework') || 'typical');
   const both = phase === 'both';
   const count = Math.max(
     concurrency,
@@ -160,50 +193,6 @@ function answerOf(
     phase === 'decode' ? '' : `; ${(100 * summary.queueingShare).toFixed(0)} % of TTFT is queueing`;
   const note = `${region.covered ? 'modelled' : 'assumed'}, ${region.region}; low and high are of ${of}${queue}`;
   return { phase, cells, memoryGb: memoryBytes / 1e9, note, projection };
-}
-
-interface GivenPlacement {
-  readonly gpus: number | undefined;
-  readonly attnTp: number | undefined;
-  readonly attnDp: number | undefined;
-  readonly pp: number | undefined;
-  readonly moeTp: number | undefined;
-  readonly ep: number | undefined;
-  readonly expertSlots: number | undefined;
-}
-
-/** What is not given follows from the rest: a stage's ranks are the same in both views, and GPUs beyond one instance are replicas. */
-function placementOf(model: ModelFacts, hardware: Profile, given: GivenPlacement): Placement {
-  const pp = given.pp ?? 1;
-  const mixture = mixtureLayers(model) > 0;
-  const byExperts = mixture && given.ep !== undefined ? given.ep * (given.moeTp ?? 1) : undefined;
-  const ranks =
-    given.attnTp !== undefined || given.attnDp !== undefined
-      ? (given.attnTp ?? 1) * (given.attnDp ?? 1)
-      : (byExperts ?? Math.max(1, Math.min(hardware.node.gpus, Math.floor((given.gpus ?? 1) / pp))));
-  const attnDp = given.attnDp ?? (given.attnTp === undefined ? 1 : ranks / given.attnTp);
-  const attnTp = given.attnTp ?? ranks / attnDp;
-  const ep = mixture
-    ? (given.ep ?? (given.moeTp === undefined ? (attnDp > 1 ? ranks : 1) : ranks / given.moeTp))
-    : 1;
-  const moeTp = mixture ? (given.moeTp ?? ranks / ep) : attnTp;
-  const instance = attnTp * attnDp * pp;
-  const gpus = given.gpus ?? instance;
-  if (gpus % instance !== 0) {
-    throw new ConfigError(
-      `${gpus} GPUs are no multiple of attn_tp ${attnTp} x attn_dp ${attnDp} x pp ${pp} = ${instance}, the GPUs of an instance.`,
-    );
-  }
-  return {
-    attnTp,
-    attnDp,
-    pp,
-    moeTp,
-    ep,
-    replicas: gpus / instance,
-    gpusPerNode: hardware.node.gpus,
-    ...(given.expertSlots !== undefined && { expertSlots: given.expertSlots }),
-  };
 }
 
 /** As its makers store it, or the next wider format that the hardware multiplies. */

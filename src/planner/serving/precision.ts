@@ -2,47 +2,40 @@
 import { ConfigError } from '../../core/errors.ts';
 import { didYouMean } from '../../core/text/near-names.ts';
 import { quoted } from '../../core/text/quoted.ts';
-import { dtypeNamed, type Dtype } from '../../hardware/dtypes.ts';
+import { dtypeNamed, formatNamed, type Dtype } from '../../hardware/dtypes.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
 import { mixtureLayers, type ModelFacts } from '../models/facts.ts';
 
 export const PRECISIONS = ['bf16', 'fp8', 'fp4', 'int4', 'int8'] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
-const SPELLINGS: Readonly<Record<string, Precision>> = {
-  bf16: 'bf16',
+/** The precision that a format of kernels belongs to. */
+const OF_FORMAT: Readonly<Record<string, Precision>> = {
   bfloat16: 'bf16',
-  fp16: 'bf16',
-  f16: 'bf16',
-  float16: 'bf16',
-  half: 'bf16',
   fp8: 'fp8',
-  fp8block: 'fp8',
-  fp8blockwise: 'fp8',
-  f8: 'fp8',
-  float8: 'fp8',
-  fp8e4m3: 'fp8',
-  fp8static: 'fp8',
-  w8a8fp8: 'fp8',
-  fp4: 'fp4',
+  fp8_block: 'fp8',
   nvfp4: 'fp4',
-  mxfp4: 'fp4',
-  w4a16mxfp4: 'fp4',
-  w4a8mxfp4mxfp8: 'fp4',
-  w4a4nvfp4: 'fp4',
-  int4: 'int4',
-  w4a16: 'int4',
+  w4a16_mxfp4: 'int4',
+  w4a8_mxfp4_mxfp8: 'fp4',
   int8: 'int8',
-  w8a8: 'int8',
+  int8_wo: 'int8',
 };
 
-/** @throws ConfigError for a precision that there is not. */
+/** By what its checkpoints are called or by the format of its kernels. @throws ConfigError for a precision that there is not. */
 export function precisionNamed(text: string): Precision {
-  const found = SPELLINGS[text.toLowerCase().replace(/[^a-z0-9]/g, '')];
+  if (/mxfp4/i.test(text)) return 'fp4';
+  const found = OF_FORMAT[formatNamed(text)?.name ?? ''];
   if (found !== undefined) return found;
   throw new ConfigError(
     `There is no precision ${quoted(text)}${didYouMean(text, PRECISIONS)}. There are: ${PRECISIONS.join(', ')}.`,
   );
+}
+
+/** What the name of a release says of its weights: 'Qwen3-235B-A22B-FP8', 'DeepSeek-R1-NVFP4'. Undefined where it says nothing. */
+export function precisionInName(name: string): Precision | undefined {
+  const [, word] =
+    /(bf16|fp8|fp4|int4|int8|awq|gptq|w4a16|w8a8)(?:[-_ ]?(?:v\d|dynamic|block))?$/i.exec(name) ?? [];
+  return word === undefined ? undefined : precisionNamed(word);
 }
 
 export interface Formats {

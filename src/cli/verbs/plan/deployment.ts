@@ -15,7 +15,7 @@ import { modelNamed } from '../../../planner/models/named.ts';
 import { readHardware } from '../../../planner/project/hardware-file.ts';
 import { project, type Projection } from '../../../planner/project/project.ts';
 import { cellOf, regionOf, type Cell } from '../../../planner/project/region.ts';
-import { PHASES, usualPrecision, type Phase } from '../../../planner/project/serving-case.ts';
+import { phaseNamed, usualPrecision, type Phase } from '../../../planner/project/serving-case.ts';
 import { frameworkNamed } from '../../../planner/serving/framework.ts';
 import { placementOfLayout } from '../../../planner/serving/placement.ts';
 import { precisionNamed } from '../../../planner/serving/precision.ts';
@@ -141,8 +141,7 @@ export async function deployed(
   const { disaggregate = null } = options;
   const decode =
     disaggregate === null ? undefined : placementOfLayout(parseLayout(disaggregate), gpusPerNode);
-  const phase = PHASES.find((name) => name === (options.phase ?? 'both').toLowerCase());
-  if (phase === undefined) throw new ConfigError(`phase must be one of ${PHASES.join(', ')}.`);
+  const phase = phaseNamed(options.phase ?? 'both');
   const precision =
     options.precision === undefined ? usualPrecision(model, hardware) : precisionNamed(options.precision);
   const { maxSequences, maxTokens } = options;

@@ -6,7 +6,8 @@ import { chosen, requireOptions, type Fields } from '../../../core/given.ts';
 import { adapterProfile, THIS_ADAPTER } from '../../../hardware/profiles/adapter.ts';
 import type { Profile } from '../../../hardware/profiles/profile.ts';
 import { readResultAt } from '../../files/read-result.ts';
-import { projectOp, type CaseRow, type LayerShape } from '../../../hardware/cases.ts';
+import { cellText, type CaseRow } from '../../../hardware/case-columns.ts';
+import { projectOp, type LayerShape } from '../../../hardware/cases.ts';
 import { quoted } from '../../../core/text/quoted.ts';
 import type { ModelFacts } from '../../../planner/models/facts.ts';
 import { modelNamed } from '../../../planner/models/named.ts';
@@ -77,18 +78,23 @@ export async function project(options: ProjectOptions): Promise<ProjectReport | 
 
 async function projectCases(cases: string, result: string | undefined): Promise<ProjectReport> {
   const here = result === undefined ? undefined : await adapterOf(result);
-  const table = await readCases(cases, servingColumn, SERVING_COLUMNS);
-  const isOp = ({ row }: { row: CaseRow }): boolean => (row.op ?? '') !== '';
-  const someOps = table.rows.some(isOp);
-  const someDeployments = table.rows.some((one) => !isOp(one)) || !someOps;
-  const answers: Answer[] = [];
+  const table = await readCases(cases, {
+    of: servingColumn,
+    names: SERVING_COLUMNS,
+    answers: [...OP_ANSWERS, ...SERVING_ANSWERS],
+  });
+  const deployments = table.rows.filter(({ isOp }) => !isOp);
+  const someOps = deployments.length < table.rows.length;
+  const someDeployments = deployments.length > 0 || !someOps;
   const models = new Map<string, ModelFacts>();
-  for (const name of new Set(table.rows.filter((one) => !isOp(one)).map(({ row }) => row.model ?? ''))) {
+  for (const name of new Set(deployments.map(({ row }) => cellText(row.model) ?? ''))) {
     const found = await modelOrError(name);
     if (!(found instanceof ConfigError)) models.set(name, found);
   }
-  for (const one of table.rows)
-    answers.push(isOp(one) ? opAnswer(one.row, here) : deploymentAnswer(one.row, models));
+  const answers = table.rows.map(({ row, isOp, refusal }): Answer => {
+    if (refusal !== undefined) return { note: refusal };
+    return answered(() => (isOp ? opAnswer(row, here) : deploymentAnswer(row, models)));
+  });
   const columns = [
     ...new Set<string>([...(someOps ? OP_ANSWERS : []), ...(someDeployments ? SERVING_ANSWERS : [])]),
   ].sort((a, b) => ORDER.indexOf(a) - ORDER.indexOf(b));
@@ -112,35 +118,38 @@ async function modelOrError(name: string): Promise<ModelFacts | ConfigError> {
   }
 }
 
-function deploymentAnswer(row: CaseRow, models: ReadonlyMap<string, ModelFacts>): Answer {
+/** A row's answer, or why it has none: one row is no reason to lose the others. */
+function answered(answer: () => Answer): Answer {
   try {
-    const answer = projectRow(row, (name) => models.get(name) ?? modelNamed(name));
-    const { cells, memoryGb, note, phase } = answer;
-    const main = phase === 'prefill' ? cells.ttft_ms : cells.tpot_ms;
-    return {
-      ...Object.fromEntries(Object.entries(cells).map(([name, cell]) => [name, cell?.value])),
-      memory_gb: memoryGb,
-      low: main?.low,
-      high: main?.high,
-      note,
-    };
+    const cells = answer();
+    const odd = Object.entries(cells).find(
+      ([, value]) => typeof value === 'number' && !Number.isFinite(value),
+    );
+    return odd === undefined ? cells : { note: `cannot be projected: ${odd[0]} is no finite number.` };
   } catch (error) {
     if (error instanceof ConfigError) return { note: messageOf(error) };
-    throw error;
+    return { note: `a fault of moebius, please report it: ${messageOf(error)}` };
   }
 }
 
+function deploymentAnswer(row: CaseRow, models: ReadonlyMap<string, ModelFacts>): Answer {
+  const { cells, memoryGb, note, phase } = projectRow(row, (name) => models.get(name) ?? modelNamed(name));
+  const main = phase === 'prefill' ? cells.ttft_ms : cells.tpot_ms;
+  return {
+    ...Object.fromEntries(Object.entries(cells).map(([name, cell]) => [name, cell?.value])),
+    memory_gb: memoryGb,
+    low: main?.low,
+    high: main?.high,
+    note,
+  };
+}
+
 function opAnswer(row: CaseRow, here: Profile | undefined): Answer {
-  try {
-    const { us, low, high, tag, region, source } = projectOp(row, {
-      shapeOf,
-      hardwareOf: (name) => adapterNamed(name, here),
-    });
-    return { us, low, high, tag, region, note: source };
-  } catch (error) {
-    if (error instanceof ConfigError) return { note: messageOf(error) };
-    throw error;
-  }
+  const { us, low, high, tag, region, source } = projectOp(row, {
+    shapeOf,
+    hardwareOf: (name) => adapterNamed(name, here),
+  });
+  return { us, low, high, tag, region, note: source };
 }
 
 /** @throws ConfigError where the adapter of a result is named and there is no result. */
@@ -181,12 +190,18 @@ async function adapterOf(path: string): Promise<Profile> {
   });
 }
 
-/** The routed layer of a model. @throws ConfigError for a model that there is not, or one without experts. */
+/** The layer of a model. @throws ConfigError for a model that there is not. */
 function shapeOf(name: string): LayerShape {
-  const model = modelNamed(name);
-  const { modelDim: hidden, expertDim: inter, experts, topK: topk } = model;
-  if (experts < 2) throw new ConfigError(`${model.name} has no routed experts.`);
-  return { hidden, inter, experts, topk };
+  const { modelDim: hidden, expertDim: inter, experts, topK: topk, attention } = modelNamed(name);
+  const latent = attention.kind === 'latent';
+  return {
+    hidden,
+    ...(experts > 1 && { moe: { inter, experts, topk } }),
+    heads: attention.heads,
+    kvHeads: latent ? attention.heads : attention.kvHeads,
+    headDim: latent ? attention.nopeDim + attention.ropeDim : attention.headDim,
+    latent,
+  };
 }
 
 interface CommandOptions extends GlobalOptions, ProjectOptions {
