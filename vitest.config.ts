@@ -53,8 +53,17 @@ const WITH_COMPATIBILITY =
   (process.env['MOEBIUS_RUNS'] !== undefined || process.env['MOEBIUS_COMPATIBILITY'] !== undefined);
 
 /** What tests in the page see of the environment. */
-const { MOEBIUS_RUNS } = process.env;
-const IN_PAGE: Record<string, string> = MOEBIUS_RUNS === undefined ? {} : { MOEBIUS_RUNS };
+const { MOEBIUS_RUNS, MOEBIUS_THOROUGH } = process.env;
+const IN_PAGE: Record<string, string> = {
+  ...(MOEBIUS_RUNS !== undefined && { MOEBIUS_RUNS }),
+  ...(MOEBIUS_THOROUGH !== undefined && { MOEBIUS_THOROUGH }),
+};
+
+/**
+ * Node's files and the page's run at once, two of each: compilers of shaders use one core, and a page waits much. Projects of one
+ * group need the same number.
+ */
+const WORKERS = 2;
 
 /** The package by its own name, as the examples import it. */
 const OWN_NAME = [
@@ -74,8 +83,7 @@ export default defineConfig(async () => {
             include: ['test/**/*.test.ts'],
             exclude: ['test/browser/**/*.test.ts', 'test/package/**/*.test.ts'],
             pool: 'forks' as const,
-            // Software adapters use every core by themselves.
-            maxWorkers: 2,
+            maxWorkers: WORKERS,
             testTimeout: 180_000,
             hookTimeout: 120_000,
             // What this user has tuned must not decide what tests see.
@@ -90,10 +98,10 @@ export default defineConfig(async () => {
             include: ['test/browser/**/*.test.ts', 'test/**/*.shared.test.ts'],
             exclude: [...SLOW_IN_PAGE, 'test/browser/compatibility.test.ts'],
             env: IN_PAGE,
-            maxWorkers: 1,
+            maxWorkers: WORKERS,
             testTimeout: 180_000,
             hookTimeout: 120_000,
-            sequence: { groupOrder: 1 },
+            sequence: { groupOrder: 0 },
             browser: {
               enabled: true,
               api: { host: '127.0.0.1' },
@@ -126,7 +134,7 @@ export default defineConfig(async () => {
                   testTimeout: 300_000,
                   hookTimeout: 120_000,
                   env: { MOEBIUS_ADAPTER: 'compatibility' },
-                  sequence: { groupOrder: 2 },
+                  sequence: { groupOrder: 1 },
                   browser: {
                     enabled: true,
                     api: { host: '127.0.0.1' },

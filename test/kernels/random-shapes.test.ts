@@ -1,5 +1,5 @@
 /**
- * Random cases of every op with all variants against float64: 4 an op, MOEBIUS_RUNS sets another number and
+ * Random cases of every op with all variants against float64: a few an op, MOEBIUS_RUNS sets another number and
  * MOEBIUS_SEED where they begin. `moebius validate --fuzz` draws the same cases.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -7,9 +7,10 @@ import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
 import { ops } from '../../src/ops/ops.ts';
 import { drawCase } from '../../src/validate/draw/draw-case.ts';
 import { fuzzOp } from '../../src/validate/draw/fuzz.ts';
+import { isThorough } from '../setup/full.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
-const cases = Number(process.env.MOEBIUS_RUNS ?? 4);
+const cases = Number(process.env.MOEBIUS_RUNS ?? (isThorough ? 4 : 2));
 const seed = Number(process.env.MOEBIUS_SEED ?? 1);
 const MS_PER_CASE = 4000;
 

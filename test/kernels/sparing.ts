@@ -1,7 +1,8 @@
 /**
  * Which variants run which cases when not all shall. Compiling takes nearly all of the time, so a case that compiles
  * something new runs with a variant only if it shows that variant something new: every variant still meets every
- * trait that any of its cases has. `plain`, which compiles at once, runs all of them.
+ * trait that any of its cases has, or in a short run its third of them, and every trait a third of the variants.
+ * `plain`, which compiles at once, runs all of them.
  */
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import type { KernelCase } from '../../src/validate/kernel-case.ts';
@@ -23,8 +24,27 @@ export function traitsOf({ op, inputs }: KernelCase): string[] {
 /** So many cases that are compiled alike run with all variants anyway, and show them what they have. */
 const MANY = 4;
 
+/** Which pairs of a variant and a trait are to be met: all, or each variant's third of the traits. */
+export function pairsOf(gpu: Gpu, cases: readonly KernelCase[], isThorough: boolean): Set<string> {
+  const sorted = (all: readonly string[]): string[] => [...new Set(all)].sort();
+  const variants = sorted(cases.flatMap((c) => c.variants(gpu)));
+  const traits = sorted(cases.flatMap(traitsOf));
+  const share = isThorough ? 1 : 3;
+  return new Set(
+    variants.flatMap((variant, v) =>
+      traits
+        .filter((_, t) => variant === CHEAP || (v + t) % share === 0)
+        .map((trait) => `${variant}: ${trait}`),
+    ),
+  );
+}
+
 /** Variants to run by case. Cases that are compiled alike choose first, then those with the most tensors. */
-export function spare(gpu: Gpu, cases: readonly KernelCase[]): Map<KernelCase, string[]> {
+export function spare(
+  gpu: Gpu,
+  cases: readonly KernelCase[],
+  pairs: ReadonlySet<string>,
+): Map<KernelCase, string[]> {
   const met = new Set<string>();
   const plan = new Map<KernelCase, string[]>();
   const alike = new Map<string, number>();
@@ -36,7 +56,9 @@ export function spare(gpu: Gpu, cases: readonly KernelCase[]): Map<KernelCase, s
     const all = traits.join();
     const wanted = kernelCase.variants(gpu).filter((variant) => {
       const isCompiled = met.has(`${variant}: ${all}`);
-      const isNew = traits.some((trait) => !met.has(`${variant}: ${trait}`));
+      const isNew = traits
+        .map((trait) => `${variant}: ${trait}`)
+        .some((pair) => pairs.has(pair) && !met.has(pair));
       return isCompiled || isNew || variant === CHEAP;
     });
     for (const variant of wanted) {

@@ -1,4 +1,4 @@
-import { isFull } from '../setup/full.ts';
+import { isFull, isThorough } from '../setup/full.ts';
 
 /**
  * Variants that differ in nothing but the size of their tiles compute alike at the ends of f32, and each takes seconds to
@@ -10,4 +10,9 @@ export function onePerShader(variants: readonly string[]): string[] {
     const base = name.replace(/-(?:\d+|small)$/, '');
     return base === name || !variants.includes(base);
   });
+}
+
+/** All of them in a thorough run; else every third, another third with each turn. */
+export function someOf<T>(all: readonly T[], turn: number): T[] {
+  return isThorough ? [...all] : all.filter((_, i) => (i + turn) % 3 === 0);
 }

@@ -7,7 +7,7 @@ import { attentionVariants, type AttentionShape } from '../../../src/kernels/att
 import { inputsOf, opByName, runOp } from '../../../src/ops/ops.ts';
 import { f32Tensor, type Tensor } from '../../../src/tensor/tensor.ts';
 import { testPlatform } from '../../setup/gpu.ts';
-import { onePerShader } from '../one-per-shader.ts';
+import { onePerShader, someOf } from '../one-per-shader.ts';
 
 const MANY = 70_000;
 
@@ -31,7 +31,7 @@ function expectValues(got: Tensor | undefined, value: (row: number) => number, w
   expect([what, data.length, wrong]).toEqual([what, 4 * MANY, 0]);
 }
 
-test('70,000 heads, in every variant', async () => {
+test('70,000 heads', async () => {
   const shape = [1, 1, MANY, 4];
   const tensors = {
     ...{ q: filled(shape, () => 1), k: filled(shape, () => 1) },
@@ -39,7 +39,7 @@ test('70,000 heads, in every variant', async () => {
   };
   const op = opByName('attention');
   const inputs = inputsOf(op, tensors);
-  for (const variant of onePerShader(op.able(gpu, inputs))) {
+  for (const variant of someOf(onePerShader(op.able(gpu, inputs)), 0)) {
     const got = (await runOp(gpu, 'attention', inputs.tensors, {}, variant)).get('o');
     expectValues(got, (row) => row, variant);
   }
@@ -53,9 +53,9 @@ const KERNEL: AttentionShape = {
 test.each([
   ['queries of one sequence', { numSequences: 1, maxQueries: MANY }],
   ['sequences of one query', { numSequences: MANY, maxQueries: 1 }],
-])('70,000 %s at once, in every kernel', async (_what, counts) => {
+])('70,000 %s at once', async (_what, counts) => {
   const able = attentionVariants.filter(({ refusal }) => refusal(KERNEL, gpu) === undefined);
-  for (const { name } of able) {
+  for (const { name } of someOf(able, counts.maxQueries === 1 ? 1 : 2)) {
     const kernel = await prepareAttention(gpu, KERNEL, name);
     const rows = counts.maxQueries === 1 ? MANY : 1;
     const table = Uint32Array.from({ length: 4 * rows }, (_, i) =>
