@@ -16,6 +16,7 @@ const REG_N : u32 = 8u;         // spec: columns per thread: 4 or 8
 const TILE_K : u32 = 16u;       // spec: depth of one tile: a block of 4 x 4 per thread at most
 const OPAQUE : bool = false;    // spec: for compilers that unroll what then spills: the loop over k has no known end
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const BF16 : bool = false;      // spec: what format 1 holds is bf16
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
 const BIASED : bool = false;    // spec: add a bias per column
 alias Pack = vec4<u32>;         // spec: one load of b: vec4<u32> for f32, u32 otherwise
@@ -65,8 +66,14 @@ fn nibbles4(bits : u32) -> vec4<f32> {
   return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
 }
 
-// Four halves.
-fn halves4(low : u32, high : u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(low), unpack2x16float(high)); }
+// Two values of 16 bits: f16, or bf16, which is the upper half of an f32.
+fn halves2(word : u32) -> vec2<f32> {
+  if (BF16) { return bitcast<vec2<f32>>(vec2<u32>(word << 16u, word & 0xffff0000u)); }
+  return unpack2x16float(word);
+}
+
+// Four values of 16 bits.
+fn halves4(low : u32, high : u32) -> vec4<f32> { return vec4<f32>(halves2(low), halves2(high)); }
 
 // Four signed bytes.
 fn bytes4(word : u32) -> vec4<f32> { return vec4<f32>(unpack4xI8(word)); }

@@ -13,6 +13,7 @@ const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANE
 const LANES : u32 = 8u;         // spec: lanes that share eight rows: 8, or 4 that hold two rows each
 const ROWS : u32 = 32u;         // spec: rows per workgroup: 8, 16, 24 or 32
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const BF16 : bool = false;      // spec: what format 1 holds is bf16
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
 const BIASED : bool = false;    // spec: add a bias per column
 alias Pack = vec4<u32>;         // spec: one load of b: vec4<u32> for f32, u32 otherwise
@@ -76,11 +77,17 @@ fn scales4(low : ptr<storage, array<Pack>, read>, high : ptr<storage, array<Pack
   return bitcast<vec4<f32>>(words4(low, high, at));
 }
 
+// Two values of 16 bits: f16, or bf16, which is the upper half of an f32.
+fn halves2(word : u32) -> vec2<f32> {
+  if (BF16) { return bitcast<vec2<f32>>(vec2<u32>(word << 16u, word & 0xffff0000u)); }
+  return unpack2x16float(word);
+}
+
 // Four weights from the index of their group of four. int4 and MXFP4 come scaled; int8 is scaled at the end.
 fn weight4(weights : ptr<storage, array<Pack>, read>, index : u32, scale : f32) -> vec4<f32> {
   if (FORMAT == 0u) { return bitcast<vec4<f32>>(vec4<u32>((*weights)[index])); }
   if (FORMAT == 1u) {
-    return vec4<f32>(unpack2x16float(word(weights, 2u * index)), unpack2x16float(word(weights, 2u * index + 1u)));
+    return vec4<f32>(halves2(word(weights, 2u * index)), halves2(word(weights, 2u * index + 1u)));
   }
   if (FORMAT == 2u) {
     let bytes = vec4<f32>(unpack4xI8(word(weights, index)));

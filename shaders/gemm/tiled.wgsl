@@ -12,6 +12,7 @@ const REG_M : u32 = 4u;         // spec: rows per thread
 const REG_N : u32 = 4u;         // spec: columns per thread
 const TILE_K : u32 = 16u;       // spec: depth of one tile
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const BF16 : bool = false;      // spec: what format 1 holds is bf16
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
 const BIASED : bool = false;    // spec: add a bias per column
 
@@ -59,10 +60,16 @@ fn scaleOf(weights : ptr<storage, array<u32>, read>, index : u32) -> f32 {
   return scale;
 }
 
+// Two values of 16 bits: f16, or bf16, which is the upper half of an f32.
+fn halves2(word : u32) -> vec2<f32> {
+  if (BF16) { return bitcast<vec2<f32>>(vec2<u32>(word << 16u, word & 0xffff0000u)); }
+  return unpack2x16float(word);
+}
+
 // Value `index` of all, counted row by row; `row` is the row that it lies in.
 fn weight(weights : ptr<storage, array<u32>, read>, index : u32, row : u32) -> f32 {
   if (FORMAT == 0u) { return bitcast<f32>((*weights)[index]); }
-  if (FORMAT == 1u) { return unpack2x16float((*weights)[index >> 1u])[index & 1u]; }
+  if (FORMAT == 1u) { return halves2((*weights)[index >> 1u])[index & 1u]; }
   if (FORMAT == 2u) {
     let bits = (*weights)[index >> 2u] << (24u - 8u * (index & 3u));
     return f32(bitcast<i32>(bits) >> 24u) * scaleOf(weights, row);

@@ -29,7 +29,7 @@ fn scales4(low : ptr<storage, array<Pack>, read>, high : ptr<storage, array<Pack
 fn weight4(weights : ptr<storage, array<Pack>, read>, index : u32, scale : f32) -> vec4<f32> {
   if (FORMAT == 0u) { return bitcast<vec4<f32>>(vec4<u32>((*weights)[index])); }
   if (FORMAT == 1u) {
-    return vec4<f32>(unpack2x16float(word(weights, 2u * index)), unpack2x16float(word(weights, 2u * index + 1u)));
+    return vec4<f32>(halves2(word(weights, 2u * index)), halves2(word(weights, 2u * index + 1u)));
   }
   if (FORMAT == 2u) {
     let bytes = vec4<f32>(unpack4xI8(word(weights, index)));

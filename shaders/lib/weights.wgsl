@@ -18,7 +18,7 @@ fn scaleOf(weights : ptr<storage, array<u32>, read>, index : u32) -> f32 {
 // Value `index` of all, counted row by row; `row` is the row that it lies in.
 fn weight(weights : ptr<storage, array<u32>, read>, index : u32, row : u32) -> f32 {
   if (FORMAT == 0u) { return bitcast<f32>((*weights)[index]); }
-  if (FORMAT == 1u) { return unpack2x16float((*weights)[index >> 1u])[index & 1u]; }
+  if (FORMAT == 1u) { return halves2((*weights)[index >> 1u])[index & 1u]; }
   if (FORMAT == 2u) {
     let bits = (*weights)[index >> 2u] << (24u - 8u * (index & 3u));
     return f32(bitcast<i32>(bits) >> 24u) * scaleOf(weights, row);
@@ -40,8 +40,14 @@ fn nibbles4(bits : u32) -> vec4<f32> {
   return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
 }
 
-// Four halves.
-fn halves4(low : u32, high : u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(low), unpack2x16float(high)); }
+// Two values of 16 bits: f16, or bf16, which is the upper half of an f32.
+fn halves2(word : u32) -> vec2<f32> {
+  if (BF16) { return bitcast<vec2<f32>>(vec2<u32>(word << 16u, word & 0xffff0000u)); }
+  return unpack2x16float(word);
+}
+
+// Four values of 16 bits.
+fn halves4(low : u32, high : u32) -> vec4<f32> { return vec4<f32>(halves2(low), halves2(high)); }
 
 // Four signed bytes.
 fn bytes4(word : u32) -> vec4<f32> { return vec4<f32>(unpack4xI8(word)); }

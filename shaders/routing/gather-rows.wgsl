@@ -6,16 +6,18 @@
 
 const WG : u32 = 64u;           // spec: lanes per row
 const X_F16 : bool = false;     // spec: x holds packed f16 instead of f32
+const X_BF16 : bool = false;    // spec: x holds packed bf16, the upper halves of f32
 
 struct Params { numRows : u32, width : u32, numSource : u32, nanBits : u32 }
 
-@group(0) @binding(0) var<storage, read> x_SD : array<u32>;      // f32 bits, or two f16 per word
+@group(0) @binding(0) var<storage, read> x_SD : array<u32>;      // f32 bits, or two f16 or bf16 per word
 @group(0) @binding(1) var<storage, read> index_R : array<u32>;
 @group(0) @binding(2) var<storage, read_write> y_RD : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
 fn element(index : u32) -> f32 {
   if (X_F16) { return unpack2x16float(x_SD[index >> 1u])[index & 1u]; }
+  if (X_BF16) { return bitcast<f32>((x_SD[index >> 1u] >> (16u * (index & 1u))) << 16u); }
   return bitcast<f32>(x_SD[index]);
 }
 

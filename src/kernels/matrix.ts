@@ -59,6 +59,11 @@ export function partsFor(dtype: WeightDtype): MatrixParts {
   return dtype === 'f32' || dtype === 'int4' ? 3 : 2;
 }
 
+/** Why matrix units cannot multiply such weights; undefined when they can. Nobody has made them of two halves yet. */
+export function halvesRefusal(dtype: WeightDtype): string | undefined {
+  return dtype === 'bf16' ? 'bf16 reaches beyond the halves that matrix units multiply' : undefined;
+}
+
 /** Bytes of workgroup storage: tiles of both operands and their second halves, and a power of two per row. */
 function storageOf({ rows, columns, depth }: MatrixTile, parts: MatrixParts): number {
   const held = rows * (parts > 1 ? 2 : 1) + columns * (parts > 2 ? 2 : 1);

@@ -2,7 +2,8 @@
  * Weights as kernels read them. One buffer holds a matrix [N, K] or a stack [E, N, K]: the values, then from a
  * multiple of 256 bytes on the scales in f32.
  *
- *   f32, f16      values row by row, f16 two to a word; no scales
+ *   f32           values row by row; no scales
+ *   f16, bf16     the same, two to a word
  *   int8          value n K + k is byte n K + k; scales [E N]
  *   int4, mxfp4   value n K + k is nibble n K + k, eight to a word, the lowest first; scales [E N, K / 32]
  */
@@ -17,14 +18,19 @@ import { requireIndexable, weightBytes, weightPlaces } from '../tensor/weight-by
 export { isQuantised };
 export type { HostWeight, WeightDtype };
 
-/** `FORMAT` of the shaders. */
-export const FORMAT_CODE: Readonly<Record<WeightDtype, number>> = {
+const FORMAT_CODE: Readonly<Record<WeightDtype, number>> = {
   f32: 0,
   f16: 1,
+  bf16: 1,
   int8: 2,
   int4: 3,
   mxfp4: 4,
 };
+
+/** `FORMAT` and `BF16` of the shaders. */
+export function formatOf(dtype: WeightDtype): { readonly FORMAT: number; readonly BF16: boolean } {
+  return { FORMAT: FORMAT_CODE[dtype], BF16: dtype === 'bf16' };
+}
 
 /** `Pack` of the shaders: what one load of a group of four values brings. */
 export function packType(dtype: WeightDtype): 'vec4<u32>' | 'u32' {
@@ -32,7 +38,10 @@ export function packType(dtype: WeightDtype): 'vec4<u32>' | 'u32' {
 }
 
 /** Values in one vec4<u32>. */
-const CHUNK: Readonly<Record<WeightDtype, number>> = { f32: 4, f16: 8, int8: 16, int4: 32, mxfp4: 32 };
+const CHUNK: Readonly<Record<WeightDtype, number>> = {
+  ...{ f32: 4, f16: 8, bf16: 8 },
+  ...{ int8: 16, int4: 32, mxfp4: 32 },
+};
 
 /** `GROUPS` of the shaders: groups of four values in one vec4<u32>. */
 export function chunkGroups(dtype: WeightDtype): number {
@@ -95,12 +104,12 @@ export function leavesRange(weight: HostWeight, input: Magnitudes): boolean {
 export function weightDtypeOf(weight: HostWeight): WeightDtype {
   requireFields('The weight', weight, { shape: 'list', data: 'list' });
   if ('format' in weight) return weight.format;
-  return weight.dtype === 'f16' ? 'f16' : 'f32';
+  return weight.dtype === 'f16' || weight.dtype === 'bf16' ? weight.dtype : 'f32';
 }
 
 /**
  * Lays a weight [N, K] or a stack [E, N, K] down as kernels read it: values, then scales.
- * @param weight f32, f16 or quantised. @returns a buffer that the caller owns.
+ * @param weight f32, f16, bf16 or quantised. @returns a buffer that the caller owns.
  * @throws ConfigError when the adapter cannot bind it, or kernels cannot number its values.
  */
 export function uploadWeight(gpu: Gpu, label: string, weight: HostWeight): GpuBuffer {
@@ -110,7 +119,9 @@ export function uploadWeight(gpu: Gpu, label: string, weight: HostWeight): GpuBu
   const dtype = weightDtypeOf(weight);
   const { shape } = weight;
   if (!('format' in weight) && weight.dtype !== dtype) {
-    throw new ConfigError(`${label} is neither f32, f16 nor quantised. castFloat and quantise make it so.`);
+    throw new ConfigError(
+      `${label} is neither f32, f16, bf16 nor quantised. castFloat and quantise make it so.`,
+    );
   }
   requireIndexable(label, shape);
   const buffer = gpu.buffer(label, weightBytes(dtype, shape));

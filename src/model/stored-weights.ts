@@ -1,24 +1,30 @@
 /**
  * What becomes of a model's numbers when its matrices are stored in another dtype. Norms stay f32. Under int8, int4 and
- * mxfp4 the router's gate stays f32, since near ties choose the experts, and the embedding, a look-up, is f16.
+ * mxfp4 the router's gate stays f32, since near ties choose the experts, as under bf16, and the embedding, a look-up, is f16.
  */
 import { requireFields, requireGiven } from '../core/given.ts';
 import { at } from '../core/math.ts';
 import { quantise } from '../tensor/quantise.ts';
-import { dequantise, type HostWeight, isQuantised, type WeightDtype } from '../tensor/quantised.ts';
+import {
+  dequantise,
+  type FloatWeight,
+  type HostWeight,
+  isQuantised,
+  type WeightDtype,
+} from '../tensor/quantised.ts';
 import { castFloat, tensor, type Tensor } from '../tensor/tensor.ts';
 import type { WeightSource } from './config.ts';
 import { weightShapes } from './weight-shapes.ts';
 import { type Part, placeOf } from './weights/parts.ts';
 
-/** What kernels read that are given no scales. */
-export type FloatDtype = 'f32' | 'f16';
+/** What the router reads its gate in. */
+export type GateDtype = 'f32' | 'f16';
 
-export function gateDtype(dtype: WeightDtype): FloatDtype {
-  return isQuantised(dtype) ? 'f32' : dtype;
+export function gateDtype(dtype: WeightDtype): GateDtype {
+  return dtype === 'f16' ? 'f16' : 'f32';
 }
 
-export function embeddingDtype(dtype: WeightDtype): FloatDtype {
+export function embeddingDtype(dtype: WeightDtype): FloatWeight {
   return isQuantised(dtype) ? 'f16' : dtype;
 }
 
@@ -31,8 +37,8 @@ export interface WeightDtypes {
   /** Shared experts and those of layers without routing. */
   readonly units: WeightDtype;
   readonly head: WeightDtype;
-  readonly gate: FloatDtype;
-  readonly embedding: FloatDtype;
+  readonly gate: GateDtype;
+  readonly embedding: FloatWeight;
 }
 
 /** One dtype for all, with the exceptions above. */
@@ -73,8 +79,8 @@ export function dtypeOfPart(name: string, dtypes: WeightDtypes): WeightDtype {
 }
 
 /**
- * What the files hold, where kernels read it as it is: f16, and mxfp4 of experts. A kind whose tensors differ, or that no
- * kernel reads (bf16, fp8), is f32, which holds all of them exactly.
+ * What the files hold, where kernels read it as it is: f16 and bf16, and mxfp4 of experts. A kind whose tensors differ, or
+ * that no kernel reads (fp8, a gate in bf16), is f32, which holds all of them exactly.
  */
 export function storedDtypes(source: WeightSource): WeightDtypes {
   requireFields('The weights', source, { config: 'record', get: 'function' });
@@ -88,10 +94,13 @@ export function storedDtypes(source: WeightSource): WeightDtypes {
     const found = [...(seen.get(kind) ?? [])];
     return found.length === 1 ? found[0] : undefined;
   };
-  const float = (kind: keyof WeightDtypes): FloatDtype => (only(kind) === 'f16' ? 'f16' : 'f32');
+  const float = (kind: keyof WeightDtypes): FloatWeight => {
+    const found = only(kind);
+    return found === 'f16' || found === 'bf16' ? found : 'f32';
+  };
   return {
     ...{ attention: float('attention'), units: float('units'), head: float('head') },
-    ...{ gate: float('gate'), embedding: float('embedding') },
+    ...{ gate: gateDtype(float('gate')), embedding: float('embedding') },
     experts: only('experts') === 'mxfp4' ? 'mxfp4' : float('experts'),
   };
 }

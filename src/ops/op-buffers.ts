@@ -9,6 +9,7 @@ import type { CommandList } from '../gpu/command-list.ts';
 import type { Bound, Gpu } from '../gpu/gpu.ts';
 import { type HostWeight, uploadWeight, weightDtypeOf } from '../kernels/weights.ts';
 import { requireIndexable, weightBytes } from '../tensor/weight-bytes.ts';
+import type { FloatWeight } from '../tensor/quantised.ts';
 import { BYTES_OF, type Dtype, type Tensor, castFloat, toF32 } from '../tensor/tensor.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
 import { guardBytes, setGuard, withGuard } from './guards.ts';
@@ -38,8 +39,8 @@ export class OpBuffers {
     return this.#own(this.gpu.upload(`op/${name}`, toF32(t), bound));
   }
 
-  /** Weights as they are stored, f16 packed two to a word, or widened when `dtype` asks for it. */
-  weight(name: string, t: Tensor, dtype: 'f32' | 'f16' = weightDtype(t), bound: Bound = 'whole'): GpuBuffer {
+  /** Weights as they are stored, values of 16 bits packed two to a word, or widened when `dtype` asks for it. */
+  weight(name: string, t: Tensor, dtype: FloatWeight = weightDtype(t), bound: Bound = 'whole'): GpuBuffer {
     this.#requireRoom(name, t.data.length * BYTES_OF[dtype], bound);
     return this.#own(this.gpu.upload(`op/${name}`, castFloat(t, dtype).data, bound));
   }
@@ -151,10 +152,12 @@ export function tensorOf(inputs: OpInputs, name: string): Tensor {
   return t;
 }
 
+const FLOATS: ReadonlySet<Dtype> = new Set<Dtype>(['f32', 'f16', 'bf16']);
+
 /** F16 when every float input is, else F32. Scales are a part of their weights. */
 export function outputDtype(inputs: OpInputs): 'f32' | 'f16' {
   const floats = [...inputs.tensors]
-    .filter(([name, t]) => !name.endsWith(scalesName('')) && (t.dtype === 'f16' || t.dtype === 'f32'))
+    .filter(([name, t]) => !name.endsWith(scalesName('')) && FLOATS.has(t.dtype))
     .map(([, t]) => t);
   return floats.length > 0 && floats.every((t) => t.dtype === 'f16') ? 'f16' : 'f32';
 }

@@ -14,6 +14,9 @@ import { BLOCK, dequantise, type QuantFormat } from '../tensor/quantised.ts';
 import { type Tensor, toF64 } from '../tensor/tensor.ts';
 import type { OpInputs, TensorRule } from './op.ts';
 
+/** Dtypes of matrices that kernels read as they are stored, beside those of few bits. */
+export const STORED_FLOATS = ['f32', 'f16', 'bf16'] as const;
+
 type Tensors = ReadonlyMap<string, Tensor>;
 
 export function scalesName(weight: string): string {

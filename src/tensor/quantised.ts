@@ -21,12 +21,15 @@ export type QuantFormat = 'int8' | 'int4' | 'mxfp4';
 export const QUANT_FORMATS: readonly QuantFormat[] = ['int8', 'int4', 'mxfp4'];
 
 /** How the matrices of a model are stored. */
-export type WeightDtype = 'f32' | 'f16' | QuantFormat;
+export type WeightDtype = FloatWeight | QuantFormat;
 
-export const WEIGHT_DTYPES: readonly WeightDtype[] = ['f32', 'f16', ...QUANT_FORMATS];
+/** Weights that need no scales. */
+export type FloatWeight = 'f32' | 'f16' | 'bf16';
+
+export const WEIGHT_DTYPES: readonly WeightDtype[] = ['f32', 'f16', 'bf16', ...QUANT_FORMATS];
 
 export function isQuantised(dtype: WeightDtype): dtype is QuantFormat {
-  return dtype !== 'f32' && dtype !== 'f16';
+  return dtype !== 'f32' && dtype !== 'f16' && dtype !== 'bf16';
 }
 
 /** Values that share a scale in the formats of 4 bits. */

@@ -18,7 +18,7 @@ export interface WeightPlaces {
 
 export function weightPlaces(dtype: WeightDtype, shape: readonly number[]): WeightPlaces {
   if (!isQuantised(dtype)) {
-    const bytes = product(shape) * (dtype === 'f16' ? 2 : 4);
+    const bytes = product(shape) * (dtype === 'f32' ? 4 : 2);
     return { dataBytes: bytes, scalesAt: 0, scalesBytes: 0 };
   }
   const bytes = dataBytes(dtype, shape);

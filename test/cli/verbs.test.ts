@@ -121,7 +121,7 @@ describe('generate', () => {
     [
       'a dtype that is not known',
       { weights: 'int3' as never },
-      /weights \(int3\) must be one of stored, f32, f16, int8, int4, mxfp4/,
+      /weights \(int3\) must be one of stored, f32, f16, bf16, int8, int4, mxfp4/,
     ],
     ['a folder that is not there', { model: 'nowhere' }, /there is no model folder nowhere/],
     ['a file as folder', { model: 'package.json' }, /package\.json is a file; name the folder/],

@@ -1,5 +1,5 @@
 /** What all kernels of the dense GEMM have in common: sizes, buffers, parameters, the format of b. */
-import { FORMAT_CODE, type WeightDtype } from '../weights.ts';
+import { formatOf, type WeightDtype } from '../weights.ts';
 
 /** Sizes of c[M,N] = a[M,K] b[N,K]^T: M = `numRows`, N = `numCols`, K = `depth`, and how b is stored. */
 export interface GemmShape {
@@ -28,8 +28,8 @@ export const formatSpec = ({
   weightDtype,
   wide = false,
   biased = false,
-}: GemmShape): { FORMAT: number; WIDE: boolean; BIASED: boolean } => ({
-  FORMAT: FORMAT_CODE[weightDtype],
+}: GemmShape): { FORMAT: number; BF16: boolean; WIDE: boolean; BIASED: boolean } => ({
+  ...formatOf(weightDtype),
   WIDE: wide,
   BIASED: biased,
 });

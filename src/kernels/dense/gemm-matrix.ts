@@ -2,6 +2,7 @@
 import { ceilDiv } from '../../core/math.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import {
+  halvesRefusal,
   LARGE_TILE,
   MATRIX_FEATURES,
   MATRIX_SPEC,
@@ -18,7 +19,7 @@ import { buffers, formatSpec, type GemmShape, params, wholeFours } from './gemm-
 
 export const matrixGemm = defineKernel({
   shader: 'gemm/matrix.wgsl',
-  spec: { ...MATRIX_SPEC, FORMAT: 0, BIASED: false, Pack: 'vec4<u32>' },
+  spec: { ...MATRIX_SPEC, FORMAT: 0, BF16: false, BIASED: false, Pack: 'vec4<u32>' },
   params,
   buffers,
   grid: (s, p) => [
@@ -39,11 +40,15 @@ const matrix = (
   idea,
   kernel: matrixGemm,
   spec: (shape, gpu) => {
-    const { FORMAT, BIASED } = formatSpec(shape);
+    const { FORMAT, BF16, BIASED } = formatSpec(shape);
     const { weightDtype } = shape;
-    return { ...matrixSpec(gpu, tile, parts(weightDtype)), FORMAT, BIASED, Pack: packType(weightDtype) };
+    const compiled = { FORMAT, BF16, BIASED, Pack: packType(weightDtype) };
+    return { ...matrixSpec(gpu, tile, parts(weightDtype)), ...compiled };
   },
-  refusal: (shape, gpu) => wholeFours(shape) ?? matrixRefusal(gpu, tile, parts(shape.weightDtype)),
+  refusal: (shape, gpu) =>
+    wholeFours(shape) ??
+    halvesRefusal(shape.weightDtype) ??
+    matrixRefusal(gpu, tile, parts(shape.weightDtype)),
 });
 
 /** A single product leaves workgroup storage for a deeper tile. */

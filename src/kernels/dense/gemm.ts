@@ -21,7 +21,7 @@ const MOST_GRID_ROWS = 65535;
 
 const plain = defineKernel({
   shader: 'gemm/plain.wgsl',
-  spec: { WG_M: 8, WG_N: 8, FORMAT: 0, WIDE: false, BIASED: false },
+  spec: { WG_M: 8, WG_N: 8, FORMAT: 0, BF16: false, WIDE: false, BIASED: false },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG_N), ceilDiv(p.numRows, s.WG_M), 1],
@@ -29,7 +29,17 @@ const plain = defineKernel({
 
 const tiled = defineKernel({
   shader: 'gemm/tiled.wgsl',
-  spec: { THREADS_M: 8, THREADS_N: 8, REG_M: 4, REG_N: 4, TILE_K: 16, FORMAT: 0, WIDE: false, BIASED: false },
+  spec: {
+    THREADS_M: 8,
+    THREADS_N: 8,
+    REG_M: 4,
+    REG_N: 4,
+    TILE_K: 16,
+    FORMAT: 0,
+    BF16: false,
+    WIDE: false,
+    BIASED: false,
+  },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * s.REG_N), ceilDiv(p.numRows, s.THREADS_M * s.REG_M), 1],
@@ -39,7 +49,7 @@ const blocked = defineKernel({
   shader: 'gemm/blocked.wgsl',
   spec: {
     ...{ THREADS_M: 8, THREADS_N: 8, REG_M: 8, REG_N: 8, TILE_K: 16, OPAQUE: false },
-    ...{ FORMAT: 0, WIDE: false, BIASED: false, Pack: 'vec4<u32>' },
+    ...{ FORMAT: 0, BF16: false, WIDE: false, BIASED: false, Pack: 'vec4<u32>' },
   },
   params,
   buffers,
@@ -48,7 +58,17 @@ const blocked = defineKernel({
 
 const subgroup = defineKernel({
   shader: 'gemm/subgroup.wgsl',
-  spec: { WG: 32, LANES: 8, ROWS: 32, STEP: 1, FORMAT: 0, WIDE: false, BIASED: false, Pack: 'vec4<u32>' },
+  spec: {
+    WG: 32,
+    LANES: 8,
+    ROWS: 32,
+    STEP: 1,
+    FORMAT: 0,
+    BF16: false,
+    WIDE: false,
+    BIASED: false,
+    Pack: 'vec4<u32>',
+  },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), ceilDiv(p.numRows, s.ROWS), 1],
@@ -57,7 +77,7 @@ const subgroup = defineKernel({
 
 const row = defineKernel({
   shader: 'gemm/row.wgsl',
-  spec: { WG: 32, FORMAT: 0, WIDE: false, BIASED: false, GROUPS: 1 },
+  spec: { WG: 32, FORMAT: 0, BF16: false, WIDE: false, BIASED: false, GROUPS: 1 },
   params,
   buffers,
   grid: (_s, p) => [ceilDiv(p.numCols, 8), p.numRows, 1],
@@ -65,7 +85,7 @@ const row = defineKernel({
 
 const vector = defineKernel({
   shader: 'gemm/vector.wgsl',
-  spec: { WG: 32, LANES: 8, FORMAT: 0, WIDE: false, BIASED: false, GROUPS: 1, LOADS: 4 },
+  spec: { WG: 32, LANES: 8, FORMAT: 0, BF16: false, WIDE: false, BIASED: false, GROUPS: 1, LOADS: 4 },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numRows, 1],

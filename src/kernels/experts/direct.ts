@@ -12,7 +12,7 @@ import { defineKernel } from '../../gpu/kernel.ts';
 import { expertParams, rowKernel, rowSpec, vectorKernel, vectorSpec } from './experts.ts';
 import { expertShapes, type ExpertWeights, type RoutedShape } from './products.ts';
 import { broadcastRefusal, broadcastSpec } from '../subgroups.ts';
-import { chunkGroups, FORMAT_CODE, scaleStart } from '../weights.ts';
+import { chunkGroups, formatOf, scaleStart } from '../weights.ts';
 import { requireIndexable } from '../../tensor/weight-bytes.ts';
 
 const downParams = {
@@ -31,7 +31,10 @@ const downBuffers = {
   residual_TN: 'read',
   y_TN: 'write',
 } as const;
-const downSpec = { WG: 32, FORMAT: 0, WIDE: false, GROUPS: 1, BIASED: false, RESIDUAL: false };
+const downSpec = {
+  ...{ WG: 32, FORMAT: 0, BF16: false, WIDE: false },
+  ...{ GROUPS: 1, BIASED: false, RESIDUAL: false },
+};
 
 export const downRow = defineKernel({
   shader: 'experts/down-combine.wgsl',
@@ -88,7 +91,7 @@ export async function prepareDirectExperts(gpu: Gpu, shape: RoutedShape): Promis
     ? await gpu.kernel(vectorKernel, { ...vectorSpec(up, gpu), DIRECT: true })
     : await gpu.kernel(rowKernel, { ...rowSpec(up, gpu), DIRECT: true });
   const spec = {
-    FORMAT: FORMAT_CODE[down.weightDtype],
+    ...formatOf(down.weightDtype),
     WIDE: down.wide ?? false,
     GROUPS: chunkGroups(down.weightDtype),
     BIASED: down.biased,

@@ -1,6 +1,6 @@
 /** What all kernels of the experts' grouped GEMM have in common: sizes, buffers, parameters, what follows the product. */
 import type { Activation } from '../../core/activation.ts';
-import { FORMAT_CODE, type WeightDtype } from '../weights.ts';
+import { formatOf, type WeightDtype } from '../weights.ts';
 
 /**
  * One product of E experts over the rows that chose them: `depth` values in, `numCols` out, with what follows the
@@ -47,12 +47,15 @@ export const buffers = {
   y_RN: 'write',
 } as const;
 export const EXPERT_INTERFACE = { params, buffers };
-export const epilogue = { FORMAT: 0, WIDE: false, GATED: true, BIASED: false, GATHER: false, ACT: 1 };
+export const epilogue = {
+  ...{ FORMAT: 0, BF16: false, WIDE: false },
+  ...{ GATED: true, BIASED: false, GATHER: false, ACT: 1 },
+};
 
 const ACTIVATION_CODE: Record<Activation, number> = { identity: 0, silu: 1, gelu: 2, relu: 3, swiglu_oai: 4 };
 
 export const epilogueSpec = (shape: ExpertShape): typeof epilogue => ({
-  FORMAT: FORMAT_CODE[shape.weightDtype],
+  ...formatOf(shape.weightDtype),
   WIDE: shape.wide ?? false,
   GATED: shape.gated,
   BIASED: shape.biased,

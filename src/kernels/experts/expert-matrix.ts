@@ -2,6 +2,7 @@
 import { ceilDiv } from '../../core/math.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import {
+  halvesRefusal,
   LARGE_TILE,
   MATRIX_FEATURES,
   MATRIX_SPEC,
@@ -16,8 +17,15 @@ import { packType } from '../weights.ts';
 import { buffers, epilogue, epilogueSpec, type ExpertShape, params, wholeFours } from './expert-family.ts';
 
 /** WIDE is no question here: rows have powers of two of their own, whatever their size. */
-function compiledIn({ FORMAT, GATED, BIASED, GATHER, ACT }: typeof epilogue): Omit<typeof epilogue, 'WIDE'> {
-  return { FORMAT, GATED, BIASED, GATHER, ACT };
+function compiledIn({
+  FORMAT,
+  BF16,
+  GATED,
+  BIASED,
+  GATHER,
+  ACT,
+}: typeof epilogue): Omit<typeof epilogue, 'WIDE'> {
+  return { FORMAT, BF16, GATED, BIASED, GATHER, ACT };
 }
 
 export const matrixExpert = defineKernel({
@@ -40,7 +48,10 @@ const matrix = (
     ...compiledIn(epilogueSpec(shape)),
     Pack: packType(shape.weightDtype),
   }),
-  refusal: (shape, gpu) => wholeFours(shape) ?? matrixRefusal(gpu, tile, partsFor(shape.weightDtype)),
+  refusal: (shape, gpu) =>
+    wholeFours(shape) ??
+    halvesRefusal(shape.weightDtype) ??
+    matrixRefusal(gpu, tile, partsFor(shape.weightDtype)),
 });
 
 export const matrixExperts = [

@@ -12,7 +12,7 @@ const NAN_BITS = 0x7fc00000;
 
 const gather = defineKernel({
   shader: 'routing/gather-rows.wgsl',
-  spec: { WG: 64, X_F16: false },
+  spec: { WG: 64, X_F16: false, X_BF16: false },
   params: { numRows: 'u32', width: 'u32', numSource: 'u32', nanBits: 'u32' },
   buffers: { x_SD: 'read', index_R: 'read', y_RD: 'write' },
   grid: (_s, p) => spread(p.numRows),
@@ -47,7 +47,10 @@ export async function prepareGatherRows(
   gpu: Gpu,
   shape: { width: number; dtype: WeightDtype },
 ): Promise<GatherRows> {
-  const kernel = await gpu.kernel(gather, { X_F16: shape.dtype === 'f16' });
+  const kernel = await gpu.kernel(gather, {
+    X_F16: shape.dtype === 'f16',
+    X_BF16: shape.dtype === 'bf16',
+  });
   return {
     record: (commands, p, { x, index, y }) => {
       commands.dispatch(

@@ -11,7 +11,7 @@ import { ofHalves } from './rounded-operands.ts';
 import { roundedTo } from '../budgets.ts';
 import { gamma } from '../../tensor/compare.ts';
 import { defineOp } from '../define.ts';
-import { scaleRoundings, weightOf, weightValues } from '../quantised-inputs.ts';
+import { scaleRoundings, STORED_FLOATS, weightOf, weightValues } from '../quantised-inputs.ts';
 import { requirePositive, sizeOf } from '../shapes.ts';
 import { rowRuns } from '../row-runs.ts';
 import { bytesOfInputs, outputDtype, rowView, tensorOf, withBuffers } from '../op-buffers.ts';
@@ -23,7 +23,10 @@ export const matmul = defineOp({
   about: 'c = a b^T, with b as weights are stored: rows are outputs',
   inputs: [
     { name: 'a', dims: '[M, K]', dtypes: FLOATS, about: 'rows of activations' },
-    { name: 'b', dims: '[N, K]', dtypes: FLOATS, quantised: true, about: 'weights, a row per output' },
+    {
+      ...{ name: 'b', dims: '[N, K]', dtypes: STORED_FLOATS, quantised: true },
+      about: 'weights, a row per output',
+    },
   ],
   outputs: [{ name: 'c', dims: '[M, N]', dtypes: FLOATS, about: 'the product' }],
   attrs: [],

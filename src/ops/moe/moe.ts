@@ -17,7 +17,7 @@ import { type MoeDtypes, moeDtypes } from './weights.ts';
 import { defineOp } from '../define.ts';
 import { scoreMoves } from './score-moves.ts';
 import type { OpInputs } from '../op.ts';
-import { scaleRoundings, weightValues } from '../quantised-inputs.ts';
+import { scaleRoundings, STORED_FLOATS, weightValues } from '../quantised-inputs.ts';
 import { requirePositive, sizeOf } from '../shapes.ts';
 import { bytesOfInputs, outputDtype, tensorOf } from '../op-buffers.ts';
 
@@ -38,16 +38,16 @@ export const moe = defineOp({
       optional: true,
       about: 'router weights, in place of logits: they become x gate^T',
     },
-    { name: 'w1', dims: '[E, F, D]', dtypes: FLOATS, quantised: true, about: 'gate projection' },
+    { name: 'w1', dims: '[E, F, D]', dtypes: STORED_FLOATS, quantised: true, about: 'gate projection' },
     {
       name: 'w3',
       dims: '[E, F, D]',
-      dtypes: FLOATS,
+      dtypes: STORED_FLOATS,
       optional: true,
       quantised: true,
       about: 'up projection of gated experts',
     },
-    { name: 'w2', dims: '[E, D, F]', dtypes: FLOATS, quantised: true, about: 'down projection' },
+    { name: 'w2', dims: '[E, D, F]', dtypes: STORED_FLOATS, quantised: true, about: 'down projection' },
     { name: 'b1', dims: '[E, F]', dtypes: FLOATS, optional: true, about: 'bias of w1' },
     { name: 'b3', dims: '[E, F]', dtypes: FLOATS, optional: true, about: 'bias of w3' },
     { name: 'b2', dims: '[E, D]', dtypes: FLOATS, optional: true, about: 'bias of w2, inside the score' },

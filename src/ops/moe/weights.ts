@@ -21,7 +21,7 @@ export interface MoeDtypes {
   readonly downDtype: WeightDtype;
 }
 
-/** f16 beside f32 is widened. @throws ConfigError when w1 and w3 are not quantised alike. */
+/** Floats of different kinds are widened. @throws ConfigError when w1 and w3 are not quantised alike. */
 export function moeDtypes(inputs: OpInputs): MoeDtypes {
   const of = (name: string): WeightDtype => weightDtypeOf(weightOf(inputs, name));
   const [w1, downDtype] = [of('w1'), of('w2')];

@@ -125,5 +125,5 @@ function costOf({ sizes: z, weightDtype, which, step }: SpanPlaceInStep, operati
 }
 
 const BYTES_PER_WEIGHT: Readonly<Record<WeightDtype, number>> = {
-  ...{ f32: 4, f16: 2, int8: 1, int4: 0.5, mxfp4: 0.5 },
+  ...{ f32: 4, f16: 2, bf16: 2, int8: 1, int4: 0.5, mxfp4: 0.5 },
 };

@@ -5,7 +5,7 @@ import { rope } from '../../ops/dense/rope.ts';
 import { quantisedTensors } from '../../ops/quantised-inputs.ts';
 import { quantise } from '../../tensor/quantise.ts';
 import { QUANT_FORMATS, type QuantFormat } from '../../tensor/quantised.ts';
-import { f32Tensor, type Tensor } from '../../tensor/tensor.ts';
+import { castFloat, f32Tensor, type Tensor } from '../../tensor/tensor.ts';
 import { type OpCase, opCases } from '../kernel-case.ts';
 import type { Maker } from '../draw/maker.ts';
 
@@ -66,6 +66,18 @@ export const matmulCases = opCases(matmul, {
     tensors: (make) => {
       const { a, b } = product(make, 19, 33, 67);
       return { a, b: make.half(b) };
+    },
+  },
+  'bf16 weights': {
+    tensors: (make) => {
+      const { a, b } = product(make, 19, 33, 72);
+      return { a, b: castFloat(b, 'bf16') };
+    },
+  },
+  'bf16 weights, odd K, one row': {
+    tensors: (make) => {
+      const { a, b } = product(make, 1, 33, 67);
+      return { a, b: castFloat(b, 'bf16') };
     },
   },
   'f16 everywhere': {

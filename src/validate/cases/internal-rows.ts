@@ -6,7 +6,8 @@ import { prepareAdd, prepareCombine, prepareGatherRows } from '../../kernels/rou
 import { budgetOf, scoreRoundings } from '../../ops/budgets.ts';
 import { gateTopK } from '../../reference/gate.ts';
 import { matmul } from '../../reference/matmul.ts';
-import { toF32, toF64 } from '../../tensor/tensor.ts';
+import type { FloatWeight } from '../../tensor/quantised.ts';
+import { castFloat, toF32, toF64 } from '../../tensor/tensor.ts';
 import type { Maker } from '../draw/maker.ts';
 import type { Internal, InternalCase } from './internal-case.ts';
 
@@ -20,10 +21,10 @@ function gather(
   width: number,
   source: number,
   outside: number,
-  half = false,
+  dtype: FloatWeight = 'f32',
 ): Internal {
-  const whole = make.whole([source, width], 2000);
-  const x = half ? make.half(whole) : whole;
+  // bf16 holds fewer whole numbers.
+  const x = castFloat(make.whole([source, width], dtype === 'bf16' ? 250 : 2000), dtype);
   const index = Uint32Array.from({ length: rows }, (_, r) =>
     r % 7 === 3 && outside > 0 ? source - 1 + outside : make.random.integer(source),
   );
@@ -37,9 +38,9 @@ function gather(
     expected: { y: { values: wanted, shape: [rows, width] } },
     bytes: 8 * rows * width + 4 * rows,
     prepare: async (space) => {
-      const kernel = await prepareGatherRows(space.gpu, { width, dtype: half ? 'f16' : 'f32' });
+      const kernel = await prepareGatherRows(space.gpu, { width, dtype });
       const t = {
-        x: space.weight('x', x),
+        x: space.weight('x', x, dtype),
         index: space.integers('index', index),
         y: space.output('y', [rows, width], 'u32'),
       };
@@ -214,7 +215,8 @@ function router(
 export const rowCases: Readonly<Record<string, InternalCase>> = {
   'gather rows': (make) => gather(make, 50, 33, 20, 0),
   'gather rows, indices outside': (make) => gather(make, 30, 5, 9, 1),
-  'gather rows, f16 of odd width': (make) => gather(make, 31, 13, 11, 0, true),
+  'gather rows, f16 of odd width': (make) => gather(make, 31, 13, 11, 0, 'f16'),
+  'gather rows, bf16 of odd width': (make) => gather(make, 31, 13, 11, 0, 'bf16'),
   'gather rows, more than one grid dimension': (make) => gather(make, 66000, 1, 300, 0),
   'combine, dropped choices': (make) => combine(make, 23, 3, 70, false),
   'combine with residual': (make) => combine(make, 23, 2, 70, true),

@@ -3,7 +3,7 @@ import { moe } from '../../ops/moe/moe.ts';
 import { quantisedTensors } from '../../ops/quantised-inputs.ts';
 import { quantise } from '../../tensor/quantise.ts';
 import { QUANT_FORMATS, type QuantFormat } from '../../tensor/quantised.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
+import { castFloat, type Tensor } from '../../tensor/tensor.ts';
 import { type OpCase, opCases } from '../kernel-case.ts';
 import type { Maker } from '../draw/maker.ts';
 
@@ -44,6 +44,11 @@ const halves = (
   names: readonly string[],
 ): Record<string, Tensor> =>
   Object.fromEntries(Object.entries(tensors).map(([n, t]) => [n, names.includes(n) ? make.half(t) : t]));
+
+const inBf16 = (tensors: Record<string, Tensor>): Record<string, Tensor> =>
+  Object.fromEntries(
+    Object.entries(tensors).map(([n, t]) => [n, /^w[123]$/.test(n) ? castFloat(t, 'bf16') : t]),
+  );
 
 /** The three matrices rounded to a format, or to one for w1 and w3 and another for w2. */
 const rounded = (
@@ -186,6 +191,14 @@ export const moeCases = opCases(moe, {
   'f16 everywhere': {
     attrs: { k: 2 },
     tensors: (make) => halves(make, layer(make, SMALL), ['x', 'logits', 'w1', 'w2', 'w3']),
+  },
+  'bf16 weights': {
+    attrs: { k: 2 },
+    tensors: (make) => inBf16(layer(make, SMALL)),
+  },
+  'bf16 weights, odd widths, one token': {
+    attrs: { k: 3 },
+    tensors: (make) => inBf16(layer(make, { ...PRIMES, tokens: 1 })),
   },
   ...Object.fromEntries(QUANT_FORMATS.flatMap((format) => Object.entries(fewBits(format)))),
   'int8 weights, primes': { attrs: { k: 3 }, tensors: (make) => rounded(layer(make, PRIMES), 'int8') },

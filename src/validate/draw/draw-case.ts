@@ -178,7 +178,7 @@ function drawInputs(op: Op, random: Random, settings: Random, name: string): OpI
       (format === 'int8' || at(shape, shape.length - 1) % BLOCK === 0)
     ) {
       Object.assign(tensors, quantisedTensors(rule.name, quantise(values, format)));
-    } else tensors[rule.name] = dtype === 'f16' ? castFloat(values, 'f16') : values;
+    } else tensors[rule.name] = dtype === 'f16' || dtype === 'bf16' ? castFloat(values, dtype) : values;
   }
   try {
     separate(make, tensors, inputsOf(op, tensors, attrs).attrs);

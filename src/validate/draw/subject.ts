@@ -113,7 +113,10 @@ function subjectInputs(
     const values = drawTensor(make, rule, shape, 'normal');
     const format = QUANT_FORMATS.find((f) => f === dtypes[rule.name]);
     if (format !== undefined) Object.assign(tensors, quantisedTensors(rule.name, quantise(values, format)));
-    else tensors[rule.name] = castFloat(values, dtypes[rule.name] === 'f16' ? 'f16' : 'f32');
+    else {
+      const dtype = dtypes[rule.name];
+      tensors[rule.name] = castFloat(values, dtype === 'f16' || dtype === 'bf16' ? dtype : 'f32');
+    }
   }
   const inputs = inputsOf(op, tensors, attrs);
   op.check(inputs);

@@ -36,6 +36,13 @@ export const denseSaboteurs: readonly Saboteur[] = [
     find: storeGemm,
     replace: 'if (c_MN[m * params.numCols + n] == 0.0) { c_MN[m * params.numCols + n] = total; }',
   },
+  {
+    ...gemm,
+    name: 'takes the halves of a word of bf16 for each other',
+    find: 'vec2<u32>(word << 16u, word & 0xffff0000u)',
+    replace: 'vec2<u32>(word & 0xffff0000u, word << 16u)',
+    caseName: 'bf16 weights',
+  },
   { ...gemm, name: 'leaves out the last term', find: 'k < params.depth', replace: 'k + 1u < params.depth' },
   {
     ...gemm,

@@ -9,6 +9,7 @@ import { openGpu, type Gpu } from '../../../src/gpu/gpu.ts';
 import { planLayout } from '../../../src/layout/layout.ts';
 import { parseLayout } from '../../../src/layout/spec.ts';
 import { openCheckpoint } from '../../../src/model/checkpoint.ts';
+import { dtypesOf, storedDtypes } from '../../../src/model/stored-weights.ts';
 import { createEngine } from '../../../src/runtime/engine.ts';
 import { generate } from '../../../src/runtime/generate.ts';
 import { isFull } from '../../setup/full.ts';
@@ -35,40 +36,43 @@ const NAMES: readonly FamilyName[] = inPage && !isFull ? ['glm4-moe', 'gpt-oss-m
 /** One that has every collective; with MOEBIUS_RUNS others too. */
 const LAYOUTS = isFull ? ['ep=1', 'ep=2', 'ep=2,tp=2', 'ep=1,pp=2', 'ep=2,pp=2,tp=2'] : ['ep=2,pp=2,tp=2'];
 
-test.each(NAMES.flatMap((name) => LAYOUTS.map((layout) => ({ name, layout }))))(
-  '$name on $layout',
-  async ({ name, layout: text }) => {
-    const platform = testPlatform();
-    const model = await openCheckpoint(folderOf(name), platform);
-    const layout = planLayout(parseLayout(text), model.config);
-    const limits = { maxSequences: 1, maxLength: 96, maxStepTokens: 72 };
-    const engine = await createEngine(gpu, { layout, weights: model, ...limits, weightDtype: 'f32' });
-    try {
-      expect(engine.memory.predictedBytes).toBe(engine.memory.liveBytes);
-      const { cases, routers } = await referenceOf(name);
-      for (const [i, { text: prompt, ids, greedy, logits }] of cases.entries()) {
-        expect(model.tokenizer?.encode(prompt)).toEqual(ids);
-        if (i === 0) continue;
-        const tokens = i === 1 ? greedy.length : 1;
-        const made = await generate(engine, { promptIds: ids, tokens });
-        expect(errorOf(made.lastLogits, logits)).toBeLessThan(2e-5);
-        expect(made.ids).toEqual(greedy.slice(0, tokens));
-      }
-      engine.reset();
-      const step = await engine.forward([{ sequence: 0, ids: at(cases, 1).ids }], { experts: true });
-      const { topK } = model.config;
-      for (const { layer, experts } of routers) {
-        const chosen = at(step.experts?.[0] ?? [], layer);
-        experts.forEach((row, t) => {
-          expect([...chosen.subarray(t * topK, (t + 1) * topK)].sort()).toEqual([...row].sort());
-        });
-      }
-    } finally {
-      engine.destroy();
-      await model.close();
+/** In f32, and with MOEBIUS_RUNS as the files have it. */
+const WEIGHTS = isFull ? (['f32', 'stored'] as const) : (['f32'] as const);
+
+test.each(
+  NAMES.flatMap((name) => LAYOUTS.flatMap((layout) => WEIGHTS.map((weights) => ({ name, layout, weights })))),
+)('$name on $layout, weights in $weights', async ({ name, layout: text, weights }) => {
+  const platform = testPlatform();
+  const model = await openCheckpoint(folderOf(name), platform);
+  const layout = planLayout(parseLayout(text), model.config);
+  const limits = { maxSequences: 1, maxLength: 96, maxStepTokens: 72 };
+  const dtypes = weights === 'f32' ? dtypesOf(weights) : storedDtypes(model);
+  const engine = await createEngine(gpu, { layout, weights: model, ...limits, dtypes });
+  try {
+    expect(engine.memory.predictedBytes).toBe(engine.memory.liveBytes);
+    const { cases, routers } = await referenceOf(name);
+    for (const [i, { text: prompt, ids, greedy, logits }] of cases.entries()) {
+      expect(model.tokenizer?.encode(prompt)).toEqual(ids);
+      if (i === 0) continue;
+      const tokens = i === 1 ? greedy.length : 1;
+      const made = await generate(engine, { promptIds: ids, tokens });
+      expect(errorOf(made.lastLogits, logits)).toBeLessThan(2e-5);
+      expect(made.ids).toEqual(greedy.slice(0, tokens));
     }
-  },
-);
+    engine.reset();
+    const step = await engine.forward([{ sequence: 0, ids: at(cases, 1).ids }], { experts: true });
+    const { topK } = model.config;
+    for (const { layer, experts } of routers) {
+      const chosen = at(step.experts?.[0] ?? [], layer);
+      experts.forEach((row, t) => {
+        expect([...chosen.subarray(t * topK, (t + 1) * topK)].sort()).toEqual([...row].sort());
+      });
+    }
+  } finally {
+    engine.destroy();
+    await model.close();
+  }
+});
 
 test.runIf(!inPage || isFull)(
   'nothing of a model whose file ends while it is read stays on the device',

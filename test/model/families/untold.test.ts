@@ -82,7 +82,9 @@ describe.each(UNTOLD)('%s', (name) => {
 });
 
 test('more experts a token than the groups that are kept have are refused', async () => {
-  await expect(load('dots1', { topk_group: 1 })).rejects.toThrow(/\(3\) is more than the 2 experts of 1 of 4/);
+  await expect(load('dots1', { topk_group: 1 })).rejects.toThrow(
+    /\(3\) is more than the 2 experts of 1 of 4/,
+  );
 });
 
 test('Qwen3-MoE as transformers 5 writes it names its experts otherwise', async () => {

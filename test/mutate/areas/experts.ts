@@ -66,8 +66,8 @@ export const expertFaults: readonly Mutant[] = [
   ...faultsIn('shaders/experts/subgroup.wgsl', moe(`${FORMATS}|(int8|int4|mxfp4) weights, wide`), [
     e2m1,
     {
-      find: 'unpack2x16float(word(weights, 2u * index + 1u))',
-      replace: 'unpack2x16float(word(weights, 2u * index))',
+      find: 'halves2(word(weights, 2u * index + 1u))',
+      replace: 'halves2(word(weights, 2u * index))',
       why: 'two of four halves are read twice',
     },
   ]),
