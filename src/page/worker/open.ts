@@ -33,12 +33,15 @@ export async function examine(platform: Platform, greeted: (greeting: Greeting) 
   }
 }
 
+/** Compiles in a tenth of the time of what a CPU adapter takes by default, a third of a second there. */
+const FIRST_VARIANT = 'plain';
+
 async function firstProduct(gpu: Gpu): Promise<Opened['hello']> {
   const [product] = opCases(matmul, {
     'first product': { tensors: (make) => ({ a: make.normal([37, 64]), b: make.weight([29, 64]) }) },
   });
   if (product === undefined) return { pass: false, message: 'there is no case' };
-  const { pass, message } = await runCase(gpu, product);
+  const { pass, message } = await runCase(gpu, product, FIRST_VARIANT);
   return { pass, message };
 }
 
