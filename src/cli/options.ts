@@ -1,6 +1,9 @@
 /** Option values as users type them. */
 import { InvalidArgumentError, type Command } from 'commander';
 import { ConfigError } from '../core/errors.ts';
+import { rangeText } from '../core/given.ts';
+
+export { MOST_SEED, requireInteger } from '../core/given.ts';
 
 /** Options that every command has. */
 export interface GlobalOptions {
@@ -41,25 +44,6 @@ export function moreThan(bound: number): (text: string) => number {
     return value;
   };
 }
-
-/** The same rules for callers of the API, who pass numbers. @throws ConfigError */
-export function requireInteger(
-  name: string,
-  value: number,
-  least: number,
-  most = Number.MAX_SAFE_INTEGER,
-): void {
-  if (!(Number.isSafeInteger(value) && value >= least && value <= most)) {
-    throw new ConfigError(`${name} (${value}) must be a whole number, ${rangeText(least, most)}.`);
-  }
-}
-
-function rangeText(least: number, most: number): string {
-  return most === Number.MAX_SAFE_INTEGER ? `${least} or more` : `from ${least} to ${most}`;
-}
-
-/** A seed has 32 bits; more would be dropped in silence. */
-export const MOST_SEED = 2 ** 32 - 1;
 
 /** When a condition holds, options (by their field) that then do nothing, and why. */
 type Idle = readonly [holds: boolean, options: readonly string[], because: string];

@@ -73,3 +73,23 @@ export function requireGpu(gpu: unknown): void {
 }
 
 const GPU_HAS = ['device', 'facts', 'limits', 'has', 'platform', 'kernelsFor', 'kernel'];
+
+/** For callers of the API, who pass numbers. @throws ConfigError for one that is not whole, or beyond its bounds. */
+export function requireInteger(
+  name: string,
+  value: number,
+  least: number,
+  most = Number.MAX_SAFE_INTEGER,
+): void {
+  if (!(Number.isSafeInteger(value) && value >= least && value <= most)) {
+    throw new ConfigError(`${name} (${value}) must be a whole number, ${rangeText(least, most)}.`);
+  }
+}
+
+/** '1 or more', 'from 1 to 8'. */
+export function rangeText(least: number, most: number): string {
+  return most === Number.MAX_SAFE_INTEGER ? `${least} or more` : `from ${least} to ${most}`;
+}
+
+/** A seed has 32 bits; more would be dropped in silence. */
+export const MOST_SEED = 2 ** 32 - 1;

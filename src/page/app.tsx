@@ -10,13 +10,15 @@ import { GenerateRoute } from './routes/generate.tsx';
 import { KernelsRoute } from './routes/kernels.tsx';
 import { LayoutRoute } from './routes/layout.tsx';
 import { RunRoute } from './routes/run.tsx';
+import { SearchRoute } from './routes/search.tsx';
 import { TimelineRoute } from './routes/timeline.tsx';
 import { ValidateRoute } from './routes/validate.tsx';
 import { linkTo, place, ROUTE_NAMES, ROUTES, type RouteName } from './state/links.ts';
 import { isRunning, trouble } from './state/session.ts';
 
 const VIEWS: Readonly<Record<RouteName, FunctionComponent>> = {
-  ...{ run: RunRoute, kernels: KernelsRoute, layout: LayoutRoute, timeline: TimelineRoute },
+  ...{ run: RunRoute, kernels: KernelsRoute, layout: LayoutRoute, search: SearchRoute },
+  timeline: TimelineRoute,
   ...{ validate: ValidateRoute, generate: GenerateRoute, compare: CompareRoute, adapter: AdapterRoute },
 };
 

@@ -27,7 +27,9 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const ROUTES = ['run', 'kernels', 'layout', 'timeline', 'validate', 'generate', 'compare', 'adapter'];
+const ROUTES = [
+  ...['run', 'kernels', 'layout', 'search', 'timeline', 'validate', 'generate', 'compare', 'adapter'],
+];
 
 test.each(['light', 'dark'] as const)(
   'every route in %s: no message in the console, nothing that axe finds, no wider than a phone',
@@ -106,6 +108,27 @@ test('tiny-moe on the ranks of the card says what it is known to say', async () 
   await shows('each further');
   expect(await page.evaluate("document.querySelector('.spoken').textContent")).toBe(`${first?.text}${known}`);
   expect(await page.locator('.heat td').count()).toBe(4 * 16);
+  expect(messages).toEqual([]);
+  await end();
+});
+
+test('a search of layouts: what nothing beats, where a given one stands, and what is wrong', async () => {
+  const { page, messages, shows, text, until, end } = await visit(
+    site,
+    '#/search?gpus=4&layout=ep%3D4&isl=64&osl=16&concurrency=4',
+  );
+  await page.click('button.main');
+  await shows('Where ep=4 stands');
+  expect(await text()).toMatch(/The most throughput: \S+, [\d.,]+ output tokens\/s a GPU/);
+  await until("document.querySelector('.drawing svg')");
+  expect(await page.locator('[aria-label^="Layouts that no other beats"] tbody tr').count()).toBeGreaterThan(
+    1,
+  );
+  expect(await violations(page)).toEqual([]);
+  await page.locator('input').nth(1).fill('h1000');
+  await page.click('button.main');
+  await until("document.querySelector('.message.bad')");
+  expect(await page.innerText('.message.bad')).toMatch(/h1000/);
   expect(messages).toEqual([]);
   await end();
 });

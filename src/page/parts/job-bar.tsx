@@ -11,6 +11,7 @@ const NAMES: Readonly<Record<Run['job']['kind'], string>> = {
   generate: 'Generate',
   timeline: 'Timeline',
   compare: 'Compare',
+  search: 'Search',
   doctor: 'Measure the adapter',
 };
 

@@ -57,6 +57,16 @@ export const Job = v.variant('kind', [
     a: v.pipe(v.array(Result), v.maxLength(50)),
     b: v.pipe(v.array(Result), v.maxLength(50)),
   }),
+  v.strictObject({
+    ...{ kind: v.literal('search'), model: Word, hardware: Word },
+    gpus: v.pipe(v.array(Whole(1, 2 ** 20)), v.maxLength(100)),
+    /** Of which is told where it stands; empty: none. */
+    layout: Word,
+    /** ms; 0: no limit. */
+    ...{ ttft: Positive, tpot: Positive },
+    /** 0 requests at once: four a GPU. */
+    ...{ isl: Whole(1, 2 ** 24), osl: Whole(1, 2 ** 24), concurrency: Whole(0, 100_000) },
+  }),
   v.strictObject({ kind: v.literal('doctor'), seconds: Seconds }),
 ]);
 export type Job = v.InferOutput<typeof Job>;

@@ -1,5 +1,6 @@
 /** What the worker tells the page. Checked where it arrives. Times in ns. */
 import * as v from 'valibot';
+import { FoundLayouts } from './search-report.ts';
 
 const Text = v.string();
 const Count = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -127,6 +128,7 @@ export const Outcome = v.variant('kind', [
     trace: v.instance(Uint8Array),
   }),
   v.object({ kind: v.literal('compare'), found: Comparison }),
+  v.object({ kind: v.literal('search'), layouts: FoundLayouts }),
   v.object({
     ...{ kind: v.literal('doctor'), readbackNs: Ns, dispatchNs: Ns, indirectNs: Ns, hostStepNs: Ns },
     ceilings: v.array(
@@ -148,6 +150,8 @@ export const Progress = v.object({
   ...{ title: v.optional(Text), text: v.optional(Text) },
   ...{ cases: v.optional(v.array(CaseRun)), rows: v.optional(v.array(LiveRow)) },
   ...{ tiles: v.optional(v.array(Tile)), tokens: v.optional(v.array(Token)) },
+  /** Of a search: all so far. */
+  layouts: v.optional(FoundLayouts),
 });
 export type Progress = v.InferOutput<typeof Progress>;
 

@@ -22,6 +22,7 @@ const Positive = v.pipe(
   v.regex(/^\d{1,3}(\.\d{1,6})?$/, 'must be a number of 0 or more'),
   v.transform(Number),
 );
+const Milliseconds = Whole(0, 999_999_999);
 const Axis = Whole(1, 65_536);
 const Layout = {
   ...{ ep: v.optional(Axis), pp: v.optional(Axis), tp: v.optional(Axis), dp: v.optional(Axis) },
@@ -40,6 +41,15 @@ export const ROUTES = {
   layout: {
     title: 'Layout',
     query: v.object({ ...Layout, preset: v.optional(Word), rank: v.optional(Whole(0, 65_535)) }),
+  },
+  search: {
+    title: 'Search',
+    query: v.object({
+      ...{ model: v.optional(Word), hardware: v.optional(Word), gpus: v.optional(Word) },
+      ...{ layout: v.optional(Word), ttft: v.optional(Milliseconds), tpot: v.optional(Milliseconds) },
+      ...{ isl: v.optional(Whole(1, 2 ** 24)), osl: v.optional(Whole(1, 2 ** 24)) },
+      concurrency: v.optional(Whole(0, 100_000)),
+    }),
   },
   timeline: {
     title: 'Timeline',

@@ -8,6 +8,8 @@ export interface JobContext {
   readonly platform: Platform;
   /** Opens the adapter; the job's device ends with the job. */
   readonly openGpu: () => Promise<Gpu>;
+  /** Aborted when the job is called off; what the device does looks at it by itself. */
+  readonly signal: AbortSignal;
   /** The page's address, from which files count. */
   readonly base: string;
   readonly tell: (part: Told) => void;

@@ -72,7 +72,7 @@ async function start(id: number, job: Job, base: string): Promise<void> {
   const platform = webPlatform({ baseUrl: base });
   let isLost = false;
   const context: JobContext = {
-    ...{ platform, base, steps: teller.steps, tell: (part) => teller.tell(part) },
+    ...{ platform, base, signal, steps: teller.steps, tell: (part) => teller.tell(part) },
     versions: { moebius: __MOEBIUS_VERSION__, browser: browserHere() },
     openGpu: async () => {
       const gpu = await openGpu(platform);
@@ -110,6 +110,8 @@ async function work(job: Job, context: JobContext): Promise<Outcome> {
       return (await import('./jobs/timeline.ts')).timelineJob(job, context);
     case 'compare':
       return (await import('./jobs/compare.ts')).compareJob(job);
+    case 'search':
+      return (await import('./jobs/search.ts')).searchJob(job, context);
     case 'doctor':
       return (await import('./jobs/doctor.ts')).doctorJob(job, context);
   }

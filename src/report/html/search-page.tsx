@@ -68,10 +68,10 @@ export async function renderSearchPage(given: SearchReport, document: Document):
   });
 }
 
-const tagOf = ({ front }: SearchReport): 'modelled' | 'assumed' =>
+export const tagOf = ({ front }: SearchReport): 'modelled' | 'assumed' =>
   front.every(({ cells }) => cells.out_tok_s_gpu.tag === 'modelled') ? 'modelled' : 'assumed';
 
-function Front({ report }: Props) {
+export function Front({ report }: Props) {
   const { front } = report;
   const interval = ({ low, high }: { low: number; high: number }): string =>
     `${formatNumber(low)} to ${formatNumber(high)}`;
@@ -111,7 +111,7 @@ function Front({ report }: Props) {
   );
 }
 
-function Given({ report: { given } }: Props) {
+export function Given({ report: { given } }: Props) {
   if (given === null) return null;
   const { layout: own, rank, of, beaten, better } = given;
   const all: readonly Found[] = [own, ...better.map(({ layout }) => layout)];
@@ -142,7 +142,7 @@ function Given({ report: { given } }: Props) {
   );
 }
 
-function Method({ report }: Props) {
+export function Method({ report }: Props) {
   const { layouts, outOfMemory, simulated, workload, interrupted, found } = report;
   const idle = found.filter(({ shares }) => shares.idle > 0.5).length;
   return (

@@ -2,20 +2,14 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { CancelledError, ConfigError } from '../../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../../core/given.ts';
-import { maxOf } from '../../../core/math.ts';
-import { CARD_LAYOUT, formatLayout, parseLayout } from '../../../layout/spec.ts';
+import { MOST_GPUS, searchOf } from '../../../planner/search/asked.ts';
 import {
   evaluate,
   LEAST_LENGTH,
   type Outcome,
   type SearchSetting,
 } from '../../../planner/search/evaluate.ts';
-import { planSearch, reportSearch, type SearchReport } from '../../../planner/search/search.ts';
-import { usualPrecision } from '../../../planner/project/serving-case.ts';
-import { frameworkNamed } from '../../../planner/serving/framework.ts';
-import { placementOfLayout, worldGpus, type Placement } from '../../../planner/serving/placement.ts';
-import { precisionNamed } from '../../../planner/serving/precision.ts';
-import { routingNamed } from '../../../planner/serving/routing.ts';
+import type { SearchReport } from '../../../planner/search/search.ts';
 import { meanLengths, type OpenWorkload } from '../../../planner/simulate/workload.ts';
 import { inThreads } from '../../../platform/node/threads.ts';
 import { renderSearch } from '../../../report/terminal/plan/search.ts';
@@ -84,12 +78,6 @@ const OPTIONS: Fields = {
   signal: 'signal?',
 };
 
-/** Beyond, no cluster serves one model. A guess. */
-const MOST_GPUS = 16_384;
-const REQUESTS_PER_GPU = 4;
-/** The burst at the begin has died down by then, as in `moebius project`. */
-const ROUNDS = 5;
-
 /**
  * Every layout of a number of GPUs, simulated; those that nothing beats, the best within the targets, and where a given one
  * stands.
@@ -97,39 +85,11 @@ const ROUNDS = 5;
  */
 export async function search(options: SearchOptions): Promise<SearchReport> {
   requireOptions('search', options, OPTIONS);
-  const { seed = 1, rounds = ROUNDS, signal, onProgress, threads } = options;
-  const gpus = gpusOf(options.gpus);
-  const { isl, osl, arrivals } = await arrivalsFor(options);
-  const { concurrency = REQUESTS_PER_GPU * maxOf(gpus) } = options;
-  requireInteger('concurrency', concurrency, 1, 100_000);
-  requireInteger('rounds', rounds, 1, 100);
-  requireInteger('seed', seed, 0, MOST_SEED);
+  const { signal, onProgress, threads } = options;
   if (threads !== undefined) requireInteger('threads', threads, 1, 1024);
-  for (const name of ['ttft', 'tpot'] as const) {
-    const limit = options[name];
-    if (limit !== undefined && !(limit > 0 && Number.isFinite(limit)))
-      throw new ConfigError(`${name} (${limit}) must be a number of ms, more than 0.`);
-  }
-  const model = await modelAt(options.model);
-  const named = await hardwareAt(options.hardware);
-  const gpusPerNode = options.gpusPerNode ?? named.node.gpus;
-  requireInteger('gpusPerNode', gpusPerNode, 1, 65536);
-  const setting: SearchSetting = {
-    model,
-    hardware: { ...named, node: { ...named.node, gpus: gpusPerNode } },
-    precision:
-      options.precision === undefined ? usualPrecision(model, named) : precisionNamed(options.precision),
-    framework: frameworkNamed(options.framework ?? 'typical'),
-    routing: routingNamed(options.routing ?? 'uniform'),
-    isl,
-    osl,
-    ...(arrivals && { arrivals }),
-    concurrency,
-    rounds,
-    seed,
-  };
-  const given = givenOf(options.layout, model.name, gpus, gpusPerNode);
-  const plan = planSearch(setting, gpus);
+  const lengths = await arrivalsFor(options);
+  const [model, hardware] = [await modelAt(options.model), await hardwareAt(options.hardware)];
+  const { setting, plan, report } = searchOf({ ...options, ...lengths, model, hardware });
   const outcomes = new Map<number, Outcome>();
   const { entry, module } = threadEntry('search-thread');
   const whole = await inThreads(
@@ -146,11 +106,7 @@ export async function search(options: SearchOptions): Promise<SearchReport> {
       ...(signal && { signal }),
     },
   );
-  const targets = {
-    ...(options.ttft !== undefined && { ttftMs: options.ttft }),
-    ...(options.tpot !== undefined && { tpotMs: options.tpot }),
-  };
-  return reportSearch(setting, gpus, targets, plan, outcomes, given, !whole);
+  return report(outcomes, !whole);
 }
 
 /** Lengths, and requests that come by themselves where they do. */
@@ -174,35 +130,6 @@ async function arrivalsFor(
   if (arrivals === undefined || trace === undefined) return { isl, osl, arrivals };
   const { input, output } = meanLengths(arrivals);
   return { isl: input, osl: output, arrivals };
-}
-
-/** Ascending, each once. */
-function gpusOf(given: number | readonly number[]): number[] {
-  const list = typeof given === 'number' ? [given] : [...given];
-  if (list.length === 0 || list.length > 16)
-    throw new ConfigError(`gpus has ${list.length} numbers; give one, or up to 16.`);
-  for (const count of list) requireInteger('gpus', count, 1, MOST_GPUS);
-  return [...new Set(list)].sort((a, b) => a - b);
-}
-
-/** @throws ConfigError for a layout of another number of GPUs. */
-function givenOf(
-  layout: string | undefined,
-  model: string,
-  gpus: readonly number[],
-  gpusPerNode: number,
-): Placement | undefined {
-  if (layout === undefined) {
-    const card = placementOfLayout(CARD_LAYOUT, gpusPerNode);
-    return model === 'card' && gpus.includes(worldGpus(card)) ? card : undefined;
-  }
-  const spec = parseLayout(layout);
-  const placement = placementOfLayout(spec, gpusPerNode);
-  const world = worldGpus(placement);
-  if (gpus.includes(world)) return placement;
-  throw new ConfigError(
-    `${formatLayout(spec)} has ${world} GPUs, and the search is over ${gpus.join(', ')}. Give --gpus ${world}, or another layout.`,
-  );
 }
 
 /** '10s', '50ms' in ms. */
