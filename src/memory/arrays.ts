@@ -15,6 +15,7 @@ import type { Layout, Run } from '../layout/layout.ts';
 import { BYTES_OF } from '../tensor/tensor.ts';
 import type { DeviceTraits } from './device-traits.ts';
 import type { RankSizes } from './rank-sizes.ts';
+import { cachedElements } from './shapes.ts';
 
 export type SymmetricName =
   | 'x' // [T, D] residual stream of the TP group's tokens, whole on every member
@@ -129,7 +130,7 @@ export function hiddenWords({ owners, receiveRows, expertDim }: RankSizes): numb
 
 /** Bytes of one rank's K (or V) cache of one layer: [slots, length, KVl, Dh]. */
 export function cacheBytes(z: RankSizes): number {
-  return BYTES_OF[z.cacheDtype] * z.cacheSlots * z.maxLength * z.numKvHeads * z.headDim;
+  return BYTES_OF[z.cacheDtype] * z.cacheSlots * z.maxLength * cachedElements(z.headDim, z.numKvHeads);
 }
 
 /** What attention keeps between its dispatches, one token per sequence: one buffer for all ranks, which take turns. */

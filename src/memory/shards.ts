@@ -5,6 +5,7 @@ import { isDense } from '../model/config.ts';
 import type { WeightDtypes } from '../model/stored-weights.ts';
 import type { WeightDtype } from '../tensor/quantised.ts';
 import { vocabularyOf } from './arrays.ts';
+import { attentionShapes, expertShapes, gateShape, unitShapes, vocabularyShape } from './shapes.ts';
 
 /** One kind of weight that a rank holds. Ranks that ask for the same key hold equal numbers. */
 export interface ShardShape {
@@ -123,30 +124,32 @@ export function layerShardShapes(
   const stack = (which: string, shape: readonly number[], dtype = dtypes.experts): ShardShape =>
     of(`${which}/${run}`, [experts.length, ...shape], dtype);
   const rows = heads.count + 2 * kvHeads.count;
-  const ofUnit = (dim: number, extra: number) => ({
-    unitUp: of('unit-up', [2 * dim + extra, D], dtypes.units),
-    unitDown: of('unit-down', [D, dim], dtypes.units),
-  });
+  const ofUnit = (dim: number, extra: number) => {
+    const { unitUp, unitDown } = unitShapes(D, dim, extra);
+    return { unitUp: of('unit-up', unitUp, dtypes.units), unitDown: of('unit-down', unitDown, dtypes.units) };
+  };
+  const ofAttention = attentionShapes(D, headDim, heads.count / headDim, kvHeads.count / headDim);
+  const ofExpert = expertShapes(D, F);
   const common = {
     attentionNorm: vector('attention-norm', D),
-    qkv: of(`qkv/tp${tp}`, [rows, D], dtypes.attention),
+    qkv: of(`qkv/tp${tp}`, ofAttention.qkv, dtypes.attention),
     ...(attention.bias && { qkvBias: vector(`qkv-bias/tp${tp}`, rows) }),
     ...(attention.qkNorm === 'head' && { qkNorm: vector('qk-norm', 2 * headDim) }),
     ...(attention.qkNorm === 'width' && { qkNorm: vector(`qk-norm/tp${tp}`, heads.count + kvHeads.count) }),
     ...(attention.sinks && { sinks: vector(`sinks/tp${tp}`, heads.count / headDim) }),
-    out: of(`out/tp${tp}`, [D, heads.count], dtypes.attention),
+    out: of(`out/tp${tp}`, ofAttention.out, dtypes.attention),
     ...(attention.outBias && { outBias: vector(`out-bias/${tp === 0 ? 'first' : 'none'}`, D) }),
     expertNorm: vector('expert-norm', D),
   };
   if (isDense(model, layer)) return { ...common, ...ofUnit(dense?.dim ?? 0, 0) };
   return {
     ...common,
-    gate: of('gate', [numExperts, D], dtypes.gate),
+    gate: of('gate', gateShape(D, numExperts), dtypes.gate),
     ...(router.bias && { gateBias: vector('gate-bias', numExperts) }),
     ...(router.correction && { correction: vector('correction', numExperts) }),
-    w1: stack('w1', [F, D]),
-    w3: stack('w3', [F, D]),
-    w2: stack('w2', [D, F]),
+    w1: stack('w1', ofExpert.w1),
+    w3: stack('w3', ofExpert.w3),
+    w2: stack('w2', ofExpert.w2),
     ...(model.expertBias && {
       upBias: stack('up-bias', [2 * F], 'f32'),
       downBias: stack('down-bias', [D], 'f32'),
@@ -158,11 +161,11 @@ export function layerShardShapes(
 export function endShardShapes(layout: Layout, dtypes: WeightDtypes): EndShards {
   const { modelDim: D, vocabSize } = layout.model;
   return {
-    embedding: { key: 'weights/embedding', shape: [vocabSize, D], dtype: dtypes.embedding },
+    embedding: { key: 'weights/embedding', shape: vocabularyShape(D, vocabSize), dtype: dtypes.embedding },
     finalNorm: { key: 'weights/final-norm', shape: [D], dtype: 'f32' },
     lmHead: (tp) => ({
       key: `weights/lm-head/tp${tp}`,
-      shape: [vocabularyOf(layout, tp).count, D],
+      shape: vocabularyShape(D, vocabularyOf(layout, tp).count),
       dtype: dtypes.head,
     }),
   };

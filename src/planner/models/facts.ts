@@ -4,6 +4,17 @@
  */
 
 import { requireFields } from '../../core/given.ts';
+import { product } from '../../core/math.ts';
+import {
+  attentionShapes,
+  cachedElements,
+  elementsOf,
+  expertShapes,
+  gateShape,
+  kvHeadsOfRank,
+  unitShapes,
+  vocabularyShape,
+} from '../../memory/shapes.ts';
 
 /** Keys and values of heads; with a window some layers look no further back than it. */
 export interface HeadAttention {
@@ -83,9 +94,14 @@ export interface ModelCounts {
   readonly active: number;
 }
 
-/** q, k, v and o of one layer with full attention. */
-export function attentionWeights({ attention: a, modelDim: D }: ModelFacts): number {
-  if (a.kind === 'heads') return 2 * D * (a.heads + a.kvHeads) * a.headDim;
+/** q, k, v and o of one layer with full attention: all of them, or what one of `tp` ranks holds. */
+export function attentionWeights({ attention: a, modelDim: D }: ModelFacts, tp = 1): number {
+  if (a.kind === 'heads')
+    return elementsOf(attentionShapes(D, a.headDim, a.heads / tp, kvHeadsOfRank(a.kvHeads, tp)));
+  return latentWeights(a, D) / tp;
+}
+
+function latentWeights(a: LatentAttention, D: number): number {
   const query = a.heads * (a.nopeDim + a.ropeDim);
   const queries = a.queryRank === 0 ? D * query : D * a.queryRank + a.queryRank * query;
   return (
@@ -115,16 +131,16 @@ export function cachedLayers({ layers, linear }: ModelFacts): number {
 export function countsOf(model: ModelFacts): ModelCounts {
   requireFields('The model', model, { modelDim: 'number', layers: 'number', attention: 'record' });
   const { modelDim: D, experts, topK, layers, denseLayers, mtpLayers } = model;
-  const expert = 3 * D * model.expertDim;
+  const expert = elementsOf(expertShapes(D, model.expertDim));
   const parts = {
     attention: attentionWeights(model),
     linear: linearWeights(model),
-    dense: 3 * D * model.denseDim,
+    dense: elementsOf(unitShapes(D, model.denseDim)),
     expert,
-    shared: 3 * D * model.sharedDim,
-    router: D * experts,
-    embedding: model.vocabSize * D,
-    head: model.tied ? 0 : model.vocabSize * D,
+    shared: elementsOf(unitShapes(D, model.sharedDim)),
+    router: product(gateShape(D, experts)),
+    embedding: product(vocabularyShape(D, model.vocabSize)),
+    head: model.tied ? 0 : product(vocabularyShape(D, model.vocabSize)),
   };
   const mixtures = mixtureLayers(model);
   const outside =
@@ -142,9 +158,10 @@ export function countsOf(model: ModelFacts): ModelCounts {
   };
 }
 
-/** Elements that one token adds to the cache of one layer: 2 KV heads of headDim, or the latent. */
-export function cacheElements({ attention: a }: ModelFacts): number {
-  return a.kind === 'heads' ? 2 * a.kvHeads * a.headDim : a.kvRank + a.ropeDim;
+/** Elements that one token adds to the cache of one layer, of one of `tp` ranks: its KV heads twice, or the latent. */
+export function cacheElements({ attention: a }: ModelFacts, tp = 1): number {
+  if (a.kind === 'latent') return a.kvRank + a.ropeDim;
+  return 2 * cachedElements(a.headDim, kvHeadsOfRank(a.kvHeads, tp));
 }
 
 /** Bytes that one token adds to the cache of the whole model, windows not counted. */
@@ -159,9 +176,4 @@ export function cacheBytesOf(model: ModelFacts, positions: number, bytesPerEleme
   const full = cachedLayers(model) - (windowed?.layers ?? 0);
   const kept = full * positions + (windowed ? windowed.layers * Math.min(positions, windowed.positions) : 0);
   return kept * cacheElements(model) * bytesPerElement;
-}
-
-/** Largest number of ranks that can split the heads' cache without copies. */
-export function cacheSplit({ attention: a }: ModelFacts): number {
-  return a.kind === 'heads' ? a.kvHeads : 1;
 }

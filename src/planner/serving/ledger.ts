@@ -3,8 +3,8 @@ import { ConfigError } from '../../core/errors.ts';
 import { ceilDiv } from '../../core/math.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
 import {
+  attentionWeights,
   cacheElements,
-  cacheSplit,
   cachedLayers,
   countsOf,
   mixtureLayers,
@@ -56,7 +56,7 @@ export function rankLedger({ model, hardware, placement, precision, framework }:
   const routed = Math.min(mixtures, fullest);
   const cached = ceilDiv(cachedLayers(model) * fullest, model.layers);
   const dense =
-    cached * (counts.attention / attnTp) +
+    cached * attentionWeights(model, attnTp) +
     (fullest - cached) * (counts.linear / attnTp) +
     (fullest - routed) * (counts.dense / attnTp) +
     routed * (counts.shared / (attnDp > 1 ? 1 : attnTp));
@@ -66,8 +66,7 @@ export function rankLedger({ model, hardware, placement, precision, framework }:
     bytesOf(dense, formats.dense.weightBits) +
     bytesOf(experts, formats.experts.weightBits) +
     bytesOf(wide, 16);
-  const split = Math.min(attnTp, cacheSplit(model));
-  const perPosition = (cached * cacheElements(model) * formats.cache.weightBits) / 8 / split;
+  const perPosition = (cached * cacheElements(model, attnTp) * formats.cache.weightBits) / 8;
   const rows = framework.maxTokens * model.modelDim * 2;
   const ranks = attnTp * attnDp;
   const staging = 2 * rows + (framework.maxTokens * Math.max(model.topK, 1) * model.modelDim * 2) / moeTp;
