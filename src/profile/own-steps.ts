@@ -38,6 +38,19 @@ export interface OwnStep extends CalibrationStep {
   readonly shape: StepShape;
 }
 
+/** What an engine takes: by the lists that need no device, and what lives on it. */
+export interface OwnMemory {
+  readonly layout: string;
+  readonly predictedBytes: number;
+  readonly liveBytes: number;
+}
+
+export interface OwnMeasurement {
+  /** Of each set. */
+  readonly steps: readonly (readonly OwnStep[])[];
+  readonly memory: readonly OwnMemory[];
+}
+
 interface Measured {
   readonly set: StepSet;
   readonly layout: string;
@@ -50,10 +63,14 @@ interface Measured {
 /** Bare steps of a round, of sets whose kernels are timed and of others. */
 const BARE = { timed: 2, other: 4 } as const;
 
+/** Where a round takes long, no further one is begun after so long, but so many are. */
+const ENOUGH_NS = 150e9;
+const LEAST_ROUNDS = 2;
+
 /**
  * Every shape on every layout of all sets. A round goes over all of them in a shuffled order, so what else the machine does
  * meets them alike.
- * @param told where it is. @returns the steps of each set.
+ * @param told where it is.
  * @throws ConfigError for a layout that the model does not fit.
  */
 export async function measureSteps(
@@ -62,8 +79,9 @@ export async function measureSteps(
   sets: readonly StepSet[],
   rounds: number,
   told: (where: string) => void,
-): Promise<OwnStep[][]> {
+): Promise<OwnMeasurement> {
   const engines: Engine[] = [];
+  const memory: OwnMemory[] = [];
   try {
     const all: Measured[] = [];
     for (const set of sets) {
@@ -71,6 +89,8 @@ export async function measureSteps(
         told(layout);
         const engine = await engineFor(gpu, model, layout, set.shapes);
         engines.push(engine);
+        const { predictedBytes, liveBytes } = engine.memory;
+        memory.push({ layout, predictedBytes, liveBytes });
         for (const shape of set.shapes) {
           const subject = subjectOf(engine, model, shape);
           await subject.run('none');
@@ -79,13 +99,17 @@ export async function measureSteps(
       }
     }
     const random = seededRandom(1);
+    const began = gpu.now();
     for (let round = 0; round < rounds; round++) {
+      if (round >= LEAST_ROUNDS && gpu.now() - began > ENOUGH_NS) break;
       told(`round ${round + 1} of ${rounds}`);
       for (const one of shuffled(all, random)) await measureOnce(one);
     }
-    return sets.map((set) =>
-      all.filter((one) => one.set === set).map((one) => stepOf(one, model.config.numExperts)),
+    const { numExperts } = model.config;
+    const steps = sets.map((set) =>
+      all.filter((one) => one.set === set).map((one) => stepOf(one, numExperts)),
     );
+    return { steps, memory };
   } finally {
     for (const engine of engines) engine.destroy();
   }

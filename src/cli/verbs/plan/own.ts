@@ -4,7 +4,7 @@ import { at } from '../../../core/math.ts';
 import { formatNs, formatPercent } from '../../../core/units.ts';
 import { fitSteps, type StepModel } from '../../../planner/own/step-model.ts';
 import type { AdapterFacts } from '../../../platform/platform.ts';
-import { measureSteps, shapeName, type StepShape } from '../../../profile/own-steps.ts';
+import { measureSteps, shapeName, type OwnMemory, type StepShape } from '../../../profile/own-steps.ts';
 import { drawTable, paragraph } from '../../../report/terminal/table.ts';
 import type { Style } from '../../../report/terminal/style.ts';
 import { SILENT, type Progress } from '../../../bench/progress.ts';
@@ -53,7 +53,7 @@ const JUDGED_SHAPES: readonly StepShape[] = [
 export interface OwnRow {
   readonly layout: string;
   readonly shape: string;
-  /** The fastest of 20 steps without instruments. */
+  /** The fastest of 8 to 20 steps without instruments. */
   readonly measuredNs: number;
   /** From kernels of other layouts and batches. */
   readonly predictedNs: number;
@@ -67,6 +67,9 @@ export interface OwnReport {
   readonly calibration: { readonly layouts: readonly string[]; readonly shapes: readonly string[] };
   readonly curves: Pick<StepModel, 'curves' | 'curveError' | 'overhead'>;
   readonly rows: readonly OwnRow[];
+  /** Of the engines of all layouts, and whether each takes what its lists say, to the byte. */
+  readonly memory: readonly OwnMemory[];
+  readonly memoryIsExact: boolean;
   /** Of |error|. */
   readonly median: number;
   readonly p90: number;
@@ -94,7 +97,7 @@ export async function ownAccuracy(
         `${gpu.facts.name} has no timestamps, so kernels cannot be timed one by one. Choose another adapter.`,
       );
     }
-    const [calibration = [], judged = []] = await progress.step('Steps of 18 layouts', (say) =>
+    const { steps, memory } = await progress.step('Steps of 18 layouts', (say) =>
       measureSteps(
         gpu,
         model,
@@ -106,6 +109,7 @@ export async function ownAccuracy(
         say,
       ),
     );
+    const [calibration = [], judged = []] = steps;
     const fitted = fitSteps(calibration);
     const rows = judged.map(({ layout, shape, kernels, wallNs }): OwnRow => {
       const predictedNs = fitted.predict(kernels);
@@ -121,10 +125,20 @@ export async function ownAccuracy(
       calibration: { layouts: CALIBRATION, shapes: CALIBRATION_SHAPES.map(shapeName) },
       curves: { curves: fitted.curves, curveError: fitted.curveError, overhead: fitted.overhead },
       rows,
+      memory,
+      memoryIsExact: memory.every(({ predictedBytes, liveBytes }) => predictedBytes === liveBytes),
       ...{ median: rank(0.5), p90: rank(0.9), most: rank(1) },
       withinTenPercent: errors.filter((error) => error <= 0.1).length / errors.length,
     };
   });
+}
+
+function memoryText({ memory, memoryIsExact }: OwnReport): string {
+  if (memoryIsExact)
+    return `Memory: the engines of all ${memory.length} layouts take what their lists say, to the byte.`;
+  const off = memory.filter(({ predictedBytes, liveBytes }) => predictedBytes !== liveBytes);
+  const each = off.map((one) => `${one.layout} ${one.liveBytes} for ${one.predictedBytes} bytes`);
+  return `Memory is not what the lists say: ${each.join(', ')}.`;
 }
 
 export function renderOwn(report: OwnReport, style: Style): string[] {
@@ -160,5 +174,6 @@ export function renderOwn(report: OwnReport, style: Style): string[] {
         `${formatNs(stepNs)} and ${formatNs(dispatchNs)} a dispatch; a ns of kernels, each in a pass of its own, is ` +
         `${perKernelNs.toFixed(2)} ns of a step.`,
     ),
+    ...paragraph(memoryText(report)),
   ];
 }
