@@ -74,6 +74,8 @@ test('what explains a figure stands beside it', () => {
   expect(beside('fewer-bubbles', /of 4 stages/)).toBeCloseTo(42.857, 3);
   expect(beside('fewer-bubbles', /of 2 stages/)).toBeCloseTo(20, 9);
   expect(beside('fewer-bubbles', /equal/)).toBe(12);
+  // Four stages, four micro-batches: m + p - 1.
+  expect(beside('bubbles-10-percent', /m \+ p - 1/)).toBe(7);
   expect(beside('hierarchical', /one copy/)).toBeCloseTo(23.333, 3);
   expect(beside('room-for-growth', /free on a GPU/)).toBeCloseTo(48.83, 2);
   expect(beside('memory-used', /on all GPUs/)).toBeCloseTo(1.9415, 4);

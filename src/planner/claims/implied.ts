@@ -51,7 +51,7 @@ export const IMPLIED: readonly Claim[] = [
   },
   {
     id: 'ttft-other-readings',
-    says: '40 % shorter than 8 s would be 4.8 s.',
+    says: '6 s is 40 % shorter than 8 s, which would be 4.8 s.',
     check: 'value',
     with: { figure: 6 },
     relation: 'at most',

@@ -10,7 +10,7 @@ import { parseLayout } from '../../../layout/spec.ts';
 import { alignColumns, wrap } from '../../../layout/text.ts';
 import { MOST_JSON_BYTES } from '../../../model/safetensors/strict-json.ts';
 import { readModelFacts } from '../../../planner/models/config-json.ts';
-import type { ModelFacts } from '../../../planner/models/facts.ts';
+import { cacheBytesPerToken, type ModelFacts } from '../../../planner/models/facts.ts';
 import { modelNamed } from '../../../planner/models/named.ts';
 import { readHardware } from '../../../planner/project/hardware-file.ts';
 import { project, type Projection } from '../../../planner/project/project.ts';
@@ -18,7 +18,7 @@ import { cellOf, regionOf, type Cell } from '../../../planner/project/region.ts'
 import { phaseNamed, usualPrecision, type Phase } from '../../../planner/project/serving-case.ts';
 import { frameworkNamed } from '../../../planner/serving/framework.ts';
 import { placementOfLayout } from '../../../planner/serving/placement.ts';
-import { precisionNamed } from '../../../planner/serving/precision.ts';
+import { formatsOf, precisionNamed } from '../../../planner/serving/precision.ts';
 import { routingNamed } from '../../../planner/serving/routing.ts';
 import {
   SHARES,
@@ -93,7 +93,11 @@ export interface DeploymentReport {
   readonly phase: Phase;
   /** ms and tokens/ms, each with its interval, tag and region. */
   readonly cells: Readonly<Record<string, Cell>>;
-  readonly memory: Projection['ledger'] & { readonly used: number };
+  readonly memory: Projection['ledger'] & {
+    readonly used: number;
+    /** Of all layers and heads: what one token of a sequence takes, copies not counted. */
+    readonly kvBytesPerToken: number;
+  };
   readonly percentiles: ServingSummary;
   /** Of all GPU time; they sum to 1. */
   readonly shares: Readonly<Record<Share, number>>;
@@ -191,7 +195,11 @@ export async function deployed(
     framework: framework.name,
     phase,
     cells,
-    memory: { ...ledger, used: memoryBytes },
+    memory: {
+      ...ledger,
+      used: memoryBytes,
+      kvBytesPerToken: cacheBytesPerToken(model, formatsOf(model, precision, hardware).cache.weightBits / 8),
+    },
     percentiles: summary,
     shares: simulation.shares,
     steps: simulation.steps,
@@ -256,7 +264,7 @@ export function renderDeployment(report: DeploymentReport): string {
     '',
     ...wrap(
       `Memory of the fullest rank: ${gb(memory.used)} of ${gb(memory.memory)} GB, weights ${gb(memory.weights)}, staging and ` +
-        `communication ${gb(memory.staging + memory.communication)}; room for ${memory.capacity} positions of an attention group.`,
+        `communication ${gb(memory.staging + memory.communication)}; room for ${memory.capacity} positions of an attention group. A position keeps ${memory.kvBytesPerToken} bytes in all layers.`,
       '',
       '  ',
     ),

@@ -26,6 +26,10 @@ export const pipelineChecks: Readonly<Record<string, Check>> = {
     formula: '(p-1)/(m+p-1)',
     inputs: { stages, microBatches: { ...microBatches, range: [1, 4096] } },
     readings: ({ stages: p = 1, microBatches: m = 1 }) => one(100 * bubbleShare(m, p)),
+    beside: ({ stages: p = 1, microBatches: m = 1 }) => [
+      { name: 'cycles of a step, m + p - 1', value: m + p - 1, unit: 'cycles' },
+      { name: 'of them at work', value: m, unit: 'cycles' },
+    ],
   },
   'bubble-difference': {
     tells: 'bubbles beside those of another number of stages: negative is fewer',
@@ -42,7 +46,9 @@ export const pipelineChecks: Readonly<Record<string, Check>> = {
     beside: ({ stages: p = 1, otherStages: q = 1, microBatches: m = 1, otherMicroBatches: n = 1 }) => [
       { name: `bubble of ${p} stages`, value: 100 * bubbleShare(m, p), unit: '%' },
       { name: `bubble of ${q} stages`, value: 100 * bubbleShare(n, q), unit: '%' },
-      { name: 'micro-batches at which both are equal', value: ((p - 1) / (q - 1)) * n, unit: '' },
+      ...(q > 1
+        ? [{ name: 'micro-batches at which both are equal', value: ((p - 1) / (q - 1)) * n, unit: '' }]
+        : []),
     ],
   },
   'chunked-prefill-pipeline': {
