@@ -60,8 +60,8 @@ interface Measured {
   readonly runs: (readonly StepSpanTime[])[];
 }
 
-/** Bare steps of a round, of sets whose kernels are timed and of others. */
-const BARE = { timed: 2, other: 4 } as const;
+/** Bare steps of a round. */
+const BARE = 3;
 
 /** Where a round takes long, no further one is begun after so long, but so many are. */
 const ENOUGH_NS = 150e9;
@@ -145,8 +145,7 @@ async function measureOnce({ set, subject, bare, runs }: Measured): Promise<void
     const { pieces } = await subject.run('dispatch');
     runs.push(pieces.flatMap(({ spans }) => spans));
   }
-  for (let i = 0; i < (set.timed ? BARE.timed : BARE.other); i++)
-    bare.push((await subject.run('none')).wallNs);
+  for (let i = 0; i < BARE; i++) bare.push((await subject.run('none')).wallNs);
 }
 
 function stepOf({ layout, shape, bare, runs }: Measured, experts: number): OwnStep {

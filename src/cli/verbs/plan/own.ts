@@ -53,7 +53,7 @@ const JUDGED_SHAPES: readonly StepShape[] = [
 export interface OwnRow {
   readonly layout: string;
   readonly shape: string;
-  /** The fastest of 8 to 20 steps without instruments. */
+  /** The fastest of 6 to 15 steps without instruments. */
   readonly measuredNs: number;
   /** From kernels of other layouts and batches. */
   readonly predictedNs: number;
