@@ -24,7 +24,7 @@ import { checkModelAfter } from './model/check.ts';
 import { SHORT_SERIES } from './model/growth-series.ts';
 import { measureGrowth } from './model/growth.ts';
 import type { KnownAnswers } from './model/known-answers.ts';
-import { compareForward } from './model/sharded.ts';
+import { type BenchRouting, compareForward } from './model/sharded.ts';
 import { SILENT, type Progress } from './progress.ts';
 import type { BenchResult, BenchTuning } from './result.ts';
 import { FORWARD_SHARE, GROWTH_SHARE, KERNEL_SHARE, SECONDS, SIZES, type BenchSizes } from './sizes.ts';
@@ -58,6 +58,8 @@ export interface BenchInputs {
   readonly cold?: CacheSize;
   /** Told of the parts as they are found. */
   readonly live?: BenchLive;
+  /** What the ranks route by: the check has its placement only, the timed passes all of it. */
+  readonly routing?: BenchRouting;
   /** Calls the run off. */
   readonly signal?: AbortSignal;
   /**
@@ -69,7 +71,14 @@ export interface BenchInputs {
 
 const INPUTS: Fields = {
   ...{ model: 'record', answers: 'record', checkpoint: 'list', layout: 'record?', quick: 'flag?' },
-  ...{ seconds: 'number?', progress: 'record?', live: 'record?', signal: 'signal?', onResult: 'function?' },
+  ...{
+    routing: 'record?',
+    seconds: 'number?',
+    progress: 'record?',
+    live: 'record?',
+    signal: 'signal?',
+    onResult: 'function?',
+  },
 };
 
 /**
@@ -163,10 +172,12 @@ async function measureAll(
     },
   );
   const kernelsPass = count(found.checked.families, 'failed') === 0;
+  const { placement, shares } = inputs.routing?.sizing ?? {};
+  const placed = { ...(placement && { placement }), ...(shares && { shares }) };
   found.modelReport = withModel
     ? await progress.step(
         `Check ${model.config.name} on the ranks of ${formatLayout(layout)}`,
-        (say) => checkModelAfter(kernelsPass, gpu, model, { layout, answers, ...sizes, say }),
+        (say) => checkModelAfter(kernelsPass, gpu, model, { layout, placed, answers, ...sizes, say }),
         ({ pass, checks }) => (pass ? `${checks.length} checks pass` : 'FAILED'),
       )
     : null;
@@ -177,7 +188,14 @@ async function measureAll(
         `Time the forward pass of ${sizes.sequences} x ${sizes.tokensPerSequence} tokens`,
         (say) =>
           compareForward(gpu, model, {
-            ...{ layout, ...sizes, say, minSamples: sizes.passes, maxSamples: 2 * sizes.passes },
+            ...{
+              layout,
+              routing: inputs.routing,
+              ...sizes,
+              say,
+              minSamples: sizes.passes,
+              maxSamples: 2 * sizes.passes,
+            },
             ids: model.tokenizer?.encode(answers.validText) ?? [],
             budgetNs: FORWARD_SHARE * measuringNs,
             onRouted: (first) => live.routed?.(first),

@@ -134,7 +134,8 @@ function planAdmission(layout: Layout, sizing: EngineSizing): AdmissionPlan | un
 /** Counters of so many lie in workgroup storage. */
 const MOST_DEVICE_SLOTS = 512;
 
-function checkRule(capacity: AdmissionRule): void {
+/** @throws ConfigError for a policy or a capacity that an engine cannot have. */
+export function checkRule(capacity: AdmissionRule): void {
   requireFields('The capacity', capacity, { policy: 'string', rule: 'record?' });
   const { policy, rule } = capacity;
   requireName('overflow policy', policy, OVERFLOW_POLICIES);

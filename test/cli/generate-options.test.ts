@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { generate, type GenerateOptions, type GenerateResult } from '../../src/cli/verbs/generate.ts';
 import { buildProgram } from '../../src/cli/program.ts';
+import { profile } from '../../src/cli/verbs/profile.ts';
 import { failureOf } from '../../src/cli/run.ts';
 import { withGpu } from '../../src/cli/session.ts';
 import { cacheOf } from '../../src/tune/tune.ts';
@@ -78,6 +79,29 @@ test('a high temperature leaves the likeliest text, by the seed; none never does
   expect((await run({ tokens, seed: 1, temperature: 1e-6 })).text).toBe(likely.text);
 });
 
+test('a capacity drops rows and is told; a placement from a file changes no token', async () => {
+  const plain = await run({ layout: 'ep=4', tokens: 4 });
+  expect(plain.routing).toBeUndefined();
+  const file = join(await scratchFolder(), 'placement.json');
+  const ofRank = [0, 1, 2, 3].map((rank) => [0, 1, 2, 3, 4].map((i) => (4 * i + 3 * rank) % 16));
+  await writeFile(file, JSON.stringify({ placement: ofRank }));
+  const options = { layout: 'ep=4', tokens: 4, placement: file };
+  const placed = await run(options);
+  expect(placed.ids).toEqual(plain.ids);
+  expect(placed.routing?.rows).toMatchObject({ dropped: 0, moved: 0 });
+  const { routing } = await run({ ...options, capacity: '0.5', policy: 'spill', biasRate: 0.01 });
+  expect(routing?.rows.dropped).toBeGreaterThan(0);
+  const { offered = 0, kept = 0, dropped = 0 } = routing?.rows ?? {};
+  expect([offered, kept + dropped]).toEqual([placed.routing?.rows.offered, offered]);
+});
+
+test('a profiled step drops rows too', async () => {
+  const options = { layout: 'ep=4', batch: 2, tokens: 4, rounds: 1, roof: false, tuning: false };
+  const { rowsRouted, ...found } = await profile({ ...options, capacity: '0.5', policy: 'spill' });
+  expect(found).toMatchObject({ what: 'step', routing: { capacity: '0.5', policy: 'spill' } });
+  expect(rowsRouted?.rows.dropped).toBeGreaterThan(0);
+});
+
 test.each<[Partial<GenerateOptions>, RegExp]>([
   [{ seed: 2 ** 32 }, /seed \(4294967296\) must be a whole number, from 0 to 4294967295/],
   [{ seed: 0.5 }, /seed \(0\.5\)/],
@@ -107,6 +131,34 @@ describe('on the command line', () => {
     [['bench', '--no-tuning', '--tuning-file', 'b'], /cannot be used with option/],
     [['op', '--list', '--attr', 'k=1'], /--attr would do nothing: --list runs nothing/],
     [['op', 'moe', '--list'], /--list shows all ops/],
+    [['generate', '--prompt', 'x', '--policy', 'spill'], /the policy spill needs a capacity/],
+    [['generate', '--prompt', 'x', '--capacity', '1', '--policy', 'carry'], /an engine cannot wait/],
+    [['generate', '--prompt', 'x', '--capacity', '1', '--policy', 'drop'], /no overflow policy "drop"/],
+    [['generate', '--prompt', 'x', '--capacity', '1', '--policy', 'dropless'], /dropless has none/],
+    [['generate', '--prompt', 'x', '--capacity', '0'], /megatron forbids zero and less/],
+    [['generate', '--prompt', 'x', '--capacity', 'switch:-1'], /switch forbids/],
+    [['generate', '--prompt', 'x', '--bias-rate', '0'], /a number of more than 0/],
+    [
+      ['generate', '--prompt', 'x', '--expert-slots', '32'],
+      /--expert-slots would do nothing without --placement/,
+    ],
+    [['generate', '--prompt', 'x', '--placement', 'eplb', '--expert-slots', '8'], /as many slots as experts/],
+    [['generate', '--prompt', 'x', '--placement', 'nowhere.json'], /cannot read nowhere.json/],
+    [['generate', '--prompt', 'x', '--placement', 'package.json'], /package.json is no placement/],
+    [['profile', '--op', 'matmul', '--capacity', '1'], /--capacity would do nothing: with --op/],
+    [['profile', '--capacity', '1', '--policy', 'carry'], /an engine cannot wait/],
+    [['bench', '--family', 'moe', '--bias-rate', '0.1'], /a bias would do nothing: with --family/],
+    [['bench', '--policy', 'spill'], /needs a capacity/],
+    [['routing', '--bias-rate', '0.1'], /--bias-rate would do nothing/],
+    [['routing', '--placement', 'nowhere.json'], /cannot read nowhere.json/],
+    [['routing', '--cost', '--policy', 'carry'], /an engine cannot wait/],
+    [['routing', '--cost', '--policy', 'spill,dropless'], /--cost runs one policy, and 2 are named/],
+    [['routing', '--cost', '--layout', 'ep=4,tp=2'], /shared by ep ranks only/],
+    [['routing', '--cost', '--balancer', 'placer'], /--balancer would do nothing: --cost/],
+    [['routing', '--cost', '--weights', 'f8'], /weights \(f8\) must be one of/],
+    [['routing', '--cost', '--quality'], /--quality and --cost are measured one at a time/],
+    [['routing', '--weights', 'f16'], /--weights would do nothing: only --cost/],
+    [['routing', '--balancers', '--policy', 'spill'], /--policy would do nothing: --balancers/],
     [['generate', '--prompt', 'x', '--tuning-file', 'nowhere.json'], /there is no tuning file nowhere\.json/],
   ])('%j', async (args, message) => {
     const said = await refusal(args);

@@ -9,6 +9,7 @@ import { at, maxOf, range, sum } from '../../core/math.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { planLayout } from '../../layout/layout.ts';
 import { formatLayout, type LayoutSpec } from '../../layout/spec.ts';
+import type { EngineSizing } from '../../memory/engine-plan.ts';
 import type { Checkpoint } from '../../model/checkpoint.ts';
 import { crossEntropySum } from '../../reference/embedding.ts';
 import { referenceModel } from '../../reference/forward.ts';
@@ -55,6 +56,8 @@ export interface ModelReport {
 
 export interface ModelCheckOptions {
   readonly layout: LayoutSpec;
+  /** Where the experts lie on its ranks, where not in equal runs. */
+  readonly placed?: Placed | undefined;
   readonly answers: KnownAnswers;
   /** Greedy tokens per prompt. */
   readonly tokens: number;
@@ -69,6 +72,9 @@ export interface Choices {
   readonly top: readonly ArrayLike<number>[];
   readonly gaps: readonly ArrayLike<number>[];
 }
+
+/** Experts anywhere: the numbers stay those of one rank. */
+export type Placed = Pick<EngineSizing, 'placement' | 'shares'>;
 
 /** What one engine answers, or what is known. */
 export interface Answers {
@@ -120,7 +126,7 @@ export async function checkModel(
   say('one rank');
   const unsharded = await ask(gpu, model, ONE_RANK, questions);
   say(formatLayout(layout));
-  const sharded = await ask(gpu, model, layout, questions);
+  const sharded = await ask(gpu, model, layout, questions, options.placed);
   const gaps = choices.map((choice) => choice.gaps);
   const predictions = sum(questions.windows.map((ids) => ids.length - 1));
   const checks = compareAnswers({ sharded, unsharded, known }, gaps, predictions);
@@ -208,13 +214,20 @@ function windowsOf(model: Checkpoint, answers: KnownAnswers, count: number): num
   });
 }
 
-async function ask(gpu: Gpu, model: Checkpoint, spec: LayoutSpec, questions: Questions): Promise<Answers> {
+async function ask(
+  gpu: Gpu,
+  model: Checkpoint,
+  spec: LayoutSpec,
+  questions: Questions,
+  placed: Placed = {},
+): Promise<Answers> {
   const { prompts, windows, tokens, windowLength } = questions;
   const engine = await createEngine(gpu, {
     layout: planLayout(spec, model.config),
     weights: model,
     maxSequences: Math.max(prompts.length, windows.length),
     maxLength: windowLength,
+    ...placed,
   });
   try {
     const requestsOf = (texts: readonly (readonly number[])[]): Request[] =>

@@ -7,7 +7,13 @@ import type { Gpu } from '../../gpu/gpu.ts';
 import { planLayout } from '../../layout/layout.ts';
 import { formatLayout, type LayoutSpec } from '../../layout/spec.ts';
 import type { Checkpoint } from '../../model/checkpoint.ts';
-import { createEngine, type Engine, type StepOptions, type StepResult } from '../../runtime/engine.ts';
+import {
+  createEngine,
+  type Engine,
+  type RoutingAccount,
+  type StepOptions,
+  type StepResult,
+} from '../../runtime/engine.ts';
 import { LOGITS_LIMIT, logitsError, ONE_RANK } from './check.ts';
 import { traitsOf } from '../../runtime/layer/kernels.ts';
 import { planEngine, type EngineSizing } from '../../memory/engine-plan.ts';
@@ -67,10 +73,25 @@ export interface ForwardComparison {
   readonly unsharded?: ForwardTiming;
   /** Sharded over unsharded, round by round. */
   readonly ratio?: Summary;
+  /** Of all ranks where they were timed with a placement, a capacity or a bias; the check before has no capacity and no bias. */
+  readonly routing?: ForwardRouting;
+}
+
+/** How the ranks routed, and what became of the rows of all passes: measured. */
+export interface ForwardRouting extends RoutingAccount {
+  /** Placement, capacity, policy and rate of the bias, as they were given. */
+  readonly asked: Readonly<Record<string, string | number>>;
+}
+
+/** What a bench has its ranks route by. */
+export interface BenchRouting {
+  readonly asked: ForwardRouting['asked'];
+  readonly sizing: Pick<EngineSizing, 'placement' | 'shares' | 'capacity' | 'balancer'>;
 }
 
 export interface ForwardOptions {
   readonly layout: LayoutSpec;
+  readonly routing?: BenchRouting | undefined;
   /** Token ids that are dealt to the sequences. */
   readonly ids: readonly number[];
   readonly sequences: number;
@@ -101,28 +122,37 @@ export async function compareForward(
   requireGiven('The options', options, 'record');
   const { sequences, tokensPerSequence } = options;
   const limits = limitsOf(sequences, tokensPerSequence);
-  const make = (spec: LayoutSpec): Promise<Engine> =>
-    createEngine(gpu, { layout: planLayout(spec, model.config), weights: model, ...limits });
   const engines: Engine[] = [];
+  const make = async (spec: LayoutSpec, routed: BenchRouting['sizing'] = {}): Promise<Engine> => {
+    const layout = planLayout(spec, model.config);
+    const engine = await createEngine(gpu, { layout, weights: model, ...limits, ...routed });
+    engines.push(engine);
+    return engine;
+  };
   try {
-    engines.push(await make(ONE_RANK), await make(options.layout));
-    return await compareEngines(at(engines, 0), at(engines, 1), options);
+    const { capacity, balancer, ...placed } = options.routing?.sizing ?? {};
+    const one = await make(ONE_RANK);
+    const checked = await make(options.layout, placed);
+    // What drops rows or chooses by a bias has other logits.
+    const isOther = capacity !== undefined || balancer !== undefined;
+    const many = isOther ? await make(options.layout, options.routing?.sizing) : checked;
+    return await compareEngines({ one, checked, many }, options);
   } finally {
     for (const engine of engines) engine.destroy();
   }
 }
 
 async function compareEngines(
-  one: Engine,
-  many: Engine,
+  { one, checked, many }: Readonly<Record<'one' | 'checked' | 'many', Engine>>,
   options: ForwardOptions,
 ): Promise<ForwardComparison> {
   const { sequences, tokensPerSequence, say = () => undefined } = options;
   const requests = requestsOf(options);
   const base = { sequences, tokensPerSequence, tokens: sequences * tokensPerSequence };
   say('first pass of both, compared');
-  const [a, b] = [await step(one, requests), await step(many, requests, { experts: true })];
-  options.onRouted?.(b);
+  const [a, b] = [await step(one, requests), await step(checked, requests, { experts: true })];
+  const first = many === checked ? b : await step(many, requests, { experts: true });
+  options.onRouted?.(first);
   const worst = maxOf(range(sequences).map((i) => logitsError(at(b.logits, i), at(a.logits, i))));
   if (!(worst <= LOGITS_LIMIT)) return { ...base, logitsError: worst, pass: false };
 
@@ -144,11 +174,16 @@ async function compareEngines(
   }
   const sharded = {
     ...timingOf(many, results.many),
-    cluster: clusterView(many, options, { requests, first: b, timed: results.many }),
+    cluster: clusterView(many, options, { requests, first, timed: results.many }),
   };
   const unsharded = timingOf(one, results.one);
   const ratio = ratioOf(sharded.samplesNs, unsharded.samplesNs);
-  return { ...base, logitsError: worst, pass: true, sharded, unsharded, ratio };
+  const account = await many.routing();
+  const routing = options.routing && account && { asked: options.routing.asked, ...account };
+  return {
+    ...{ ...base, logitsError: worst, pass: true, sharded, unsharded, ratio },
+    ...(routing && { routing }),
+  };
 }
 
 /** Of samples that were taken in turn: ratioOf([20, 60], [10, 20]) goes from 2 to 3. */
@@ -188,11 +223,12 @@ function timingOf(engine: Engine, results: readonly StepResult[]): ForwardTiming
 
 function clusterView(
   { gpu, layout }: Engine,
-  { sequences, tokensPerSequence }: ForwardOptions,
+  { sequences, tokensPerSequence, routing }: ForwardOptions,
   passes: { readonly requests: Requests; readonly first: StepResult; readonly timed: readonly StepResult[] },
 ): ClusterView {
   const traits = traitsOf(gpu);
-  const plan = planEngine(layout, limitsOf(sequences, tokensPerSequence), traits);
+  const sizing = { ...limitsOf(sequences, tokensPerSequence), ...routing?.sizing };
+  const plan = planEngine(layout, sizing, traits);
   const middle = median(passes.timed.map(({ hostNs }) => hostNs));
   const usual = passes.timed.reduce((best, other) =>
     Math.abs(other.hostNs - middle) < Math.abs(best.hostNs - middle) ? other : best,

@@ -9,6 +9,7 @@ import type { ProfileDetail } from '../../profile/profile.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../tensor/quantised.ts';
 import { requireInteger } from '../options.ts';
 import type { WithOptions } from '../own/modules.ts';
+import { ENGINE_ROUTING_FIELDS, type EngineRoutingOptions } from '../verbs/routing/engine-options.ts';
 
 export const STEPS = ['prefill', 'decode'] as const;
 export const DETAILS: readonly ProfileDetail[] = ['pass', 'dispatch'];
@@ -23,7 +24,7 @@ export const DEFAULTS = {
 } as const;
 
 /** Options of `profile`, those of `moebius profile`. Without `op` or `prompt` it is one step of a model. */
-export interface ProfileVerbOptions extends WithOptions {
+export interface ProfileVerbOptions extends WithOptions, EngineRoutingOptions {
   readonly adapter?: string;
   /** A checkpoint's folder, or a config.json for random weights of its shape; the bundled tiny-moe when absent. */
   readonly model?: string;
@@ -85,6 +86,7 @@ export const OPTIONS: Fields = {
   attrs: 'list?',
   variant: 'string?',
   with: 'list?',
+  ...ENGINE_ROUTING_FIELDS,
   detail: 'string?',
   rounds: 'number?',
   roof: 'flag?',
@@ -100,7 +102,10 @@ export const OPTIONS: Fields = {
 
 type Field = keyof ProfileVerbOptions;
 
-const OF_MODEL: readonly Field[] = ['model', 'layout', 'weights', 'cache', 'tokens', 'prompt', 'links'];
+const OF_MODEL: readonly Field[] = [
+  ...(['model', 'layout', 'weights', 'cache', 'tokens', 'prompt', 'links'] as const),
+  ...(['placement', 'expertSlots', 'placementTrace', 'capacity', 'policy', 'biasRate'] as const),
+];
 const OF_STEP: readonly Field[] = ['batch', 'microBatches', 'step'];
 const OF_OP: readonly Field[] = ['in', 'attrs', 'variant', 'with'];
 

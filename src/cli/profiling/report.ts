@@ -6,9 +6,11 @@ import type { HostOffset } from '../../profile/host-offset.ts';
 import type { LinkedExchange } from '../../profile/links.ts';
 import type { ProfileDetail } from '../../profile/profile.ts';
 import type { RatedRow } from '../../profile/rates.ts';
+import type { RoutingAccount } from '../../runtime/engine.ts';
 import type { RankTime, StageSlot } from '../../runtime/step/virtual-cluster.ts';
 import type { TuningUse } from '../tuning.ts';
 import type { TensorFact } from '../verbs/op.ts';
+import type { AskedRouting } from '../verbs/routing/engine-options.ts';
 
 /** What the model was that ran, and on how many ranks. */
 export interface ProfiledModel {
@@ -17,6 +19,8 @@ export interface ProfiledModel {
   readonly worldSize: number;
   readonly weights: string;
   readonly cache: string;
+  /** Placement, capacity, policy and rate of the bias, as they were given. */
+  readonly routing?: AskedRouting;
 }
 
 export interface ProfiledStep extends ProfiledModel {
@@ -62,6 +66,8 @@ export interface ProfileTimes {
   /** Of a generation: prefill and decode. Their times add up to the run as well, but for what lies in neither. */
   readonly parts: readonly { readonly part: string; readonly wallNs: number; readonly steps: number }[];
   readonly voidPasses: number;
+  /** Rows that were dropped and moved in all runs; of a model with a placement, a capacity or a bias. */
+  readonly rowsRouted?: RoutingAccount;
   /** Between the two clocks; absent without timestamps. */
   readonly offset?: HostOffset;
   /** By rank, the slowest first, if each had a device of its own and links cost nothing, or what `links` says; none of an op. */

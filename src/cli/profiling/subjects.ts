@@ -17,12 +17,13 @@ import { stepSubject } from '../../profile/subjects/engine-step.ts';
 import type { Subject } from '../../profile/subjects/subject.ts';
 import { requireRoom } from '../../memory/room.ts';
 import { traitsOf } from '../../runtime/layer/kernels.ts';
-import { createEngine, type Engine } from '../../runtime/engine.ts';
+import { createEngine, type Engine, type RoutingAccount } from '../../runtime/engine.ts';
 import { kernelCases } from '../../validate/cases.ts';
 import { freeBytes, isBundled, layoutOf, loadModelOrShape, TINY_MOE, tokenizerOf } from '../model.ts';
 import { loadVariants, registerAll } from '../own/modules.ts';
 import { platformHere } from '../session.ts';
 import { factsOf, opNamed } from '../verbs/op.ts';
+import { askedRouting, engineRouting, type RoutedSizing } from '../verbs/routing/engine-options.ts';
 import { DEFAULTS, type ProfileVerbOptions } from './options.ts';
 import type { Profiled, ProfiledModel } from './report.ts';
 
@@ -31,6 +32,8 @@ export interface Ready {
   readonly layout?: Layout;
   /** @param microBatches of the run. */
   told(microBatches: number): Profiled;
+  /** What became of the rows of all its runs, of a model with a routing of its own. */
+  readonly account?: () => Promise<RoutingAccount | undefined>;
   destroy(): void;
 }
 
@@ -45,10 +48,11 @@ export async function planned(options: ProfileVerbOptions): Promise<Planned> {
   const model = await loadModelOrShape(options.model ?? TINY_MOE);
   const spec =
     options.layout === undefined ? layoutOf(options.model, model.config) : parseLayout(options.layout);
-  const layout = planLayout(spec, model.config);
+  const routed = await engineRouting(options, spec, model.config);
+  const where = { layout: planLayout(spec, model.config, routed.placement), routed };
   return options.prompt === undefined
-    ? plannedStep(options, model, layout)
-    : plannedGeneration(options, model, layout, options.prompt);
+    ? plannedStep(options, model, where)
+    : plannedGeneration(options, model, where, options.prompt);
 }
 
 async function plannedOp(options: ProfileVerbOptions, op: Op): Promise<Planned> {
@@ -99,12 +103,14 @@ function caseInputs(gpu: Gpu, op: Op): From {
 }
 
 function modelFacts(options: ProfileVerbOptions, { config }: Checkpoint, layout: Layout): ProfiledModel {
+  const asked = askedRouting(options);
   return {
     ...{ model: config.name, layout: formatLayout(layout.spec), worldSize: layout.worldSize },
     ...{
       weights: options.weights ?? (isBundled(options.model) ? 'f32' : 'stored'),
       cache: options.cache ?? 'f32',
     },
+    ...(asked && { routing: asked }),
   };
 }
 
@@ -119,10 +125,20 @@ function storedAs({ weights, cache, model: named }: ProfileVerbOptions, model: C
 
 /** An engine, and what runs on it. */
 function readyOn(engine: Engine, subject: Subject, told: Ready['told']): Ready {
-  return { subject, layout: engine.layout, told, destroy: () => engine.destroy() };
+  return {
+    ...{ subject, layout: engine.layout, told },
+    account: () => engine.routing(),
+    destroy: () => engine.destroy(),
+  };
 }
 
-function plannedStep(options: ProfileVerbOptions, model: Checkpoint, layout: Layout): Planned {
+/** On which ranks a model runs, and how it routes there. */
+interface Where {
+  readonly layout: Layout;
+  readonly routed: RoutedSizing;
+}
+
+function plannedStep(options: ProfileVerbOptions, model: Checkpoint, { layout, routed }: Where): Planned {
   const { batch = DEFAULTS.batch, tokens = DEFAULTS.tokens, step = DEFAULTS.step } = options;
   const ids = (count: number, sequence: number): number[] =>
     range(count).map((i) => (7 * i + sequence) % model.config.vocabSize);
@@ -133,6 +149,7 @@ function plannedStep(options: ProfileVerbOptions, model: Checkpoint, layout: Lay
       const sizing = {
         ...{ maxSequences: batch, maxLength: tokens + (step === 'decode' ? 1 : 0) },
         ...storedAs(options, model),
+        ...routed,
         ...(options.microBatches !== undefined && { microBatches: options.microBatches }),
       };
       requireRoom(layout, sizing, traitsOf(gpu), freeBytes(gpu));
@@ -152,7 +169,7 @@ function plannedStep(options: ProfileVerbOptions, model: Checkpoint, layout: Lay
 function plannedGeneration(
   options: ProfileVerbOptions,
   model: Checkpoint,
-  layout: Layout,
+  { layout, routed }: Where,
   prompt: string,
 ): Planned {
   const { tokens = DEFAULTS.added } = options;
@@ -170,6 +187,7 @@ function plannedGeneration(
       const engine = await createEngine(gpu, {
         ...{ layout, weights: model, maxSequences: 1, maxLength, maxStepTokens: promptIds.length },
         ...storedAs(options, model),
+        ...routed,
       });
       return readyOn(engine, generationSubject(engine, { promptIds, tokens }), () => ({
         ...{ what: 'generate', promptTokens: promptIds.length, tokens },

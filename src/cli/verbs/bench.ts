@@ -24,6 +24,7 @@ import { familiesOf } from '../../validate/registered.ts';
 import { checkResultPlace, keepResult, RESULTS, stampOf } from '../files/keep.ts';
 import { METRICS, withWatchedGpu } from '../metrics/server.ts';
 import { isBundled, layoutOf, loadModelOrShape, TINY_MOE } from '../model.ts';
+import * as routed from './routing/engine-options.ts';
 import { RECORD_ROUTING, startRecording } from './routing/record.ts';
 import { loadVariants, registerAll, WITH, type WithOptions } from '../own/modules.ts';
 import { collect, moreThan, type GlobalOptions } from '../options.ts';
@@ -34,7 +35,7 @@ import { platformHere } from '../session.ts';
 import { attachTuning, NO_TUNING, TUNING_FILE } from '../tuning.ts';
 
 /** Options of `bench`, those of `moebius bench`; every one may be left out. */
-export interface BenchOptions extends WithOptions {
+export interface BenchOptions extends WithOptions, routed.EngineRoutingOptions {
   readonly adapter?: string;
   readonly quick?: boolean;
   /** One that suits the model when absent; of the bundled one the reference deployment's. */
@@ -80,6 +81,7 @@ const OPTIONS: Fields = {
   cold: 'flag?',
   metrics: 'number?',
   recordRouting: 'string?',
+  ...routed.ENGINE_ROUTING_FIELDS,
   progress: 'record?',
   onLoad: 'function?',
   onResult: 'function?',
@@ -102,11 +104,18 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   const model = await benchModel(options.model);
   const { config } = model.model;
   const layout = options.layout === undefined ? layoutOf(options.model, config) : parseLayout(options.layout);
-  planLayout(layout, config);
+  const sizing = await routed.engineRouting(options, layout, config);
+  planLayout(layout, config, sizing.placement);
+  const routing = routed.askedRouting(options);
   const withModel = families.length === 0 && kernel.length === 0;
   if (options.recordRouting !== undefined && !withModel) {
     throw new ConfigError(
       '--record-routing would do nothing: with --family, --kernel or --with no model is run. Leave it out.',
+    );
+  }
+  if (routing !== undefined && !withModel) {
+    throw new ConfigError(
+      'a placement, a capacity or a bias would do nothing: with --family, --kernel or --with no model is run. Leave it out.',
     );
   }
   const recording = await startRecording(options, model.model.config, `bench on ${formatLayout(layout)}`);
@@ -121,6 +130,7 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
       withModel,
       versions: versionsHere(),
       commit: commitHere() ?? null,
+      ...(routing !== undefined && { routing: { asked: routing, sizing } }),
       ...(options.cold && { cold: await lastLevelCache(gpu) }),
       ...(progress !== undefined && { progress }),
       ...(options.onResult !== undefined && { onResult: options.onResult }),
@@ -170,12 +180,15 @@ async function keep(
     const full = verbose ? [...renderBench(result, stdoutStyle()), ''] : [];
     const hint = verbose ? '' : ' --verbose prints all tables.';
     const summary = renderSummary(result, stdoutStyle());
-    await printLines([...full, ...summary, '', ...paragraph(end + hint, '')]);
+    const account = result.forward?.routing;
+    const rows = account === undefined ? [] : ['', ...paragraph(routed.accountLine(account), '')];
+    await printLines([...full, ...summary, ...rows, '', ...paragraph(end + hint, '')]);
   });
 }
 
 export function describeBench(command: Command): Command {
-  return command
+  return routed
+    .addEngineRouting(command)
     .description(
       'Checks every kernel and the model on all ranks of a layout, times what is right, sets the rates beside the ' +
         'target, and writes one JSON result file.',
@@ -223,6 +236,7 @@ Examples:
   moebius bench --family matmul,moe
   moebius bench --kernel decode --kernel matmul/tiled
   moebius bench --quick --with ./mine.ts
+  moebius bench --quick --layout ep=8 --placement placer --capacity 1.25 --policy spill
   moebius bench --layout ep=8,pp=2,tp=2 --json`,
     )
     .action(async (_options: object, command: Command) => {

@@ -20,6 +20,7 @@ import type { ProfiledRun } from '../../profile/run.ts';
 import { timelineOf } from '../../profile/timeline/timeline.ts';
 import { slotsOf } from '../../runtime/step/virtual-cluster.ts';
 import { renderProfile, renderProfileSummary } from '../../report/terminal/profile/profile.ts';
+import { paragraph } from '../../report/terminal/table.ts';
 import { WEIGHT_DTYPES } from '../../tensor/quantised.ts';
 import { checkOutput, writeWhole } from '../files/files.ts';
 import { OTHER_TRACE, writeTrace } from '../files/trace-file.ts';
@@ -40,6 +41,7 @@ import type { ProfileReport } from '../profiling/report.ts';
 import { planned, type Ready } from '../profiling/subjects.ts';
 import { cliProgress } from '../progress.ts';
 import { attachTuning, NO_TUNING, TUNING_FILE } from '../tuning.ts';
+import { accountLine, addEngineRouting } from './routing/engine-options.ts';
 
 export type { ProfileReport, ProfileVerbOptions };
 
@@ -79,6 +81,7 @@ export async function profile(options: ProfileVerbOptions = {}): Promise<Profile
       const found = await progress.step('runs', (say) =>
         profileRuns(ready.subject, { detail, rounds, anchors, say, ...(links && { links }) }),
       );
+      const rowsRouted = await ready.account?.();
       const ofLayout = (stage: number, rank: number): number =>
         ready.layout === undefined ? rank : globalRank(ready.layout, stage, rank);
       if (options.trace !== undefined) {
@@ -91,6 +94,7 @@ export async function profile(options: ProfileVerbOptions = {}): Promise<Profile
         ...{ adapter: gpu.facts, tuning, detail, wallNs: account.wallNs },
         ...{ rows: rated(account.rows, ceilings), parts: partsOf(found.run) },
         voidPasses: account.voidPasses,
+        ...(rowsRouted && { rowsRouted }),
         ...(account.offset !== undefined && { offset: account.offset }),
         ranks: cluster.ranks.map((own) => ({ ...own, globalRank: ofLayout(own.stage, own.rank) })),
         ...(links && { links: links.told() }),
@@ -169,7 +173,7 @@ interface CommandOptions extends GlobalOptions {
 }
 
 export function describeProfile(command: Command): Command {
-  return command
+  return addEngineRouting(command)
     .description(
       'Runs a step of a model on a layout, a whole generation, or an op, and says where the wall time of one run goes: ' +
         'GPU by stage and operation, host, gaps, read-back. The rows add to the wall time of the same run.',
@@ -228,6 +232,7 @@ export function describeProfile(command: Command): Command {
       `
 Examples:
   moebius profile
+  moebius profile --layout ep=8 --placement placer --capacity 1.25 --policy spill
   moebius profile --layout ep=1 --step decode --batch 1 --verbose
   moebius profile --prompt "ROMEO:" --tokens 20
   moebius profile --op matmul --detail dispatch
@@ -242,6 +247,8 @@ Examples:
         chosen<ProfileVerbOptions>({ ...given, ...(attr.length > 0 && { attrs: attr }), progress }, OPTIONS),
       );
       const render = given.verbose ? renderProfile : renderProfileSummary;
-      await (given.json ? printJson(report) : printLines(render(report, stdoutStyle())));
+      const { rowsRouted } = report;
+      const routed = rowsRouted === undefined ? [] : ['', ...paragraph(accountLine(rowsRouted))];
+      await (given.json ? printJson(report) : printLines([...render(report, stdoutStyle()), ...routed]));
     });
 }

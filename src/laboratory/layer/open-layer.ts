@@ -8,6 +8,7 @@ import type { Gpu } from '../../gpu/gpu.ts';
 import { planLayout } from '../../layout/layout.ts';
 import type { EnginePlan, EngineSizing } from '../../memory/engine-plan.ts';
 import { planEngine } from '../../memory/engine-plan.ts';
+import { requireRoom } from '../../memory/room.ts';
 import type { WeightSource } from '../../model/config.ts';
 import { createExpertHalf, type ExpertHalf } from '../../runtime/layer/expert-half.ts';
 import { traitsOf } from '../../runtime/layer/kernels.ts';
@@ -54,22 +55,27 @@ export interface OpenLayer {
   destroy(): void;
 }
 
-/** @throws ConfigError for sizes or a routing that the layer or the adapter cannot have. */
+/**
+ * @param freeBytes of the device, where it is known.
+ * @throws ConfigError for sizes or a routing that the layer or the adapter cannot have, before anything is made.
+ */
 export async function openLayer(
   gpu: Gpu,
   sizes: LayerSizes,
   routing: Pick<EngineSizing, 'placement' | 'shares' | 'capacity' | 'balancer'>,
+  freeBytes?: number,
 ): Promise<OpenLayer> {
   const { numTokens, ranks, weightDtype } = sizes;
   if (numTokens === 0) throw new ConfigError('there are no tokens, so nothing takes time. Give --tokens.');
   const tokens = range(ranks).map((rank) => at(balancedRun(numTokens, ranks, rank), 1));
   const config = routedConfig({ ...sizes, tokens: at(tokens, 0) });
   const layout = planLayout({ ep: ranks, pp: 1, tp: 1, dp: 1 }, config, routing.placement);
-  const plan = planEngine(
-    layout,
-    { ...routing, weightDtype, maxSequences: ranks, maxLength: at(tokens, 0), microBatches: 1 },
-    traitsOf(gpu),
-  );
+  const sizing = {
+    ...{ ...routing, weightDtype, maxSequences: ranks, maxLength: at(tokens, 0), microBatches: 1 },
+  };
+  const traits = traitsOf(gpu);
+  const plan = planEngine(layout, sizing, traits);
+  requireRoom(layout, sizing, traits, freeBytes);
   const weights = routedWeights(config);
   const half = await createExpertHalf(gpu, plan, weights, tokens);
   const x = half.workspace.symmetric('x');

@@ -45,3 +45,9 @@ export const ForwardTiming = fields({
   predictedBytes: Count,
   cluster: v.exactOptional(Cluster),
 });
+
+export const ForwardRouting = fields({
+  asked: v.record(v.string(), v.union([v.string(), v.number()])),
+  rows: fields({ offered: Count, kept: Count, dropped: Count, moved: Count }),
+  mass: fields({ offered: v.number(), lost: v.number() }),
+});

@@ -49,7 +49,7 @@ import * as v from 'valibot';
 import { RESULT_SCHEMA, RESULT_VERSION, type BenchResult } from '../../bench/result.ts';
 import { PROBE_NAMES } from '../../measure/probes/probe.ts';
 import type { Differences, Json, Nowhere } from './differences.ts';
-import { ForwardTiming } from './schema-forward.ts';
+import { ForwardRouting, ForwardTiming } from './schema-forward.ts';
 import { Clock, Count, fields, Ns, Samples, Source, Summary, Timing } from './schema-parts.ts';
 
 const Probed = { name: v.picklist(PROBE_NAMES), footprintBytes: v.exactOptional(Count) };
@@ -236,6 +236,7 @@ export const BenchResultFile = fields({
       sharded: v.exactOptional(ForwardTiming),
       unsharded: v.exactOptional(ForwardTiming),
       ratio: v.exactOptional(Summary),
+      routing: v.exactOptional(ForwardRouting),
     }),
   ),
   growth: v.exactOptional(v.array(Growth)),

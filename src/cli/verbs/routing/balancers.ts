@@ -43,7 +43,10 @@ const OPTIONS: Fields = {
 };
 export { OPTIONS as BALANCERS_OPTIONS };
 
-/** @throws ConfigError for a trace or a size that cannot be. */
+/**
+ * Places experts by every balancer on one load, and says how uneven each leaves it and how long it takes.
+ * @throws ConfigError for a trace or a size that cannot be.
+ */
 export async function routingBalancers(options: RoutingBalancersOptions = {}): Promise<RoutingBalancers> {
   requireOptions('routingBalancers', options, OPTIONS);
   const { trace = 'zipf:1.2', seed = 1, slots, groups, nodes } = options;

@@ -17,6 +17,7 @@ import { tokensOf } from '../../../routing/choices.ts';
 import type { OverflowPolicy } from '../../../routing/policies.ts';
 import { logitsOf } from '../../../routing/trace/generate.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../../tensor/quantised.ts';
+import { freeBytes } from '../../model.ts';
 import { MOST_SEED, requireInteger } from '../../options.ts';
 import { withGpu } from '../../session.ts';
 import { DEFAULT_CAPACITY } from './capacity-option.ts';
@@ -134,7 +135,7 @@ export async function routingCost(options: RoutingCostOptions = {}): Promise<Rou
     const clock = await chooseClock(gpu);
     const sizes = { numTokens, numExperts, topK, modelDim: width, expertDim: expertWidth, ranks: spec.ep };
     const layer = await progress.step('Make the layer', () =>
-      openLayer(gpu, { ...sizes, score: 'softmax', weightDtype }, routed),
+      openLayer(gpu, { ...sizes, score: 'softmax', weightDtype }, routed, freeBytes(gpu)),
     );
     try {
       layer.give(logitsOfTrace(loaded, seed));

@@ -1,13 +1,14 @@
 /** What a user asks of an engine's routing: where the experts lie, a capacity with its policy, a bias that follows the load. */
 import type { Command } from 'commander';
 import { ConfigError } from '../../../core/errors.ts';
-import type { Fields } from '../../../core/given.ts';
+import { chosen, type Fields } from '../../../core/given.ts';
 import { printable } from '../../../core/text/printable.ts';
 import { balanced } from '../../../laboratory/placements.ts';
 import type { LayoutSpec } from '../../../layout/spec.ts';
-import type { EngineSizing } from '../../../memory/engine-plan.ts';
+import { checkRule, type EngineSizing } from '../../../memory/engine-plan.ts';
 import type { MoeConfig } from '../../../model/config.ts';
 import { MOST_JSON_BYTES, parseStrictJson } from '../../../model/safetensors/strict-json.ts';
+import { checkBiasRate } from '../../../routing/balance/bias.ts';
 import { weightedSplit } from '../../../routing/balance/split.ts';
 import { type ExpertPlacement, placementOf } from '../../../routing/placement.ts';
 import { OVERFLOW_POLICIES, type OverflowPolicy } from '../../../routing/policies.ts';
@@ -49,7 +50,17 @@ export const ENGINE_ROUTING_FIELDS: Fields = {
   ...{ capacity: 'string?', policy: 'string?', biasRate: 'number?' },
 };
 
+/** What was asked of an engine's routing, as it was given. */
+export type AskedRouting = Readonly<Record<string, string | number>>;
+
+/** Those options that were given; undefined where none was. */
+export function askedRouting(options: EngineRoutingOptions): AskedRouting | undefined {
+  const given = chosen<object>(options, ENGINE_ROUTING_FIELDS) as AskedRouting;
+  return Object.keys(given).length === 0 ? undefined : given;
+}
+
 export type Placed = Pick<EngineSizing, 'placement' | 'shares'>;
+export type RoutedSizing = Placed & Pick<EngineSizing, 'capacity' | 'balancer'>;
 
 /** @throws ConfigError for a file, a trace or a number of slots that cannot be. */
 export async function placedBy(
@@ -96,15 +107,18 @@ export async function engineRouting(
   options: EngineRoutingOptions,
   spec: LayoutSpec,
   config: MoeConfig,
-): Promise<Pick<EngineSizing, 'placement' | 'shares' | 'capacity' | 'balancer'>> {
+): Promise<RoutedSizing> {
   const { capacity, policy = capacity === undefined ? undefined : 'drop-position', biasRate } = options;
   if (policy === 'dropless' && capacity !== undefined) {
     throw new ConfigError('--capacity would do nothing: dropless has none. Leave one of them out.');
   }
   const rule = capacity === undefined ? undefined : parseCapacity(capacity);
+  const admission = policy === undefined ? undefined : { policy: policy as OverflowPolicy, rule };
+  if (admission !== undefined) checkRule(admission);
+  if (biasRate !== undefined) checkBiasRate(biasRate);
   return {
     ...(await placedBy(options, spec, config)),
-    ...(policy !== undefined && { capacity: { policy: policy as OverflowPolicy, rule } }),
+    ...(admission !== undefined && { capacity: admission }),
     ...(biasRate !== undefined && { balancer: { rate: biasRate } }),
   };
 }
