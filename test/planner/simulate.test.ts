@@ -174,6 +174,22 @@ test('with disaggregation one pool reads and the other writes, the transfer in b
   expect(result.requests[0]).toMatchObject({ firstUs: 100, lastUs: 180 });
 });
 
+test('what two requests send goes through the links of their group one after the other', () => {
+  const { pool } = setting(() => 10);
+  const apart = (groups: number): number[] =>
+    simulate(
+      {
+        pool: { ...pool, setting: { ...pool.setting, groups, promptsOnly: true } },
+        decodePool: pool,
+        transferUs: (positions) => positions,
+      },
+      open([0, 100, 2], [0, 100, 2]),
+    ).requests.map(({ lastUs }) => lastUs);
+  // Both are read by 10 us and sent by 110; the second waits for the first where there is one group.
+  expect(apart(1)).toEqual([120, 220]);
+  expect(apart(2)).toEqual([120, 120]);
+});
+
 const anyWorkload = fc.record({
   concurrency: fc.integer({ min: 1, max: 20 }),
   count: fc.integer({ min: 1, max: 60 }),

@@ -18,7 +18,10 @@ export interface SimulationSetting {
   readonly pool: Pool;
   /** Goes on with what the first pool has read; absent without disaggregation. */
   readonly decodePool?: Pool;
-  /** us that keys and values of so many positions take from one pool to the other. */
+  /**
+   * us that keys and values of so many positions take from one pool to the other, through the links of an attention group:
+   * one request after the other.
+   */
   readonly transferUs?: (positions: number) => number;
   /** Round robin, or the instance with the fewest tokens to do. */
   readonly routing?: 'round-robin' | 'least-loaded';
@@ -87,6 +90,8 @@ interface Unit {
   jobs: number;
   sinceUs: number;
   occupiedUs: number;
+  /** When the links of each attention group have sent what they have to. */
+  readonly sentUs: number[];
 }
 
 /** @throws ConfigError for a request that no instance could ever hold. */
@@ -131,7 +136,7 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
         leave(unit, job.lastUs);
         if (p === 0 && pools.length > 1 && job.output > 1) {
           job.prefilled = true;
-          pushJob(job.lastUs + (setting.transferUs?.(job.input) ?? 0), job);
+          pushJob(sendUs(unit, job), job);
           return;
         }
         done.push(job);
@@ -148,10 +153,20 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
         if (stretches.length < keep) stretches.push({ ...stretch, instance: i, pool: p });
       };
       const instance = makeInstance(pool.setting, onDone, onStretch);
-      const unit: Unit = { instance, pool: p, version: 0, asleep: true, jobs: 0, sinceUs: 0, occupiedUs: 0 };
+      const sentUs = range(pool.setting.groups).map(() => 0);
+      const idle = { version: 0, asleep: true, jobs: 0, sinceUs: 0, occupiedUs: 0 };
+      const unit: Unit = { instance, pool: p, ...idle, sentUs };
       return unit;
     }),
   );
+  /** When the keys and values of a job have arrived: they wait for those that its links send already. */
+  const sendUs = ({ sentUs }: Unit, { lastUs, input }: Job): number => {
+    let free = 0;
+    for (let g = 1; g < sentUs.length; g++) if (at(sentUs, g) < at(sentUs, free)) free = g;
+    const endUs = Math.max(lastUs, at(sentUs, free)) + (setting.transferUs?.(input) ?? 0);
+    sentUs[free] = endUs;
+    return endUs;
+  };
   const leave = (unit: Unit, us: number): void => {
     unit.jobs--;
     if (unit.jobs === 0) unit.occupiedUs += us - unit.sinceUs;
