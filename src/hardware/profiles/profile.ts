@@ -18,7 +18,8 @@ export interface Profile {
   readonly architecture: string;
   /** Dense, 1e12 operations a second; absent where the GPU has no such unit. */
   readonly peakTflops: Readonly<Partial<Record<Multiplier, number>>>;
-  readonly memory: { readonly gb: number; readonly gbPerS: number };
+  /** `gb` as it is printed; `mib` what programs are told that there is (nvidia-smi, rocm-smi), where that is known. */
+  readonly memory: { readonly gb: number; readonly gbPerS: number; readonly mib?: number };
   readonly multiprocessors: number;
   readonly watts: number;
   /** GPUs that reach each other without a network, and how. */

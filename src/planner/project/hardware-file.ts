@@ -51,13 +51,15 @@ export function readHardware(bytes: Uint8Array, label: string): Profile {
   const file = parseFields(File, value, label, 'It needs a name and "like", the hardware that it resembles.');
   const like = hardwareNamed(file.like);
   const { name, multiprocessors, watts, peakTflops, memory, node, between, reached } = file;
+  const { mib, ...printed } = like.memory;
   return {
     ...like,
     ...{ name, title: name, spellings: [], own: true },
     multiprocessors: multiprocessors ?? like.multiprocessors,
     watts: watts ?? like.watts,
     peakTflops: { ...like.peakTflops, ...given(peakTflops) },
-    memory: { ...like.memory, ...given(memory) },
+    // What programs see of another memory is not known.
+    memory: { ...printed, ...given(memory), ...(memory?.gb === undefined && mib !== undefined && { mib }) },
     node: { ...like.node, ...given(node) },
     between: { ...like.between, ...given(between) },
     ...(reached && { reached }),

@@ -42,6 +42,10 @@ export interface LedgerSetting {
   readonly framework: Pick<Framework, 'maxTokens' | 'memoryShare'>;
 }
 
+/** What programs are told that there is, or as many bytes as are printed. */
+const memoryBytes = ({ memory: { gb, mib } }: Profile): number =>
+  mib === undefined ? gb * 1e9 : mib * 2 ** 20;
+
 const bytesOf = (weights: number, bits: number): number => Math.ceil((weights * bits) / 8);
 
 /** What a rank holds. Embedding and head are cut over TP and lie on the first and the last stage. */
@@ -72,7 +76,7 @@ export function rankLedger({ model, hardware, placement, precision, framework }:
   const staging = 2 * rows + (framework.maxTokens * Math.max(model.topK, 1) * model.modelDim * 2) / moeTp;
   const communication =
     ranks === 1 ? 0 : 2 * rows * (attnDp > 1 && mixtures > 0 ? Math.min(model.topK, ep) : 1);
-  const memory = hardware.memory.gb * 1e9;
+  const memory = memoryBytes(hardware);
   const forCache = Math.max(0, memory * framework.memoryShare - weights - staging - communication);
   const capacity = Math.floor(forCache / (perPosition * PAGE)) * PAGE;
   return {
