@@ -27,7 +27,11 @@ test('figures that are given replace those of the hardware that it is like, and 
   expect(regionOf(modelNamed('mixtral-8x7b'), mine, placement)).toEqual({
     region: 'none covers this: mine is hardware of a file',
     covered: false,
+    kind: 'mixture',
   });
+  // What programs see of the other memory is not known; of its own it is.
+  expect(mine.memory.mib).toBeUndefined();
+  expect(like.memory.mib).toBe(81559);
 });
 
 test.each([

@@ -15,30 +15,43 @@ import { tableLines } from './table.ts';
 /** A fit to priced steps, then the steps anew: so many times. */
 const ROUNDS = 2;
 /** Of all rows, spread evenly, one in so many is fitted to: two dozen figures need no more. All are judged. */
-const EVERY = 3;
+const EVERY = 5;
 
 const PLANNER = fileURLToPath(new URL('../../../src/planner/', import.meta.url));
 const significant = (value: number): string => String(Number(value.toPrecision(4)));
 const tell = (text: string): void => void process.stderr.write(`${text}\n`);
 
-/** Factors of the 80 % interval: tenth and ninetieth percentile of measured / predicted over mixtures that were left out. */
+/** Factors of the 80 % interval: tenth and ninetieth percentile of measured / predicted over what was left out. */
 function spreadLines(judged: readonly Judged[]): string[] {
-  const mixtures = judged.filter(({ row }) => row.mixture);
-  const of = (name: string, take: (one: Judged) => readonly number[]): string => {
-    const ratios = mixtures.flatMap(take).filter((ratio) => ratio > 0);
-    return `  ${name}: [${significant(quantileOf(ratios, 0.1))}, ${significant(quantileOf(ratios, 0.9))}],`;
-  };
   const last = ({ row }: Judged): number => Number(row.cells.osl) - 1;
+  const rateOf = (one: Judged, ttftMs: number, tpotMs: number): number => 1 / (ttftMs + tpotMs * last(one));
+  const kind = (name: string, some: readonly Judged[]): string => {
+    const of = (quantity: string, take: (one: Judged) => readonly number[]): string => {
+      const ratios = some.flatMap(take).filter((ratio) => ratio > 0);
+      return `${quantity}: [${significant(quantileOf(ratios, 0.1))}, ${significant(quantileOf(ratios, 0.9))}]`;
+    };
+    const quantities = [
+      of('tpot', ({ row, tpotMs }) => tpotMs.map((ms) => row.tpotMs / ms)),
+      of('ttft', ({ row, ttftMs, queueing }) => (queueing < 0.3 ? ttftMs.map((ms) => row.ttftMs / ms) : [])),
+      of('rate', (one) =>
+        one.tpotMs.map(
+          (ms, i) => rateOf(one, one.row.ttftMs, one.row.tpotMs) / rateOf(one, one.ttftMs[i] ?? NaN, ms),
+        ),
+      ),
+    ];
+    return `  ${name}: { ${quantities.join(', ')} },`;
+  };
   return [
     '',
-    '/** Measured / projected of families that were left out: the quantiles 0.1 and 0.9. */',
+    '/** Measured / projected of families that were left out: the quantiles 0.1 and 0.9, of mixtures and of dense models. */',
     'export const SPREAD = {',
-    of('tpot', ({ row, tpotMs }) => tpotMs.map((ms) => row.tpotMs / ms)),
-    of('ttft', ({ row, ttftMs, queueing }) => (queueing < 0.3 ? ttftMs.map((ms) => row.ttftMs / ms) : [])),
-    of('rate', (one) =>
-      one.tpotMs.map(
-        (ms, i) => ((one.ttftMs[i] ?? NaN) + ms * last(one)) / (one.row.ttftMs + one.row.tpotMs * last(one)),
-      ),
+    kind(
+      'mixture',
+      judged.filter(({ row }) => row.mixture),
+    ),
+    kind(
+      'dense',
+      judged.filter(({ row }) => !row.mixture),
     ),
     '} as const;',
   ];

@@ -61,7 +61,16 @@ export function figuresOf(logs: readonly number[]): Figures {
  */
 const PRIOR: Readonly<Record<string, number>> = {
   ...{ attention: 1.1, dense: 0.9, experts: 0.85, widened: 0.4, communication: 1.4 },
-  ...{ reduceUs: 8, reduceMoreUs: 3, exchangeUs: 20, mixtureUs: 32, sharedUs: 5, latentUs: 18, linearUs: 18 },
+  ...{
+    reduceUs: 8,
+    reduceMoreUs: 3,
+    exchangeUs: 20,
+    mixtureUs: 32,
+    sharedUs: 5,
+    latentUs: 18,
+    linearUs: 18,
+    blocksUs: 8,
+  },
   ...{ blackwell: 0.8, prompt: 1, promptExperts: 2.5, promptBlackwell: 1.2, eagerUs: 250 },
   ...{ stepUs: 300, layerUs: 35, sequenceUs: 5, requestMs: 20 },
   ...{ 'sglang.stepUs': 2000, 'sglang.sequenceUs': 20, 'sglang.requestMs': 200 },

@@ -10,7 +10,7 @@ const MOST_QUEUEING = 0.3;
 interface Quantity {
   readonly name: string;
   readonly of: (row: LeftOutRow, pair: Pair) => number;
-  readonly spread: readonly [number, number];
+  readonly bounds: 'tpot' | 'ttft' | 'rate';
   /** Largest over least of one configuration repeated, less 1: README of the published measurements. */
   readonly noise: RegionAccuracy['noise'];
   readonly takes: (row: LeftOutRow) => boolean;
@@ -20,21 +20,21 @@ const QUANTITIES: readonly Quantity[] = [
   {
     name: 'serving TPOT',
     of: (_, { tpotMs }) => tpotMs,
-    spread: SPREAD.tpot,
+    bounds: 'tpot',
     noise: { median: 0.007, p90: 0.086 },
     takes: () => true,
   },
   {
     name: 'serving TTFT',
     of: (_, { ttftMs }) => ttftMs,
-    spread: SPREAD.ttft,
+    bounds: 'ttft',
     noise: { median: 0.036, p90: 0.178 },
     takes: ({ queueing }) => queueing < MOST_QUEUEING,
   },
   {
     name: 'serving rate',
     of: rateOf,
-    spread: SPREAD.rate,
+    bounds: 'rate',
     noise: null,
     takes: () => true,
   },
@@ -49,7 +49,7 @@ const WAYS = [
 /** A region's errors over these rows. */
 function regionOf(
   rows: readonly LeftOutRow[],
-  { name, of, spread, noise }: Quantity,
+  { name, of, bounds, noise }: Quantity,
   { leftOut, of: predicted }: (typeof WAYS)[number],
   part: Pick<RegionAccuracy, 'hardware' | 'kind' | 'model'>,
 ): RegionAccuracy {
@@ -58,7 +58,8 @@ function regionOf(
   for (const row of rows) {
     const ratio = of(row, row.measured) / of(row, predicted(row));
     errors.push(Math.abs(1 / ratio - 1));
-    if (ratio >= spread[0] && ratio <= spread[1]) within++;
+    const [low, high] = SPREAD[row.mixture ? 'mixture' : 'dense'][bounds];
+    if (ratio >= low && ratio <= high) within++;
   }
   return {
     ...{ operation: name, ...part, layout: '', leftOut, rows: rows.length, noise },

@@ -4,6 +4,14 @@ import { mixtureLayers, type ModelFacts } from '../models/facts.ts';
 import { SPREAD } from '../serving/figures.ts';
 import type { Placement } from '../serving/placement.ts';
 
+/** The region of the calibration that a setting lies in, and whether there is one. */
+export interface Region {
+  readonly region: string;
+  readonly covered: boolean;
+  /** How far projections of its kind were off. */
+  readonly kind: keyof typeof SPREAD;
+}
+
 export type Quantity = 'ttft' | 'tpot' | 'rate';
 
 /** A projected number with what it is worth. */
@@ -24,12 +32,8 @@ const ARCHITECTURES = /^(hopper|blackwell)$/;
 /** GPUs of an instance in the calibration. */
 const MOST_GPUS = 16;
 
-/** The region of the calibration that a setting lies in, and whether there is one. */
-export function regionOf(
-  model: ModelFacts,
-  hardware: Profile,
-  placement: Placement,
-): { region: string; covered: boolean } {
+/** The region that a setting lies in. */
+export function regionOf(model: ModelFacts, hardware: Profile, placement: Placement): Region {
   const kind = mixtureLayers(model) > 0 ? 'mixture' : 'dense';
   const region = `serving ${hardware.architecture} ${kind}`;
   const gpus = placement.attnTp * placement.attnDp * placement.pp;
@@ -42,17 +46,13 @@ export function regionOf(
     ...(placement.pp === 1 ? [] : ['pipelines']),
   ];
   return why.length === 0
-    ? { region, covered: true }
-    : { region: `none covers this: ${why.join(', ')}`, covered: false };
+    ? { region, covered: true, kind }
+    : { region: `none covers this: ${why.join(', ')}`, covered: false, kind };
 }
 
 /** A number with its interval. */
-export function cellOf(
-  value: number,
-  quantity: Quantity,
-  { region, covered }: { region: string; covered: boolean },
-): Cell {
-  const [low, high] = SPREAD[quantity];
+export function cellOf(value: number, quantity: Quantity, { region, covered, kind }: Region): Cell {
+  const [low, high] = SPREAD[kind][quantity];
   const more = covered ? 1 : UNSEEN;
   return {
     value,

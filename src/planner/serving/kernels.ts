@@ -48,8 +48,10 @@ export function kernelUs(query: Query, hardware: Profile): number {
 
 function roofline(work: Work, hardware: Profile): number {
   const { compute, memory } = idealUs(work, hardware);
-  const reached = hardware.reached ?? REACHED;
-  return Math.max(compute / reached.compute, memory / reached.memory);
+  const { reached } = hardware;
+  if (reached === undefined) return Math.max(compute / REACHED.compute, memory / REACHED.memory);
+  // Measured far from the ridge; near it neither hides the other, as in the curves of kernels. Fitted figures hold that for others.
+  return Math.hypot(compute / reached.compute, memory / reached.memory);
 }
 
 /** (r-1)/r of the buffer through a GPU's own link, twice for an all-reduce. */

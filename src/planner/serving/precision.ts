@@ -49,7 +49,8 @@ export interface Formats {
 
 /**
  * Four bits are for experts, in a mixture: its projections stay in 16 bits, as in the released checkpoints of gpt-oss, Kimi
- * and NVIDIA's DeepSeek. A GPU without units for four bits multiplies in 16.
+ * and NVIDIA's DeepSeek. A GPU without units for four bits multiplies in 16. Who multiplies in 8 bits or fewer keeps keys and
+ * values in 8, as published recipes start their servers (SemiAnalysisAI/InferenceX 843c625, benchmarks/single_node).
  */
 export function formatsOf(model: ModelFacts, precision: Precision, hardware: Profile): Formats {
   const wide = dtypeNamed('bf16');
@@ -72,7 +73,7 @@ export function formatsOf(model: ModelFacts, precision: Precision, hardware: Pro
   return {
     dense,
     experts,
-    cache: precision === 'fp4' && model.attention.kind === 'latent' ? dtypeNamed('fp8') : wide,
+    cache: experts.multiplier === 'fp8' || experts.multiplier === 'fp4' ? dtypeNamed('fp8') : wide,
     head: wide,
   };
 }

@@ -79,9 +79,7 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
   const us: Us = setting.us ?? ((query) => Math.max(1e-6, kernelUs(query, hardware)));
   const gemm = (n: number, k: number, dtype = formats.dense.name): Curve =>
     n < 1 || k < 1 ? () => 0 : (m) => us({ op: 'gemm', m, n: Math.ceil(n), k: Math.ceil(k), dtype });
-  const D = model.modelDim;
-  const mixtures = mixtureLayers(model);
-  const gated = cachedLayers(model);
+  const [D, mixtures, gated] = [model.modelDim, mixtureLayers(model), cachedLayers(model)];
   const projections = together(attentionProducts(model, attnTp).map(([n, k]) => gemm(n, k)));
   const linear = together(linearProducts(model, attnTp).map(([n, k]) => gemm(n, k)));
   const denseCut = attnTp;
@@ -154,7 +152,8 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
       model.layers * framework.layerUs +
       mixtures * (fitted.mixtureUs + (model.sharedDim > 0 ? fitted.sharedUs : 0)) +
       latent +
-      (model.layers - gated) * fitted.linearUs;
+      (model.layers - gated) * fitted.linearUs +
+      model.layers * (formats.dense.name === 'fp8_block' ? fitted.blocksUs : 0);
     const widened =
       formats.experts.weightBits < 8 && formats.experts.multiplier === 'bf16' ? fitted.widened : 0;
     const starts =

@@ -170,10 +170,11 @@ export async function deployed(
     ...(maxSequences !== undefined && { maxSequences }),
   });
   const { summary, simulation, gpus, ledger, memoryBytes, stages } = projection;
+  const known = regionOf(model, hardware, placement);
   const region =
     decode === undefined
-      ? regionOf(model, hardware, placement)
-      : { region: 'none covers this: prefill and decode apart', covered: false };
+      ? known
+      : { ...known, region: 'none covers this: prefill and decode apart', covered: false };
   const perMs = (rate: number): number => rate / 1e3;
   const cells: Record<string, Cell> = {
     ...(phase !== 'decode' && { ttft_ms: cellOf(summary.ttftMs.mean, 'ttft', region) }),
