@@ -295,6 +295,9 @@ test('a checkpoint as Hugging Face has it: its tokenizer, a layout that suits it
   await page.locator('input[webkitdirectory]').setInputFiles(own);
   await page.click('button.main');
   await shows('this model comes without a chat template');
+  await writeFile(join(own, 'config.json'), '{"model_type": "llama"}');
+  await page.locator('input[webkitdirectory]').setInputFiles(own);
+  await until("/config.json.*llama/.test(document.querySelector('.drop .message.bad')?.textContent)");
   expect(messages).toEqual([]);
   await end();
 });

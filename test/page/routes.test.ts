@@ -208,6 +208,19 @@ describe('files that are dropped', () => {
   });
 });
 
+test('what the worker does not take ends the job with the rule, and the adapter is still there', async () => {
+  const { page, shows, text, until, end } = await visit(site, '#/kernels');
+  await shows('first product right');
+  await page.click('text=Bring your own kernel');
+  await page.locator('textarea').nth(0).fill('fn f() {}');
+  await page.locator('textarea').nth(1).fill(' '.repeat(70_000));
+  await page.click('text=Check and time mine');
+  await shows('the worker does not understand job.definition');
+  await until("document.querySelector('.job') === null");
+  expect(await text()).toContain('first product right');
+  await end();
+});
+
 describe('what may go away', () => {
   test('no adapter: one message with what lifts it, and what needs none still works', async () => {
     const without = await openSite(files, /webgpu|Vulkan/);

@@ -1,7 +1,7 @@
 /** A place to drop files on, or to choose them by keyboard. A size cap comes first: nothing of a larger file is read. */
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import { messageOf } from '../../core/errors.ts';
+import { ConfigError, messageOf } from '../../core/errors.ts';
 import { printable } from '../../core/text/printable.ts';
 import { quoted } from '../../core/text/quoted.ts';
 import { formatBytes } from '../../core/units.ts';
@@ -42,7 +42,7 @@ export function Drop(props: {
     event.preventDefault();
     over.value = false;
     const items = [...(event.dataTransfer?.items ?? [])].flatMap((item) => item.webkitGetAsEntry() ?? []);
-    void filesOf(items).then(take);
+    void filesOf(items).then(take, (error: unknown) => (fault.value = messageOf(error)));
   };
   return (
     <div
@@ -77,13 +77,17 @@ export function Drop(props: {
   );
 }
 
-/** Of a folder. A guess. */
-const MOST_FILES = 200;
+/** Of a folder, all that lies in it. A guess. */
+const MOST_FILES = 2000;
 
 async function filesOf(entries: readonly FileSystemEntry[]): Promise<Given[]> {
   const found: Given[] = [];
   const walk = async (entry: FileSystemEntry, path: string): Promise<void> => {
-    if (found.length >= MOST_FILES) return;
+    if (found.length >= MOST_FILES) {
+      throw new ConfigError(
+        `more than ${MOST_FILES} files were dropped. Drop the folder itself, not one above it.`,
+      );
+    }
     if (entry.isFile) {
       const file = await new Promise<File>((resolve, reject) =>
         (entry as FileSystemFileEntry).file(resolve, reject),

@@ -20,6 +20,9 @@ const DEFAULTS = {
 /** Of one file of weights: only parts of it are read at a time. A guess, above any shard. */
 const MOST_BYTES = 2 ** 40;
 
+/** Shards, and what lies beside them. A guess, as the worker's. */
+const MOST_FILES = 200;
+
 /** The folder that was dropped. */
 interface Folder {
   readonly files: readonly Given[];
@@ -58,7 +61,13 @@ export function GenerateRoute() {
     });
   };
   const take = async (given: readonly Given[]): Promise<void> => {
-    const files = given.filter(({ path }) => /\.(json|jinja|safetensors)$/.test(path));
+    // What lies in folders within it is the same model once more, for other programs.
+    const files = given.filter(({ path }) => /^[^/]+\.(json|jinja|safetensors)$/.test(path));
+    if (files.length > MOST_FILES) {
+      throw new ConfigError(
+        `${files.length} files of a model were dropped; at most ${MOST_FILES} are taken. Run it in Node: moebius generate --model.`,
+      );
+    }
     const config = await configOf(files);
     dropped.value = { files, about: `${config.numLayers} layers, ${config.numExperts} experts` };
     if (!suits(layout.value, config)) layout.value = formatLayout(layoutFor(config));

@@ -108,7 +108,9 @@ function obey(report: Report): void {
     return;
   }
   if (report.type === 'refused') {
-    adapter.value = { state: 'none', message: report.fault.message };
+    // An order that the worker does not take: no adapter is missing for that.
+    if (isRunning.value) end({ state: 'failed', fault: report.fault });
+    else adapter.value = { state: 'none', message: report.fault.message };
     return;
   }
   if (report.type !== 'progress' && report.id === ending) ending = undefined;
