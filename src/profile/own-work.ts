@@ -1,5 +1,5 @@
 /** What the dispatches of a step are to a curve: their kernels, and what their times may be in proportion to. */
-import { at, product, range, sum } from '../core/math.ts';
+import { at, minOf, product, range, sum } from '../core/math.ts';
 import type { DispatchFacts, SpanTime } from '../gpu/span-timer.ts';
 import type { KernelTime } from '../planner/own/step-model.ts';
 import type { StepSpan } from '../runtime/step/span.ts';
@@ -42,7 +42,7 @@ export function workOfStep(runs: readonly (readonly Timed[])[], sizes: SequenceS
       ns: [],
     };
     found.set(key, group);
-    group.ns.push(times.length > 0 ? Math.min(...times) : 0);
+    group.ns.push(times.length > 0 ? minOf(times) : 0);
   }
   return [...found.values()].map(({ work, ns }) => ({
     ...work,

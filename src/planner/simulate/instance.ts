@@ -53,9 +53,8 @@ interface Ending {
 }
 
 interface Lane {
-  /** Sequences of each group. */
+  /** Of each group: sequences, and positions before each of them took `ticks` tokens. */
   readonly counts: Float64Array;
-  /** Positions of each group before its sequences took `ticks` tokens each. */
   readonly before: Float64Array;
   /** Sequences of all groups. */
   total: number;
@@ -255,14 +254,11 @@ export function makeInstance(
     const totalDecodes = first ? 0 : lane.total;
     let decodes = 0;
     let contexts = 0;
-    if (totalDecodes > 0) {
-      const { counts, before, ticks } = lane;
-      for (let g = 0; g < counts.length; g++) {
-        const own = counts[g] ?? 0;
-        const seen = (before[g] ?? 0) + ticks * own;
-        if (own > decodes) decodes = own;
-        if (seen > contexts) contexts = seen;
-      }
+    for (let g = 0; g < groups.length && totalDecodes > 0; g++) {
+      const own = at(lane.counts, g);
+      const seen = at(lane.before, g) + lane.ticks * own;
+      if (own > decodes) decodes = own;
+      if (seen > contexts) contexts = seen;
     }
     let prompts = 0;
     let pairs = 0;

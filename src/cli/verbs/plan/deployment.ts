@@ -118,6 +118,7 @@ export async function hardwareAt(name: string): Promise<Profile> {
   return readHardware(await platformHere().readFile(name, MOST_JSON_BYTES), name);
 }
 
+/** Lengths are uniform from this share of the nominal ones on, as in the calibration's measurements. */
 const LEAST_LENGTH = 0.8;
 /** Requests for each of a closed loop. A guess. */
 const ROUNDS = 10;
