@@ -111,8 +111,9 @@ function* ofAttention(gpu: Gpu): Generator<Asked> {
             prepare,
           };
         }
-        if (headDim === 256) continue;
         for (const { name } of attentionVariants) {
+          // Of the longest heads, the variants of prefill that are for GPUs.
+          if (headDim === 256 && name !== 'matrix') continue;
           const queries = /^(decode|split)/.test(name) ? 1 : 64;
           const prepare = () => prepareAttention(gpu, { ...heads, queries }, name);
           yield { what: `attention ${name}`, chosen: false, prepare };

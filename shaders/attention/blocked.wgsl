@@ -123,14 +123,16 @@ fn times(sums : mat4x4<f32>, a : vec4<f32>, b : vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(fma(a.xxxx, b, sums[0]), fma(a.yyyy, b, sums[1]), fma(a.zzzz, b, sums[2]), fma(a.wwww, b, sums[3]));
 }
 
-// e^x of scores that are compared in units of ln 2 where nothing else is asked of them: a product less for each.
+// Whether scores are compared in units of ln 2.
 const IN_BITS : bool = !SINKS && !SOFTCAP;
 
+// e^x of scores that are compared in units of ln 2 where nothing else is asked of them: a product less for each.
 fn exponential(x : vec4<f32>) -> vec4<f32> {
   if (IN_BITS) { return exp2(x); }
   return exp(x);
 }
 
+// What q is multiplied with, in the units of scores.
 fn scaleOfScores() -> f32 {
   if (IN_BITS) { return params.scale * LOG2_E; }
   return params.scale;
@@ -180,6 +182,7 @@ fn scaledRows(rows : mat4x4<f32>, by : vec4<f32>) -> mat4x4<f32> {
 // The highest of four. A NaN may be dropped: its weight is NaN all the same.
 fn most(v : vec4<f32>) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }
 
+// Which of four keys a query sees.
 fn sees(key : vec4<u32>, oldest : u32, numKeys : u32) -> vec4<bool> {
   return (key >= vec4<u32>(oldest)) & (key < vec4<u32>(numKeys));
 }
@@ -193,6 +196,7 @@ fn selected(no : f32, rows : mat4x4<f32>, a : vec4<bool>, b : vec4<bool>, c : ve
   return mat4x4<f32>(select(none, rows[0], a), select(none, rows[1], b), select(none, rows[2], c), select(none, rows[3], d));
 }
 
+// The sum of four weights.
 fn sumOf(p : vec4<f32>) -> f32 { return (p.x + p.y) + (p.z + p.w); }
 
 @compute @workgroup_size(THREADS)

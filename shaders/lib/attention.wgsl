@@ -61,3 +61,26 @@ fn sum8(own : f32) -> f32 {
   sum += subgroupShuffleXor(sum, 2u);
   return sum + subgroupShuffleXor(sum, 4u);
 }
+
+// Which of four keys a query sees.
+fn sees(key : vec4<u32>, oldest : u32, numKeys : u32) -> vec4<bool> {
+  return (key >= vec4<u32>(oldest)) & (key < vec4<u32>(numKeys));
+}
+
+// The highest of four. A NaN may be dropped: its weight is NaN all the same.
+fn most(v : vec4<f32>) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }
+
+// The sum of four weights.
+fn sumOf(p : vec4<f32>) -> f32 { return (p.x + p.y) + (p.z + p.w); }
+
+// e^x of scores that are compared in units of ln 2 where nothing else is asked of them: a product less for each.
+fn exponential(x : vec4<f32>) -> vec4<f32> {
+  if (IN_BITS) { return exp2(x); }
+  return exp(x);
+}
+
+// What q is multiplied with, in the units of scores.
+fn scaleOfScores() -> f32 {
+  if (IN_BITS) { return params.scale * LOG2_E; }
+  return params.scale;
+}

@@ -24,17 +24,24 @@ const SQUARES: Readonly<Record<number, readonly [m: number, n: number]>> = {
 /** Halves of f16 in one vec4, which a row of a tile is made of. */
 const UNIT = 8;
 
-/** Products of halves with sums in f32 that tiles can be cut into: the largest unit first. */
-function f16Units(gpu: Gpu, tile: MatrixTile): MatrixUnit[] {
-  const [down, along] = squareOf(gpu, tile) ?? [1, 1];
+/** Products of halves with sums in f32 whose operands lie in whole vec4, `depth` terms at a time: the largest unit first. */
+export function unitsOfHalves(gpu: Gpu, depth: number): MatrixUnit[] {
   return gpu.matrixUnits
     .filter(({ component, result }) => component === 'f16' && result === 'f32')
-    .filter(({ n, k }) => n % 4 === 0 && k % UNIT === 0 && tile.depth % k === 0)
-    .filter(({ m, n }) => tile.rows % (down * m) === 0 && tile.columns % (along * n) === 0)
+    .filter(({ n, k }) => n % 4 === 0 && k % UNIT === 0 && depth % k === 0)
     .sort((a, b) => b.m * b.n * b.k - a.m * a.n * a.k);
 }
 
-function lanesOf(gpu: Gpu): number {
+/** Those that tiles can be cut into. */
+function f16Units(gpu: Gpu, tile: MatrixTile): MatrixUnit[] {
+  const [down, along] = squareOf(gpu, tile) ?? [1, 1];
+  return unitsOfHalves(gpu, tile.depth).filter(
+    ({ m, n }) => tile.rows % (down * m) === 0 && tile.columns % (along * n) === 0,
+  );
+}
+
+/** Lanes of a subgroup that every adapter of this kind can form. */
+export function lanesOf(gpu: Gpu): number {
   return gpu.device.adapterInfo.subgroupMinSize ?? 0;
 }
 
@@ -78,21 +85,36 @@ export function fittingTile(gpu: Gpu, tile: MatrixTile, parts: MatrixParts): Mat
 
 /** Why no matrix unit of this adapter computes such tiles; undefined when one does. */
 export function matrixRefusal(gpu: Gpu, tile: MatrixTile, parts: MatrixParts): string | undefined {
-  // The others are asked for beside this one only.
-  const needed = gpu.has(MATRIX_FEATURE) ? MATRIX_FEATURES : [MATRIX_FEATURE];
-  const missing = needed.filter((feature) => !gpu.has(feature));
-  if (missing.length > 0) return `the adapter does not offer ${missing.join(', ')}`;
+  const missing = featuresRefusal(gpu);
+  if (missing !== undefined) return missing;
   const lanes = lanesOf(gpu);
   if (squareOf(gpu, tile) === undefined) {
     return `subgroups of ${lanes} lanes do not cut a workgroup of ${tile.threads}`;
   }
   const cut = fittingTile(gpu, tile, parts);
   if (f16Units(gpu, cut).length === 0) {
-    const listed = gpu.matrixUnits.map(matrixUnitText).join('; ') || 'none';
-    return `it needs f16 x f16 -> f32 in parts of ${cut.rows}x${cut.columns}x${cut.depth}; the adapter lists ${listed}`;
+    return unitsRefusal(gpu, `${cut.rows}x${cut.columns}x${cut.depth}`);
   }
+  return storageRefusal(gpu, storageOf(cut, parts));
+}
+
+/** Which features this device lacks for such kernels, in words. */
+export function featuresRefusal(gpu: Gpu): string | undefined {
+  // The others are asked for beside this one only.
+  const needed = gpu.has(MATRIX_FEATURE) ? MATRIX_FEATURES : [MATRIX_FEATURE];
+  const missing = needed.filter((feature) => !gpu.has(feature));
+  return missing.length > 0 ? `the adapter does not offer ${missing.join(', ')}` : undefined;
+}
+
+/** That no listed unit computes tiles of this size. */
+export function unitsRefusal(gpu: Gpu, tile: string): string {
+  const listed = gpu.matrixUnits.map(matrixUnitText).join('; ') || 'none';
+  return `it needs f16 x f16 -> f32 in parts of ${tile}; the adapter lists ${listed}`;
+}
+
+/** That a workgroup's storage is too small, if it is. */
+export function storageRefusal(gpu: Gpu, bytes: number): string | undefined {
   const most = gpu.limits.maxComputeWorkgroupStorageSize;
-  const bytes = storageOf(cut, parts);
   return bytes <= most ? undefined : `it needs ${bytes} bytes of workgroup storage, the adapter has ${most}`;
 }
 

@@ -42,6 +42,9 @@ const router = {
 const attention = { numHeads: 1, numKvHeads: 1, headDim: 8, cacheLength: 8, numSequences: 1, scale: 1 };
 const keys = { k_RHD: 64, v_RHD: 64, sinks_H: 1 };
 
+/** As bits of f32, since they are read as words. */
+const growing = Array.from({ length: 128 }, (_, i) => (i < 64 ? 0x3f800000 : 0x44800000));
+
 const tiled = { THREADS_M: 2, THREADS_N: 2, REG_M: 1, REG_N: 1, TILE_K: 2 };
 const expertRows = { x_RK: 32, rowSource: 4, w1_ENK: 64, w3_ENK: 64, bias_E2N: 16, y_RN: 16 };
 
@@ -125,6 +128,17 @@ export const scenes: readonly Scene[] = [
     params: { ...attention, cacheLength: 12, maxQueries: 2, causal: 1 },
     buffers: { ...keys, k_RHD: 96, v_RHD: 96, q_THD: 16, sequences: [0, 2, 12, 0], o_THD: 16 },
   })),
+  // Two tiles of keys, the second with values 2^10 times as large, so that sums shrink.
+  {
+    shader: 'attention/matrix',
+    shuffles: true,
+    spec: {
+      ...{ LANES: 2, SUBGROUPS_M: 1, SUBGROUPS_N: 2, REG_M: 2, DIM_M: 2, DIM_N: 4, DIM_K: 8 },
+      ...{ KEYS: 8, COLUMNS: 8, HEAD_VECS: 2 },
+    },
+    params: { ...attention, cacheLength: 16, maxQueries: 4 },
+    buffers: { ...keys, k_RHD: 128, v_RHD: growing, q_THD: 32, sequences: [0, 4, 16, 0], o_THD: 32 },
+  },
   {
     shader: 'attention/decode-heads',
     shuffles: true,
@@ -167,6 +181,12 @@ export const scenes: readonly Scene[] = [
     spec: { THREADS_M: 2, THREADS_N: 2, REG_M: 4, REG_N: 4, TILE_K: 8 },
     params: { numRows: 8, numCols: 8, depth: 16 },
     buffers: { a_MK: 128, b_NK: 128, c_MN: 64, bias_N: 8 },
+  },
+  {
+    shader: 'gemm/int8',
+    spec: { THREADS_M: 2, THREADS_N: 2, WORDS: 2 },
+    params: { numRows: 16, numCols: 16, depth: 16, scaleStart: 64 },
+    buffers: { a_MK: 256, b_NK: 80, c_MN: 256, bias_N: 16 },
   },
   // A row with 2^20 is no ordinary one, and has all computed anew.
   {

@@ -32,6 +32,13 @@ function wordsOf(isFloat: boolean, given: readonly number[] | number): ArrayBuff
   return isFloat ? new Float32Array(values).buffer : new Uint32Array(values).buffer;
 }
 
+/** Products of bytes, which the interpreter does not know, as products of words. */
+function withoutBytes(text: string): string {
+  return text
+    .replace(/dot4I8Packed\((\w+), (\w+\.\w)\)/g, 'i32($1 * $2)')
+    .replace(/pack4xI8\(vec4<i32>\((.*)\)\);/g, 'u32(abs(($1).x));');
+}
+
 function withoutShuffles(text: string): string {
   return text.replace(/^enable subgroups;/m, '').replace(/subgroupShuffleXor\((\w+), \w+\)/g, '$1');
 }
@@ -39,7 +46,7 @@ function withoutShuffles(text: string): string {
 /** What races in `source`, the scene's shader or a copy of it with a fault: a line each, none twice. */
 export function racesOf(source: string, scene: Scene): string[] {
   const { shader, params = {}, groups = [1, 1, 1] } = scene;
-  const specialised = withoutMatrices(specialise(source, scene.spec ?? {}, shader));
+  const specialised = withoutBytes(withoutMatrices(specialise(source, scene.spec ?? {}, shader)));
   const text = scene.shuffles === true ? withoutShuffles(specialised) : specialised;
   const { storage, uniforms, entry } = new WgslReflect(text);
   const members = uniforms.flatMap((uniform) => (uniform.members ?? []).map(({ name }) => name));
@@ -83,6 +90,7 @@ export function withoutMatrices(source: string): string {
     .replace(/^enable [^;]+;/gm, '')
     .replace(/\bsubgroup_matrix_\w+<[^<>]*>/g, 'f32')
     .replace(/subgroupMatrixLoad<Left, row_major>\(&tile, /g, 'loadedMatrix(DIM_M, DIM_K / 8u, ')
+    .replace(/subgroupMatrixLoad<Result, row_major>\(&tile, /g, 'loadedMatrix(DIM_M, DIM_N / 4u, ')
     .replace(/subgroupMatrixLoad<Right, col_major>\(&tile, /g, 'loadedMatrix(DIM_N, DIM_K / 8u, ')
     .replace(/subgroupMatrixMultiplyAccumulate\(([^,()]+), ([^,()]+(?:\[\w+\])?), /g, '($1 * $2 + ')
     .replace(
@@ -92,8 +100,8 @@ export function withoutMatrices(source: string): string {
     .replace(/ @subgroup_size\(LANES\)/, '')
     .replace(/,\s*@builtin\(subgroup_id\) subgroup : u32\) \{/, ') {\n  let subgroup = lane / LANES;')
     .replace(
-      /if \(workgroupUniformLoad\(&(\w+\[0\])\) == 0u\) \{ break; \}/g,
-      'workgroupBarrier();\n  if ($1 == 0u) { break; }',
+      /if \(workgroupUniformLoad\(&(\w+\[0\])\) ([=>]+) 0u\) \{/g,
+      'workgroupBarrier();\n  if ($1 $2 0u) {',
     )
     .replace(/bitcast<vec2<u32>>\(vec4<f16>\((\w+)(\[\d\])\)\)/g, 'bitcast<vec2<u32>>($1$2.xy)')
     .replace(/\bResult\(\)/g, '0.0');

@@ -9,61 +9,21 @@ import { type QueryBlock, wholeGrid } from './grid.ts';
 import { hasManyRegisters, heldVecs } from '../registers.ts';
 import { lanesRefusal } from '../subgroups.ts';
 import type { Variant } from '../variants.ts';
+import {
+  ATTENTION_INTERFACE,
+  type AttentionShape,
+  buffers,
+  headVecs,
+  inFours,
+  kind,
+  splitParams,
+  STORAGE,
+  tooWide,
+  wholeParams,
+} from './attention-family.ts';
+import { matrixAttention, matrixVariant } from './attention-matrix.ts';
 
-/** What is known of attention before its kernel is compiled: heads, mask, cache, and the batch to expect. */
-export interface AttentionShape {
-  readonly numHeads: number;
-  readonly numKvHeads: number;
-  readonly headDim: number;
-  readonly causal: boolean;
-  readonly scale: number;
-  /** Rows of one sequence in the cache. */
-  readonly cacheLength: number;
-  /** Queries per sequence to expect: one asks for the decode variant. */
-  readonly queries: number;
-  /** Sequences at once to expect; one by default. */
-  readonly numSequences?: number;
-  /** Keys that a query sees at most, its own position included (causal only); all by default. */
-  readonly window?: number;
-  /** Scores become softcap * tanh(score / softcap); they stay by default. */
-  readonly softcap?: number;
-  /** A logit per head that joins the denominator and weighs no value. */
-  readonly sinks?: boolean;
-  /** How k and v are stored, f16 packed two to a word; f32 by default. */
-  readonly kvDtype?: 'f32' | 'f16';
-  /** Keys of a page where a table names each sequence's pages; without, its rows follow one another. */
-  readonly pageSize?: number;
-}
-
-const params = {
-  numHeads: 'u32',
-  numKvHeads: 'u32',
-  headDim: 'u32',
-  cacheLength: 'u32',
-  maxQueries: 'u32',
-  numSequences: 'u32',
-  causal: 'u32',
-  scale: 'f32',
-  window: 'u32',
-  softcap: 'f32',
-  pageSize: 'u32',
-} as const;
-const first = { firstQuery: 'u32', firstHead: 'u32', firstSequence: 'u32' } as const;
-const wholeParams = { ...params, ...first } as const;
-const splitParams = { ...params, numParts: 'u32', keysPerPart: 'u32', ...first } as const;
-const buffers = {
-  q_THD: 'read',
-  k_RHD: 'read',
-  v_RHD: 'read',
-  sequences: 'read',
-  o_THD: 'write',
-  sinks_H: 'read',
-} as const;
-
-/** Of a whole attention: a part's is this and where it begins. */
-export const ATTENTION_INTERFACE = { params: wholeParams, buffers };
-
-const STORAGE = { PAGED: false, KV_F16: false, Kv: 'vec4<u32>', LAST: 3 };
+export { ATTENTION_INTERFACE, type AttentionShape };
 
 const plain = defineKernel({
   shader: 'attention/plain.wgsl',
@@ -144,29 +104,8 @@ const decodeSubgroup = defineKernel({
   features: ['subgroups'],
 });
 
-/** Registers of a thread and workgroup storage set this bound; models in use have 64, 128 or 256. */
-const MOST_HEAD_DIM = 256;
-
-/** What a model's kind of attention compiles in, and how its cache is stored. */
-const kind = ({ sinks = false, softcap = 0, kvDtype = 'f32', pageSize = 0 }: AttentionShape) => ({
-  SINKS: sinks,
-  SOFTCAP: softcap > 0,
-  PAGED: pageSize > 0,
-  KV_F16: kvDtype === 'f16',
-});
-const headVecs = (shape: AttentionShape) => ({
-  ...kind(shape),
-  HEAD_VECS: shape.headDim / 4,
-  ...(shape.kvDtype === 'f16' && { Kv: 'vec2<u32>', LAST: 1 }),
-});
 /** A part leaves the sink to the merge. */
 const parts = (shape: AttentionShape) => ({ ...headVecs(shape), SPLIT: true, SINKS: false });
-const inFours = (shape: AttentionShape): string | undefined =>
-  tooWide(shape) ??
-  (shape.headDim % 4 === 0 ? undefined : `head size ${shape.headDim} is not a multiple of 4`);
-const tooWide = ({ headDim }: AttentionShape): string | undefined =>
-  headDim <= MOST_HEAD_DIM ? undefined : `head size ${headDim} exceeds ${MOST_HEAD_DIM}`;
-
 /** Parts are kept in memory until they are merged, for every query. A guess. */
 const MOST_SPLIT_QUERIES = 16;
 const fewQueries = (shape: AttentionShape): string | undefined =>
@@ -208,6 +147,7 @@ export interface AttentionVariant extends Variant<
   | typeof decodeHeads
   | typeof subgroup
   | typeof decodeSubgroup
+  | typeof matrixAttention
 > {
   /** How its grid covers queries, with the keys in so many parts. */
   readonly block: (shape: AttentionShape, numParts: number, gpu: Gpu) => QueryBlock;
@@ -324,4 +264,5 @@ export const attentionVariants: readonly AttentionVariant[] = [
     spec: (shape) => ({ ...kind(shape), HEAD_DIM: shape.headDim }),
     refusal: tooWide,
   },
+  matrixVariant,
 ];

@@ -60,6 +60,17 @@ export const attentionCases = opCases(attention, {
       return { q: make.filled(q.shape, (i) => 8 * (q.data[i] ?? 0)), k, v };
     },
   },
+  'scores that grow': {
+    tensors: (make) => {
+      const { q, k, v } = qkv(make, { queries: 5, keys: 81, heads: 2 });
+      const later = (i: number): number => Math.floor(i / 32) / 8;
+      return {
+        q: make.filled(q.shape, () => 1 + 0.1 * make.random.normal()),
+        k: make.filled(k.shape, (i) => later(i) + 0.1 * make.random.normal()),
+        v: make.filled(v.shape, (i) => (v.data[i] ?? 0) * 2 ** later(i)),
+      };
+    },
+  },
   outliers: { tensors: (make) => ({ ...qkv(make, { queries: 25 }), v: make.outliers([1, 25, 2, 16]) }) },
   'sliding window': {
     quick: true,

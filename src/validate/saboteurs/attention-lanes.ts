@@ -21,6 +21,7 @@ const decodeSubgroup = {
 } as const;
 
 const blocked = { shader: 'attention/blocked', family: 'attention', variant: 'blocked' } as const;
+const matrix = { shader: 'attention/matrix', family: 'attention', variant: 'matrix' } as const;
 const decodeHeads = {
   shader: 'attention/decode-heads',
   family: 'attention',
@@ -34,6 +35,34 @@ export const maskSaboteurs: readonly Saboteur[] = [
     find: 'let all = first + BLOCK <= numKeysOfFirst && oldestOfLast <= first;',
     replace: 'let all = first < max(numKeysOfFirst, oldestOfLast);',
     caseName: 'grouped queries',
+  },
+  {
+    ...matrix,
+    name: 'takes a tile of matrix units that ends early for a whole one',
+    find: 'let all = first + KEYS <= numKeysOfFirst && oldestOfLast <= first;',
+    replace: 'let all = first < max(numKeysOfFirst, oldestOfLast);',
+    caseName: 'grouped queries',
+  },
+  {
+    ...matrix,
+    name: 'weighs with first halves only',
+    find: 'sums[i * REG_O + j] = subgroupMatrixMultiplyAccumulate(rest, right[j], sums[i * REG_O + j]);',
+    replace: '',
+    caseName: 'grouped queries',
+  },
+  {
+    ...matrix,
+    name: 'leaves sums as they are where scores grow',
+    find: 'if (workgroupUniformLoad(&shrunk[0]) > 0u) {',
+    replace: 'if (workgroupUniformLoad(&shrunk[0]) > 1000u) {',
+    caseName: 'scores that grow',
+  },
+  {
+    ...matrix,
+    name: 'multiplies the future with 0 by matrix units',
+    find: 'if (workgroupUniformLoad(&extremes[0]) > 0u) {',
+    replace: 'if (workgroupUniformLoad(&extremes[0]) > 1000u) {',
+    caseName: 'a last value that is infinite',
   },
   {
     ...decodeHeads,
