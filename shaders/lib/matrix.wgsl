@@ -126,3 +126,9 @@ fn isOrdinary(most : u32, shift : u32, least : u32, largest : u32) -> bool {
   let exponent = exponentOf(most) + shift;
   return most == 0u || (most >= 0x800000u && exponent >= least && exponent <= largest);
 }
+
+// The exponent of a power of two that brings the largest magnitude of a row between 2^14 and 2^15, biased by 127.
+fn exponentFor(most : u32) -> u32 { return clamp(268u - exponentOf(most), 1u, 253u); }
+
+// 2^exponent, biased by 127.
+fn powerOf(exponent : u32) -> f32 { return bitcast<f32>(exponent << 23u); }

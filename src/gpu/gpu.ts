@@ -142,6 +142,11 @@ export class Gpu implements DeviceContext {
     return this.device.features.has(feature);
   }
 
+  /** Whether shaders may use a feature of WGSL that is no device's: 'packed_4x8_integer_dot_product'. */
+  speaks(languageFeature: string): boolean {
+    return this.#opened.languageFeatures.has(languageFeature);
+  }
+
   now(): number {
     return this.platform.now();
   }

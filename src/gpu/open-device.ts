@@ -23,6 +23,7 @@ export class OpenDevice {
   readonly facts: AdapterFacts;
   readonly kernelsFor: KernelKind;
   readonly matrixUnits: readonly MatrixUnit[];
+  readonly languageFeatures: { has(name: string): boolean };
   readonly ledger = new MemoryLedger();
   readonly pipelines: PipelineCache;
   readonly bindGroups: BindGroupCache;
@@ -48,6 +49,7 @@ export class OpenDevice {
     this.#open = open;
     this.device = device;
     this.matrixUnits = matrixUnits;
+    this.languageFeatures = open.gpu.wgslLanguageFeatures;
     const own = open.facts.kind === 'gpu' ? 'gpu' : 'software';
     this.kernelsFor = kernelKind ?? own;
     this.facts =

@@ -1,14 +1,26 @@
 /** Variants that round their operands before they multiply: what they may miss is told beside what f32 may. */
 
-/** By the variant's name: operands in f16, by matrix units. */
-const ROUNDED: Readonly<Record<string, 'f16'>> = { 'matrix-f16': 'f16', 'matrix-f16-128': 'f16' };
+/** What operands are rounded to: both to f16, or activations to int8, by row. */
+export type Rounding = 'f16' | 'int8';
+
+/** By family and the variant's name. */
+const ROUNDED: Readonly<Record<string, Rounding>> = {
+  ...{ 'matmul/matrix-f16': 'f16', 'matmul/matrix-f16-128': 'f16' },
+  ...{ 'matmul/int8': 'int8' },
+};
 
 /** What a variant rounds its operands to; undefined for those that compute in f32, or as exactly. */
-export function roundsTo(variant: string | undefined): 'f16' | undefined {
-  return variant === undefined ? undefined : ROUNDED[variant];
+export function roundsTo(family: string, variant: string | undefined): Rounding | undefined {
+  return variant === undefined ? undefined : ROUNDED[`${family}/${variant}`];
 }
 
 /** Whether a variant may be further from the exact result than the operation in f32. */
-export function hasOwnBudget(variant: string): boolean {
-  return roundsTo(variant) !== undefined;
+export function hasOwnBudget(family: string, variant: string): boolean {
+  return roundsTo(family, variant) !== undefined;
+}
+
+/** Why such a variant is neither a default nor advised; undefined for the others. */
+export function onlyWhenNamed(family: string, variant: string): string | undefined {
+  const to = roundsTo(family, variant);
+  return to && `it rounds operands to ${to} and has a budget of its own: taken only when named`;
 }

@@ -4,6 +4,7 @@ import { requireGiven, requireGpu } from '../core/given.ts';
 import { quoted } from '../core/text/quoted.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition, SpecChange } from '../gpu/kernel.ts';
+import { onlyWhenNamed } from './own-budget.ts';
 
 /**
  * One way to compute a family's operation: its kernel, what is compiled into it for a shape, and where it cannot run.
@@ -54,7 +55,7 @@ export function ableVariants<Shape>(
 
 /**
  * The named variant; else what the device's tuning advises; else the first that can run: variants are listed best first. One that a user has
- * registered is only taken when named or advised.
+ * registered is only taken when named or advised; one that rounds its operands only when named.
  * @throws ConfigError for an unknown name, or a variant that cannot run here (never swapped silently).
  */
 export function chooseVariant<Shape, V extends Variant<Shape>>(
@@ -87,7 +88,7 @@ export function chooseVariant<Shape, V extends Variant<Shape>>(
   const refused: { readonly name: string; readonly reason: string }[] = [];
   const able: V[] = [];
   for (const variant of variants) {
-    const refusal = variant.refusal(shape, gpu);
+    const refusal = variant.refusal(shape, gpu) ?? onlyWhenNamed(family, variant.name);
     if (refusal === undefined) able.push(variant);
     else refused.push({ name: variant.name, reason: refusal });
   }

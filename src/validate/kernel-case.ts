@@ -45,7 +45,7 @@ export interface OpCase {
 export function referenceOf(op: Op, inputs: () => OpInputs): Reference {
   const known = new Map<string | undefined, Piecewise<[], ReadonlyMap<string, Expected>>>();
   return piecewise((variant?: string) => {
-    const own = variant !== undefined && hasOwnBudget(variant) ? variant : undefined;
+    const own = variant !== undefined && hasOwnBudget(op.name, variant) ? variant : undefined;
     const found =
       known.get(own) ?? oncePiecewise(piecewise(() => piecesOf(op.reference, inputs(), undefined, own)));
     known.set(own, found);

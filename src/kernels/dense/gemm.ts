@@ -8,6 +8,7 @@ import { defineKernel, type SpecChange } from '../../gpu/kernel.ts';
 import { ceilDiv } from '../../core/math.ts';
 import { hasFewRegisters } from '../registers.ts';
 import { buffers, formatSpec, GEMM_INTERFACE, type GemmShape, params, wholeFours } from './gemm-family.ts';
+import { int8Gemm, int8Variant } from './gemm-int8.ts';
 import { matrixGemm, matrixGemms } from './gemm-matrix.ts';
 import { broadcastRefusal, broadcastSpec, broadcastTileSpec } from '../subgroups.ts';
 import { chooseVariant, preferring, type Variant } from '../variants.ts';
@@ -101,6 +102,7 @@ type GemmVariant = Variant<
   | typeof vector
   | typeof row
   | typeof matrixGemm
+  | typeof int8Gemm
 >;
 
 const rowRefusal = ({ depth, weightDtype, numRows }: GemmShape): string | undefined =>
@@ -178,6 +180,7 @@ export const gemmVariants: readonly GemmVariant[] = [
     refusal: () => undefined,
   },
   ...matrixGemms,
+  int8Variant,
 ];
 
 /** A compiled dense GEMM, to be recorded any number of times: a f32 [M, K], b [N, K], c f32 [M, N]. */

@@ -7,7 +7,7 @@ import { matmul as referenceMatmul, matmulMagnitude } from '../../reference/matm
 import { leavesRange, magnitudesOf, weightDtypeOf } from '../../kernels/weights.ts';
 import { BYTES_OF, toF32, toF64 } from '../../tensor/tensor.ts';
 import { roundsTo } from '../../kernels/own-budget.ts';
-import { ofHalves } from './rounded-operands.ts';
+import { ofHalves, ofSteps } from './rounded-operands.ts';
 import { roundedTo } from '../budgets.ts';
 import { gamma } from '../../tensor/compare.ts';
 import { defineOp } from '../define.ts';
@@ -65,8 +65,13 @@ export const matmul = defineOp({
     const values = yield* referenceMatmul.pieces(a, b, size);
     const roundings = depth + scaleRoundings(weightDtype);
     const magnitude = yield* matmulMagnitude.pieces(a, b, size);
+    const to = roundsTo('matmul', variant);
     const rounded =
-      roundsTo(variant) === 'f16' ? ofHalves({ a, b, size, weightDtype, magnitude }) : undefined;
+      to === 'f16'
+        ? ofHalves({ a, b, size, weightDtype, magnitude })
+        : to === 'int8'
+          ? ofSteps({ a, b, size })
+          : undefined;
     const errors = magnitude.map((terms, i) => gamma(roundings) * terms + (rounded?.[i] ?? 0));
     const budget = roundedTo(outputDtype(inputs), errors, values);
     return new Map([['c', { values, shape: [numRows, numCols], budget }]]);

@@ -7,6 +7,8 @@ import type { WeightDtype } from '../../tensor/quantised.ts';
 const HALF = 2 ** -11;
 /** The least step of f16 is half of 2^-24, and a row's largest magnitude is brought to 2^4 or more: relative to that. */
 const LEAST = 2 ** -25 / 2 ** 4;
+/** Half of the 127 steps that a row's largest magnitude has in int8, and what making them in f32 misses. */
+const HALF_STEP = (0.5 / 127) * (1 + 2 ** -10);
 /** Formats whose values, times a power of two, f16 holds. */
 const IN_HALVES: readonly WeightDtype[] = ['f16', 'int8', 'mxfp4'];
 
@@ -41,5 +43,18 @@ export function ofHalves({ a, b, size, weightDtype, magnitude }: RoundedProduct)
     const [ofA, ofB] = [rowsA[Math.floor(i / size.n)], rowsB[i % size.n]];
     if (ofA === undefined || ofB === undefined) return terms * relative;
     return terms * relative + LEAST * (ofA.most * ofB.sum + ofB.most * ofA.sum);
+  });
+}
+
+/**
+ * By how much each element of a b^T, [M, N], may be off since a was rounded to int8 by row: half a step of every value, times
+ * the sum of |b| of its column. b is int8 already.
+ */
+export function ofSteps({ a, b, size }: Pick<RoundedProduct, 'a' | 'b' | 'size'>): Float64Array {
+  const rowsA = rowsOf(a, size.m, size.k);
+  const rowsB = rowsOf(b, size.n, size.k);
+  return Float64Array.from({ length: size.m * size.n }, (_, i) => {
+    const [ofA, ofB] = [rowsA[Math.floor(i / size.n)], rowsB[i % size.n]];
+    return ofA === undefined || ofB === undefined ? NaN : HALF_STEP * ofA.most * ofB.sum;
   });
 }

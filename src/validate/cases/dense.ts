@@ -94,6 +94,13 @@ export const matmulCases = opCases(matmul, {
       ...quantisedTensors('b', quantise(make.normal([1, 1]), 'int8')),
     }),
   },
+  'int8, primes in fours': {
+    quick: true,
+    tensors: (make) => ({
+      a: make.outliers([37, 52]),
+      ...quantisedTensors('b', quantise(make.outliers([29, 52], 0.1), 'int8')),
+    }),
+  },
   'primes in fours': { quick: true, tensors: (make) => product(make, 37, 29, 52) },
   'rows of many magnitudes': {
     tensors: (make) => ({ a: spread(make.normal([19, 68]), 9), b: spread(make.weight([33, 68]), 5) }),

@@ -15,6 +15,12 @@ const matrix = {
   caseName: 'primes in fours',
   variant: 'matrix',
 } as const;
+const int8 = {
+  shader: 'gemm/int8',
+  family: 'matmul',
+  caseName: 'int8, primes in fours',
+  variant: 'int8',
+} as const;
 const storeGemm = 'c_MN[m * params.numCols + n] = total;';
 
 export const denseSaboteurs: readonly Saboteur[] = [
@@ -104,6 +110,18 @@ export const denseSaboteurs: readonly Saboteur[] = [
     find: 'let farInside = first + k + 1u < depth4;',
     replace: 'let farInside = nearInside;',
     caseName: 'f16 weights',
+  },
+  {
+    ...int8,
+    name: 'rounds by the largest value of a part of its row',
+    find: 'for (var i = 0u; i < WORDS; i += 1u) { most = max(most, parts[row * WORDS + i]); }',
+    replace: 'most = parts[row * WORDS];',
+  },
+  {
+    ...int8,
+    name: 'multiplies the last word of a row again',
+    find: 'let inside = vec4<bool>(first + k < words);',
+    replace: 'let inside = vec4<bool>(first < words);',
   },
   {
     name: 'turns the wrong way',
