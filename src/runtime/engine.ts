@@ -169,6 +169,7 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
         PipelineEnds.create(making.gpu, layout, sizes, source, dtypes, store),
       ),
     );
+    await store.written();
     const pipeline = own(
       new Pipeline(context, stages, ends, {
         prepared: microBatches,

@@ -10,7 +10,7 @@ import { uploadWeight, weightDtypeOf, writeWeight, writeWeightPart } from '../ke
 import type { WeightSource } from '../model/config.ts';
 import type { HostWeight } from '../tensor/quantised.ts';
 import { requireIndexable, weightBytes } from '../tensor/weight-bytes.ts';
-import { type Shard, stack } from './shards.ts';
+import { type Shard, type ShardPart, stack } from './shards.ts';
 
 /** Bytes that the device may still have to copy. A guess. */
 const MOST_QUEUED = 2 ** 26;
@@ -20,27 +20,34 @@ export class WeightStore {
   readonly #source: WeightSource;
   readonly #weights = new Map<string, GpuBuffer>();
   #queued = 0;
+  #copying: Promise<void> | undefined;
 
   constructor(gpu: Gpu, source: WeightSource) {
     this.#gpu = gpu;
     this.#source = source;
   }
 
-  /** @throws ConfigError when the shard is larger than the adapter can bind, or than kernels can number its values. */
-  async get(shard: Shard): Promise<GpuBuffer> {
+  /**
+   * @param upcoming asked for next: the first that is not there is read while this one is written.
+   * @throws ConfigError when the shard is larger than the adapter can bind, or than kernels can number its values.
+   */
+  async get(shard: Shard, upcoming: readonly Shard[] = []): Promise<GpuBuffer> {
     const found = this.#weights.get(shard.key);
     if (found !== undefined) return found;
     requireIndexable(shard.key, shard.shape);
-    const weight = await this.#made(shard);
+    const next = upcoming.find(({ key }) => key !== shard.key && !this.#weights.has(key));
+    const weight = await this.#made(shard, next?.parts[0]);
     this.#weights.set(shard.key, weight);
     return weight;
   }
 
-  async #made(shard: Shard): Promise<GpuBuffer> {
+  async #made(shard: Shard, after: ShardPart | undefined): Promise<GpuBuffer> {
     const { key, dtype, shape, parts } = shard;
     const [only] = parts;
     if (parts.length === 1 && only !== undefined) {
-      const whole = await this.#part(shard, only);
+      await this.#source.load?.(only.names);
+      this.#readAhead(only, after);
+      const whole = this.#make(shard, only);
       invariant(
         product(whole.shape) === product(shape),
         () => `${key} was cut as [${whole.shape.join()}], not [${shape.join()}]`,
@@ -52,12 +59,8 @@ export class WeightStore {
       let values = 0;
       for (const [i, part] of parts.entries()) {
         await this.#source.load?.(part.names);
-        // The next is read while this one is made and written.
-        const next = parts[i + 1];
-        const ahead = next && this.#source.load?.([...part.names, ...next.names]);
-        ahead?.catch(() => undefined);
+        this.#readAhead(part, parts[i + 1] ?? after);
         const made = this.#make(shard, part);
-        await ahead;
         if (!writeWeightPart(this.#gpu, buffer, { dtype, shape }, made, values)) {
           return await this.#joined(shard, buffer);
         }
@@ -71,21 +74,25 @@ export class WeightStore {
     }
   }
 
+  /** What comes after is read while this part is made and written; whoever asks for it learns what went wrong. */
+  #readAhead(part: ShardPart, after: ShardPart | undefined): void {
+    if (after === undefined || this.#source.load === undefined) return;
+    this.#source.load([...part.names, ...after.names]).catch(() => undefined);
+  }
+
   /** Parts that are no whole words each, which is what a device is given. */
   async #joined(shard: Shard, buffer: GpuBuffer): Promise<GpuBuffer> {
     const { dtype, shape, parts } = shard;
     const made: HostWeight[] = [];
-    for (const part of parts) made.push(await this.#part(shard, part));
+    for (const part of parts) {
+      await this.#source.load?.(part.names);
+      made.push(this.#make(shard, part));
+    }
     writeWeight(this.#gpu, buffer, { dtype, shape }, stack(made, shape));
     return buffer;
   }
 
-  async #part(shard: Shard, part: Shard['parts'][number]): Promise<HostWeight> {
-    await this.#source.load?.(part.names);
-    return this.#make(shard, part);
-  }
-
-  #make({ key, dtype }: Shard, part: Shard['parts'][number]): HostWeight {
+  #make({ key, dtype }: Shard, part: ShardPart): HostWeight {
     const made = part.make();
     invariant(weightDtypeOf(made) === dtype, () => `${key} was made as ${weightDtypeOf(made)}, not ${dtype}`);
     return made;
@@ -96,9 +103,19 @@ export class WeightStore {
     this.#queued += bytes;
     if (this.#queued > MOST_QUEUED) {
       this.#queued = 0;
-      await this.#gpu.flush();
+      // The device copies one run while the next is read and written.
+      await this.written();
+      this.#copying = this.#gpu.flush();
+      this.#copying.catch(() => undefined);
     }
     return buffer;
+  }
+
+  /** Waits until the device has copied what it was given. @throws DeviceError for what went wrong meanwhile. */
+  async written(): Promise<void> {
+    const copying = this.#copying;
+    this.#copying = undefined;
+    await copying;
   }
 
   destroy(): void {

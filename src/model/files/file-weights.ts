@@ -55,6 +55,8 @@ export interface FileWeightsOptions {
 export class FileWeights implements WeightSource {
   readonly #o: FileWeightsOptions;
   readonly #raw = new Map<string, Uint8Array>();
+  /** Under way: who asks for the same meanwhile gets them too. */
+  readonly #reads = new Map<string, Promise<void>>();
 
   constructor(options: FileWeightsOptions) {
     this.#o = options;
@@ -71,12 +73,26 @@ export class FileWeights implements WeightSource {
   async load(names: readonly string[]): Promise<void> {
     const wanted = names.flatMap((name) => this.#making(name).pieces);
     this.#forget(new Set(wanted.map(({ key }) => key)));
-    for (const { key, from, begin, end } of wanted) {
-      const found = this.#raw.get(key);
+    for (const piece of wanted) {
+      const found = this.#raw.get(piece.key);
+      if (found === undefined) {
+        await this.#loaded(piece);
+        continue;
+      }
       // Those that were asked for last are kept longest.
-      if (found !== undefined) this.#raw.delete(key);
-      this.#raw.set(key, found ?? (await this.#read(from, begin, end)));
+      this.#raw.delete(piece.key);
+      this.#raw.set(piece.key, found);
     }
+  }
+
+  #loaded({ key, from, begin, end }: Piece): Promise<void> {
+    const found = this.#reads.get(key);
+    if (found !== undefined) return found;
+    const reading = this.#read(from, begin, end)
+      .then((bytes) => void this.#raw.set(key, bytes))
+      .finally(() => this.#reads.delete(key));
+    this.#reads.set(key, reading);
+    return reading;
   }
 
   get(name: string): Tensor {

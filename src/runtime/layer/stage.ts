@@ -39,11 +39,15 @@ export class Stage {
   ): Promise<Stage> {
     const { first, count } = context.layout.layersOf(index);
     const weights: LayerWeights[][] = [];
+    const shardsAt = (i: number, rank: number): [string, Shard][] =>
+      i < count ? shardsOf(context, source, dtypes, first + i, rank) : [];
     for (const i of range(count)) {
       const ofRanks: LayerWeights[] = [];
       for (const rank of range(context.sizes.numRanks)) {
         await rest();
-        ofRanks.push(await weightsOf(context, source, dtypes, first + i, rank));
+        const last = rank + 1 === context.sizes.numRanks;
+        const after = last ? shardsAt(i + 1, 0) : shardsAt(i, rank + 1);
+        ofRanks.push(await weightsOf(context, shardsAt(i, rank), after));
       }
       weights.push(ofRanks);
     }
@@ -115,20 +119,32 @@ function biasOf(
 
 type LayerWeights = StageLayer['weights'][number];
 
-async function weightsOf(
-  { layout, sizes, weights }: StageContext,
+/** Shards of a rank, in the order in which they are uploaded. */
+function shardsOf(
+  { layout, sizes }: StageContext,
   source: WeightSource,
   dtypes: WeightDtypes,
   layer: number,
   rank: number,
-): Promise<LayerWeights> {
+): [string, Shard][] {
   const shards = layerShards(source, layout, dtypes, layer, {
     tp: rank % layout.spec.tp,
     ep: rank % layout.spec.ep,
     owners: sizes.owners,
   });
+  return Object.entries<Shard>({ ...shards });
+}
+
+/** @param after shards of the rank that comes next. */
+async function weightsOf(
+  { weights }: StageContext,
+  shards: readonly [string, Shard][],
+  after: readonly [string, Shard][],
+): Promise<LayerWeights> {
   const made: [string, GpuBuffer][] = [];
-  for (const [name, shard] of Object.entries<Shard>({ ...shards }))
-    made.push([name, await weights.get(shard)]);
+  for (const [k, [name, shard]] of shards.entries()) {
+    const upcoming = [...shards.slice(k + 1), ...after].map(([, next]) => next);
+    made.push([name, await weights.get(shard, upcoming)]);
+  }
   return Object.fromEntries(made) as unknown as LayerWeights;
 }
