@@ -3,12 +3,13 @@
 // Grid    x: columns by 8, y: tokens; the lanes of a workgroup share 8 columns, each along its own part of the depth.
 // Memory  neighbouring lanes load neighbouring vec4 of weights and of h; a vec4 of h serves 8 columns. Sums of lanes
 //         pass through workgroup storage once per choice.
-// Order   a lane's chunks ascending, lane by lane, then choices in the order of k: the same bits on every run.
+// Order   a lane's chunks ascending, lane by lane or run by run of 8, then choices in the order of k: the same bits on every run.
 // Edges   the depth is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4.
 
 requires unrestricted_pointer_parameters;
 
 const WG : u32 = 32u;           // spec: lanes per workgroup
+const TWO_STEPS : bool = false; // spec: sums of lanes meet in two steps, of 8 lanes each where there are 64
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const BF16 : bool = false;      // spec: what format 1 holds is bf16
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
@@ -28,7 +29,11 @@ struct Params { depth : u32, numCols : u32, scaleStart : u32, topK : u32, numTok
 @group(0) @binding(6) var<storage, read_write> y_TN : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
-var<workgroup> partial : array<f32, 8u * WG>;
+// Partial sums of lanes for eight outputs, rows a word apart from a multiple of the banks where all lanes read them.
+const ROW : u32 = WG + u32(TWO_STEPS);
+const SHARE : u32 = max(WG / 8u, 1u);   // lanes for an output in the first step
+var<workgroup> partial : array<f32, 8u * ROW>;
+var<workgroup> ofRun : array<f32, WG>;
 
 // What one vec4<u32> of weights is multiplied with: 4 values of x for f32, 8 for f16, 16 for int8, 32 for nibbles.
 struct Chunk {
@@ -123,6 +128,25 @@ fn insideDot(weights : ptr<storage, array<vec4<u32>>, read>, x : Chunk, row : u3
   return sum * scale(weights, at);
 }
 
+// The first of two steps in which sums of lanes meet: of eight lanes side by side, for one of the eight outputs.
+fn sumOfRun(lane : u32) -> f32 {
+  let first = lane / SHARE * ROW + lane % SHARE * 8u;
+  var sum = 0.0;
+  for (var i = 0u; i < 8u; i += 1u) { sum += partial[first + i]; }
+  return sum;
+}
+
+// The sum of all lanes for the j-th of the eight outputs.
+fn laneTotal(j : u32) -> f32 {
+  var sum = 0.0;
+  if (TWO_STEPS) {
+    for (var i = 0u; i < SHARE; i += 1u) { sum += ofRun[j * SHARE + i]; }
+    return sum;
+  }
+  for (var i = 0u; i < WG; i += 1u) { sum += partial[j * ROW + i]; }
+  return sum;
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
   let n = group.x * 8u;
@@ -147,15 +171,19 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
       high += vec4<f32>(insideDot(&w2_ENK, x, b.x, c, chunks), insideDot(&w2_ENK, x, b.y, c, chunks),
                         insideDot(&w2_ENK, x, b.z, c, chunks), insideDot(&w2_ENK, x, b.w, c, chunks));
     }
-    workgroupBarrier();
+    // In two steps, the second has a barrier before it already.
+    if (!TWO_STEPS) { workgroupBarrier(); }
     for (var i = 0u; i < 4u; i += 1u) {
-      partial[i * WG + lane] = low[i];
-      partial[(4u + i) * WG + lane] = high[i];
+      partial[i * ROW + lane] = low[i];
+      partial[(4u + i) * ROW + lane] = high[i];
     }
     workgroupBarrier();
+    if (TWO_STEPS) {
+      ofRun[lane] = sumOfRun(lane);
+      workgroupBarrier();
+    }
     for (var j = lane; j < min(8u, params.numCols - n); j += WG) {
-      var total = 0.0;
-      for (var i = 0u; i < WG; i += 1u) { total += partial[j * WG + i]; }
+      var total = laneTotal(j);
       if (FORMAT == 2u && !WIDE) { total *= scale(&w2_ENK, first + n + j); }
       if (BIASED) { total += bias_EN[first + n + j]; }
       totals[j / WG] += scores_TK[choice] * total;

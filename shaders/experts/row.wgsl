@@ -5,7 +5,7 @@
 //         k: of 8 columns, or of 4 columns of both projections when gated.
 // Memory  neighbouring lanes load neighbouring vec4 of weights and of x; a vec4 of x serves 8 rows of weights. Sums of
 //         lanes pass through workgroup storage once per row.
-// Order   a lane's chunks ascending, then lane by lane: the same bits on every run.
+// Order   a lane's chunks ascending, then lane by lane or run by run of 8: the same bits on every run.
 // Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4. DIRECT takes no tiles: row r
 //         is choice r, of expert tiles[r], and row r / K of x, so that few tokens need no plan.
 
@@ -16,6 +16,7 @@ const DIRECT : bool = false;    // spec: `tiles` holds the expert of each row
 const NO_SLOT : u32 = 0xffffffffu;   // of a choice without an expert, whose row nobody reads
 const COLUMNS : u32 = 4u;       // spec: 4 when gated, else 8
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
+const TWO_STEPS : bool = false; // spec: sums of lanes meet in two steps, of 8 lanes each where there are 64
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const BF16 : bool = false;      // spec: what format 1 holds is bf16
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
@@ -45,7 +46,11 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> y_RN : array<f32>;
 @group(1) @binding(0) var<uniform> params : Params;
 
-var<workgroup> partial : array<f32, 8u * WG>;
+// Partial sums of lanes for eight outputs, rows a word apart from a multiple of the banks where all lanes read them.
+const ROW : u32 = WG + u32(TWO_STEPS);
+const SHARE : u32 = max(WG / 8u, 1u);   // lanes for an output in the first step
+var<workgroup> partial : array<f32, 8u * ROW>;
+var<workgroup> ofRun : array<f32, WG>;
 
 // What one vec4<u32> of weights is multiplied with: 4 values of x for f32, 8 for f16, 16 for int8, 32 for nibbles.
 struct Chunk {
@@ -190,10 +195,22 @@ fn bias(expert : u32, n : u32, which : u32) -> f32 {
   return bias_E2N[expert * width + which * params.numCols + n];
 }
 
-// The sum of all lanes for the j-th row of weights of the workgroup.
+// The first of two steps in which sums of lanes meet: of eight lanes side by side, for one of the eight outputs.
+fn sumOfRun(lane : u32) -> f32 {
+  let first = lane / SHARE * ROW + lane % SHARE * 8u;
+  var sum = 0.0;
+  for (var i = 0u; i < 8u; i += 1u) { sum += partial[first + i]; }
+  return sum;
+}
+
+// The sum of all lanes for the j-th of the eight outputs.
 fn laneTotal(j : u32) -> f32 {
   var sum = 0.0;
-  for (var i = 0u; i < WG; i += 1u) { sum += partial[j * WG + i]; }
+  if (TWO_STEPS) {
+    for (var i = 0u; i < SHARE; i += 1u) { sum += ofRun[j * SHARE + i]; }
+    return sum;
+  }
+  for (var i = 0u; i < WG; i += 1u) { sum += partial[j * ROW + i]; }
   return sum;
 }
 
@@ -234,12 +251,17 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
                           insideDot(&w1_ENK, x, b.z, c, chunks), insideDot(&w1_ENK, x, b.w, c, chunks));
       }
     }
-    workgroupBarrier();
+    // In two steps, the second has a barrier before it already.
+    if (!TWO_STEPS) { workgroupBarrier(); }
     for (var i = 0u; i < 4u; i += 1u) {
-      partial[i * WG + lane] = low[i];
-      partial[(4u + i) * WG + lane] = high[i];
+      partial[i * ROW + lane] = low[i];
+      partial[(4u + i) * ROW + lane] = high[i];
     }
     workgroupBarrier();
+    if (TWO_STEPS) {
+      ofRun[lane] = sumOfRun(lane);
+      workgroupBarrier();
+    }
     for (var j = lane; j < min(COLUMNS, params.numCols - n); j += WG) {
       var gate = laneTotal(j);
       var up = 0.0;

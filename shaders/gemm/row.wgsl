@@ -2,12 +2,13 @@
 // Grid    x: columns by 8, y: rows; the lanes of a workgroup share 8 outputs, each along its own part of k.
 // Memory  neighbouring lanes load neighbouring vec4 of b and of a; a vec4 of a serves 8 columns. Sums of lanes pass
 //         through workgroup storage once.
-// Order   a lane's chunks ascending, then lane by lane: the same bits on every run.
+// Order   a lane's chunks ascending, then lane by lane or run by run of 8: the same bits on every run.
 // Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4.
 
 requires unrestricted_pointer_parameters;
 
 const WG : u32 = 32u;           // spec: lanes per workgroup
+const TWO_STEPS : bool = false; // spec: sums of lanes meet in two steps, of 8 lanes each where there are 64
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
 const BF16 : bool = false;      // spec: what format 1 holds is bf16
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
@@ -22,7 +23,11 @@ struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blo
 @group(0) @binding(3) var<storage, read> bias_N : array<f32>;   // bound to a when absent
 @group(1) @binding(0) var<uniform> params : Params;
 
-var<workgroup> partial : array<f32, 8u * WG>;
+// Partial sums of lanes for eight outputs, rows a word apart from a multiple of the banks where all lanes read them.
+const ROW : u32 = WG + u32(TWO_STEPS);
+const SHARE : u32 = max(WG / 8u, 1u);   // lanes for an output in the first step
+var<workgroup> partial : array<f32, 8u * ROW>;
+var<workgroup> ofRun : array<f32, WG>;
 
 // What one vec4<u32> of weights is multiplied with: 4 values of x for f32, 8 for f16, 16 for int8, 32 for nibbles.
 struct Chunk {
@@ -117,6 +122,25 @@ fn insideDot(weights : ptr<storage, array<vec4<u32>>, read>, x : Chunk, row : u3
   return sum * scale(weights, at);
 }
 
+// The first of two steps in which sums of lanes meet: of eight lanes side by side, for one of the eight outputs.
+fn sumOfRun(lane : u32) -> f32 {
+  let first = lane / SHARE * ROW + lane % SHARE * 8u;
+  var sum = 0.0;
+  for (var i = 0u; i < 8u; i += 1u) { sum += partial[first + i]; }
+  return sum;
+}
+
+// The sum of all lanes for the j-th of the eight outputs.
+fn laneTotal(j : u32) -> f32 {
+  var sum = 0.0;
+  if (TWO_STEPS) {
+    for (var i = 0u; i < SHARE; i += 1u) { sum += ofRun[j * SHARE + i]; }
+    return sum;
+  }
+  for (var i = 0u; i < WG; i += 1u) { sum += partial[j * ROW + i]; }
+  return sum;
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_index) lane : u32) {
   let n = group.x * 8u;
@@ -133,13 +157,16 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
                       insideDot(&b_NK, x, min(n + 6u, last), c, chunks), insideDot(&b_NK, x, min(n + 7u, last), c, chunks));
   }
   for (var i = 0u; i < 4u; i += 1u) {
-    partial[i * WG + lane] = low[i];
-    partial[(4u + i) * WG + lane] = high[i];
+    partial[i * ROW + lane] = low[i];
+    partial[(4u + i) * ROW + lane] = high[i];
   }
   workgroupBarrier();
+  if (TWO_STEPS) {
+    ofRun[lane] = sumOfRun(lane);
+    workgroupBarrier();
+  }
   for (var j = lane; j < min(8u, params.numCols - n); j += WG) {
-    var total = 0.0;
-    for (var i = 0u; i < WG; i += 1u) { total += partial[j * WG + i]; }
+    var total = laneTotal(j);
     if (FORMAT == 2u && !WIDE) { total *= scale(&b_NK, n + j); }
     if (BIASED) { total += bias_N[n + j]; }
     c_MN[group.y * params.numCols + n + j] = total;

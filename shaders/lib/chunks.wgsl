@@ -121,3 +121,22 @@ fn total(own : f32) -> f32 {
   sum += subgroupShuffleXor(sum, 2u);
   return sum + subgroupShuffleXor(sum, 1u);
 }
+
+// The first of two steps in which sums of lanes meet: of eight lanes side by side, for one of the eight outputs.
+fn sumOfRun(lane : u32) -> f32 {
+  let first = lane / SHARE * ROW + lane % SHARE * 8u;
+  var sum = 0.0;
+  for (var i = 0u; i < 8u; i += 1u) { sum += partial[first + i]; }
+  return sum;
+}
+
+// The sum of all lanes for the j-th of the eight outputs.
+fn laneTotal(j : u32) -> f32 {
+  var sum = 0.0;
+  if (TWO_STEPS) {
+    for (var i = 0u; i < SHARE; i += 1u) { sum += ofRun[j * SHARE + i]; }
+    return sum;
+  }
+  for (var i = 0u; i < WG; i += 1u) { sum += partial[j * ROW + i]; }
+  return sum;
+}

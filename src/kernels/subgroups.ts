@@ -28,7 +28,15 @@ export function broadcastSpec(gpu: Gpu): { readonly LANES: number; readonly WG: 
   return { LANES: subgroupMinSize >= SHARED_ROWS ? 8 : 4, WG: gpu.kernelsFor === 'gpu' ? 64 : 16 };
 }
 
-/** The same for a tile of so many rows by four columns per lane. */
+/**
+ * Lanes that share eight outputs along k, and how their sums meet: in two steps on a GPU, where one lane would wait for the
+ * sums of 64, one after the other.
+ */
+export function rowLanes(gpu: Gpu): { readonly WG: number; readonly TWO_STEPS: boolean } {
+  return { WG: gpu.rowLanes, TWO_STEPS: gpu.kernelsFor === 'gpu' };
+}
+
+/** What `broadcastSpec` gives, for a tile of so many rows by four columns per lane. */
 export function broadcastTileSpec(gpu: Gpu, dtype: WeightDtype, rows: number) {
   return {
     ...broadcastSpec(gpu),

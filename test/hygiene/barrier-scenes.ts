@@ -54,6 +54,9 @@ const matrix = {
 };
 const extreme = [2 ** 20, ...Array.from({ length: 63 }, () => 1)];
 
+/** How sums of lanes meet. */
+const inSteps = [{ WG: 2 }, { WG: 16, TWO_STEPS: true }];
+
 export const scenes: readonly Scene[] = [
   { shader: 'routing/plan-small', ...plan },
   { shader: 'routing/plan-local', ...plan, params: { ...plan.params, ...tiles } },
@@ -111,6 +114,7 @@ export const scenes: readonly Scene[] = [
     buffers: { loads_S4: [3, 0, 0, 0, 2, 0, 0, 0], work: 12, load_E: 6, bias_E: 6 },
   },
   { shader: 'norm/rms-norm', spec: { WG: 4 }, ...norm, buffers: rowsOfFour },
+  { shader: 'norm/rms-norm-held', spec: { WG: 4, SIDE: 2 }, ...norm, buffers: rowsOfFour },
   { shader: 'norm/rms-norm-rows', spec: { WG: 4 }, ...norm, buffers: rowsOfFour },
   { shader: 'gating/topk-workgroup', ...topk },
   { shader: 'gating/topk-workgroup', ...topk, spec: { ...topk.spec, GROUPED: true } },
@@ -195,12 +199,12 @@ export const scenes: readonly Scene[] = [
     params: { numRows: 2, numCols: 8, depth: 32, scaleStart: 64 },
     buffers: { a_MK: extreme, b_NK: 72, c_MN: 16, bias_N: 8 },
   },
-  {
+  ...inSteps.map((spec) => ({
     shader: 'gemm/row',
-    spec: { WG: 2 },
+    spec,
     params: { numRows: 1, numCols: 4, depth: 16 },
     buffers: { a_MK: 16, b_NK: 64, c_MN: 4, bias_N: 4 },
-  },
+  })),
   {
     shader: 'experts/tiled',
     spec: tiled,
@@ -219,21 +223,21 @@ export const scenes: readonly Scene[] = [
     params: { numCols: 4, depth: 32, scaleStart: 32 },
     buffers: { ...expertRows, x_RK: extreme, w1_ENK: 40, w3_ENK: 40, tiles: [0, 0, 2, 0] },
   },
-  {
+  ...inSteps.map((spec) => ({
     shader: 'experts/row',
-    spec: { WG: 2 },
+    spec,
     params: { numCols: 4, depth: 8, topK: 1 },
     buffers: { ...expertRows, tiles: [0, 0, 3, 0] },
-  },
-  {
+  })),
+  ...inSteps.map((spec) => ({
     shader: 'experts/down-combine',
-    spec: { WG: 2 },
+    spec,
     params: { depth: 8, numCols: 4, topK: 2, numTokens: 1 },
     buffers: {
       ...{ h_RK: 16, ids_TK: [0, 1], scores_TK: [1, 1], w2_ENK: 64, bias_EN: 8, residual_TN: 4 },
       y_TN: 4,
     },
-  },
+  })),
   {
     shader: 'probes/workgroup',
     spec: { WG: 4, SLOTS: 8 },

@@ -52,6 +52,14 @@ const ropeAppend = defineKernel({
   },
 });
 
+const ropeAppendFours = defineKernel({
+  shader: 'attention/rope-append-fours.wgsl',
+  spec: { WG: 64, KV_F16: false, Four: 'vec4<u32>', LAST: 3 },
+  params: ropeAppend.params,
+  buffers: ropeAppend.buffers,
+  grid: (s, p) => spread(ceilDiv((p.numRows * (p.numHeads + 2 * p.numKvHeads) * p.headDim) / 8, s.WG)),
+});
+
 /**
  * cos and sin of position * theta^(-2i/Dh) from `firstPosition` on, f32 [positions, Dh/2, 2] rounded from f64.
  * WGSL's own cos may be off by 2^-11 and is not specified beyond [-pi, pi], so the angles are never computed on the
@@ -175,7 +183,13 @@ export async function prepareRopeAppend(
   const { numHeads, numKvHeads, headDim, kvDtype = 'f32' } = shape;
   const inPairs = headDim % 4 === 0;
   invariant(inPairs || kvDtype === 'f32', () => `heads of ${headDim} cannot be packed two halves to a word`);
-  const kernel = await gpu.kernel(ropeAppend, { PAIRS: inPairs ? 2 : 1, KV_F16: kvDtype === 'f16' });
+  const KV_F16 = kvDtype === 'f16';
+  // A GPU waits for loads: four pairs by vec4 are one round trip.
+  const inFours = gpu.kernelsFor === 'gpu' && headDim % 8 === 0;
+  const kernel = await gpu.kernel(
+    inFours ? ropeAppendFours : ropeAppend,
+    inFours ? { KV_F16, ...(KV_F16 && { Four: 'vec2<u32>', LAST: 1 }) } : { KV_F16, PAIRS: inPairs ? 2 : 1 },
+  );
   return {
     record: (commands, numRows, { qkv, table, place, q, kCache, vCache }) => {
       commands.dispatch(

@@ -10,7 +10,7 @@ import { hasFewRegisters } from '../registers.ts';
 import { buffers, formatSpec, GEMM_INTERFACE, type GemmShape, params, wholeFours } from './gemm-family.ts';
 import { int8Gemm, int8Variant } from './gemm-int8.ts';
 import { matrixGemm, matrixGemms } from './gemm-matrix.ts';
-import { broadcastRefusal, broadcastSpec, broadcastTileSpec } from '../subgroups.ts';
+import { broadcastRefusal, broadcastSpec, broadcastTileSpec, rowLanes } from '../subgroups.ts';
 import { chooseVariant, preferring, type Variant } from '../variants.ts';
 import { blockGroups, chunkGroups, packType, scaleStart, type WeightDtype, wholeChunks } from '../weights.ts';
 import { requireIndexable } from '../../tensor/weight-bytes.ts';
@@ -78,7 +78,7 @@ const subgroup = defineKernel({
 
 const row = defineKernel({
   shader: 'gemm/row.wgsl',
-  spec: { WG: 32, FORMAT: 0, BF16: false, WIDE: false, BIASED: false, GROUPS: 1 },
+  spec: { WG: 32, TWO_STEPS: false, FORMAT: 0, BF16: false, WIDE: false, BIASED: false, GROUPS: 1 },
   params,
   buffers,
   grid: (_s, p) => [ceilDiv(p.numCols, 8), p.numRows, 1],
@@ -153,7 +153,7 @@ export const gemmVariants: readonly GemmVariant[] = [
     spec: (shape, gpu) => ({
       ...formatSpec(shape),
       GROUPS: chunkGroups(shape.weightDtype),
-      WG: gpu.rowLanes,
+      ...rowLanes(gpu),
     }),
     refusal: rowRefusal,
   },

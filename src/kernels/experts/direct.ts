@@ -11,7 +11,7 @@ import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import { expertParams, rowKernel, rowSpec, vectorKernel, vectorSpec } from './experts.ts';
 import { expertShapes, type ExpertWeights, type RoutedShape } from './products.ts';
-import { broadcastRefusal, broadcastSpec } from '../subgroups.ts';
+import { broadcastRefusal, broadcastSpec, rowLanes } from '../subgroups.ts';
 import { chunkGroups, formatOf, scaleStart } from '../weights.ts';
 import { requireIndexable } from '../../tensor/weight-bytes.ts';
 
@@ -38,7 +38,7 @@ const downSpec = {
 
 export const downRow = defineKernel({
   shader: 'experts/down-combine.wgsl',
-  spec: downSpec,
+  spec: { ...downSpec, TWO_STEPS: false },
   params: downParams,
   buffers: downBuffers,
   grid: (_s, p) => [ceilDiv(p.numCols, 8), p.numTokens, 1],
@@ -97,9 +97,9 @@ export async function prepareDirectExperts(gpu: Gpu, shape: RoutedShape): Promis
     BIASED: down.biased,
     RESIDUAL: residual,
   };
-  const downKernel = inLanes
+  const downKernel: Kernel<typeof downVector | typeof downRow> = inLanes
     ? await gpu.kernel(downVector, { ...spec, ...broadcastSpec(gpu) })
-    : await gpu.kernel(downRow, { ...spec, WG: gpu.rowLanes });
+    : await gpu.kernel(downRow, { ...spec, ...rowLanes(gpu) });
   const { numExperts, depth, numCols, weightDtype } = down;
   const start = scaleStart(weightDtype, [numExperts, numCols, depth]);
   const upParams = { ...expertParams(up), topK };

@@ -19,7 +19,7 @@ import {
 } from './expert-family.ts';
 import { matrixExpert, matrixExperts } from './expert-matrix.ts';
 import { hasFewRegisters } from '../registers.ts';
-import { broadcastRefusal, broadcastSpec, broadcastTileSpec } from '../subgroups.ts';
+import { broadcastRefusal, broadcastSpec, broadcastTileSpec, rowLanes } from '../subgroups.ts';
 import { chooseVariant, preferring, type Variant } from '../variants.ts';
 import { blockGroups, chunkGroups, isQuantised, packType, scaleStart, wholeChunks } from '../weights.ts';
 import { requireIndexable } from '../../tensor/weight-bytes.ts';
@@ -83,7 +83,7 @@ export const vectorKernel = defineKernel({
 
 export const rowKernel = defineKernel({
   shader: 'experts/row.wgsl',
-  spec: { WG: 32, DIRECT: false, COLUMNS: 4, GROUPS: 1, ...epilogue },
+  spec: { WG: 32, TWO_STEPS: false, DIRECT: false, COLUMNS: 4, GROUPS: 1, ...epilogue },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.COLUMNS), p.numTiles, 1],
@@ -92,11 +92,11 @@ export const rowKernel = defineKernel({
 export const rowSpec = (
   shape: ExpertShape,
   gpu: Gpu,
-): typeof epilogue & { readonly GROUPS: number; readonly COLUMNS: number; readonly WG: number } => ({
+): typeof epilogue & { readonly GROUPS: number; readonly COLUMNS: number } & ReturnType<typeof rowLanes> => ({
   ...epilogueSpec(shape),
+  ...rowLanes(gpu),
   GROUPS: chunkGroups(shape.weightDtype),
   COLUMNS: shape.gated ? 4 : 8,
-  WG: gpu.rowLanes,
 });
 
 export const vectorSpec = (

@@ -3,7 +3,7 @@ import { ceilDiv } from '../../core/math.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
-import { defineKernel } from '../../gpu/kernel.ts';
+import { defineKernel, type Grid } from '../../gpu/kernel.ts';
 import type { WeightDtype } from '../dense/gemm.ts';
 import { spread } from '../variants.ts';
 
@@ -26,6 +26,39 @@ const combine = defineKernel({
   grid: (_s, p) => spread(p.numTokens),
 });
 
+const gatherFours = defineKernel({
+  shader: 'routing/gather-fours.wgsl',
+  spec: { WG: 64, X_F16: false, Four: 'vec4<u32>', LAST: 3 },
+  params: { numRows: 'u32', width: 'u32', numSource: 'u32', nanBits: 'u32' },
+  buffers: { x_SD: 'read', index_R: 'read', y_RD: 'write' },
+  grid: (s, p) => byFours(p.width, s.WG, p.numRows),
+});
+
+const combineFours = defineKernel({
+  shader: 'routing/combine-fours.wgsl',
+  spec: { WG: 64, TOP_K: 8, RESIDUAL: false },
+  params: { numTokens: 'u32', width: 'u32' },
+  buffers: { expertOut_RD: 'read', slot_TK: 'read', scores_TK: 'read', residual_TD: 'read', y_TD: 'write' },
+  grid: (s, p) => byFours(p.width, s.WG, p.numTokens),
+});
+
+/** Blocks of four columns a lane along x, rows along y and z. */
+function byFours(width: number, lanes: number, rows: number): Grid {
+  const [y, z] = spread(rows);
+  return [ceilDiv(width / 4, lanes), y, z];
+}
+
+/**
+ * Whether rows are moved by vec4: a GPU waits for loads, and has lanes for a row's columns at once. A CPU adapter pays for a
+ * workgroup.
+ */
+function takesFours(gpu: Gpu, width: number): boolean {
+  return gpu.kernelsFor === 'gpu' && width % 4 === 0;
+}
+
+/** Rows of choices that a lane holds at once. */
+const MOST_HELD = 16;
+
 const add = defineKernel({
   shader: 'elementwise/add.wgsl',
   spec: { WG: 64 },
@@ -47,17 +80,16 @@ export async function prepareGatherRows(
   gpu: Gpu,
   shape: { width: number; dtype: WeightDtype },
 ): Promise<GatherRows> {
-  const kernel = await gpu.kernel(gather, {
-    X_F16: shape.dtype === 'f16',
-    X_BF16: shape.dtype === 'bf16',
-  });
+  const { width, dtype } = shape;
+  const X_F16 = dtype === 'f16';
+  const inFours = takesFours(gpu, width) && dtype !== 'bf16';
+  const kernel = await gpu.kernel(
+    inFours ? gatherFours : gather,
+    inFours ? { X_F16, ...(X_F16 && { Four: 'vec2<u32>', LAST: 1 }) } : { X_F16, X_BF16: dtype === 'bf16' },
+  );
   return {
     record: (commands, p, { x, index, y }) => {
-      commands.dispatch(
-        kernel,
-        { ...p, width: shape.width, nanBits: NAN_BITS },
-        { x_SD: x, index_R: index, y_RD: y },
-      );
+      commands.dispatch(kernel, { ...p, width, nanBits: NAN_BITS }, { x_SD: x, index_R: index, y_RD: y });
     },
   };
 }
@@ -81,20 +113,23 @@ export async function prepareCombine(
   gpu: Gpu,
   shape: { width: number; topK: number; residual: boolean },
 ): Promise<Combine> {
-  const kernel = await gpu.kernel(combine, { RESIDUAL: shape.residual });
+  const { width, topK, residual: RESIDUAL } = shape;
+  const inFours = takesFours(gpu, width) && topK <= MOST_HELD;
+  const [fours, columns] = await Promise.all([
+    inFours ? gpu.kernel(combineFours, { TOP_K: topK, RESIDUAL }) : undefined,
+    inFours ? undefined : gpu.kernel(combine, { RESIDUAL }),
+  ]);
   return {
     record: (commands, numTokens, { expertOut, slot, scores, residual, y }) => {
-      commands.dispatch(
-        kernel,
-        { numTokens, width: shape.width, topK: shape.topK },
-        {
-          expertOut_RD: expertOut,
-          slot_TK: slot,
-          scores_TK: scores,
-          residual_TD: residual ?? expertOut,
-          y_TD: y,
-        },
-      );
+      const tensors = {
+        expertOut_RD: expertOut,
+        slot_TK: slot,
+        scores_TK: scores,
+        residual_TD: residual ?? expertOut,
+        y_TD: y,
+      };
+      if (fours !== undefined) commands.dispatch(fours, { numTokens, width }, tensors);
+      if (columns !== undefined) commands.dispatch(columns, { numTokens, width, topK }, tensors);
     },
   };
 }

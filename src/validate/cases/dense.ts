@@ -139,6 +139,7 @@ export const normCases = opCases(rmsNorm, {
     tensors: (make) => ({ ...rows(make, 13, 128), residual: make.normal([13, 128]) }),
   },
   'width 1,000': { tensors: (make) => rows(make, 3, 1000) },
+  'width 2,052': { tensors: (make) => ({ ...rows(make, 2, 2052), residual: make.normal([2, 2052]) }) },
   'rows of zeros': { tensors: (make) => ({ x: make.filled([3, 9], () => 0), weight: make.normal([9]) }) },
   'eps that matters': {
     attrs: { eps: 0.5 },

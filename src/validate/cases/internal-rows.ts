@@ -1,5 +1,6 @@
 /** Gather, combine, add, the append to the KV cache and the fused router, on numbers that f32 holds exactly. */
 import { at, range } from '../../core/math.ts';
+import type { GpuBuffer } from '../../gpu/buffer.ts';
 import { prepareRouter } from '../../kernels/routing/router.ts';
 import { prepareRopeAppend } from '../../kernels/attention/rope.ts';
 import { prepareAdd, prepareCombine, prepareGatherRows } from '../../kernels/routing/rows.ts';
@@ -7,9 +8,9 @@ import { budgetOf, scoreRoundings } from '../../ops/budgets.ts';
 import { gateTopK } from '../../reference/gate.ts';
 import { matmul } from '../../reference/matmul.ts';
 import type { FloatWeight } from '../../tensor/quantised.ts';
-import { castFloat, toF32, toF64 } from '../../tensor/tensor.ts';
+import { castFloat, f32Tensor, toF32, toF64 } from '../../tensor/tensor.ts';
 import type { Maker } from '../draw/maker.ts';
-import type { Internal, InternalCase } from './internal-case.ts';
+import type { Internal, InternalCase, InternalExpected } from './internal-case.ts';
 
 const NO_SLOT = 0xffffffff;
 const NAN_BITS = 0x7fc00000;
@@ -101,8 +102,21 @@ function add(make: Maker, count: number): Internal {
   };
 }
 
+/** Two halves a word. */
+function halvesIn(values: Float64Array): Uint32Array {
+  const { data } = castFloat(f32Tensor([values.length], Float32Array.from(values)), 'f16');
+  return new Uint32Array(data.buffer, data.byteOffset, values.length / 2);
+}
+
 /** Quarter turns of whole numbers are exact. The rows of the cache are taken in another order than the tokens. */
-function append(make: Maker, rows: number, heads: number, kvHeads: number, dim: number): Internal {
+function append(
+  make: Maker,
+  rows: number,
+  heads: number,
+  kvHeads: number,
+  dim: number,
+  kvDtype: 'f32' | 'f16' = 'f32',
+): Internal {
   const half = dim / 2;
   const all = heads + 2 * kvHeads;
   const qkv = make.whole([rows, all, dim], 1000);
@@ -130,11 +144,15 @@ function append(make: Maker, rows: number, heads: number, kvHeads: number, dim: 
     else if (h < heads + kvHeads) wanted.k[(row * kvHeads + h - heads) * dim + d] = turned;
     else wanted.v[(row * kvHeads + h - heads - kvHeads) * dim + d] = at(qkv.data, i);
   }
+  const cached = (values: Float64Array): InternalExpected =>
+    kvDtype === 'f32'
+      ? { values, shape: [rows, kvHeads, dim] }
+      : { values: halvesIn(values), shape: [rows, kvHeads, dim / 2] };
   return {
     expected: {
       q: { values: wanted.q, shape: [rows, heads, dim] },
-      k: { values: wanted.k, shape: [rows, kvHeads, dim] },
-      v: { values: wanted.v, shape: [rows, kvHeads, dim] },
+      k: cached(wanted.k),
+      v: cached(wanted.v),
     },
     bytes: 8 * qkv.data.length,
     prepare: async (space) => {
@@ -142,14 +160,19 @@ function append(make: Maker, rows: number, heads: number, kvHeads: number, dim: 
         numHeads: heads,
         numKvHeads: kvHeads,
         headDim: dim,
+        kvDtype,
       });
+      const cache = (name: string): GpuBuffer =>
+        kvDtype === 'f32'
+          ? space.output(name, [rows, kvHeads, dim], 'f32')
+          : space.output(name, [rows, kvHeads, dim / 2], 'u32');
       const t = {
         qkv: space.activation('qkv', qkv),
         table: space.activation('table', table),
         place: space.integers('place', place),
         q: space.output('q', [rows, heads, dim], 'f32'),
-        kCache: space.output('k', [rows, kvHeads, dim], 'f32'),
-        vCache: space.output('v', [rows, kvHeads, dim], 'f32'),
+        kCache: cache('k'),
+        vCache: cache('v'),
       };
       return (commands) => kernel.record(commands, rows, t);
     },
@@ -217,12 +240,18 @@ export const rowCases: Readonly<Record<string, InternalCase>> = {
   'gather rows, indices outside': (make) => gather(make, 30, 5, 9, 1),
   'gather rows, f16 of odd width': (make) => gather(make, 31, 13, 11, 0, 'f16'),
   'gather rows, bf16 of odd width': (make) => gather(make, 31, 13, 11, 0, 'bf16'),
+  'gather rows in fours, indices outside': (make) => gather(make, 30, 300, 9, 1),
+  'gather rows in fours, f16': (make) => gather(make, 31, 20, 11, 0, 'f16'),
   'gather rows, more than one grid dimension': (make) => gather(make, 66000, 1, 300, 0),
   'combine, dropped choices': (make) => combine(make, 23, 3, 70, false),
   'combine with residual': (make) => combine(make, 23, 2, 70, true),
+  'combine in fours, dropped choices': (make) => combine(make, 23, 3, 300, false),
+  'combine in fours with residual': (make) => combine(make, 23, 2, 20, true),
   add: (make) => add(make, 1001),
   'append to the cache': (make) => append(make, 11, 4, 4, 8),
   'append to the cache, grouped queries': (make) => append(make, 7, 6, 2, 10),
+  'append to the cache in fours': (make) => append(make, 5, 3, 1, 24),
+  'append to the cache, halves': (make) => append(make, 5, 3, 1, 24, 'f16'),
   'router with its top-k': (make) => router(make, 13, 40, 6, 2),
   'router in two steps': (make) => router(make, 40, 44, 6, 2),
   'router with its top-k, f16 and wide rows': (make) => router(make, 2, 300, 70, 4, { half: true }),

@@ -69,6 +69,18 @@ export const denseFaults: readonly Mutant[] = [
       why: 'rows beyond one dimension of the grid are left out',
     },
   ]),
+  ...faultsIn('shaders/norm/rms-norm-held.wgsl', norm('(residual|width 2,052|outliers)'), [
+    {
+      find: 'let v = select(vec4<f32>(), held[i], lane + i * WG < vecs);',
+      replace: 'let v = held[i];',
+      why: 'the last columns of a row are summed by all lanes that have none',
+    },
+    {
+      find: 'for (var i = 0u; i < SIDE; i += 1u) { sums += ofSide[i]; }',
+      replace: 'for (var i = 1u; i < SIDE; i += 1u) { sums += ofSide[i]; }',
+      why: 'the first lanes of each side are left out',
+    },
+  ]),
   ...faultsIn('shaders/norm/rms-norm-rows.wgsl', { tests: ['kernels/many-rows.test.ts'] }, [
     {
       find: 'let t = 4u * (group.y * groups.x + group.x);',
@@ -241,11 +253,15 @@ export const denseFaults: readonly Mutant[] = [
     },
   ]),
   ...faultsIn('shaders/gemm/row.wgsl', { ...matmul('(one row|deep|int8, one row)'), ...AS_ON_A_GPU }, [
-    { find: 'workgroupBarrier();', replace: '', why: 'sums of lanes are joined before they are there' },
     {
-      find: 'for (var i = 0u; i < WG; i += 1u) { total += partial[j * WG + i]; }',
-      replace: 'for (var i = 0u; i < WG - 1u; i += 1u) { total += partial[j * WG + i]; }',
-      why: 'the last lane of a row is left out',
+      find: 'high[i];\n  }\n  workgroupBarrier();',
+      replace: 'high[i];\n  }',
+      why: 'sums of lanes are joined before they are there',
+    },
+    {
+      find: 'for (var i = 0u; i < 8u; i += 1u) { sum += partial[first + i]; }',
+      replace: 'for (var i = 0u; i < 7u; i += 1u) { sum += partial[first + i]; }',
+      why: 'the last lane of eight is left out',
     },
     {
       find: 'insideDot(&b_NK, x, min(n + 7u, last), c, chunks));',
