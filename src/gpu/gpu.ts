@@ -133,6 +133,18 @@ export class Gpu implements DeviceContext {
     this.#opened.tuning = tuning;
   }
 
+  /**
+   * Work of one dispatch at most, FLOP: half a second of the device's peak, so that no watchdog ends it. The products and
+   * attention record more in several. Assumed until somebody who has measured sets it; one for all views.
+   */
+  get mostDispatchFlops(): number {
+    return this.#opened.mostDispatchFlops;
+  }
+
+  set mostDispatchFlops(flops: number) {
+    this.#opened.mostDispatchFlops = flops;
+  }
+
   /** Whether lane i of a subgroup is the i-th of its invocations: probed when the device was opened. True without subgroups. */
   get lanesInOrder(): boolean {
     return this.#opened.lanesInOrder;

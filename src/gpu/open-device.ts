@@ -33,6 +33,8 @@ export class OpenDevice {
   readonly state: DeviceState;
   readonly waits: HostWaits;
   tuning: Tuning | undefined;
+  /** See `Gpu`. Assumed: a GPU of 2 TFLOP/s, which a browser's watchdog looks after, or a CPU, which none does. */
+  mostDispatchFlops: number;
   /** See `Gpu`. */
   lanesInOrder = true;
   /** Keeps the bindings' root object alive as long as the device (see OpenAdapter.gpu). */
@@ -52,6 +54,7 @@ export class OpenDevice {
     this.languageFeatures = open.gpu.wgslLanguageFeatures;
     const own = open.facts.kind === 'gpu' ? 'gpu' : 'software';
     this.kernelsFor = kernelKind ?? own;
+    this.mostDispatchFlops = own === 'gpu' ? 1e12 : 1e11;
     this.facts =
       this.kernelsFor === own
         ? open.facts

@@ -101,6 +101,9 @@ export async function prepareExchangedExperts(
   const productsOf = ({ tokens }: ExchangeGroup): ExpertProducts =>
     sizedFor(sized, ceilDiv(tokens * topK, numExperts));
 
+  /** Of one stack. */
+  const mostRowsOf = ({ tokens }: ExchangeGroup): number => tokens * Math.min(topK, stackExperts);
+
   /** Rows in the order of their experts, ready to be sent. */
   const recordSends = (commands: CommandList, { groups, rowsOf, arrays }: ExchangeWork): void => {
     for (const rank of groups.flatMap(({ ranks }) => ranks)) {
@@ -125,7 +128,7 @@ export async function prepareExchangedExperts(
     const { starts, receiveStart, tiles, grid } = arrays;
     receivePlan.record(
       commands,
-      { firstExpert: 0, ...productsOf(g).tiling(g.tokens * Math.min(topK, stackExperts)) },
+      { firstExpert: 0, ...productsOf(g).tiling(mostRowsOf(g)) },
       { starts: starts.buffer, receiveStart: receiveStart.buffer, tiles: tiles.buffer, grid: grid.buffer },
       {
         members: table.members,
@@ -162,6 +165,7 @@ export async function prepareExchangedExperts(
         tiles: arrays.tiles.parts(first, owners),
         grid: arrays.grid.part(first),
         y: arrays.expertOut.parts(first, owners),
+        mostRows: mostRowsOf(g),
       });
     }
   };

@@ -202,7 +202,8 @@ async function preparePlanned(
     },
     products: (commands, own) => {
       const { rowToken: rowSource, tiles, grid, expertOut: y } = scratchOf(own);
-      productsOf(own.numTokens).record(commands, { ...own, rowSource, tiles, grid, y });
+      const mostRows = own.numTokens * topK;
+      productsOf(own.numTokens).record(commands, { ...own, rowSource, tiles, grid, y, mostRows });
     },
     combine: (commands, own) => {
       const { slot, expertOut } = scratchOf(own);

@@ -89,6 +89,9 @@ export async function prepareAttention(
   const causal = Number(shape.causal);
   const block = variant.block(shape, parts.numParts, gpu);
   const most = gpu.limits.maxComputeWorkgroupsPerDimension;
+  // Scores and sums of a block of queries that sees all that it may.
+  const flopsOfWorkgroup =
+    (4 * headDim * keysSeen(shape) * block.queries * (block.heads ?? 1)) / block.workgroups;
   return {
     variant: variant.name,
     scratchWords: (numRows) => (split ? partsWords(numRows, numHeads, headDim, keysSeen(shape)) : 0),
@@ -99,7 +102,8 @@ export async function prepareAttention(
       );
       invariant(!split || scratch !== undefined, () => `attention ${variant.name} was given no scratch`);
       const target = split && scratch !== undefined ? scratch : o;
-      for (const { first, grid } of gridPieces(block, { ...p, numHeads }, most)) {
+      const mostInAll = gpu.mostDispatchFlops / flopsOfWorkgroup;
+      for (const { first, grid } of gridPieces(block, { ...p, numHeads }, most, mostInAll)) {
         commands.dispatch(
           kernel,
           { ...fixed, ...parts, ...p, ...first, causal },

@@ -33,21 +33,30 @@ export function wholeGrid(block: QueryBlock, size: GridSize): Grid {
 }
 
 /**
- * The grid in pieces of at most `most` workgroups in each dimension; a block stays whole. One piece as a rule.
- * 5 queries, a block of 1 query and 2 workgroups, most 4: pieces of 2, 2 and 1 queries.
+ * The grid in pieces of at most `most` workgroups in each dimension, and `mostInAll` of them; a block stays whole. One piece
+ * as a rule. 5 queries, a block of 1 query and 2 workgroups, most 4: pieces of 2, 2 and 1 queries.
  */
-export function gridPieces(block: QueryBlock, size: GridSize, most: number): GridPiece[] {
+export function gridPieces(
+  block: QueryBlock,
+  size: GridSize,
+  most: number,
+  mostInAll = Infinity,
+): GridPiece[] {
   const { maxQueries, numHeads, numSequences } = size;
-  const queries = Math.max(1, Math.floor(most / block.workgroups)) * block.queries;
-  const heads = most * (block.heads ?? 1);
+  const [x, y] = wholeGrid(block, size);
+  // Of one dimension, beside so many workgroups of those before it.
+  const within = (before: number): number => Math.max(1, Math.min(most, Math.floor(mostInAll / before)));
+  const queries = Math.max(1, Math.floor(within(1) / block.workgroups)) * block.queries;
+  const heads = within(x) * (block.heads ?? 1);
+  const sequences = within(x * y);
   const pieces: GridPiece[] = [];
-  for (let firstSequence = 0; firstSequence < numSequences; firstSequence += most) {
+  for (let firstSequence = 0; firstSequence < numSequences; firstSequence += sequences) {
     for (let firstHead = 0; firstHead < numHeads; firstHead += heads) {
       for (let firstQuery = 0; firstQuery < maxQueries; firstQuery += queries) {
         const part = {
           maxQueries: Math.min(queries, maxQueries - firstQuery),
           numHeads: Math.min(heads, numHeads - firstHead),
-          numSequences: Math.min(most, numSequences - firstSequence),
+          numSequences: Math.min(sequences, numSequences - firstSequence),
         };
         pieces.push({ first: { firstQuery, firstHead, firstSequence }, grid: wholeGrid(block, part) });
       }

@@ -2,7 +2,7 @@
 import { invariant } from '../../core/errors.ts';
 import { requireGiven, requireGpu } from '../../core/given.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
-import type { Bindable } from '../../gpu/buffer.ts';
+import { type Bindable, viewOf } from '../../gpu/buffer.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel, type SpecChange } from '../../gpu/kernel.ts';
 import { ceilDiv } from '../../core/math.ts';
@@ -16,6 +16,8 @@ import { blockGroups, chunkGroups, packType, scaleStart, type WeightDtype, whole
 import { requireIndexable } from '../../tensor/weight-bytes.ts';
 
 export { GEMM_INTERFACE, type GemmShape, type WeightDtype };
+
+const ROW_BLOCK = 64;
 
 /** y of a grid: the specification's least limit. */
 const MOST_GRID_ROWS = 65535;
@@ -221,9 +223,30 @@ export async function prepareGemm(gpu: Gpu, shape: GemmShape, requested?: string
     variant: variant.name,
     record: (commands, numRows, { a, b, c, bias }) => {
       invariant((bias !== undefined) === biased, () => 'matmul: a bias and no use for it, or none');
-      commands.dispatch(kernel, { numRows, ...fixed }, { a_MK: a, b_NK: b, c_MN: c, bias_N: bias ?? a });
+      const most = rowsWithin(gpu.mostDispatchFlops, 2 * numCols * depth);
+      for (let first = 0; first < numRows; first += most) {
+        const rows = Math.min(most, numRows - first);
+        const [own, to] =
+          rows === numRows ? [a, c] : [rowsFrom(a, first, rows, depth), rowsFrom(c, first, rows, numCols)];
+        commands.dispatch(
+          kernel,
+          { numRows: rows, ...fixed },
+          { a_MK: own, b_NK: b, c_MN: to, bias_N: bias ?? a },
+        );
+      }
     },
   };
+}
+
+/** Rows of one dispatch: whole blocks of 64, whose views are aligned whatever their width. */
+function rowsWithin(flops: number, flopsPerRow: number): number {
+  return Math.max(ROW_BLOCK, Math.floor(flops / flopsPerRow / ROW_BLOCK) * ROW_BLOCK);
+}
+
+/** Rows of f32 from `first` on. */
+function rowsFrom(source: Bindable, first: number, rows: number, width: number): Bindable {
+  const { buffer, byteOffset } = viewOf(source);
+  return buffer.view(byteOffset + 4 * first * width, 4 * rows * width);
 }
 
 /**

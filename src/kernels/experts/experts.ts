@@ -4,7 +4,8 @@
  */
 import { requireGiven, requireGpu } from '../../core/given.ts';
 import { ceilDiv } from '../../core/math.ts';
-import type { Bindable } from '../../gpu/buffer.ts';
+import { TILE_WORDS } from '../../core/plan-sizes.ts';
+import { type Bindable, viewOf } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel, type SpecChange } from '../../gpu/kernel.ts';
@@ -25,6 +26,8 @@ import { blockGroups, chunkGroups, isQuantised, packType, scaleStart, wholeChunk
 import { requireIndexable } from '../../tensor/weight-bytes.ts';
 
 export { EXPERT_INTERFACE, type ExpertShape };
+
+const TILE_BLOCK = 16;
 
 /** y of the grid is the number of tiles, which only the GPU knows: it is dispatched indirectly. */
 const plain = defineKernel({
@@ -236,6 +239,8 @@ export interface ExpertGemm {
       readonly stackExperts?: number | undefined;
     },
     grid: Bindable,
+    /** Rows and tiles that the list has at most, where all of them may be too much for one dispatch. */
+    most?: { readonly rows: number; readonly tiles: number },
   ): void;
 }
 
@@ -256,11 +261,12 @@ export async function prepareExpertGemm(
   const kernel = await gpu.kernel(variant.kernel, variant.spec(shape, gpu));
   const values = expertParams(shape);
   const columnGroups = kernel.definition.grid(kernel.spec as never, values)[0];
+  const flopsOfRow = 2 * shape.depth * shape.numCols * (shape.gated ? 2 : 1);
   return {
     variant: variant.name,
     tileRows: variant.tileRows,
     columnGroups,
-    record: (commands, t, grid) => {
+    record: (commands, t, grid, most) => {
       const tensors = {
         x_RK: t.x,
         rowSource: t.rowSource ?? t.tiles,
@@ -272,9 +278,33 @@ export async function prepareExpertGemm(
       };
       const own =
         t.stackExperts === undefined ? values : expertParams({ ...shape, numExperts: t.stackExperts });
-      commands.dispatchIndirect(kernel, own, tensors, grid);
+      if (most === undefined || !(most.rows * flopsOfRow > gpu.mostDispatchFlops)) {
+        commands.dispatchIndirect(kernel, own, tensors, grid);
+        return;
+      }
+      // Only the device knows how many tiles there are: those that are none have no rows, and cost next to nothing.
+      const perDispatch = tilesWithin(gpu.mostDispatchFlops, flopsOfRow * variant.tileRows);
+      for (let first = 0; first < most.tiles; first += perDispatch) {
+        const tiles = Math.min(perDispatch, most.tiles - first);
+        commands.dispatch(kernel, own, { ...tensors, tiles: tilesFrom(t.tiles, first, tiles) }, [
+          columnGroups,
+          tiles,
+          1,
+        ]);
+      }
     },
   };
+}
+
+/** Tiles of one dispatch: a multiple of 16, whose entries of the list are an aligned view. */
+function tilesWithin(flops: number, flopsPerTile: number): number {
+  return Math.max(TILE_BLOCK, Math.floor(flops / flopsPerTile / TILE_BLOCK) * TILE_BLOCK);
+}
+
+function tilesFrom(list: Bindable, first: number, tiles: number): Bindable {
+  const { buffer, byteOffset } = viewOf(list);
+  const bytes = 4 * TILE_WORDS;
+  return buffer.view(byteOffset + bytes * first, bytes * tiles);
 }
 
 /**

@@ -86,6 +86,8 @@ export interface ProductTensors {
   readonly hidden: Bindable;
   /** [rows, D] */
   readonly y: Bindable;
+  /** Rows of the tiles at most: what the plan's tiling was asked for. */
+  readonly mostRows: number;
 }
 
 /** Both compiled products, to be recorded any number of times over one list of tiles. */
@@ -126,11 +128,13 @@ export async function prepareProducts(
       ...{ tileRows, tileCapacity: tileCapacity(rows, shape.numExperts, tileRows) },
       ...columns,
     }),
-    record: (commands, { weights, x, rowSource, tiles, grid, hidden, y }) => {
+    record: (commands, { weights, x, rowSource, tiles, grid, hidden, y, mostRows }) => {
       const { w1, w2, w3, upBias, downBias, numExperts: stackExperts } = weights;
       const grids = gridsOf(grid);
-      up.record(commands, { x, rowSource, w1, w3, bias: upBias, tiles, y: hidden, stackExperts }, grids.up);
-      down.record(commands, { x: hidden, w1: w2, bias: downBias, tiles, y, stackExperts }, grids.down);
+      const most = { rows: mostRows, tiles: tileCapacity(mostRows, shape.numExperts, tileRows) };
+      const into = { x, rowSource, w1, w3, bias: upBias, tiles, y: hidden, stackExperts };
+      up.record(commands, into, grids.up, most);
+      down.record(commands, { x: hidden, w1: w2, bias: downBias, tiles, y, stackExperts }, grids.down, most);
     },
   };
 }
