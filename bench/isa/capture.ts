@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { messageOf } from '../../src/core/errors.ts';
 import { openGpu } from '../../src/gpu/gpu.ts';
 import type { KernelDefinition } from '../../src/gpu/kernel.ts';
+import { assumeLanes } from '../../src/gpu/shader/lanes.ts';
 import type { CompiledKernel } from '../../src/gpu/shader/pipeline-cache.ts';
 import type { Spec } from '../../src/gpu/shader/specialise.ts';
 import { nodePlatform } from '../../src/platform/node/node.ts';
@@ -37,11 +38,15 @@ const only = new RegExp(values.only);
 mkdirSync(out, { recursive: true });
 process.env.ISA_OUT = resolve(out);
 
-const gpu = await openGpu(nodePlatform(), adapter);
+const platform = nodePlatform();
+const { name, driver } = (await platform.openAdapter(adapter)).facts;
+// Nothing runs here, so nothing can be probed.
+assumeLanes(`${name} ${driver}`, true);
+const gpu = await openGpu(platform, adapter);
 const kernels = new Map<string, Captured>();
 
 /** What follows from the rest, so that names stay short. */
-const FOLLOWS = new Set(['FORMAT', 'Pack', 'Kv', 'LAST', 'GROUPS']);
+const FOLLOWS = new Set(['FORMAT', 'Pack', 'Kv', 'LAST', 'GROUPS', 'Four']);
 
 function nameOf({ shader, spec: own }: KernelDefinition, spec: Spec): string {
   const format = spec.FORMAT === undefined ? [] : [WEIGHT_DTYPES[Number(spec.FORMAT)] ?? 'unknown'];

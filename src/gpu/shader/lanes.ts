@@ -18,6 +18,11 @@ fn main(
 /** Found before, by what an adapter says of itself: devices of one adapter do not differ. */
 const known = new Map<string, boolean>();
 
+/** What the probe would find, of a device that compiles and runs nothing. @param told as `lanesFollowInvocations` is told. */
+export function assumeLanes(told: string, inOrder: boolean): void {
+  known.set(told, inOrder);
+}
+
 /**
  * Whether the lanes of each subgroup are consecutive invocations of a workgroup, in order; true without subgroups.
  * @param told the adapter's name and driver, under which the answer is kept.
