@@ -27,7 +27,11 @@ export async function withBenchPage<T>(work: (page: BenchPage) => Promise<T>): P
       publicDir: false,
       resolve: { alias: [{ find: /^moebius\/web$/, replacement: here('../../src/web.ts') }] },
       worker: { format: 'es' },
-      build: { target: 'esnext', outDir: folder, emptyOutDir: true, chunkSizeWarningLimit: 2000 },
+      build: {
+        ...{ target: 'esnext', outDir: folder, emptyOutDir: true, chunkSizeWarningLimit: 2000 },
+        // How long it took to build on a busy machine is no word about the bench.
+        rolldownOptions: { checks: { bundlerTimings: false } },
+      },
     });
     await cp(here('../models/tiny-moe'), join(folder, 'tiny-moe'), { recursive: true });
     const server = await preview({
