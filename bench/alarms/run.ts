@@ -1,5 +1,5 @@
 /** One run of the bench in a process of its own: `run.ts OUT ADAPTER SECONDS FAMILIES [SHADER EVERY]`. */
-import { writeFile } from 'node:fs/promises';
+import { writeWhole } from '../../src/cli/files/files.ts';
 import { bench } from '../../src/cli/verbs/bench.ts';
 import { formatResult } from '../../src/report/file/result-file.ts';
 import { plantSlowdown } from './plant.ts';
@@ -9,6 +9,6 @@ if (shader !== undefined) plantSlowdown(shader, Number(every));
 const result = await bench({
   ...{ adapter, quick: true, seconds: Number(seconds), family: families.split(','), tuning: false },
 });
-await writeFile(out, formatResult(result));
+await writeWhole(out, formatResult(result));
 // Dawn keeps handles that would hold the process open.
 process.exit(0);

@@ -1,7 +1,7 @@
 /** Trials of `compare` through the whole pipeline: runs of the same code, and of code with a planted slowdown. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -28,6 +28,8 @@ export interface TrialOptions {
   /** Begin of the name of the row that it is. */
   readonly row: string;
   readonly seed: number;
+  /** Where its runs are kept, and taken from when they are there already. */
+  readonly folder: string;
   readonly say?: (text: string) => void;
 }
 
@@ -44,30 +46,26 @@ export interface Trial {
 
 /** Three sides in turns of shuffled order: a and b are the same code, c is slowed down. */
 export async function trial(options: TrialOptions): Promise<Trial> {
-  const { runs, seed, say = () => undefined } = options;
-  const folder = await mkdtemp(join(tmpdir(), 'moebius-alarms-'));
-  try {
-    const files: Record<'a' | 'b' | 'c', string[]> = { a: [], b: [], c: [] };
-    const random = seededRandom(seed);
-    for (const turn of range(runs)) {
-      for (const side of shuffled(['a', 'b', 'c'] as const, random)) {
-        say(`run ${turn + 1} of ${runs}, side ${side}`);
-        const out = join(folder, `${side}${turn}.json`);
-        await oneRun(out, options, side === 'c');
-        files[side].push(out);
-      }
+  const { runs, seed, folder, say = () => undefined } = options;
+  await mkdir(folder, { recursive: true });
+  const files: Record<'a' | 'b' | 'c', string[]> = { a: [], b: [], c: [] };
+  const random = seededRandom(seed);
+  for (const turn of range(runs)) {
+    for (const side of shuffled(['a', 'b', 'c'] as const, random)) {
+      say(`run ${turn + 1} of ${runs}, side ${side}`);
+      const out = join(folder, `${side}${turn + 1}.json`);
+      if (!existsSync(out)) await oneRun(out, options, side === 'c');
+      files[side].push(out);
     }
-    const same = await compare({ a: files.a, b: files.b });
-    const slowed = rowOf(await compare({ a: files.a, b: files.c }), options.row);
-    return {
-      rows: same.rows.length,
-      named: same.rows.filter(({ word }) => isNamed(word)).length,
-      ...{ word: slowed.word, ratio: slowed.ratio },
-      spread: await spreadOf([...files.a, ...files.b], slowed.name),
-    };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
   }
+  const same = await compare({ a: files.a, b: files.b });
+  const slowed = rowOf(await compare({ a: files.a, b: files.c }), options.row);
+  return {
+    rows: same.rows.length,
+    named: same.rows.filter(({ word }) => isNamed(word)).length,
+    ...{ word: slowed.word, ratio: slowed.ratio },
+    spread: await spreadOf([...files.a, ...files.b], slowed.name),
+  };
 }
 
 async function oneRun(out: string, options: TrialOptions, slow: boolean): Promise<void> {
