@@ -44,9 +44,10 @@ export async function loadModel(folder: string, options: OpenOptions = {}): Prom
  * A checkpoint's folder, or a config.json alone, whose model has random weights then: times and memory are those of its
  * shape. @throws ConfigError as `loadModel`.
  */
-export async function loadModelOrShape(path: string): Promise<Checkpoint> {
+export async function loadModelOrShape(path: string): Promise<Checkpoint & Pick<OpenCheckpoint, 'close'>> {
   if (!path.endsWith('.json')) return loadModel(path);
-  return { ...syntheticWeights(await readShape(path), SHAPE_SEED), tokenizer: undefined, endIds: [] };
+  const weights = syntheticWeights(await readShape(path), SHAPE_SEED);
+  return { ...weights, tokenizer: undefined, endIds: [], close: () => Promise.resolve() };
 }
 
 const SHAPE_SEED = 1;

@@ -1,5 +1,6 @@
 /** What the verb profiles: ops and generations, what is refused, and how it is told within one screen. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -103,6 +104,17 @@ test('a generation: prefill and decode in one account, on 128 ranks', async () =
     range(4).flatMap((stage) => range(3).map((step) => [stage, step])),
   );
 });
+
+test.runIf(existsSync('/proc/self/fd'))(
+  'the files of a model are closed, also of one that is refused',
+  async () => {
+    await expect(profile({ prompt: 'a', tokens: 1e6 })).rejects.toThrow(/positions/);
+    const open = await Promise.all(
+      (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
+    );
+    expect(open.filter((path) => path.endsWith('.safetensors'))).toEqual([]);
+  },
+);
 
 test.each<[string, ProfileVerbOptions, RegExp]>([
   ['a model for an op', { op: 'matmul', layout: 'ep=1' }, /^--layout would do nothing: with --op an op/],

@@ -41,18 +41,28 @@ export interface Ready {
 export interface Planned {
   /** Uploads and compiles. @throws ConfigError for what this device cannot run. */
   ready(gpu: Gpu): Promise<Ready>;
+  /** Closes the model's files. */
+  close?(): Promise<void>;
 }
 
 export async function planned(options: ProfileVerbOptions): Promise<Planned> {
   if (options.op !== undefined) return plannedOp(options, opNamed(options.op));
   const model = await loadModelOrShape(options.model ?? TINY_MOE);
-  const spec =
-    options.layout === undefined ? layoutOf(options.model, model.config) : parseLayout(options.layout);
-  const routed = await engineRouting(options, spec, model.config);
-  const where = { layout: planLayout(spec, model.config, routed.placement), routed };
-  return options.prompt === undefined
-    ? plannedStep(options, model, where)
-    : plannedGeneration(options, model, where, options.prompt);
+  const close = (): Promise<void> => model.close();
+  try {
+    const spec =
+      options.layout === undefined ? layoutOf(options.model, model.config) : parseLayout(options.layout);
+    const routed = await engineRouting(options, spec, model.config);
+    const where = { layout: planLayout(spec, model.config, routed.placement), routed };
+    const plan =
+      options.prompt === undefined
+        ? plannedStep(options, model, where)
+        : plannedGeneration(options, model, where, options.prompt);
+    return { ...plan, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 async function plannedOp(options: ProfileVerbOptions, op: Op): Promise<Planned> {

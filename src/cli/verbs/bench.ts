@@ -142,7 +142,12 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
 async function benchModel(named: string | undefined): Promise<BenchModel> {
   const bundled = await loadBenchModel(TINY_MOE, (path) => platformHere().readFile(path));
   if (isBundled(named) || named === undefined) return bundled;
-  return answeringModel(await loadModelOrShape(named), bundled.checkpoint);
+  const model = await loadModelOrShape(named);
+  try {
+    return await answeringModel(model, bundled.checkpoint);
+  } finally {
+    await model.close();
+  }
 }
 
 /** 20250131-174500-llvmpipe.json */

@@ -65,7 +65,7 @@ export async function profile(options: ProfileVerbOptions = {}): Promise<Profile
     await checkOutput(path, { inputs, remedy });
   }
   const plan = await planned(options);
-  return withWatchedGpu('profile', options, async (gpu) => {
+  const measured = withWatchedGpu('profile', options, async (gpu) => {
     const tuning = await attachTuning(gpu, options);
     const clock = await chooseClock(gpu);
     const ceilings =
@@ -112,6 +112,7 @@ export async function profile(options: ProfileVerbOptions = {}): Promise<Profile
       ready.destroy();
     }
   });
+  return measured.finally(() => plan.close?.());
 }
 
 const OTHER_REPORT = 'Name another place with --report.';

@@ -15,7 +15,7 @@ import { renderFamilies, renderModel, renderRegistered } from '../../report/term
 import { caseFamilies, casesOf, kernelCases } from '../../validate/cases.ts';
 import { fuzzOp, type FuzzReport } from '../../validate/draw/fuzz.ts';
 import type { KernelCase } from '../../validate/kernel-case.ts';
-import { loadModel, TINY_MOE } from '../model.ts';
+import { readShape, TINY_MOE } from '../model.ts';
 import { familyNamed } from '../families.ts';
 import { loadVariants, registerAll, WITH, type WithOptions } from '../own/modules.ts';
 import { integer, MOST_SEED, refuseIdle, requireInteger, type GlobalOptions } from '../options.ts';
@@ -71,7 +71,7 @@ export async function validate(options: ValidateOptions = {}): Promise<ValidateR
   if (registeredOnly) requireOwn(own, family === undefined ? kernelCases : casesOf(family), quick, family);
   const readFile: Platform['readFile'] = (...args) => platformHere().readFile(...args);
   const model = registeredOnly || family !== undefined ? undefined : await loadBenchModel(TINY_MOE, readFile);
-  planLayout(spec, (model?.model ?? (await loadModel(TINY_MOE))).config);
+  planLayout(spec, model?.model.config ?? (await readShape(TINY_MOE)));
   return withGpu(options, async (gpu) => {
     await registerAll(gpu, own);
     return validateOn(gpu, {

@@ -183,7 +183,9 @@ export function virtualCluster(
         if (operations.length === 0) bubbleNs += at(lengths, clock);
         clockNs += at(lengths, clock);
       });
-      const idleNs = Math.max(0, wallNs - computeNs - communicationNs - linkNs - bubbleNs);
+      const rest = wallNs - computeNs - communicationNs - linkNs - bubbleNs;
+      // What is left over of sums of fractions is nothing.
+      const idleNs = rest > 1e-9 * wallNs ? rest : 0;
       const ofLinks = links === undefined ? {} : { linkNs };
       ranks.push({ stage, rank, computeNs, communicationNs, ...ofLinks, bubbleNs, idleNs, source });
     }

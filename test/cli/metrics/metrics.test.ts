@@ -2,9 +2,12 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test, vi } from 'vitest';
+import type { Progress } from '../../../src/bench/progress.ts';
+import { bench } from '../../../src/cli/verbs/bench.ts';
 import { generate } from '../../../src/cli/verbs/generate.ts';
 import { profile } from '../../../src/cli/verbs/profile.ts';
 import { withMetrics } from '../../../src/cli/metrics/server.ts';
+import { packageVersion } from '../../../src/cli/package.ts';
 import { stageRows, stageTimes } from '../../../src/cli/metrics/step-metrics.ts';
 import type { StepSpanTime } from '../../../src/runtime/step/span.ts';
 
@@ -18,6 +21,45 @@ function watched(): () => string {
 }
 afterEach(() => void vi.restoreAllMocks());
 
+/** One answer as OpenMetrics 1.0 has it: families with their type before their samples, each once, and an end. */
+async function samplesOf(response: Response): Promise<Map<string, number>> {
+  expect(response.headers.get('content-type')).toMatch(/^application\/openmetrics-text; version=1\.0\.0/);
+  const text = await response.text();
+  const lines = text.trimEnd().split('\n');
+  expect(lines.pop()).toBe('# EOF');
+  const types = new Map<string, string>();
+  const samples = new Map<string, number>();
+  for (const line of lines) {
+    const [, family, type] = /^# TYPE (\S+) (gauge|counter|histogram|info)$/.exec(line) ?? [];
+    if (family !== undefined && type !== undefined) {
+      expect(types.has(family)).toBe(false);
+      types.set(family, type);
+    }
+    if (line.startsWith('#')) continue;
+    const [, key = '', name = '', value = ''] = /^(([a-z_]+)(?:\{[^{}]*\})?) (\S+)$/.exec(line) ?? [];
+    const owner = [...types].find(([of]) => name === of || SUFFIX.test(name.slice(of.length)));
+    expect(owner, line).toBeDefined();
+    expect(name.endsWith('_total'), line).toBe(types.get(name.replace(/_total$/, '')) === 'counter');
+    expect(samples.has(key), line).toBe(false);
+    expect(Number(value), line).not.toBeNaN();
+    samples.set(key, Number(value));
+  }
+  return samples;
+}
+const SUFFIX = /^_(?:total|bucket|sum|count)$/;
+
+/** Reads the figures once, when a step of the run tells what it does. */
+function readWhen(wanted: RegExp, place: () => string) {
+  let answer: Promise<Response> | undefined;
+  const progress: Progress = {
+    step: (_title, work) =>
+      work((text) => {
+        if (wanted.test(text)) answer ??= fetch(place());
+      }),
+  };
+  return { progress, answer: () => answer };
+}
+
 test('a generation: tokens, latencies of stages, load of experts and queue, as long as it runs', async () => {
   const place = watched();
   const reads: Promise<Response>[] = [];
@@ -27,11 +69,9 @@ test('a generation: tokens, latencies of stages, load of experts and queue, as l
     onText: () => void (++shown === 4 && reads.push(fetch(place()))),
   });
   const answers = await Promise.all(reads);
-  const [response] = answers;
-  expect(response?.headers.get('content-type')).toMatch(/^application\/openmetrics-text; version=1\.0\.0/);
-  const texts = await Promise.all(answers.map((answer) => answer.text()));
+  const texts = await Promise.all(answers.map((answer) => answer.clone().text()));
+  for (const answer of answers) await samplesOf(answer);
   const last = texts.at(-1) ?? '';
-  expect(last).toMatch(/# EOF\n?$/);
   expect(last).toContain('# TYPE moebius_tokens counter');
   const valueOf = (line: RegExp): number => Number(line.exec(last)?.[1]);
   // The prompt and what has been added so far; the answer may come a step later.
@@ -51,6 +91,35 @@ test('a generation: tokens, latencies of stages, load of experts and queue, as l
   const timed = [...last.matchAll(/^moebius_stage_seconds_count\{stage="(\d)"\} (\d+)$/gm)];
   expect([0, 2]).toContain(timed.length);
   await expect(fetch(place())).rejects.toThrow();
+});
+
+test('a profile: steps of before, by stage, while its rounds go', async () => {
+  const { progress, answer } = readWhen(/^round 1/, watched());
+  await profile({
+    ...{ layout: 'ep=1', step: 'decode', batch: 1, tokens: 4, rounds: 1, roof: false, tuning: false },
+    ...{ metrics: 0, progress },
+  });
+  const response = await answer();
+  if (response === undefined) throw new Error('the rounds were never told');
+  const samples = await samplesOf(response);
+  expect(samples.get('moebius_run_info{verb="profile",version="' + packageVersion() + '"}')).toBe(1);
+  // The first run, and the one that tells whose rows they are: a prompt and a token each, the rounds not yet.
+  expect(samples.get('moebius_steps_total')).toBe(4);
+  expect(samples.get('moebius_tokens_total')).toBe(2 * (4 + 1));
+  expect(samples.get('moebius_step_seconds_count')).toBe(4);
+});
+
+test('a bench of one family: what runs, on what, and what it holds', async () => {
+  const { progress, answer } = readWhen(/rope/, watched());
+  await bench({ quick: true, family: ['rope'], seconds: 0.1, tuning: false, metrics: 0, progress });
+  const response = await answer();
+  if (response === undefined) throw new Error('its family was never told');
+  const samples = await samplesOf(response);
+  const names = [...samples.keys()];
+  expect(names.some((name) => name.startsWith('moebius_run_info{verb="bench"'))).toBe(true);
+  expect(names.some((name) => name.startsWith('moebius_adapter_info{name="'))).toBe(true);
+  expect(samples.get('moebius_device_bytes')).toBeGreaterThanOrEqual(0);
+  expect(samples.get('moebius_steps_total')).toBe(0);
 });
 
 test('a port that is taken: a line, before anything is run', async () => {
