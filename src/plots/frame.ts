@@ -15,9 +15,12 @@ export interface Frame {
 /** Wide enough that a title of 30 letters fits beside. */
 export const isNarrow = ({ width }: Frame): boolean => width < 480;
 
+/** Room below an axis for its numbers and, lower than these, its label. */
+const BELOW = 40;
+
 /** One image to assistive technology: the label of the whole, none of parts that nobody can reach. */
 export function draw({ document, width, label }: Frame, options: Plot.PlotOptions): SVGSVGElement {
-  const drawn = Plot.plot({ ...options, document, width, className: 'plot' });
+  const drawn = Plot.plot({ marginBottom: BELOW, ...options, document, width, className: 'plot' });
   const svg = (drawn.localName === 'svg' ? drawn : drawn.querySelector('svg')) as SVGSVGElement;
   for (const style of [...svg.querySelectorAll('style')]) style.remove();
   for (const part of [...svg.querySelectorAll('[aria-label], [aria-description]')]) {

@@ -25,7 +25,6 @@ export function drawHeatMap(frame: Frame, { rows, columns, values }: HeatMap): S
   return draw(frame, {
     height: 60 + Math.max(height * (isNarrow(frame) ? 8 : 12), 60),
     marginLeft: 44,
-    marginBottom: 40,
     marginRight: 16,
     x: { label: columns, domain: range(width), ticks: ticksOf(width, isNarrow(frame) ? 8 : 16), padding: 0 },
     y: { label: rows, domain: range(height), ticks: ticksOf(height, isNarrow(frame) ? 8 : 16), padding: 0 },

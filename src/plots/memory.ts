@@ -19,13 +19,14 @@ export function drawMemory(frame: Frame, ranks: readonly RankBars[]): SVGSVGElem
     height: isNarrow(frame) ? 180 : 220,
     marginLeft: 48,
     marginRight: 16,
-    marginBottom: 40,
     x: { label: 'rank', domain: [0, ranks.length], ticks: isNarrow(frame) ? 4 : 8, tickFormat: 'd' },
     y: { label: 'MiB', grid: true, nice: true },
     marks: [
       Plot.rect(parts, {
         ...{ x1: 'first', x2: 'end', y1: 'from', y2: 'to' },
         fill: ({ i }: { i: number }) => hue(i),
+        // Else the page shines through between two ranks.
+        shapeRendering: 'crispEdges',
       }),
       Plot.ruleY([0], { stroke: 'currentColor' }),
     ],

@@ -47,7 +47,7 @@ export function drawPipeline(frame: Frame, slots: readonly PipelineSlot[], wallN
     ...{ stage: gap.stage, from: gap.beginNs / 1e6, to: gap.endNs / 1e6 },
   }));
   return draw(frame, {
-    height: 44 + 30 * stages.length,
+    height: 54 + 30 * stages.length,
     marginLeft: 72,
     marginRight: 16,
     x: { label: 'ms', domain: [0, wallNs / 1e6], grid: true },

@@ -36,7 +36,7 @@ export function drawStages(frame: Frame, parts: readonly StagePart[]): SVGSVGEle
   });
   const across = { x1: 'from', x2: 'to', y: 'stage' } as const;
   return draw(frame, {
-    height: 44 + 34 * stages.length,
+    height: 54 + 34 * stages.length,
     marginLeft: 72,
     marginRight: 16,
     x: { label: 'ms', grid: true, nice: true },

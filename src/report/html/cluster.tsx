@@ -2,6 +2,7 @@
 /** What a cluster of the layout would see: its pipeline, where rows go, what each rank holds. */
 import { at, maxOf, range, sum } from '../../core/math.ts';
 import { formatBytes, formatNs, roundPercent } from '../../core/units.ts';
+import { plural } from '../../layout/text.ts';
 import { drawHeatMap, imbalance } from '../../plots/heat-map.ts';
 import { drawMemory } from '../../plots/memory.ts';
 import { drawPipeline } from '../../plots/pipeline.ts';
@@ -32,14 +33,15 @@ export function Pipeline({ result, document }: Props) {
       ) : (
         <>
           <p>
-            With every rank on a device of its own and links that cost nothing, {batches} micro-batches go
-            through {stages.length} stages in {formatNs(wallNs)}; ranks stand in bubbles for{' '}
+            With every rank on a device of its own and links that cost nothing,{' '}
+            {batches === 1 ? '1 micro-batch goes' : `${batches} micro-batches go`} through{' '}
+            {plural(stages.length, 'stage')} in {formatNs(wallNs)}; ranks stand in bubbles for{' '}
             {roundPercent(bubbles)} of it. Passes are measured; one that served several ranks is split among
             them.
           </p>
           <Drawing
             document={document}
-            label={`${batches} micro-batches in ${stages.length} stages over ${formatNs(wallNs)}; the table below has the sums.`}
+            label={`Micro-batches (${batches}) in ${plural(stages.length, 'stage')} over ${formatNs(wallNs)}; the table below has the sums.`}
             caption="Bars are micro-batches by number, as the slowest ranks let them; dashed lines are bubbles."
             draw={(frame) => drawPipeline(frame, slots, wallNs)}
           />

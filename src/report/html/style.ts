@@ -17,13 +17,13 @@ nav ul{display:flex;flex-wrap:wrap;gap:4px 16px;list-style:none;padding:0;margin
 .warning{background:var(--warn-paper);border-left:4px solid var(--warn);padding:8px 12px;margin:10px 0}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;padding:0;margin:14px 0;list-style:none}
 .tiles li{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:10px 12px}
-.tiles .what{color:var(--soft);font-size:.87rem}.tiles .value{font-size:1.45rem;font-weight:650;line-height:1.25}
+.tiles .what{color:var(--soft);font-size:.87rem}.tiles .value{font-size:1.3rem;font-weight:650;line-height:1.25}
 .tiles .beside{font-size:.84rem;color:var(--soft);margin:2px 0 6px}
 .badge{display:inline-block;font-size:.78rem;border:1px solid currentColor;border-radius:999px;padding:0 8px;white-space:nowrap;color:var(--soft)}
 .table{overflow-x:auto}
 table{border-collapse:collapse;font-size:.88rem;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:3px 10px 3px 0;border-bottom:1px solid var(--line);vertical-align:top}
-thead th{color:var(--soft);font-weight:600}th[scope=row]{font-weight:400;min-width:9em}th[scope=rowgroup]{padding-top:12px}
+td{overflow-wrap:break-word}thead th{color:var(--soft);font-weight:600}th[scope=row]{font-weight:400;min-width:9em}th[scope=rowgroup]{padding-top:12px}
 .n{text-align:right;white-space:nowrap}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;font-size:.9rem;margin:8px 0}dt{color:var(--soft)}dd{margin:0}
 figure{margin:10px 0}figcaption{font-size:.87rem;color:var(--soft)}
@@ -33,7 +33,7 @@ svg.strip,svg.bar{width:120px;height:14px;color:var(--ink)}svg.bar{width:100px}s
 .key b{display:inline-block;min-width:1.6em;text-align:center;color:#000;border-radius:3px}
 ${[1, 2, 3, 4, 5, 6, 7, 8].map((n) => `.hue-${n}{background:var(--hue-${n})}`).join('')}
 footer{padding:24px 16px;color:var(--soft);font-size:.85rem}
-@media (max-width:640px){.wide,.spare{display:none}.narrow{display:block}.tiles{grid-template-columns:1fr 1fr}dl{grid-template-columns:1fr}dd{margin-bottom:6px}.tiles .value{font-size:1.2rem}}
-@media print{nav,.skip{display:none}body{font-size:11px}section{break-inside:auto}tr,figure,.tiles li{break-inside:avoid}.table{overflow:visible}
+@media (max-width:640px){.wide,.spare{display:none}.narrow{display:block}.tiles{grid-template-columns:1fr 1fr}dl{grid-template-columns:1fr}dd{margin-bottom:6px}th,td{padding-right:6px}th[scope=row]{min-width:7em}.tiles .value{font-size:1.2rem}}
+@media print{:root{font-size:12px}nav,.skip{display:none}body{font-size:12px}section{break-inside:auto}tr,figure,.tiles li{break-inside:avoid}.table{overflow:visible}
 :root{--paper:#fff;--card:#fff;--ink:#000;--soft:#333;--line:#999;--link:#000;--good:#0b6b3a;--bad:#a61b1b;--warn:#7a4a00;--warn-paper:#fff}}
 `;
