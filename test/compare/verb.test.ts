@@ -109,9 +109,16 @@ describe('moebius compare', () => {
   });
 
   test('names from files cannot reach the terminal', async () => {
-    const evil = await changed((r) => r.kernels.forEach((kernel) => (kernel.name = '\u001b[2Jevil')));
-    const { stdout } = await moebius('compare', evil, evil, '--verbose');
-    expect(stdout).toContain('\\x1b[2Jevil');
+    // The second of the two escapes colours words as we do.
+    const evil = await changed((r) => {
+      r.kernels.forEach((kernel) => (kernel.name = '\u001b[2Jevil\u001b[31m'));
+      r.adapter.facts.name = '\u001b[31mred';
+    });
+    const { stdout } = await moebius('compare', RESULT, evil, '--verbose', '--across');
+    expect(stdout).toContain('\\x1b[31mred');
     expect(stdout).not.toContain('\u001b');
+    const { stdout: rows } = await moebius('compare', evil, evil, '--verbose');
+    expect(rows).toContain('\\x1b[2Jevil\\x1b[31m');
+    expect(rows).not.toContain('\u001b');
   });
 });

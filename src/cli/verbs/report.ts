@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { compareRuns } from '../../compare/compare.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { requireOptions, type Fields } from '../../core/given.ts';
+import { printable } from '../../core/text/printable.ts';
 import { formatBytes } from '../../core/units.ts';
 import { comparedRun } from '../../report/file/compared-runs.ts';
 import type { StoredBenchResult } from '../../report/file/schema.ts';
@@ -100,7 +101,8 @@ Examples:
       if (given.json)
         return printJson({ out: given.out, bytes, result: path, outcome: result.verdict.outcome });
       await printLines([
-        ...paragraph(verdictSentence(result), ''),
+        // A file may colour its words as we do.
+        ...paragraph(printable(verdictSentence(result)), ''),
         `${given.out}: ${formatBytes(bytes)}, opens in any browser without a network.`,
       ]);
     });

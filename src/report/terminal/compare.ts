@@ -1,6 +1,7 @@
 /** A comparison told to a person: the sentence first, then the rows that differ, then what it is worth. */
 import type { ComparedRow, Comparison } from '../../compare/compare.ts';
 import { ALPHA, isNamed } from '../../compare/decide.ts';
+import { printable } from '../../core/text/printable.ts';
 import { formatNs, formatPercent } from '../../core/units.ts';
 import { plural } from '../../layout/text.ts';
 import { verdictText } from '../verdict.ts';
@@ -42,7 +43,7 @@ function rowTable(rows: readonly ComparedRow[], { unit }: Comparison, style: Sty
       { head: 'verdict' },
     ],
     rows.map((row) => [
-      row.name,
+      printable(row.name),
       formatNs(row.medianA),
       formatNs(row.medianB),
       row.ratio.toFixed(3),
@@ -69,8 +70,10 @@ function worthText({ falseAlarms, weak, drivers, adapters, rows }: Comparison): 
         `(measured; at most ${100 * ALPHA} % by the test), ${(falseAlarms * rows.length).toFixed(1)} of these.`;
   const star = weak ? '' : ' * also after allowing for all rows.';
   const apart =
-    adapters.length > 1 ? ` The runs are of different adapters or clocks: ${adapters.join('; ')}.` : '';
-  const other = `${apart}${drivers.length > 1 ? ` The runs are of different drivers: ${drivers.map((driver) => driver || 'one that is not told').join('; ')}.` : ''}`;
+    adapters.length > 1
+      ? ` The runs are of different adapters or clocks: ${printable(adapters.join('; '))}.`
+      : '';
+  const other = `${apart}${drivers.length > 1 ? ` The runs are of different drivers: ${drivers.map((driver) => printable(driver) || 'one that is not told').join('; ')}.` : ''}`;
   return `${measured}${star}${other}`;
 }
 
@@ -78,6 +81,6 @@ function missingText({ missing }: Comparison): string[] {
   const [first] = missing;
   if (first === undefined) return [];
   return [
-    `Not compared: ${plural(missing.length, 'row')} that not every run measured, as ${first.name} in ${first.runs.slice(0, 3).join(', ')}.`,
+    `Not compared: ${plural(missing.length, 'row')} that not every run measured, as ${printable(first.name)} in ${first.runs.slice(0, 3).join(', ')}.`,
   ];
 }
