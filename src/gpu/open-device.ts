@@ -23,7 +23,6 @@ export class OpenDevice {
   readonly facts: AdapterFacts;
   readonly kernelsFor: KernelKind;
   readonly matrixUnits: readonly MatrixUnit[];
-  readonly languageFeatures: { has(name: string): boolean };
   readonly ledger = new MemoryLedger();
   readonly pipelines: PipelineCache;
   readonly bindGroups: BindGroupCache;
@@ -51,7 +50,6 @@ export class OpenDevice {
     this.#open = open;
     this.device = device;
     this.matrixUnits = matrixUnits;
-    this.languageFeatures = open.gpu.wgslLanguageFeatures;
     const own = open.facts.kind === 'gpu' ? 'gpu' : 'software';
     this.kernelsFor = kernelKind ?? own;
     this.mostDispatchFlops = own === 'gpu' ? 1e12 : 1e11;
@@ -79,6 +77,11 @@ export class OpenDevice {
     this.params = new ParamArena(device, this.pipelines.paramsLayout, this.ledger);
     this.queries = new QueryPool(device, this.ledger);
     void device.lost.then(() => this.queries.destroy());
+  }
+
+  /** Features of WGSL that are no device's. */
+  get languageFeatures(): WGSLLanguageFeatures {
+    return this.#open.gpu.wgslLanguageFeatures;
   }
 
   /** Of a buffer. */
