@@ -53,7 +53,9 @@ test('the fullest rank of random layouts: matrices of its layers and its cache, 
       // What serving frameworks hold otherwise: a router in 16 bits, and the vocabulary cut over TP on the ends.
       const gates = 2 * fullest * config.numExperts * config.modelDim;
       const ends = (2 * 2 * config.vocabSize * config.modelDim) / tp / (pp > 1 ? 2 : 1);
-      const matrices = maxOf(stages.map((items) => bytesOf(items, /^weights\/l\d+\/(qkv|out|w1|w2|w3)(\/|$)/)));
+      const matrices = maxOf(
+        stages.map((items) => bytesOf(items, /^weights\/l\d+\/(qkv|out|w1|w2|w3)(\/|$)/)),
+      );
       expect(Math.abs(ledger.weights - gates - ends - matrices)).toBeLessThanOrEqual(3);
       const { cacheSlots, maxLength } = plan.sizes;
       const cache = maxOf(stages.map((items) => bytesOf(items, /^kv-cache/)));
