@@ -3,7 +3,7 @@ import { drawLayouts } from '../../plots/layouts.ts';
 import type { SearchReport } from '../../planner/search/search.ts';
 import { Section } from '../../report/html/parts.tsx';
 import { Front, Given, Method, pointsOf, tagOf } from '../../report/html/search-page.tsx';
-import { verdictOf } from '../../report/terminal/plan/search.ts';
+import { verdictOf } from '../../report/search.ts';
 import { Plot } from './basics.tsx';
 
 export function SearchFound({ report }: { readonly report: SearchReport }) {

@@ -5,6 +5,7 @@ import { layoutFor } from '../../layout/default-layout.ts';
 import { planLayout } from '../../layout/layout.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
 import type { MoeConfig } from '../../model/config.ts';
+import { MOST_JSON_BYTES } from '../../model/safetensors/strict-json.ts';
 import { Drop, type Given } from '../parts/drop.tsx';
 import { Field, NumberField } from '../parts/basics.tsx';
 import { Ending, Steps } from '../parts/job-bar.tsx';
@@ -158,7 +159,6 @@ async function configOf(files: readonly Given[]): Promise<MoeConfig> {
   if (file === undefined) {
     throw new ConfigError('there is no config.json in what was dropped. Drop the folder of a checkpoint.');
   }
-  const { MOST_JSON_BYTES } = await import('../../model/safetensors/strict-json.ts');
   if (file.size > MOST_JSON_BYTES) {
     throw new ConfigError('config.json is far too long to be one. Drop the folder of a checkpoint.');
   }

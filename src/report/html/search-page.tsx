@@ -5,15 +5,7 @@ import { drawLayouts, type LayoutPoint } from '../../plots/layouts.ts';
 import { gpuUsPerToken } from '../../planner/search/front.ts';
 import { workloadText, type Found, type SearchReport } from '../../planner/search/search.ts';
 import { SHARE_NAMES } from '../../planner/simulate/simulate.ts';
-import {
-  formatMs,
-  rateOf,
-  shortName,
-  sourcesOf,
-  targetsText,
-  verdictOf,
-  whyText,
-} from '../terminal/plan/search.ts';
+import { formatMs, rateOf, shortName, sourcesOf, targetsText, verdictOf, whyText } from '../search.ts';
 import { Drawing, Section, Table } from './parts.tsx';
 import { escaped, renderShell } from './shell.tsx';
 
