@@ -35,11 +35,14 @@ struct Scale { before : f32, row : f32 }
 fn scaleOfRow(sums : vec3<f32>) -> Scale {
   let width = f32(params.width);
   let total = sums.x / width + params.eps;
-  if (total < 0x1p-100f) { return Scale(SMALL, 1.0 / sqrt(sums.y / width + params.eps * SMALL * SMALL)); }
-  if ((bitcast<u32>(total) & 0x7f800000u) == 0x7f800000u) {
-    return Scale(0x1p-4f, 1.0 / sqrt(sums.z / width + params.eps * LARGE * LARGE) * 0x1p-76f);
-  }
-  return Scale(1.0, 1.0 / sqrt(total));
+  let isSmall = total < 0x1p-100f;
+  let isLarge = (bitcast<u32>(total) & 0x7f800000u) == 0x7f800000u;
+  if (!isSmall && !isLarge) { return Scale(1.0, 1.0 / sqrt(total)); }
+  // Chosen while it runs: a compiler may square a constant first, and 0 times Inf is NaN.
+  let inSum = select(LARGE, SMALL, isSmall);
+  let mean = select(sums.z, sums.y, isSmall) / width + params.eps * inSum * inSum;
+  let scale = 1.0 / sqrt(mean);
+  return Scale(select(0x1p-4f, SMALL, isSmall), scale * select(0x1p-76f, 1.0, isSmall));
 }
 
 @compute @workgroup_size(WG)
