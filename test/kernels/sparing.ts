@@ -1,7 +1,7 @@
 /**
  * Which variants run which cases when not all shall. Compiling takes nearly all of the time, so a case that compiles
  * something new runs with a variant only if it shows that variant something new: every variant still meets every
- * trait that any of its cases has, or in a short run its third of them, and every trait a third of the variants.
+ * trait that any of its cases has, or in a short run its share of them, and every trait one of the variants.
  * `plain`, which compiles at once, runs all of them.
  */
 import type { Gpu } from '../../src/gpu/gpu.ts';
@@ -24,12 +24,12 @@ export function traitsOf({ op, inputs }: KernelCase): string[] {
 /** So many cases that are compiled alike run with all variants anyway, and show them what they have. */
 const MANY = 4;
 
-/** Which pairs of a variant and a trait are to be met: all, or each variant's third of the traits. */
+/** Which pairs of a variant and a trait are to be met: all, or each variant's share of the traits. */
 export function pairsOf(gpu: Gpu, cases: readonly KernelCase[], isThorough: boolean): Set<string> {
   const sorted = (all: readonly string[]): string[] => [...new Set(all)].sort();
   const variants = sorted(cases.flatMap((c) => c.variants(gpu)));
   const traits = sorted(cases.flatMap(traitsOf));
-  const share = isThorough ? 1 : 3;
+  const share = isThorough ? 1 : variants.length;
   return new Set(
     variants.flatMap((variant, v) =>
       traits
@@ -65,6 +65,13 @@ export function spare(
       for (const shown of [...traits, all]) met.add(`${variant}: ${shown}`);
     }
     plan.set(kernelCase, wanted);
+  }
+  // Whoever has none of its share runs one case all the same.
+  const idle = new Set(cases.flatMap((c) => c.variants(gpu)));
+  for (const variants of plan.values()) for (const variant of variants) idle.delete(variant);
+  for (const variant of idle) {
+    const kernelCase = cases.find((c) => c.variants(gpu).includes(variant));
+    if (kernelCase !== undefined) plan.get(kernelCase)?.push(variant);
   }
   return plan;
 }

@@ -7,6 +7,6 @@ export const isFull = given('MOEBIUS_RUNS');
 
 /**
  * Set for one adapter where time is no matter: every variant meets every format and choice that its cases have. `npm test`
- * compiles a third of these pairs, for a compiler of CPU adapters takes seconds for a kernel and nothing is cached at first.
+ * compiles a part of these pairs, for a compiler of CPU adapters takes seconds for a kernel and nothing is cached at first.
  */
 export const isThorough = isFull || given('MOEBIUS_THOROUGH');

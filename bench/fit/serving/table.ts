@@ -13,7 +13,7 @@ export function tableLines(sims: readonly Simulated[], judged: readonly Judged[]
     ' * attn_dp moe_tp ep mixture | measured TPOT TTFT, ms | with all rows | without its model | without its hardware | without',
     ' * its model on its hardware | share of TTFT that is queueing;',
     ' */',
-    'export const LEFT_OUT_ROWS =',
+    'export const LEFT_OUT_ROWS: string =',
     `  '${judged
       .map(({ row, tpotMs, ttftMs, queueing }, i) => {
         const { cells, model, system, backend, mixture, setting } = row;

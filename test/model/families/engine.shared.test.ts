@@ -12,7 +12,7 @@ import { openCheckpoint } from '../../../src/model/checkpoint.ts';
 import { dtypesOf, storedDtypes } from '../../../src/model/stored-weights.ts';
 import { createEngine } from '../../../src/runtime/engine.ts';
 import { generate } from '../../../src/runtime/generate.ts';
-import { isFull } from '../../setup/full.ts';
+import { isFull, isThorough } from '../../setup/full.ts';
 import { testPlatform } from '../../setup/platform.ts';
 import { errorOf, FAMILIES, type FamilyName, folderOf, referenceOf } from './checkpoints.ts';
 
@@ -28,10 +28,11 @@ afterAll(() => {
 const inPage = 'document' in globalThis;
 
 /**
- * SwiftShader compiles for seconds: a page takes two that have all kinds of routers, experts and caches between them, and
- * all with MOEBIUS_RUNS.
+ * SwiftShader compiles for seconds: a page takes one, in a thorough run two that have all kinds of routers, experts and caches
+ * between them, and all with MOEBIUS_RUNS.
  */
-const NAMES: readonly FamilyName[] = inPage && !isFull ? ['glm4-moe', 'gpt-oss-mxfp4'] : FAMILIES;
+const NAMES: readonly FamilyName[] =
+  !inPage || isFull ? FAMILIES : isThorough ? ['glm4-moe', 'gpt-oss-mxfp4'] : ['gpt-oss-mxfp4'];
 
 /** One that has every collective; with MOEBIUS_RUNS others too. */
 const LAYOUTS = isFull ? ['ep=1', 'ep=2', 'ep=2,tp=2', 'ep=1,pp=2', 'ep=2,pp=2,tp=2'] : ['ep=2,pp=2,tp=2'];
