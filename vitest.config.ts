@@ -21,8 +21,8 @@ const BUNDLED = [
 const isThorough = process.env['MOEBIUS_RUNS'] !== undefined || process.env['MOEBIUS_THOROUGH'] !== undefined;
 
 /**
- * What a page shows no better than Node, and takes minutes there: only in a thorough run. What the kernels do in Chromium is
- * held by their cases.
+ * What a page shows no better than Node, and takes minutes there: only in a thorough run. There CI takes every
+ * kernel's cases to Chromium; a short run takes the smaller families, ops and the engine.
  */
 const SLOW_IN_PAGE = isThorough
   ? []
@@ -36,6 +36,11 @@ const SLOW_IN_PAGE = isThorough
       'test/ops/moe/gate-nan.shared.test.ts',
       'test/ops/moe/huge-logits.shared.test.ts',
       'test/collectives/grids.shared.test.ts',
+      'test/kernels/attention/attention.shared.test.ts',
+      'test/kernels/attention/paged-attention.shared.test.ts',
+      'test/kernels/dense/matmul.shared.test.ts',
+      'test/kernels/experts/moe.shared.test.ts',
+      'test/kernels/routing/internal.shared.test.ts',
     ];
 
 /** llvmpipe as Mesa installs it; undefined where it is not. */

@@ -10,7 +10,7 @@ import type { PageFiles } from '../../src/cli/serve/server.ts';
 import { printableLines } from '../../src/core/text/printable.ts';
 import { type FamilyReference, folderOf, referenceOf } from '../model/families/checkpoints.ts';
 import { builtPage, closeSite, openSite, visit, type Site } from './support.ts';
-import { isFull } from '../setup/full.ts';
+import { isFull, isThorough } from '../setup/full.ts';
 
 /** `import{a as b}from"./c.js"` as the build writes it; what is loaded later is `import(...)`. */
 const STATIC_IMPORT =
@@ -259,45 +259,48 @@ test('a folder that is dropped is the model; one whose weights are cut says so, 
   await end();
 });
 
-test('a checkpoint as Hugging Face has it: its tokenizer, a layout that suits it, and its chat template', async () => {
-  const own = join(folder, 'qwen3-moe');
-  await cp(folderOf('qwen3-moe'), own, { recursive: true });
-  const { cases } = await referenceOf('qwen3-moe');
-  const [, plain, chat] = cases as [
-    FamilyReference['cases'][0],
-    FamilyReference['cases'][0],
-    FamilyReference['cases'][0],
-  ];
-  const hash = `#/generate?tokens=${plain.greedy.length}&prompt=${encodeURIComponent(plain.text)}`;
-  const { page, messages, shows, until, end } = await visit(site, hash);
-  await shows('first product right');
-  await page.click('text=A model of your own');
-  const [begin, message] = ['<|im_start|>user\n', chat.text.slice(17)];
-  expect(chat.text.startsWith(begin)).toBe(true);
-  const template = `{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}{% endfor %}`;
-  await writeFile(join(own, 'chat_template.jinja'), template);
-  await page.locator('input[webkitdirectory]').setInputFiles(own);
-  // ep=16 of the reference deployment would not divide the experts.
-  await shows('2 layers, 8 experts');
-  expect(await page.locator('input[list]').inputValue()).toBe('ep=8,pp=1,tp=1,dp=1');
-  await page.click('button.main');
-  await until("document.querySelector('.spoken')?.dataset.tokens === '24'");
-  await shows('each further');
-  const spoken = (): Promise<string> => page.evaluate("document.querySelector('.spoken').textContent");
-  expect(await spoken()).toBe(printableLines(plain.text + plain.greedyText));
-  await page.locator('textarea').first().fill(message);
-  await page.selectOption('.options select', '1');
-  await page.click('button.main');
-  await until("document.querySelector('.spoken')?.dataset.tokens === '24'");
-  await shows('each further');
-  expect(await spoken()).toBe(printableLines(message + chat.greedyText));
-  await rm(join(own, 'chat_template.jinja'));
-  await page.locator('input[webkitdirectory]').setInputFiles(own);
-  await page.click('button.main');
-  await shows('this model comes without a chat template');
-  await writeFile(join(own, 'config.json'), '{"model_type": "llama"}');
-  await page.locator('input[webkitdirectory]').setInputFiles(own);
-  await until("/config.json.*llama/.test(document.querySelector('.drop .message.bad')?.textContent)");
-  expect(messages).toEqual([]);
-  await end();
-});
+test.skipIf(!isThorough)(
+  'a checkpoint as Hugging Face has it: its tokenizer, a layout that suits it, and its chat template',
+  async () => {
+    const own = join(folder, 'qwen3-moe');
+    await cp(folderOf('qwen3-moe'), own, { recursive: true });
+    const { cases } = await referenceOf('qwen3-moe');
+    const [, plain, chat] = cases as [
+      FamilyReference['cases'][0],
+      FamilyReference['cases'][0],
+      FamilyReference['cases'][0],
+    ];
+    const hash = `#/generate?tokens=${plain.greedy.length}&prompt=${encodeURIComponent(plain.text)}`;
+    const { page, messages, shows, until, end } = await visit(site, hash);
+    await shows('first product right');
+    await page.click('text=A model of your own');
+    const [begin, message] = ['<|im_start|>user\n', chat.text.slice(17)];
+    expect(chat.text.startsWith(begin)).toBe(true);
+    const template = `{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}{% endfor %}`;
+    await writeFile(join(own, 'chat_template.jinja'), template);
+    await page.locator('input[webkitdirectory]').setInputFiles(own);
+    // ep=16 of the reference deployment would not divide the experts.
+    await shows('2 layers, 8 experts');
+    expect(await page.locator('input[list]').inputValue()).toBe('ep=8,pp=1,tp=1,dp=1');
+    await page.click('button.main');
+    await until("document.querySelector('.spoken')?.dataset.tokens === '24'");
+    await shows('each further');
+    const spoken = (): Promise<string> => page.evaluate("document.querySelector('.spoken').textContent");
+    expect(await spoken()).toBe(printableLines(plain.text + plain.greedyText));
+    await page.locator('textarea').first().fill(message);
+    await page.selectOption('.options select', '1');
+    await page.click('button.main');
+    await until("document.querySelector('.spoken')?.dataset.tokens === '24'");
+    await shows('each further');
+    expect(await spoken()).toBe(printableLines(message + chat.greedyText));
+    await rm(join(own, 'chat_template.jinja'));
+    await page.locator('input[webkitdirectory]').setInputFiles(own);
+    await page.click('button.main');
+    await shows('this model comes without a chat template');
+    await writeFile(join(own, 'config.json'), '{"model_type": "llama"}');
+    await page.locator('input[webkitdirectory]').setInputFiles(own);
+    await until("/config.json.*llama/.test(document.querySelector('.drop .message.bad')?.textContent)");
+    expect(messages).toEqual([]);
+    await end();
+  },
+);

@@ -93,11 +93,11 @@ describe('recheck', () => {
   test('drops what has become slower than the default', async () => {
     const { points } = await tuneKernels(gpu, {
       ...options,
-      subjects: [{ ...small, dims: { M: 64, N: 256, K: 256 } }],
+      subjects: [{ ...small, dims: { M: 128, N: 512, K: 512 } }],
     });
     const [point] = points;
     if (point === undefined) throw new Error('no point');
-    // "plain" is never the best of these.
+    // "plain" is several times slower than the best of these, on a busy machine too.
     const lying = { ...point, choice: 'plain' };
     const { dropped, kept, points: after } = await recheckPoints(gpu, [lying], options);
     expect(kept).toBe(0);
