@@ -2,12 +2,9 @@
  * A process of its own: `node --import tsx probe-globals.ts` imports the API, calls it, and prints what is then not as it
  * was before, as a JSON array.
  */
-import { constants, readFileSync, realpathSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 
 const EVENT_SOURCES = { process, stdout: process.stdout, stderr: process.stderr, stdin: process.stdin };
-
-/** Node's own threads set it on a socket when they first look at it, at any moment. */
-const NON_BLOCKING = constants.O_NONBLOCK;
 
 function snapshot(): Map<string, unknown> {
   const all = new Map<string, unknown>();
@@ -41,11 +38,8 @@ function snapshot(): Map<string, unknown> {
   }
   all.set('exit code', process.exitCode).set('folder', process.cwd()).set('title', process.title);
   for (const fd of [1, 2]) {
-    const [, flags = '0'] = /^flags:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8')) ?? [];
-    all.set(
-      `descriptor ${fd}`,
-      `${realpathSync(`/proc/self/fd/${fd}`)} ${parseInt(flags, 8) & ~NON_BLOCKING}`,
-    );
+    const [flags] = /^flags:.*$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8')) ?? [];
+    all.set(`descriptor ${fd}`, `${realpathSync(`/proc/self/fd/${fd}`)} ${flags}`);
   }
   return all;
 }
