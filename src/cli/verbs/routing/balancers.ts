@@ -4,20 +4,14 @@ import { range } from '../../../core/math.ts';
 import { comparePlacements, type PlacementRow } from '../../../laboratory/placements.ts';
 import { parseLayout } from '../../../layout/spec.ts';
 import { countIds } from '../../../routing/trace/trace.ts';
-import { MOST_SEED, requireInteger } from '../../options.ts';
+import { requireInteger } from '../../options.ts';
 import { platformHere } from '../../session.ts';
-import { loadTrace } from './load-trace.ts';
+import { loadTrace, TRACE_FIELDS, type TraceOptions } from './load-trace.ts';
 
 /** Options of `routingBalancers`, those of `moebius routing --balancers`. */
-export interface RoutingBalancersOptions {
+export interface RoutingBalancersOptions extends Omit<TraceOptions, 'trace'> {
   /** `uniform` and `zipf:s` stand for the load itself, (e + 1)^-s of expert e; of all others rows are counted. */
   readonly trace?: string;
-  readonly experts?: number;
-  readonly topk?: number;
-  readonly tokens?: number;
-  readonly layer?: number;
-  readonly pick?: string;
-  readonly seed?: number;
   /** Its ep ranks hold the experts; at most 16 when absent. */
   readonly layout?: string;
   /** Of all ranks; one more a rank than its experts when absent. */
@@ -37,9 +31,8 @@ export interface RoutingBalancers {
 }
 
 const OPTIONS: Fields = {
-  ...{ trace: 'string?', experts: 'number?', topk: 'number?', tokens: 'number?', layer: 'number?' },
-  ...{ pick: 'string?', seed: 'number?', layout: 'string?', slots: 'number?', groups: 'number?' },
-  nodes: 'number?',
+  ...{ ...TRACE_FIELDS, trace: 'string?' },
+  ...{ layout: 'string?', slots: 'number?', groups: 'number?', nodes: 'number?' },
 };
 export { OPTIONS as BALANCERS_OPTIONS };
 
@@ -49,14 +42,13 @@ export { OPTIONS as BALANCERS_OPTIONS };
  */
 export async function routingBalancers(options: RoutingBalancersOptions = {}): Promise<RoutingBalancers> {
   requireOptions('routingBalancers', options, OPTIONS);
-  const { trace = 'zipf:1.2', seed = 1, slots, groups, nodes } = options;
-  requireInteger('seed', seed, 0, MOST_SEED);
-  const most = { experts: 4096, topk: 4096, slots: 65_536, groups: 4096, nodes: 4096 } as const;
-  for (const name of ['experts', 'topk', 'slots', 'groups', 'nodes'] as const) {
+  const { trace = 'zipf:1.2', slots, groups, nodes } = options;
+  const most = { slots: 65_536, groups: 4096, nodes: 4096 } as const;
+  for (const name of ['slots', 'groups', 'nodes'] as const) {
     const value = options[name];
     if (value !== undefined) requireInteger(name, value, 1, most[name]);
   }
-  const loaded = await loadTrace({ ...options, trace, seed, tokens: options.tokens ?? 4096 });
+  const loaded = await loadTrace({ ...options, trace });
   const { generator, choices } = loaded;
   const { numExperts, topK } = choices;
   const isLaw = generator?.name === 'uniform' || generator?.name === 'zipf';

@@ -18,25 +18,17 @@ import type { OverflowPolicy } from '../../../routing/policies.ts';
 import { logitsOf } from '../../../routing/trace/generate.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../../tensor/quantised.ts';
 import { freeBytes } from '../../model.ts';
-import { MOST_SEED, requireInteger } from '../../options.ts';
+import { requireInteger } from '../../options.ts';
 import { withGpu } from '../../session.ts';
 import { DEFAULT_CAPACITY } from './capacity-option.ts';
 import { engineRouting } from './engine-options.ts';
-import { type LoadedTrace, loadTrace } from './load-trace.ts';
+import { type LoadedTrace, loadTrace, TRACE_FIELDS, TRACE_SEED, type TraceOptions } from './load-trace.ts';
 
 /** Options of `routingCost`, those of `moebius routing --cost`. Sizes are those of the `card` preset when absent. */
-export interface RoutingCostOptions {
+export interface RoutingCostOptions extends Omit<TraceOptions, 'trace'> {
   readonly adapter?: string;
   /** A generator, as 'zipf:1.2', or the path of a trace; 'zipf:1.2' when absent. */
   readonly trace?: string;
-  readonly experts?: number;
-  readonly topk?: number;
-  /** 4,096 when absent. */
-  readonly tokens?: number;
-  /** Of a file. */
-  readonly layer?: number;
-  readonly pick?: string;
-  readonly seed?: number;
   /** How many ranks share the experts, all on the one adapter; 'ep=1' when absent. */
   readonly layout?: string;
   /** One that a device has; 'drop-position' when absent. */
@@ -77,8 +69,8 @@ export interface RoutingCost extends LayerCost {
 }
 
 const OPTIONS: Fields = {
-  ...{ adapter: 'string?', trace: 'string?', experts: 'number?', topk: 'number?', tokens: 'number?' },
-  ...{ layer: 'number?', pick: 'string?', seed: 'number?', layout: 'string?', policy: 'string?' },
+  ...{ ...TRACE_FIELDS, trace: 'string?' },
+  ...{ adapter: 'string?', layout: 'string?', policy: 'string?' },
   ...{ capacity: 'string?', placement: 'string?', slots: 'number?', biasRate: 'number?', width: 'number?' },
   ...{ expertWidth: 'number?', weights: 'string?', progress: 'record?', signal: 'signal?' },
 };
@@ -97,9 +89,13 @@ const MOST_TOKENS = 2 ** 15;
  */
 export async function routingCost(options: RoutingCostOptions = {}): Promise<RoutingCost> {
   requireOptions('routingCost', options, OPTIONS);
-  const { progress = SILENT, seed = 1, width = CARD.modelDim, expertWidth = CARD.expertDim } = options;
+  const {
+    progress = SILENT,
+    seed = TRACE_SEED,
+    width = CARD.modelDim,
+    expertWidth = CARD.expertDim,
+  } = options;
   const { biasRate = BIAS_RATE, weights = DEFAULTS.weights, tokens, slots } = options;
-  requireInteger('seed', seed, 0, MOST_SEED);
   requireInteger('width', width, 4, 65_536);
   requireInteger('expert width', expertWidth, 4, 65_536);
   if (tokens !== undefined) requireInteger('tokens', tokens, 1, MOST_TOKENS);

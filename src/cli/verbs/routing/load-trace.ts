@@ -1,5 +1,6 @@
 /** Where the choices of an experiment come from: a generator by its name, or a file. */
 import { ConfigError } from '../../../core/errors.ts';
+import type { Fields } from '../../../core/given.ts';
 import { at, maxOf } from '../../../core/math.ts';
 import { printable } from '../../../core/text/printable.ts';
 import { quoted } from '../../../core/text/quoted.ts';
@@ -21,17 +22,30 @@ import {
   traceFromJson,
   type TraceLayer,
 } from '../../../routing/trace/trace.ts';
+import { MOST_SEED, requireInteger } from '../../options.ts';
 import { platformHere } from '../../session.ts';
 
+/** Which choices an experiment has: options of all kinds of `moebius routing`. */
 export interface TraceOptions {
+  /** A generator, as 'zipf:1.2', or the path of a trace. */
   readonly trace: string;
-  readonly experts?: number | undefined;
-  readonly topk?: number | undefined;
-  readonly tokens?: number | undefined;
-  readonly layer?: number | undefined;
-  readonly pick?: string | undefined;
-  readonly seed: number;
+  /** Of a generator; of a file they must be what it has. 16 and 2 when absent. */
+  readonly experts?: number;
+  readonly topk?: number;
+  /** 4,096 when absent; a recorded trace may have fewer. */
+  readonly tokens?: number;
+  /** Of a file; the most uneven one when absent. */
+  readonly layer?: number;
+  /** Part of the name of a model or text, where a file has several. */
+  readonly pick?: string;
+  /** 1 when absent. */
+  readonly seed?: number;
 }
+
+export const TRACE_FIELDS: Fields = {
+  ...{ trace: 'string', experts: 'number?', topk: 'number?', tokens: 'number?', layer: 'number?' },
+  ...{ pick: 'string?', seed: 'number?' },
+};
 
 export interface LoadedTrace {
   /** 'zipf:1.2', or the file's name with the model and the layer. */
@@ -48,10 +62,25 @@ export const BUNDLED_TRACES: Readonly<Record<string, string>> = {
 };
 
 const DEFAULTS = { experts: 16, topk: 2, tokens: 4096 };
+export const TRACE_SEED = 1;
+/** Tokens whose choices an experiment may hold. A guess. */
+const MOST_TOKENS = 2 ** 17;
+/** Experts of a layer, and of a token. A guess. */
+const MOST_EXPERTS = 4096;
+
+/** @throws ConfigError for numbers that no trace has: of experts, tokens, a layer or a seed. */
+function checkNumbers({ experts, topk, tokens, layer, seed }: TraceOptions): void {
+  if (seed !== undefined) requireInteger('seed', seed, 0, MOST_SEED);
+  if (experts !== undefined) requireInteger('experts', experts, 1, MOST_EXPERTS);
+  if (topk !== undefined) requireInteger('topk', topk, 1, MOST_EXPERTS);
+  if (tokens !== undefined) requireInteger('tokens', tokens, 0, MOST_TOKENS);
+  if (layer !== undefined) requireInteger('layer', layer, 0);
+}
 
 /** @throws ConfigError for a name or file that is no trace, or one of other experts or another top-k than asked for. */
 export async function loadTrace(options: TraceOptions): Promise<LoadedTrace> {
-  const { experts, topk, tokens = DEFAULTS.tokens, layer, pick, seed } = options;
+  checkNumbers(options);
+  const { experts, topk, tokens = DEFAULTS.tokens, layer, pick, seed = TRACE_SEED } = options;
   const bundled = Object.hasOwn(BUNDLED_TRACES, options.trace) ? BUNDLED_TRACES[options.trace] : undefined;
   const trace = bundled ?? options.trace;
   if (isGenerator(trace)) {
@@ -66,7 +95,7 @@ export async function loadTrace(options: TraceOptions): Promise<LoadedTrace> {
     const facts = { ids: 'generated', scores: 'generated' } as const;
     return { name: formatGenerator(spec), generator: spec, facts, choices };
   }
-  const found = picked(await readTraces(trace), trace, { experts, topk, pick });
+  const found = picked(await readTraces(trace), trace, options);
   const chosen = layerOf(found, layer, pick);
   const sizes = { numExperts: found.numExperts, topK: found.topK, most: tokens, seed };
   const { choices, facts } = replayLayer(chosen, sizes);

@@ -24,28 +24,16 @@ import { contiguousPlacement, type ExpertPlacement, expertsOfRanks } from '../..
 import { OVERFLOW_POLICIES, type OverflowPolicy } from '../../../routing/policies.ts';
 import { countIds } from '../../../routing/trace/trace.ts';
 import { dealt, type ReplayFacts } from '../../../routing/trace/replay.ts';
-import { MOST_SEED, requireInteger } from '../../options.ts';
+import { requireInteger } from '../../options.ts';
 import { withGpu } from '../../session.ts';
 import { biased, type BiasReport } from './bias.ts';
 import { DEFAULT_CAPACITY, parseCapacity } from './capacity-option.ts';
 import { readPlacement } from './engine-options.ts';
-import { type LoadedTrace, loadTrace } from './load-trace.ts';
+import { type LoadedTrace, loadTrace, TRACE_FIELDS, TRACE_SEED, type TraceOptions } from './load-trace.ts';
 
 /** Options of `routing`, those of `moebius routing`. */
-export interface RoutingOptions {
+export interface RoutingOptions extends TraceOptions {
   readonly adapter?: string;
-  /** A generator, as 'zipf:1.2', or the path of a trace. */
-  readonly trace: string;
-  /** Of a generator; of a file they must be what it has. 16 and 2 when absent. */
-  readonly experts?: number;
-  readonly topk?: number;
-  /** 4,096 when absent; a recorded trace may have fewer. */
-  readonly tokens?: number;
-  /** Of a file; the most uneven one when absent. */
-  readonly layer?: number;
-  /** Part of the name of a model or text, where a file has several. */
-  readonly pick?: string;
-  readonly seed?: number;
   /** Its ep ranks hold the experts, and send the tokens. As many as experts, at most 16, when absent. */
   readonly layout?: string;
   /** All when absent. */
@@ -101,8 +89,8 @@ export interface RoutingReport {
 }
 
 const OPTIONS: Fields = {
-  ...{ adapter: 'string?', trace: 'string', experts: 'number?', topk: 'number?', tokens: 'number?' },
-  ...{ layer: 'number?', pick: 'string?', seed: 'number?', layout: 'string?', policies: 'list?' },
+  ...TRACE_FIELDS,
+  ...{ adapter: 'string?', layout: 'string?', policies: 'list?' },
   ...{ capacity: 'string?', balancer: 'string?', slots: 'number?', groups: 'number?', nodes: 'number?' },
   ...{ microBatches: 'number?', width: 'number?', expertWidth: 'number?', time: 'flag?' },
   ...{ placement: 'string?', steps: 'number?', biasRate: 'number?' },
@@ -114,8 +102,6 @@ export const DEFAULT_WIDTHS = { width: 256, expertWidth: 256 };
 export const DEFAULT_MICRO_BATCHES = 4;
 /** A guess where no adapter was asked. */
 const ASSUMED_TILE_ROWS = 64;
-/** Choices that an experiment may hold. A guess. */
-const MOST_TOKENS = 2 ** 17;
 const MOST_RANKS = 4096;
 /** Of the bias controller. A guess. */
 const MOST_STEPS = 10_000;
@@ -127,7 +113,7 @@ const MOST_STEPS = 10_000;
 export async function routing(options: RoutingOptions): Promise<RoutingReport> {
   requireOptions('routing', options, OPTIONS);
   const plan = checked(options);
-  const loaded = await loadTrace({ ...options, seed: plan.seed });
+  const loaded = await loadTrace(options);
   const given =
     options.placement === undefined
       ? undefined
@@ -251,7 +237,7 @@ interface Plan {
 
 function checked(options: RoutingOptions): Plan {
   const {
-    seed = 1,
+    seed = TRACE_SEED,
     policies = OVERFLOW_POLICIES,
     balancer = 'none',
     microBatches = DEFAULT_MICRO_BATCHES,
@@ -260,21 +246,16 @@ function checked(options: RoutingOptions): Plan {
   policies.forEach((policy) => requireName('overflow policy', policy, OVERFLOW_POLICIES));
   if (policies.length === 0) throw new ConfigError('no policy is named; leave --policy out for all of them.');
   requireName('balancer', balancer, BALANCERS);
-  requireInteger('seed', seed, 0, MOST_SEED);
   requireInteger('micro-batches', microBatches, 1, 1024);
   requireInteger('width', width, 4, 65_536);
   requireInteger('expert width', expertWidth, 4, 65_536);
   for (const [name, value, most] of [
-    ['experts', options.experts, 4096],
-    ['topk', options.topk, 4096],
     ['slots', options.slots, 65_536],
     ['groups', options.groups, 4096],
     ['nodes', options.nodes, 4096],
   ] as const) {
     if (value !== undefined) requireInteger(name, value, 1, most);
   }
-  if (options.tokens !== undefined) requireInteger('tokens', options.tokens, 0, MOST_TOKENS);
-  if (options.layer !== undefined) requireInteger('layer', options.layer, 0);
   if (options.steps !== undefined) requireInteger('steps', options.steps, 1, MOST_STEPS);
   if (options.biasRate !== undefined) checkBiasRate(options.biasRate);
   if (balancer !== 'bias' && (options.steps ?? options.biasRate) !== undefined) {
