@@ -2,7 +2,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { CancelledError, ConfigError } from '../../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../../core/given.ts';
-import { MOST_GPUS, searchOf } from '../../../planner/search/asked.ts';
+import { MOST_GPUS, type SearchAsked, searchOf } from '../../../planner/search/asked.ts';
 import {
   evaluate,
   LEAST_LENGTH,
@@ -23,29 +23,15 @@ import { hardwareAt, modelAt } from './deployment.ts';
 import { tellSearch } from './search-progress.ts';
 
 /** Options of `search`, those of `moebius search`. */
-export interface SearchOptions extends ArrivalOptions {
+export interface SearchOptions
+  extends ArrivalOptions, Omit<SearchAsked, 'model' | 'hardware' | 'isl' | 'osl' | 'arrivals' | 'seed'> {
   /** A preset's name, or the path of a `config.json`. */
   readonly model: string;
   /** A name, or the path of a JSON file with figures of one's own. */
   readonly hardware: string;
-  /** How many, or several numbers to compare. */
-  readonly gpus: number | readonly number[];
-  readonly gpusPerNode?: number;
-  /** 'ep=16,pp=4,tp=2,dp=2', to be placed among the others; the reference layout for its own model where it has as many GPUs. */
-  readonly layout?: string;
-  /** Limits of mean TTFT and TPOT, ms. */
-  readonly ttft?: number;
-  readonly tpot?: number;
-  readonly precision?: string;
-  readonly framework?: string;
   /** Tokens in and out, nominal: lengths are uniform in 0.8 to 1.0 of them. 1,024 when absent. */
   readonly isl?: number;
   readonly osl?: number;
-  /** Requests at once, of all GPUs together, in a closed loop; four a GPU of the largest number when absent. */
-  readonly concurrency?: number;
-  readonly routing?: string;
-  /** Requests that are simulated for each that is there at once; 5 when absent. */
-  readonly rounds?: number;
   /** 1: no further thread; as many as there are cores when absent. */
   readonly threads?: number;
   /** Told of each layout that was simulated. */
