@@ -9,7 +9,7 @@ import { type Bindable, type BufferView, checkView, viewOf } from './buffer.ts';
 import type { DeviceContext, Kernel } from './context.ts';
 import type { Grid, KernelDefinition } from './kernel.ts';
 import type { ParamArena, ParamChunk } from './param-arena.ts';
-import { type DispatchFacts, SpanTimer, type SpanTime } from './span-timer.ts';
+import { SpanTimer, type SpanTime } from './span-timer.ts';
 
 /** `none`: one pass for all. `span`: a pass per span. `dispatch`: a pass per dispatch. */
 export type TimingDetail = 'none' | 'span' | 'dispatch';
@@ -213,7 +213,7 @@ export class CommandList {
     const group = this.#gpu.bindGroups.get(compiled, views);
     const slot = this.#gpu.params.put(this.#holds.chunks, compiled, params);
     // All that may be refused has been looked at: from here on it is recorded.
-    const pass = this.#openPass(compiled.name, { spec: kernel.spec, params, grid });
+    const pass = this.#openPass(kernel, params, grid);
     if (this.#pipeline !== compiled.pipeline) {
       pass.setPipeline(compiled.pipeline);
       this.#pipeline = compiled.pipeline;
@@ -226,15 +226,19 @@ export class CommandList {
     return pass;
   }
 
-  #openPass(kernelName: string, dispatch: DispatchFacts): GPUComputePassEncoder {
+  #openPass<D extends KernelDefinition>(
+    { compiled, spec }: Kernel<D>,
+    params: Params<D>,
+    grid: Grid | undefined,
+  ): GPUComputePassEncoder {
     if (this.#pass !== undefined) return this.#pass;
     const alone = this.#timing === 'dispatch';
-    const label = alone ? kernelName : this.label;
+    const label = alone ? compiled.name : this.label;
     const timestampWrites = this.#holds.timer?.begin({
       tag: this.#tag,
       part: alone ? this.#part : undefined,
-      kernel: alone ? kernelName : undefined,
-      dispatch: alone ? dispatch : undefined,
+      kernel: alone ? compiled.name : undefined,
+      dispatch: alone ? { spec, params, grid } : undefined,
     });
     this.#pass = this.#encoder.beginComputePass(
       timestampWrites === undefined ? { label } : { label, timestampWrites },
