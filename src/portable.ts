@@ -18,6 +18,7 @@ export {
 // The adapter and the device.
 export type { AdapterChoice, AdapterFacts, AdapterKind, KernelKind, Platform } from './platform/platform.ts';
 export { Gpu, openGpu } from './gpu/gpu.ts';
+export type { Peak } from './core/peak.ts';
 
 // Tensors, models, layouts.
 export { castFloat, f32Tensor, tensor, toF32, toF64, type Dtype, type Tensor } from './tensor/tensor.ts';

@@ -2,6 +2,7 @@
 import { dirname, join, resolve } from 'node:path';
 import { AbsentFileError, ConfigError } from '../core/errors.ts';
 import { requireGiven, requireGpu } from '../core/given.ts';
+import { betterPeak } from '../core/peak.ts';
 import { shortened } from '../core/text/quoted.ts';
 import { seedOf } from '../core/random.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -105,7 +106,7 @@ export async function addToTuningFile(
   });
 }
 
-/** Gives the device what was tuned for it, if anything. @throws ConfigError for a named file that is not there. */
+/** Gives the device what was tuned for it, and the peak that was measured then, if anything. @throws ConfigError for a named file that is not there. */
 export async function attachTuning(gpu: Gpu, options: TuningOptions = {}): Promise<TuningUse> {
   const { tuning, tuningFile } = options;
   gpu.tuning = undefined;
@@ -132,11 +133,17 @@ export async function attachTuning(gpu: Gpu, options: TuningOptions = {}): Promi
   if (read.cache === undefined) return { state: 'ignored', note: read.warning, path, entries: 0 };
   const table = tuningTable(read.cache.points, codesOf(gpu.platform));
   gpu.tuning = table;
+  tellPeak(gpu, read.cache);
   const { entries } = table;
   const count = entries === 1 ? '1 entry' : `${entries} entries`;
   const { date, points } = read.cache;
   const note = `tuning: ${count} of ${date.slice(0, 10)} (${points.length} shapes measured)${absentText(gpu, points)}`;
   return { state: 'used', note, path, entries };
+}
+
+/** Of what was measured with the points: how long one dispatch may be follows from it. */
+export function tellPeak(gpu: Gpu, { peakFlops }: Pick<TuningCache, 'peakFlops'>): void {
+  if (peakFlops !== undefined) gpu.peak = betterPeak(gpu.peak, peakFlops);
 }
 
 /** What is said of choices that are not here: as a rule a user's own, whose module was not given. */
@@ -152,11 +159,16 @@ function absentText(gpu: Gpu, points: readonly TuningPoint[]): string {
   return `, of which ${absent.length} for ${names}, not here: if it is your own, give its module with --with`;
 }
 
-/** The table of an adapter's cache for one's own use: `gpu.tuning = await loadTuning(gpu)`. Undefined without a usable one. */
+/**
+ * The table of an adapter's cache for one's own use: `gpu.tuning = await loadTuning(gpu)`. Undefined without a usable one. The
+ * peak that was measured with it is told to the device.
+ */
 export async function loadTuning(gpu: Gpu, path?: string): Promise<TuningTable | undefined> {
   requireGpu(gpu);
   if (path !== undefined) requireGiven('The path', path, 'string');
   const place = await tuningPath(gpu.facts, path);
   const read = place === undefined ? undefined : await readTuningFile(place, gpu.facts);
-  return read?.cache === undefined ? undefined : tuningTable(read.cache.points, codesOf(gpu.platform));
+  if (read?.cache === undefined) return undefined;
+  tellPeak(gpu, read.cache);
+  return tuningTable(read.cache.points, codesOf(gpu.platform));
 }

@@ -7,9 +7,18 @@ import { anyOf, throwIfCancelled, unlessCancelled } from '../core/async/cancel.t
 import { ConfigError } from '../core/errors.ts';
 import { requireFields, requireGiven } from '../core/given.ts';
 import { roundUp } from '../core/math.ts';
+import { longestDispatch, type Peak, peakOfLongest } from '../core/peak.ts';
 import { formatBytes } from '../core/units.ts';
 import type { AdapterFacts, KernelKind, Platform } from '../platform/platform.ts';
-import { BYTES_OF, bytesOf, type Dtype, type Tensor, type TensorData, tensor } from '../tensor/tensor.ts';
+import {
+  arrayOf,
+  BYTES_OF,
+  bytesOf,
+  type Dtype,
+  type Tensor,
+  type TensorData,
+  tensor,
+} from '../tensor/tensor.ts';
 import type { BindGroupCache } from './bind-groups.ts';
 import { type Bindable, type BufferView, GpuBuffer, checkView, viewOf } from './buffer.ts';
 import { CommandList, type TimingDetail } from './command-list.ts';
@@ -58,8 +67,8 @@ export async function openGpu(platform: Platform, choice = 'auto'): Promise<Gpu>
   });
   const opened = new OpenDevice(open, device, platform, { kernelKind, matrixUnits });
   try {
-    const { name, driver } = open.facts;
-    opened.lanesInOrder = await lanesFollowInvocations(device, opened.state, `${name} ${driver}`);
+    const told = `${open.facts.name} ${open.facts.driver}`;
+    opened.lanesInOrder = await lanesFollowInvocations(device, opened.state, told);
   } catch (error) {
     opened.close();
     throw error;
@@ -133,16 +142,25 @@ export class Gpu implements DeviceContext {
     this.#opened.tuning = tuning;
   }
 
+  /** Its f32 peak: assumed until somebody who has measured sets it, as `measureCeilings` does. One for all views. */
+  get peak(): Peak {
+    return this.#opened.peak;
+  }
+
+  set peak(peak: Peak) {
+    this.#opened.peak = peak;
+  }
+
   /**
-   * Work of one dispatch at most, FLOP: half a second of the device's peak, so that no watchdog ends it. The products and
-   * attention record more in several. Assumed until somebody who has measured sets it; one for all views.
+   * Work of one dispatch at most, FLOP: half a second of the peak, so that no watchdog ends it. The products and attention
+   * record more in several. Setting it sets the peak.
    */
   get mostDispatchFlops(): number {
-    return this.#opened.mostDispatchFlops;
+    return longestDispatch(this.peak);
   }
 
   set mostDispatchFlops(flops: number) {
-    this.#opened.mostDispatchFlops = flops;
+    this.peak = peakOfLongest(flops);
   }
 
   /** Whether lane i of a subgroup is the i-th of its invocations: probed when the device was opened. True without subgroups. */
@@ -290,7 +308,7 @@ export class Gpu implements DeviceContext {
     const count = shape.reduce((a, b) => a * b, 1);
     const bytes = count * BYTES_OF[dtype];
     checkView(view, bytes, `Reading [${shape.join(', ')}] of ${dtype} from ${view.buffer.label}`);
-    if (bytes === 0) return tensor(dtype, shape, typedArray(dtype, new ArrayBuffer(0)));
+    if (bytes === 0) return tensor(dtype, shape, arrayOf(dtype, new ArrayBuffer(0)));
     const size = roundUp(bytes, 4);
     const staging = this.device.createBuffer({ size, usage: MAP_READ | COPY_DST });
     const end = this.ledger.hold('staging', size);
@@ -300,7 +318,7 @@ export class Gpu implements DeviceContext {
       this.device.queue.submit([encoder.finish()]);
       await this.state.wait(`Reading ${view.buffer.label}`, staging.mapAsync(MAP_MODE.READ), this.signal);
       this.throwPending();
-      return tensor(dtype, shape, typedArray(dtype, staging.getMappedRange().slice(0, bytes)));
+      return tensor(dtype, shape, arrayOf(dtype, staging.getMappedRange().slice(0, bytes)));
     } finally {
       staging.destroy();
       end();
@@ -310,25 +328,5 @@ export class Gpu implements DeviceContext {
   /** Ends the device, for all views. Whoever waits for it is told; harmless when it is ended already. */
   destroy(): void {
     this.#opened.close();
-  }
-}
-
-function typedArray(dtype: Dtype, bytes: ArrayBuffer): TensorData {
-  switch (dtype) {
-    case 'f32':
-      return new Float32Array(bytes);
-    case 'f16':
-    case 'bf16':
-      return new Uint16Array(bytes);
-    case 'i32':
-      return new Int32Array(bytes);
-    case 'u32':
-      return new Uint32Array(bytes);
-    case 'f64':
-      return new Float64Array(bytes);
-    case 'i8':
-      return new Int8Array(bytes);
-    case 'u8':
-      return new Uint8Array(bytes);
   }
 }

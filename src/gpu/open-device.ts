@@ -1,4 +1,5 @@
 /** What all views of an open device share: see `Gpu`. */
+import { assumedPeak, type Peak } from '../core/peak.ts';
 import type { AdapterFacts, KernelKind, OpenAdapter, Platform } from '../platform/platform.ts';
 import { BindGroupCache } from './bind-groups.ts';
 import { DeviceState } from './device-state.ts';
@@ -32,8 +33,8 @@ export class OpenDevice {
   readonly state: DeviceState;
   readonly waits: HostWaits;
   tuning: Tuning | undefined;
-  /** See `Gpu`. Assumed: a GPU of 2 TFLOP/s, which a browser's watchdog looks after, or a CPU, which none does. */
-  mostDispatchFlops: number;
+  /** See `Gpu`. */
+  peak: Peak;
   /** See `Gpu`. */
   lanesInOrder = true;
   /** Keeps the bindings' root object alive as long as the device (see OpenAdapter.gpu). */
@@ -52,7 +53,7 @@ export class OpenDevice {
     this.matrixUnits = matrixUnits;
     const own = open.facts.kind === 'gpu' ? 'gpu' : 'software';
     this.kernelsFor = kernelKind ?? own;
-    this.mostDispatchFlops = own === 'gpu' ? 1e12 : 1e11;
+    this.peak = assumedPeak(own);
     this.facts =
       this.kernelsFor === own
         ? open.facts

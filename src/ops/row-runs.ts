@@ -7,7 +7,7 @@ import type { Gpu } from '../gpu/gpu.ts';
  * What one dispatch may be given to end within seconds: software adapters reach 1 to 30 GFLOP/s, and up to 0.6 ms go
  * by per workgroup with barriers, of which some kernels have one per row.
  */
-const MOST_FLOPS = { software: 1e10, gpu: 1e12 };
+const MOST_SOFTWARE_FLOPS = 1e10;
 /** A guess from the same: 4,096 barriers of 0.6 ms are 2.5 s. */
 const MOST_ROWS = { software: 4096, gpu: Infinity };
 /** Views of whole blocks of this many rows are aligned whatever the row's width: 64 * 4 bytes = 256. */
@@ -54,7 +54,9 @@ function alignedRows(width: number): number {
 
 function runsOf(gpu: Gpu, numRows: number, flopsPerRow: number, most: number, block: number): Rows[] {
   const kind = gpu.facts.kind === 'gpu' ? 'gpu' : 'software';
-  const byFlops = Math.floor(MOST_FLOPS[kind] / Math.max(1, flopsPerRow));
+  const mostFlops =
+    kind === 'gpu' ? gpu.mostDispatchFlops : Math.min(MOST_SOFTWARE_FLOPS, gpu.mostDispatchFlops);
+  const byFlops = Math.floor(mostFlops / Math.max(1, flopsPerRow));
   const wanted = Math.min(most, numRows, MOST_ROWS[kind], byFlops);
   const length = Math.max(block, roundUp(wanted + 1, block) - block);
   if (numRows <= wanted) return numRows === 0 ? [] : [{ first: 0, count: numRows }];

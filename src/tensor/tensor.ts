@@ -223,3 +223,24 @@ function shifted(bits: number, by: number): number {
   const whole = bits >>> by;
   return whole + Number(rest > half || (rest === half && (whole & 1) === 1));
 }
+
+/** Bytes as elements of a dtype. */
+export function arrayOf(dtype: Dtype, bytes: ArrayBuffer): TensorData {
+  switch (dtype) {
+    case 'f32':
+      return new Float32Array(bytes);
+    case 'f16':
+    case 'bf16':
+      return new Uint16Array(bytes);
+    case 'i32':
+      return new Int32Array(bytes);
+    case 'u32':
+      return new Uint32Array(bytes);
+    case 'f64':
+      return new Float64Array(bytes);
+    case 'i8':
+      return new Int8Array(bytes);
+    case 'u8':
+      return new Uint8Array(bytes);
+  }
+}

@@ -7,6 +7,7 @@
  *                     defaults and what is compiled into them differ
  *   date, project     when it was last written (ISO 8601, UTC), and by which version of this package
  *   clock             what was timed with
+ *   peakFlops         f32 FLOP/s that a probe reached, which a dispatch's length follows from; absent where none was timed
  *   points            one per shape: what was measured, all samples, and what to take. Shapes of experts carry the
  *                     number of local experts among their settings
  *
@@ -36,6 +37,7 @@ export interface TuningCache {
   readonly date: string;
   readonly project: string;
   readonly clock: BenchClock;
+  readonly peakFlops?: number | undefined;
   readonly points: readonly TuningPoint[];
 }
 
@@ -91,6 +93,7 @@ const CacheFile = v.object({
   date: v.pipe(v.string(), v.isoTimestamp()),
   project: v.string(),
   clock: v.object({ clock: v.picklist(['gpu', 'host']), grainNs: Finite, note: v.string() }),
+  peakFlops: v.optional(Positive),
   points: v.array(Point),
 });
 

@@ -269,9 +269,12 @@ export function cacheOf(
   points: readonly TuningPoint[],
 ): TuningCache {
   const { name, driver, kernels } = gpu.facts;
+  const { flopsPerSecond, source } = gpu.peak;
   return {
     ...{ schema: TUNING_SCHEMA, version: TUNING_VERSION },
     adapter: { name, driver, ...(kernels && { kernels }) },
-    ...{ date: new Date().toISOString(), project, clock, points },
+    ...{ date: new Date().toISOString(), project, clock },
+    ...(source === 'measured' && { peakFlops: flopsPerSecond }),
+    points,
   };
 }

@@ -122,13 +122,20 @@ test('what is tuned reaches a command unless it is told not to look', async () =
         path: cache,
       });
       expect(await attachTuning(gpu, { tuning: false })).toMatchObject({ state: 'off', entries: 0 });
-      expect(gpu.tuning).toBeUndefined();
+      expect([gpu.tuning, gpu.peak.source]).toEqual([undefined, 'assumed']);
       const other = `${cache}.none`;
       await expect(attachTuning(gpu, { tuningFile: other })).rejects.toThrow(/^there is no tuning file /);
       vi.stubEnv('MOEBIUS_TUNING', 'off');
       await loadTuning(gpu, cache).then((table) => (gpu.tuning = table));
       expect(await attachTuning(gpu)).toMatchObject({ state: 'off', entries: 0 });
       expect(gpu.tuning).toBeUndefined();
+      const peakFlops = 3e10;
+      await writeFile(
+        cache,
+        JSON.stringify({ ...(JSON.parse(await readFile(cache, 'utf8')) as object), peakFlops }),
+      );
+      await attachTuning(gpu, { tuningFile: cache });
+      expect(gpu.peak).toEqual({ flopsPerSecond: peakFlops, source: 'measured' });
     } finally {
       vi.unstubAllEnvs();
     }

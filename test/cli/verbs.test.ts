@@ -17,7 +17,13 @@ describe('doctor', () => {
     expect(found.versions).toMatchObject({ node: process.versions.node });
     expect(found.readbackNs.median).toBeGreaterThan(0);
     expect(found.ceilings.filter(({ state }) => state === 'failed')).toEqual([]);
+    const { flops, peak } = found.longestDispatch;
+    const fma = found.ceilings.find(({ name }) => name === 'f32 multiply-add');
+    expect(peak).toEqual({ source: 'measured', flopsPerSecond: fma?.state === 'measured' && fma.value });
+    expect(flops).toBe(peak.flopsPerSecond / 2);
     const lines = renderDoctor(found);
+    const assumed = { ...found, longestDispatch: { flops, peak: { ...peak, source: 'assumed' as const } } };
+    expect(renderDoctor(assumed).join()).toMatch(/half a second of the assumed f32 peak/);
     expect(lines).toContain('Ceilings, measured just now');
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
   });

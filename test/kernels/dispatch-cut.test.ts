@@ -1,12 +1,14 @@
 /** Long products and attention are cut into dispatches that a watchdog leaves alone: more of them, with the same bits. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { at } from '../../src/core/math.ts';
+import { betterPeak } from '../../src/core/peak.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { gridPieces } from '../../src/kernels/attention/grid.ts';
 import { prepareGemm } from '../../src/kernels/dense/gemm.ts';
 import { planLayout } from '../../src/layout/layout.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
 import type { Checkpoint } from '../../src/model/checkpoint.ts';
+import { rowRuns } from '../../src/ops/row-runs.ts';
 import { createEngine } from '../../src/runtime/engine.ts';
 import { loadTinyMoe } from '../model/tiny-moe.ts';
 import { testPlatform } from '../setup/gpu.ts';
@@ -30,8 +32,21 @@ async function within<T>(flops: number, work: () => Promise<T>): Promise<T> {
   }
 }
 
-test('a device is assumed to do what a watchdog lets pass', () => {
+test('half a second of a peak, which is assumed until one was measured; the best that was counts', () => {
   expect(gpu.mostDispatchFlops).toBe(1e11);
+  const before = gpu.peak;
+  expect(before).toEqual({ flopsPerSecond: 2e11, source: 'assumed' });
+  try {
+    gpu.peak = betterPeak(before, 5e10);
+    expect([gpu.mostDispatchFlops, gpu.peak.source]).toEqual([2.5e10, 'measured']);
+    expect(betterPeak(gpu.peak, 4e10)).toEqual(gpu.peak);
+    expect(gpu.under(new AbortController().signal).mostDispatchFlops).toBe(2.5e10);
+    expect(rowRuns(gpu, 256, 1e8).map(({ count }) => count)).toEqual([64, 64, 64, 64]);
+    gpu.peak = betterPeak(before, 1.5e10);
+    expect(rowRuns(gpu, 256, 4e7).map(({ count }) => count)).toEqual([128, 128]);
+  } finally {
+    gpu.peak = before;
+  }
 });
 
 test('a product in runs of 64 rows', async () => {

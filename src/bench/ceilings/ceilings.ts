@@ -2,6 +2,7 @@
 import { messageOf } from '../../core/errors.ts';
 import { requireFields, requireGpu } from '../../core/given.ts';
 import { at, maxOf } from '../../core/math.ts';
+import { betterPeak } from '../../core/peak.ts';
 import { NS_PER_S } from '../../core/units.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { measureKernel, type BenchClock } from '../../measure/stopwatch.ts';
@@ -70,21 +71,38 @@ export function probesFor(scale: ProbeScale): Probe[] {
 
 /**
  * Runs every probe, within the host time of `budgetNs` as far as a few samples of each allow, and keeps the best form
- * of each.
+ * of each. The device is told its f32 peak (`gpu.peak`).
  */
 export async function measureCeilings(gpu: Gpu, options: CeilingOptions): Promise<Ceilings> {
   requireGpu(gpu);
   requireFields('The measurement', options, { clock: 'record' });
-  const { clock, budgetNs, say = () => undefined, scale = probeScale(gpu) } = options;
+  return measureProbes(gpu, probesFor(options.scale ?? probeScale(gpu)), options);
+}
+
+/** The f32 peak alone, which the device is told too. */
+export async function measurePeak(gpu: Gpu, options: CeilingOptions): Promise<Ceilings> {
+  return measureProbes(gpu, fmaProbes('f32', options.scale ?? probeScale(gpu)), options);
+}
+
+async function measureProbes(
+  gpu: Gpu,
+  probes: readonly Probe[],
+  { clock, budgetNs, say = () => undefined }: CeilingOptions,
+): Promise<Ceilings> {
   const end = gpu.platform.now() + budgetNs;
-  const probes = probesFor(scale);
   const found: Ceiling[] = [];
   for (const [i, probe] of probes.entries()) {
     say(probe.form === undefined ? probe.name : `${probe.name}: ${probe.form}`);
     const share = (end - gpu.platform.now()) / (probes.length - i);
     found.push(await runProbe(gpu, probe, clock, Math.max(0, share)));
   }
-  return bestOf(found);
+  const best = bestOf(found);
+  for (const ceiling of best) {
+    if (ceiling.name === 'f32 multiply-add' && ceiling.state === 'measured') {
+      gpu.peak = betterPeak(gpu.peak, ceiling.value);
+    }
+  }
+  return best;
 }
 
 /** Checks, then times. What goes wrong is a result; only a device that is gone, or work that was called off, throws. */

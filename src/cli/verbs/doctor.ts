@@ -40,13 +40,16 @@ const OPTIONS: Fields = {
  */
 export async function doctor(options: DoctorOptions = {}): Promise<DoctorFindings> {
   requireOptions('doctor', options, OPTIONS);
-  return withGpu(options, async (gpu) => ({
-    ...(await examineAdapter(gpu)),
-    ceilings: await measureCeilings(gpu, { clock: await chooseClock(gpu), budgetNs: CEILING_NS }),
-    versions: versionsHere(),
-    embeddedObstacle: swiftshaderObstacle() ?? null,
-    tuning: await attachTuning(gpu, options),
-  }));
+  return withGpu(options, async (gpu) => {
+    const tuning = await attachTuning(gpu, options);
+    const examined = await examineAdapter(gpu);
+    const ceilings = await measureCeilings(gpu, { clock: await chooseClock(gpu), budgetNs: CEILING_NS });
+    return {
+      ...{ ...examined, ceilings, tuning, versions: versionsHere() },
+      embeddedObstacle: swiftshaderObstacle() ?? null,
+      longestDispatch: { flops: gpu.mostDispatchFlops, peak: gpu.peak },
+    };
+  });
 }
 
 export function describeDoctor(command: Command): Command {

@@ -1,12 +1,13 @@
 /** `moebius tune`: which variant of each kernel is the fastest here, measured and kept. */
 import { resolve } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { measurePeak } from '../../bench/ceilings/ceilings.ts';
 import { SILENT, type Progress } from '../../bench/progress.ts';
 import { CheckError, ConfigError } from '../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../core/given.ts';
-import { NS_PER_S } from '../../core/units.ts';
+import { formatSi, NS_PER_S } from '../../core/units.ts';
 import { MOST_JSON_BYTES } from '../../model/safetensors/strict-json.ts';
-import type { BenchClock } from '../../measure/stopwatch.ts';
+import { chooseClock, type BenchClock } from '../../measure/stopwatch.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { AdapterFacts } from '../../platform/platform.ts';
 import type { TuningCache } from '../../tune/cache.ts';
@@ -31,7 +32,14 @@ import { complain, printJson, printLines, stdoutStyle } from '../output.ts';
 import { packageVersion } from '../package.ts';
 import { cliProgress } from '../progress.ts';
 import { platformHere, withGpu } from '../session.ts';
-import { addToTuningFile, checkTuningFile, readTuningFile, TUNING_FILE, tuningPath } from '../tuning.ts';
+import {
+  addToTuningFile,
+  checkTuningFile,
+  readTuningFile,
+  tellPeak,
+  TUNING_FILE,
+  tuningPath,
+} from '../tuning.ts';
 
 export const TUNED_FAMILIES = ['matmul', 'moe', 'moe-path', 'attention', 'gate-topk', 'router'];
 /** A guess. */
@@ -124,6 +132,8 @@ export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
     if (!dryRun) await checkTuningFile(path);
     if (read?.warning !== undefined) onWarning(read.warning);
     const old = read?.cache?.points ?? [];
+    if (read?.cache !== undefined) tellPeak(gpu, read.cache);
+    if (gpu.peak.source === 'assumed' && !dryRun) await findPeak(gpu, budget, progress);
     const project = packageVersion();
     const kept = keeper(gpu, path, project, old);
     const common = { budgetNs: budget * NS_PER_S, project, progress, onPoints: kept.add };
@@ -152,6 +162,22 @@ export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
     const wrong = [...condemned, ...report.wrong];
     return { mode, adapter: gpu.facts, path, ...kept.state(), ...report, wrong };
   });
+}
+
+/** Of the time that there is for everything. A guess. */
+const PEAK_SHARE = 1 / 40;
+/** Seconds below which the share is too short to try all forms of the probe. */
+const LEAST_PEAK_SECONDS = 0.5;
+
+/** The f32 peak, where there is time: how long one dispatch may be follows from it. */
+async function findPeak(gpu: Gpu, budget: number, progress: Progress): Promise<void> {
+  const seconds = budget * PEAK_SHARE;
+  if (seconds < LEAST_PEAK_SECONDS) return;
+  await progress.step(
+    'Measure the f32 peak, which cuts long dispatches',
+    async (say) => measurePeak(gpu, { clock: await chooseClock(gpu), budgetNs: seconds * NS_PER_S, say }),
+    () => `${gpu.peak.source}: ${formatSi(gpu.peak.flopsPerSecond, 'FLOP/s')}`,
+  );
 }
 
 /** Holds the user's own against all cases of their families. Those that fail are told, and not measured. */

@@ -2,7 +2,8 @@
 import type { Ceilings } from '../../bench/ceilings/ceilings.ts';
 import type { AdapterExamination } from '../../bench/examine.ts';
 import type { Summary } from '../../measure/statistics.ts';
-import { formatBytes, formatNs } from '../../core/units.ts';
+import type { Peak } from '../../core/peak.ts';
+import { formatBytes, formatNs, formatSi } from '../../core/units.ts';
 import { MATRIX_FEATURE, matrixUnitText } from '../../gpu/shader/matrices.ts';
 import { isSoftwareName } from '../../platform/choice.ts';
 import type { AdapterFacts } from '../../platform/platform.ts';
@@ -13,6 +14,8 @@ import { drawFacts, paragraph } from './table.ts';
 export interface DoctorFindings extends AdapterExamination {
   /** The most that probes reached within a short time. */
   readonly ceilings: Ceilings;
+  /** Work that one dispatch is given at most, half a second of the f32 peak, and where that is from. */
+  readonly longestDispatch: { readonly flops: number; readonly peak: Peak };
   /** Of this package, the runtime and what it computes with. */
   readonly versions: Readonly<Record<string, string>>;
   /** Why the adapter that npm brings cannot be used here; null when it can. */
@@ -30,6 +33,11 @@ const KINDS: Record<AdapterFacts['kind'], string> = {
 
 export function kindText(facts: AdapterFacts): string {
   return KINDS[facts.kind];
+}
+
+function longestText({ flops, peak }: DoctorFindings['longestDispatch']): string {
+  const rate = formatSi(peak.flopsPerSecond, 'FLOP/s');
+  return `${formatSi(flops, 'FLOP')} a dispatch: half a second of the ${peak.source} f32 peak, ${rate}`;
 }
 
 export function renderDoctor(found: DoctorFindings, style: Style = PLAIN): string[] {
@@ -67,6 +75,7 @@ export function renderDoctor(found: DoctorFindings, style: Style = PLAIN): strin
       ['read-back', `${summaryText(found.readbackNs)} for 4 bytes, wait included`],
       ['dispatch', `${summaryText(found.dispatchFloorNs)} for an empty one, recording included`],
       ['indirect', `${summaryText(found.indirectFloorNs)} for one whose grid lies in a buffer`],
+      ['longest', longestText(found.longestDispatch)],
     ]),
     '',
     style.bold('Ceilings, measured just now'),
