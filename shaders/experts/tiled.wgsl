@@ -13,7 +13,7 @@ const THREADS_N : u32 = 8u;     // spec: threads along n
 const REG_M : u32 = 2u;         // spec: rows per thread
 const REG_N : u32 = 4u;         // spec: columns per thread
 const TILE_K : u32 = 16u;       // spec: depth of one tile
-const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4, 5 the same by way of f16
 const BF16 : bool = false;      // spec: what format 1 holds is bf16
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
 const GATED : bool = true;      // spec: multiply by the up projection w3
@@ -64,9 +64,16 @@ fn halvesOf(scale : f32) -> vec2<f32> {
   return vec2<f32>(bitcast<f32>(bits - (bitcast<u32>(half) << 23u)), bitcast<f32>(u32(127 + half) << 23u));
 }
 
+// Two values of e2m1 times 2^-14, which f16 holds in the same bits, 0.5 below its normal numbers: one in each half of a word, the
+// sign at bit 15, the rest from bit 9 on.
+fn smallPair(signs : u32, others : u32) -> vec2<f32> {
+  return unpack2x16float((signs & 0x80008000u) | (others & 0x0e000e00u));
+}
+
 // A value in four bits, not yet scaled.
 fn nibble(bits : u32) -> f32 {
   if (FORMAT == 3u) { return f32(bits) - 8.0; }
+  if (FORMAT == 5u) { return smallPair(bits << 12u, bits << 9u).x * 0x1p14f; }
   // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
   let half = 0.5 * f32((0xc8643210u >> ((bits & 7u) * 4u)) & 15u);
   return select(half, -half, bits >= 8u);

@@ -15,7 +15,7 @@ const REG_M : u32 = 8u;         // spec: rows per thread: 4 or 8
 const REG_N : u32 = 8u;         // spec: columns per thread: 4 or 8
 const TILE_K : u32 = 16u;       // spec: depth of one tile: a block of 4 x 4 per thread at most
 const OPAQUE : bool = false;    // spec: for compilers that unroll what then spills: the loop over k has no known end
-const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4, 5 the same by way of f16
 const BF16 : bool = false;      // spec: what format 1 holds is bf16
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
 const BIASED : bool = false;    // spec: add a bias per column
@@ -57,8 +57,22 @@ fn halvesOf(scale : f32) -> vec2<f32> {
   return vec2<f32>(bitcast<f32>(bits - (bitcast<u32>(half) << 23u)), bitcast<f32>(u32(127 + half) << 23u));
 }
 
+// Two values of e2m1 times 2^-14, which f16 holds in the same bits, 0.5 below its normal numbers: one in each half of a word, the
+// sign at bit 15, the rest from bit 9 on.
+fn smallPair(signs : u32, others : u32) -> vec2<f32> {
+  return unpack2x16float((signs & 0x80008000u) | (others & 0x0e000e00u));
+}
+
+// Four values of e2m1 times 2^-14.
+fn small4(bits : u32) -> vec4<f32> {
+  let upper = bits << 16u;
+  let spread = upper | (upper >> 12u);
+  return vec4<f32>(smallPair(spread << 8u, spread << 5u), smallPair(spread, spread >> 3u));
+}
+
 // Four values in nibbles, not yet scaled.
 fn nibbles4(bits : u32) -> vec4<f32> {
+  if (FORMAT == 5u) { return small4(bits) * 0x1p14f; }
   let nibbles = (vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
   if (FORMAT == 3u) { return vec4<f32>(nibbles) - 8.0; }
   // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
@@ -97,11 +111,13 @@ fn storedRows(weights : ptr<storage, array<Pack>, read>, rows : vec4<u32>, k : u
                 stored4(weights, rows.z + k), stored4(weights, rows.w + k));
 }
 
-// What four stored values are, not yet scaled; `half` of a word of nibbles, 0 or 1.
+// What four stored values are, not yet scaled; `half` of a word of nibbles, 0 or 1. Those of e2m1 may lack 2^14, which the held
+// scales have.
 fn valuesOf(words : vec4<u32>, half : u32) -> vec4<f32> {
   if (FORMAT == 0u) { return bitcast<vec4<f32>>(words); }
   if (FORMAT == 1u) { return halves4(words.x, words.y); }
   if (FORMAT == 2u) { return bytes4(words.x); }
+  if (FORMAT == 5u) { return small4(words.x >> (16u * half)); }
   return nibbles4(words.x >> (16u * half));
 }
 
@@ -122,8 +138,12 @@ fn scalesOfRows(weights : ptr<storage, array<Pack>, read>, first : vec4<u32>, k 
 
 // The half of a scale that goes with a weight; all of it where products stay within f32.
 fn heldScales(scales : vec4<f32>) -> vec4<f32> {
-  if (!WIDE) { return scales; }
-  return vec4<f32>(halvesOf(scales.x).x, halvesOf(scales.y).x, halvesOf(scales.z).x, halvesOf(scales.w).x);
+  var held = scales;
+  if (WIDE) {
+    held = vec4<f32>(halvesOf(scales.x).x, halvesOf(scales.y).x, halvesOf(scales.z).x, halvesOf(scales.w).x);
+  }
+  if (FORMAT == 5u) { held *= 0x1p14f; }
+  return held;
 }
 
 // The half that is left.

@@ -24,7 +24,7 @@ const DIM_N : u32 = 8u;         // spec: its columns; a multiple of 4
 const DIM_K : u32 = 8u;         // spec: terms of one product; a multiple of 8
 const TILE_K : u32 = 32u;       // spec: depth of one tile; a multiple of DIM_K
 const PARTS : u32 = 2u;         // spec: products: 1 of rounded operands, 2 with a in two halves, 3 with b too
-const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4, 5 the same by way of f16
 const BF16 : bool = false;      // spec: what format 1 holds is bf16
 const BIASED : bool = false;    // spec: add a bias per column
 alias Pack = vec4<u32>;         // spec: one load of b: vec4<u32> for f32, u32 otherwise
@@ -86,13 +86,37 @@ fn halvesOf(scale : f32) -> vec2<f32> {
   return vec2<f32>(bitcast<f32>(bits - (bitcast<u32>(half) << 23u)), bitcast<f32>(u32(127 + half) << 23u));
 }
 
+// Two values of e2m1 times 2^-14, which f16 holds in the same bits, 0.5 below its normal numbers: one in each half of a word, the
+// sign at bit 15, the rest from bit 9 on.
+fn smallPair(signs : u32, others : u32) -> vec2<f32> {
+  return unpack2x16float((signs & 0x80008000u) | (others & 0x0e000e00u));
+}
+
+// Four values of e2m1 times 2^-14.
+fn small4(bits : u32) -> vec4<f32> {
+  let upper = bits << 16u;
+  let spread = upper | (upper >> 12u);
+  return vec4<f32>(smallPair(spread << 8u, spread << 5u), smallPair(spread, spread >> 3u));
+}
+
 // Four values in nibbles, not yet scaled.
 fn nibbles4(bits : u32) -> vec4<f32> {
+  if (FORMAT == 5u) { return small4(bits) * 0x1p14f; }
   let nibbles = (vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
   if (FORMAT == 3u) { return vec4<f32>(nibbles) - 8.0; }
   // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
   let halves = vec4<f32>((vec4<u32>(0xc8643210u) >> ((nibbles & vec4<u32>(7u)) * 4u)) & vec4<u32>(15u));
   return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
+}
+
+// Eight values in the nibbles of a word, not yet scaled.
+fn nibbles8(word : u32) -> mat2x4<f32> {
+  if (FORMAT != 5u) { return mat2x4<f32>(nibbles4(word), nibbles4(word >> 16u)); }
+  let a = smallPair(word << 12u, word << 9u);
+  let b = smallPair(word << 8u, word << 5u);
+  let c = smallPair(word << 4u, word << 1u);
+  let d = smallPair(word, word >> 3u);
+  return mat2x4<f32>(vec4<f32>(a.x, b.x, c.x, d.x) * 0x1p14f, vec4<f32>(a.y, b.y, c.y, d.y) * 0x1p14f);
 }
 
 // Two values of 16 bits: f16, or bf16, which is the upper half of an f32.
@@ -129,7 +153,7 @@ fn values8(w : Stored8) -> mat2x4<f32> {
   if (FORMAT == 0u) { return mat2x4<f32>(bitcast<vec4<f32>>(w.x), bitcast<vec4<f32>>(w.y)); }
   if (FORMAT == 1u) { return mat2x4<f32>(halves4(w.x.x, w.x.y), halves4(w.x.z, w.x.w)); }
   if (FORMAT == 2u) { return mat2x4<f32>(bytes4(w.x.x), bytes4(w.x.y)); }
-  return mat2x4<f32>(nibbles4(w.x.x), nibbles4(w.x.x >> 16u));
+  return nibbles8(w.x.x);
 }
 
 // The scale of a row at a group along k, from the groups before the row; 1 where values have none of their own.

@@ -9,7 +9,7 @@ requires unrestricted_pointer_parameters;
 
 const WG : u32 = 32u;           // spec: lanes per workgroup
 const TWO_STEPS : bool = false; // spec: sums of lanes meet in two steps, of 8 lanes each where there are 64
-const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4, 5 the same by way of f16
 const BF16 : bool = false;      // spec: what format 1 holds is bf16
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
 const BIASED : bool = false;    // spec: add a bias per column
@@ -73,13 +73,37 @@ fn scaledBy(c : Chunk, scale : f32) -> Chunk {
                c.x4 * f.y * f.x, c.x5 * f.y * f.x, c.x6 * f.y * f.x, c.x7 * f.y * f.x);
 }
 
+// Two values of e2m1 times 2^-14, which f16 holds in the same bits, 0.5 below its normal numbers: one in each half of a word, the
+// sign at bit 15, the rest from bit 9 on.
+fn smallPair(signs : u32, others : u32) -> vec2<f32> {
+  return unpack2x16float((signs & 0x80008000u) | (others & 0x0e000e00u));
+}
+
+// Four values of e2m1 times 2^-14.
+fn small4(bits : u32) -> vec4<f32> {
+  let upper = bits << 16u;
+  let spread = upper | (upper >> 12u);
+  return vec4<f32>(smallPair(spread << 8u, spread << 5u), smallPair(spread, spread >> 3u));
+}
+
 // Four values in nibbles, not yet scaled.
 fn nibbles4(bits : u32) -> vec4<f32> {
+  if (FORMAT == 5u) { return small4(bits) * 0x1p14f; }
   let nibbles = (vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
   if (FORMAT == 3u) { return vec4<f32>(nibbles) - 8.0; }
   // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.
   let halves = vec4<f32>((vec4<u32>(0xc8643210u) >> ((nibbles & vec4<u32>(7u)) * 4u)) & vec4<u32>(15u));
   return 0.5 * select(halves, -halves, nibbles >= vec4<u32>(8u));
+}
+
+// Eight values in the nibbles of a word, not yet scaled.
+fn nibbles8(word : u32) -> mat2x4<f32> {
+  if (FORMAT != 5u) { return mat2x4<f32>(nibbles4(word), nibbles4(word >> 16u)); }
+  let a = smallPair(word << 12u, word << 9u);
+  let b = smallPair(word << 8u, word << 5u);
+  let c = smallPair(word << 4u, word << 1u);
+  let d = smallPair(word, word >> 3u);
+  return mat2x4<f32>(vec4<f32>(a.x, b.x, c.x, d.x) * 0x1p14f, vec4<f32>(a.y, b.y, c.y, d.y) * 0x1p14f);
 }
 
 // Two values of 16 bits: f16, or bf16, which is the upper half of an f32.
@@ -101,10 +125,12 @@ fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
   if (FORMAT == 2u) {
     return (dot(c.x0, bytes4(w.x)) + dot(c.x1, bytes4(w.y))) + (dot(c.x2, bytes4(w.z)) + dot(c.x3, bytes4(w.w)));
   }
-  return ((dot(c.x0, nibbles4(w.x)) + dot(c.x1, nibbles4(w.x >> 16u)))
-        + (dot(c.x2, nibbles4(w.y)) + dot(c.x3, nibbles4(w.y >> 16u))))
-       + ((dot(c.x4, nibbles4(w.z)) + dot(c.x5, nibbles4(w.z >> 16u)))
-        + (dot(c.x6, nibbles4(w.w)) + dot(c.x7, nibbles4(w.w >> 16u))));
+  let v0 = nibbles8(w.x);
+  let v1 = nibbles8(w.y);
+  let v2 = nibbles8(w.z);
+  let v3 = nibbles8(w.w);
+  return ((dot(c.x0, v0[0]) + dot(c.x1, v0[1])) + (dot(c.x2, v1[0]) + dot(c.x3, v1[1])))
+       + ((dot(c.x4, v2[0]) + dot(c.x5, v2[1])) + (dot(c.x6, v3[0]) + dot(c.x7, v3[1])));
 }
 
 // Scale `index` of all.

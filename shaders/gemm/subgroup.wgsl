@@ -12,7 +12,7 @@ requires unrestricted_pointer_parameters;
 const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANES
 const LANES : u32 = 8u;         // spec: lanes that share eight rows: 8, or 4 that hold two rows each
 const ROWS : u32 = 32u;         // spec: rows per workgroup: 8, 16, 24 or 32
-const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4
+const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4, 5 the same by way of f16
 const BF16 : bool = false;      // spec: what format 1 holds is bf16
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
 const BIASED : bool = false;    // spec: add a bias per column
@@ -54,8 +54,22 @@ fn halved(scales : vec4<f32>) -> vec4<f32> {
   return vec4<f32>(x.x, y.x, z.x, w.x);
 }
 
+// Two values of e2m1 times 2^-14, which f16 holds in the same bits, 0.5 below its normal numbers: one in each half of a word, the
+// sign at bit 15, the rest from bit 9 on.
+fn smallPair(signs : u32, others : u32) -> vec2<f32> {
+  return unpack2x16float((signs & 0x80008000u) | (others & 0x0e000e00u));
+}
+
+// Four values of e2m1 times 2^-14.
+fn small4(bits : u32) -> vec4<f32> {
+  let upper = bits << 16u;
+  let spread = upper | (upper >> 12u);
+  return vec4<f32>(smallPair(spread << 8u, spread << 5u), smallPair(spread, spread >> 3u));
+}
+
 // Four values in nibbles, not yet scaled.
 fn nibbles4(bits : u32) -> vec4<f32> {
+  if (FORMAT == 5u) { return small4(bits) * 0x1p14f; }
   let nibbles = (vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
   if (FORMAT == 3u) { return vec4<f32>(nibbles) - 8.0; }
   // Magnitudes of e2m1 in halves, 0 1 2 3 4 6 8 12, are the nibbles of a constant.

@@ -19,11 +19,13 @@ fn storedRows(weights : ptr<storage, array<Pack>, read>, rows : vec4<u32>, k : u
                 stored4(weights, rows.z + k), stored4(weights, rows.w + k));
 }
 
-// What four stored values are, not yet scaled; `half` of a word of nibbles, 0 or 1.
+// What four stored values are, not yet scaled; `half` of a word of nibbles, 0 or 1. Those of e2m1 may lack 2^14, which the held
+// scales have.
 fn valuesOf(words : vec4<u32>, half : u32) -> vec4<f32> {
   if (FORMAT == 0u) { return bitcast<vec4<f32>>(words); }
   if (FORMAT == 1u) { return halves4(words.x, words.y); }
   if (FORMAT == 2u) { return bytes4(words.x); }
+  if (FORMAT == 5u) { return small4(words.x >> (16u * half)); }
   return nibbles4(words.x >> (16u * half));
 }
 
@@ -44,8 +46,12 @@ fn scalesOfRows(weights : ptr<storage, array<Pack>, read>, first : vec4<u32>, k 
 
 // The half of a scale that goes with a weight; all of it where products stay within f32.
 fn heldScales(scales : vec4<f32>) -> vec4<f32> {
-  if (!WIDE) { return scales; }
-  return vec4<f32>(halvesOf(scales.x).x, halvesOf(scales.y).x, halvesOf(scales.z).x, halvesOf(scales.w).x);
+  var held = scales;
+  if (WIDE) {
+    held = vec4<f32>(halvesOf(scales.x).x, halvesOf(scales.y).x, halvesOf(scales.z).x, halvesOf(scales.w).x);
+  }
+  if (FORMAT == 5u) { held *= 0x1p14f; }
+  return held;
 }
 
 // The half that is left.

@@ -63,10 +63,12 @@ fn chunkDot(c : Chunk, w : vec4<u32>) -> f32 {
   if (FORMAT == 2u) {
     return (dot(c.x0, bytes4(w.x)) + dot(c.x1, bytes4(w.y))) + (dot(c.x2, bytes4(w.z)) + dot(c.x3, bytes4(w.w)));
   }
-  return ((dot(c.x0, nibbles4(w.x)) + dot(c.x1, nibbles4(w.x >> 16u)))
-        + (dot(c.x2, nibbles4(w.y)) + dot(c.x3, nibbles4(w.y >> 16u))))
-       + ((dot(c.x4, nibbles4(w.z)) + dot(c.x5, nibbles4(w.z >> 16u)))
-        + (dot(c.x6, nibbles4(w.w)) + dot(c.x7, nibbles4(w.w >> 16u))));
+  let v0 = nibbles8(w.x);
+  let v1 = nibbles8(w.y);
+  let v2 = nibbles8(w.z);
+  let v3 = nibbles8(w.w);
+  return ((dot(c.x0, v0[0]) + dot(c.x1, v0[1])) + (dot(c.x2, v1[0]) + dot(c.x3, v1[1])))
+       + ((dot(c.x4, v2[0]) + dot(c.x5, v2[1])) + (dot(c.x6, v3[0]) + dot(c.x7, v3[1])));
 }
 
 // Chunk `c` of row `row` of the weights times x, with the scale of its block. A row has `chunks`.

@@ -20,7 +20,7 @@ fn values8(w : Stored8) -> mat2x4<f32> {
   if (FORMAT == 0u) { return mat2x4<f32>(bitcast<vec4<f32>>(w.x), bitcast<vec4<f32>>(w.y)); }
   if (FORMAT == 1u) { return mat2x4<f32>(halves4(w.x.x, w.x.y), halves4(w.x.z, w.x.w)); }
   if (FORMAT == 2u) { return mat2x4<f32>(bytes4(w.x.x), bytes4(w.x.y)); }
-  return mat2x4<f32>(nibbles4(w.x.x), nibbles4(w.x.x >> 16u));
+  return nibbles8(w.x.x);
 }
 
 // The scale of a row at a group along k, from the groups before the row; 1 where values have none of their own.

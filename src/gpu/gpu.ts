@@ -33,6 +33,7 @@ import { OpenDevice } from './open-device.ts';
 import type { ParamArena } from './param-arena.ts';
 import type { QueryPool } from './query-pool.ts';
 import type { PipelineCache } from './shader/pipeline-cache.ts';
+import { keepsSmallHalves } from './shader/small-halves.ts';
 import type { Spec } from './shader/specialise.ts';
 import type { Tuning } from './tuning.ts';
 
@@ -69,6 +70,10 @@ export async function openGpu(platform: Platform, choice = 'auto'): Promise<Gpu>
   try {
     const told = `${open.facts.name} ${open.facts.driver}`;
     opened.lanesInOrder = await lanesFollowInvocations(device, opened.state, told);
+    // A CPU adapter unpacks halves by more than a table takes.
+    if (opened.kernelsFor === 'gpu') {
+      opened.smallHalves = await keepsSmallHalves(device, opened.state, told);
+    }
   } catch (error) {
     opened.close();
     throw error;
@@ -166,6 +171,11 @@ export class Gpu implements DeviceContext {
   /** Whether lane i of a subgroup is the i-th of its invocations: probed when the device was opened. True without subgroups. */
   get lanesInOrder(): boolean {
     return this.#opened.lanesInOrder;
+  }
+
+  /** Whether MXFP4 is read by way of f16, whose least numbers a GPU was found to keep. */
+  get readsBySmallHalves(): boolean {
+    return this.#opened.smallHalves;
   }
 
   has(feature: GPUFeatureName): boolean {

@@ -37,6 +37,8 @@ export class OpenDevice {
   peak: Peak;
   /** See `Gpu`. */
   lanesInOrder = true;
+  /** See `Gpu`. */
+  smallHalves = false;
   /** Keeps the bindings' root object alive as long as the device (see OpenAdapter.gpu). */
   readonly #open: OpenAdapter;
   #nextId = 1;

@@ -27,9 +27,13 @@ const FORMAT_CODE: Readonly<Record<WeightDtype, number>> = {
   mxfp4: 4,
 };
 
+/** MXFP4 by way of f16. */
+const SMALL_HALVES = 5;
+
 /** `FORMAT` and `BF16` of the shaders. */
-export function formatOf(dtype: WeightDtype): { readonly FORMAT: number; readonly BF16: boolean } {
-  return { FORMAT: FORMAT_CODE[dtype], BF16: dtype === 'bf16' };
+export function formatOf(dtype: WeightDtype, gpu: Gpu): { readonly FORMAT: number; readonly BF16: boolean } {
+  const inHalves = dtype === 'mxfp4' && gpu.readsBySmallHalves;
+  return { FORMAT: inHalves ? SMALL_HALVES : FORMAT_CODE[dtype], BF16: dtype === 'bf16' };
 }
 
 /** `Pack` of the shaders: what one load of a group of four values brings. */

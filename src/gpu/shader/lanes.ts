@@ -1,6 +1,6 @@
 /** Which invocation is which lane of its subgroup: WGSL leaves it open, and kernels that share rows by lane assume it. */
-import { BUFFER_USAGE, MAP_MODE } from '../flags.ts';
 import type { DeviceState } from '../device-state.ts';
+import { counted } from './counted.ts';
 
 /** Counts the invocations whose lane is not their place in the workgroup. */
 export const LANE_PROBE = `enable subgroups;
@@ -42,28 +42,6 @@ export async function lanesFollowInvocations(
 }
 
 /** @param code another probe than ours: for tests. */
-export async function strayLanes(device: GPUDevice, state: DeviceState, code = LANE_PROBE): Promise<number> {
-  const label = 'probes/lanes';
-  const { STORAGE, COPY_SRC, COPY_DST, MAP_READ } = BUFFER_USAGE;
-  const module = device.createShaderModule({ label, code });
-  const made = device.createComputePipelineAsync({ label, layout: 'auto', compute: { module } });
-  const pipeline = await state.wait('Compiling the probe of lanes', made);
-  const counter = device.createBuffer({ label, size: 4, usage: STORAGE | COPY_SRC });
-  const staging = device.createBuffer({ label, size: 4, usage: COPY_DST | MAP_READ });
-  try {
-    const encoder = device.createCommandEncoder({ label });
-    const pass = encoder.beginComputePass({ label });
-    const entries = [{ binding: 0, resource: { buffer: counter } }];
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
-    pass.dispatchWorkgroups(4);
-    pass.end();
-    encoder.copyBufferToBuffer(counter, 0, staging, 0, 4);
-    device.queue.submit([encoder.finish()]);
-    await state.wait('Reading the probe of lanes', staging.mapAsync(MAP_MODE.READ));
-    return new Uint32Array(staging.getMappedRange())[0] ?? NaN;
-  } finally {
-    counter.destroy();
-    staging.destroy();
-  }
+export function strayLanes(device: GPUDevice, state: DeviceState, code = LANE_PROBE): Promise<number> {
+  return counted(device, state, 'lanes', code);
 }

@@ -1,4 +1,5 @@
 /** What all kernels of the dense GEMM have in common: sizes, buffers, parameters, the format of b. */
+import type { Gpu } from '../../gpu/gpu.ts';
 import { formatOf, type WeightDtype } from '../weights.ts';
 
 /** Sizes of c[M,N] = a[M,K] b[N,K]^T: M = `numRows`, N = `numCols`, K = `depth`, and how b is stored. */
@@ -24,12 +25,11 @@ export const params = {
 export const buffers = { a_MK: 'read', b_NK: 'read', c_MN: 'write', bias_N: 'read' } as const;
 export const GEMM_INTERFACE = { params, buffers };
 
-export const formatSpec = ({
-  weightDtype,
-  wide = false,
-  biased = false,
-}: GemmShape): { FORMAT: number; BF16: boolean; WIDE: boolean; BIASED: boolean } => ({
-  ...formatOf(weightDtype),
+export const formatSpec = (
+  { weightDtype, wide = false, biased = false }: GemmShape,
+  gpu: Gpu,
+): { FORMAT: number; BF16: boolean; WIDE: boolean; BIASED: boolean } => ({
+  ...formatOf(weightDtype, gpu),
   WIDE: wide,
   BIASED: biased,
 });

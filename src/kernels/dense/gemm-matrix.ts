@@ -40,7 +40,7 @@ const matrix = (
   idea,
   kernel: matrixGemm,
   spec: (shape, gpu) => {
-    const { FORMAT, BF16, BIASED } = formatSpec(shape);
+    const { FORMAT, BF16, BIASED } = formatSpec(shape, gpu);
     const { weightDtype } = shape;
     const compiled = { FORMAT, BF16, BIASED, Pack: packType(weightDtype) };
     return { ...matrixSpec(gpu, tile, parts(weightDtype)), ...compiled };

@@ -116,7 +116,7 @@ const broadcast = (name: string, rows: number): GemmVariant => ({
   idea: `rows of a broadcast within a subgroup, ${rows} x 4 per lane`,
   kernel: subgroup,
   spec: (shape, gpu) => ({
-    ...formatSpec(shape),
+    ...formatSpec(shape, gpu),
     ...broadcastTileSpec(gpu, shape.weightDtype, rows),
   }),
   refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
@@ -127,7 +127,7 @@ const blocks = (name: string, idea: string, tile: SpecChange<(typeof blocked)['s
   name,
   idea,
   kernel: blocked,
-  spec: (shape) => ({ ...formatSpec(shape), ...tile, Pack: packType(shape.weightDtype) }),
+  spec: (shape, gpu) => ({ ...formatSpec(shape, gpu), ...tile, Pack: packType(shape.weightDtype) }),
   refusal: wholeFours,
 });
 
@@ -141,7 +141,7 @@ export const gemmVariants: readonly GemmVariant[] = [
     idea: 'lanes along k in a subgroup, a in registers: one or two rows',
     kernel: vector,
     spec: (shape, gpu) => ({
-      ...formatSpec(shape),
+      ...formatSpec(shape, gpu),
       ...broadcastSpec(gpu),
       GROUPS: chunkGroups(shape.weightDtype),
       LOADS: shape.weightDtype === 'int8' ? 2 : 4,
@@ -153,7 +153,7 @@ export const gemmVariants: readonly GemmVariant[] = [
     idea: 'lanes share 8 outputs along k: few rows',
     kernel: row,
     spec: (shape, gpu) => ({
-      ...formatSpec(shape),
+      ...formatSpec(shape, gpu),
       GROUPS: chunkGroups(shape.weightDtype),
       ...rowLanes(gpu),
     }),

@@ -91,7 +91,7 @@ export async function prepareDirectExperts(gpu: Gpu, shape: RoutedShape): Promis
     ? await gpu.kernel(vectorKernel, { ...vectorSpec(up, gpu), DIRECT: true })
     : await gpu.kernel(rowKernel, { ...rowSpec(up, gpu), DIRECT: true });
   const spec = {
-    ...formatOf(down.weightDtype),
+    ...formatOf(down.weightDtype, gpu),
     WIDE: down.wide ?? false,
     GROUPS: chunkGroups(down.weightDtype),
     BIASED: down.biased,

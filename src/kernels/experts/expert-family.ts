@@ -1,5 +1,6 @@
 /** What all kernels of the experts' grouped GEMM have in common: sizes, buffers, parameters, what follows the product. */
 import type { Activation } from '../../core/activation.ts';
+import type { Gpu } from '../../gpu/gpu.ts';
 import { formatOf, type WeightDtype } from '../weights.ts';
 
 /**
@@ -54,8 +55,8 @@ export const epilogue = {
 
 const ACTIVATION_CODE: Record<Activation, number> = { identity: 0, silu: 1, gelu: 2, relu: 3, swiglu_oai: 4 };
 
-export const epilogueSpec = (shape: ExpertShape): typeof epilogue => ({
-  ...formatOf(shape.weightDtype),
+export const epilogueSpec = (shape: ExpertShape, gpu: Gpu): typeof epilogue => ({
+  ...formatOf(shape.weightDtype, gpu),
   WIDE: shape.wide ?? false,
   GATED: shape.gated,
   BIASED: shape.biased,

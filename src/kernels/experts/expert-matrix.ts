@@ -45,7 +45,7 @@ const matrix = (
   ...{ name, idea, kernel: matrixExpert, tileRows: tile.rows },
   spec: (shape, gpu) => ({
     ...matrixSpec(gpu, tile, partsFor(shape.weightDtype)),
-    ...compiledIn(epilogueSpec(shape)),
+    ...compiledIn(epilogueSpec(shape, gpu)),
     Pack: packType(shape.weightDtype),
   }),
   refusal: (shape, gpu) =>

@@ -96,7 +96,7 @@ export const rowSpec = (
   shape: ExpertShape,
   gpu: Gpu,
 ): typeof epilogue & { readonly GROUPS: number; readonly COLUMNS: number } & ReturnType<typeof rowLanes> => ({
-  ...epilogueSpec(shape),
+  ...epilogueSpec(shape, gpu),
   ...rowLanes(gpu),
   GROUPS: chunkGroups(shape.weightDtype),
   COLUMNS: shape.gated ? 4 : 8,
@@ -106,7 +106,7 @@ export const vectorSpec = (
   shape: ExpertShape,
   gpu: Gpu,
 ): typeof epilogue & { readonly GROUPS: number; readonly LANES: number; readonly WG: number } => ({
-  ...epilogueSpec(shape),
+  ...epilogueSpec(shape, gpu),
   ...broadcastSpec(gpu),
   GROUPS: chunkGroups(shape.weightDtype),
 });
@@ -145,7 +145,7 @@ const broadcast = (name: string, rows: number): ExpertVariant => ({
   idea: `rows broadcast within a subgroup, ${rows} x 4 per lane`,
   kernel: subgroup,
   spec: (shape, gpu) => ({
-    ...epilogueSpec(shape),
+    ...epilogueSpec(shape, gpu),
     ...broadcastTileSpec(gpu, shape.weightDtype, rows),
   }),
   refusal: (shape, gpu) => wholeFours(shape) ?? broadcastRefusal(gpu),
@@ -160,7 +160,7 @@ const blocks = (
   tile: SpecChange<(typeof blocked)['spec']>,
 ): ExpertVariant => ({
   ...{ name, idea, kernel: blocked, tileRows: rows },
-  spec: (shape) => ({ ...epilogueSpec(shape), ...tile, Pack: packType(shape.weightDtype) }),
+  spec: (shape, gpu) => ({ ...epilogueSpec(shape, gpu), ...tile, Pack: packType(shape.weightDtype) }),
   refusal: wholeFours,
 });
 
