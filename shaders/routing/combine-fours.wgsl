@@ -9,7 +9,7 @@ const TOP_K : u32 = 8u;             // spec: choices of a token
 const RESIDUAL : bool = false;      // spec: add the residual
 const NO_SLOT : u32 = 0xffffffffu;
 
-struct Params { numTokens : u32, width : u32 }
+struct Params { numTokens : u32, width : u32, topK : u32 }   // topK is compiled in
 
 @group(0) @binding(0) var<storage, read> expertOut_RD : array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> slot_TK : array<u32>;

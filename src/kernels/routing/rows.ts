@@ -2,6 +2,7 @@
 import { ceilDiv } from '../../core/math.ts';
 import type { Bindable } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
+import type { Kernel } from '../../gpu/context.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel, type Grid } from '../../gpu/kernel.ts';
 import type { WeightDtype } from '../dense/gemm.ts';
@@ -18,11 +19,20 @@ const gather = defineKernel({
   grid: (_s, p) => spread(p.numRows),
 });
 
+const combineParams = { numTokens: 'u32', width: 'u32', topK: 'u32' } as const;
+const combineBuffers = {
+  expertOut_RD: 'read',
+  slot_TK: 'read',
+  scores_TK: 'read',
+  residual_TD: 'read',
+  y_TD: 'write',
+} as const;
+
 const combine = defineKernel({
   shader: 'routing/combine.wgsl',
   spec: { WG: 64, RESIDUAL: false },
-  params: { numTokens: 'u32', width: 'u32', topK: 'u32' },
-  buffers: { expertOut_RD: 'read', slot_TK: 'read', scores_TK: 'read', residual_TD: 'read', y_TD: 'write' },
+  params: combineParams,
+  buffers: combineBuffers,
   grid: (_s, p) => spread(p.numTokens),
 });
 
@@ -37,8 +47,8 @@ const gatherFours = defineKernel({
 const combineFours = defineKernel({
   shader: 'routing/combine-fours.wgsl',
   spec: { WG: 64, TOP_K: 8, RESIDUAL: false },
-  params: { numTokens: 'u32', width: 'u32' },
-  buffers: { expertOut_RD: 'read', slot_TK: 'read', scores_TK: 'read', residual_TD: 'read', y_TD: 'write' },
+  params: combineParams,
+  buffers: combineBuffers,
   grid: (s, p) => byFours(p.width, s.WG, p.numTokens),
 });
 
@@ -115,21 +125,22 @@ export async function prepareCombine(
 ): Promise<Combine> {
   const { width, topK, residual: RESIDUAL } = shape;
   const inFours = takesFours(gpu, width) && topK <= MOST_HELD;
-  const [fours, columns] = await Promise.all([
-    inFours ? gpu.kernel(combineFours, { TOP_K: topK, RESIDUAL }) : undefined,
-    inFours ? undefined : gpu.kernel(combine, { RESIDUAL }),
-  ]);
+  const kernel: Kernel<typeof combine | typeof combineFours> = inFours
+    ? await gpu.kernel(combineFours, { TOP_K: topK, RESIDUAL })
+    : await gpu.kernel(combine, { RESIDUAL });
   return {
     record: (commands, numTokens, { expertOut, slot, scores, residual, y }) => {
-      const tensors = {
-        expertOut_RD: expertOut,
-        slot_TK: slot,
-        scores_TK: scores,
-        residual_TD: residual ?? expertOut,
-        y_TD: y,
-      };
-      if (fours !== undefined) commands.dispatch(fours, { numTokens, width }, tensors);
-      if (columns !== undefined) commands.dispatch(columns, { numTokens, width, topK }, tensors);
+      commands.dispatch(
+        kernel,
+        { numTokens, width, topK },
+        {
+          expertOut_RD: expertOut,
+          slot_TK: slot,
+          scores_TK: scores,
+          residual_TD: residual ?? expertOut,
+          y_TD: y,
+        },
+      );
     },
   };
 }
