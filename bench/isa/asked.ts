@@ -2,12 +2,13 @@
 import { oneDeviceTransport } from '../../src/collectives/one-device.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { prepareAttention } from '../../src/kernels/attention/attention.ts';
-import { prepareRope, ropeVariants } from '../../src/kernels/attention/rope.ts';
+import { prepareRope, prepareRopeAppend, ropeVariants } from '../../src/kernels/attention/rope.ts';
 import { attentionVariants } from '../../src/kernels/attention/variants.ts';
 import { gemmVariants, prepareGemm } from '../../src/kernels/dense/gemm.ts';
 import { prepareRmsNorm, rmsNormVariants } from '../../src/kernels/dense/rms-norm.ts';
 import { expertVariants, prepareExpertGemm } from '../../src/kernels/experts/experts.ts';
 import { prepareTopk, topkVariants } from '../../src/kernels/routing/gating.ts';
+import { prepareCombine, prepareGatherRows } from '../../src/kernels/routing/rows.ts';
 import { planLayout } from '../../src/layout/layout.ts';
 import { CARD_LAYOUT } from '../../src/layout/spec.ts';
 import { planEngine } from '../../src/memory/engine-plan.ts';
@@ -131,6 +132,22 @@ function* ofRows(gpu: Gpu): Generator<Asked> {
   for (const { name } of rmsNormVariants) {
     const shape = { width: 1024, eps: 1e-6, residual: true };
     yield { what: `rms-norm ${name}`, chosen: false, prepare: () => prepareRmsNorm(gpu, shape, name) };
+  }
+  for (const dtype of ['f32', 'f16'] as const) {
+    const prepare = () => prepareGatherRows(gpu, { width: 1024, dtype });
+    yield { what: `gather of rows in ${dtype}`, chosen: true, prepare };
+    const heads = { numHeads: 16, numKvHeads: 4, headDim: 64, kvDtype: dtype };
+    yield {
+      what: `append to a cache in ${dtype}`,
+      chosen: true,
+      prepare: () => prepareRopeAppend(gpu, heads),
+    };
+  }
+  for (const residual of [false, true]) {
+    const prepare = () => prepareCombine(gpu, { width: 1024, topK: 8, residual });
+    yield { what: 'combine of 8', chosen: true, prepare };
+    const norm = () => prepareRmsNorm(gpu, { width: 1024, eps: 1e-6, residual });
+    yield { what: 'rms-norm of 1,024', chosen: true, prepare: norm };
   }
   for (const { name } of ropeVariants) {
     const shape = { headDim: 64, interleaved: false };
