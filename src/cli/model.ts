@@ -21,6 +21,7 @@ import { MOST_JSON_BYTES } from '../model/safetensors/strict-json.ts';
 import { syntheticWeights } from '../model/synthetic.ts';
 import type { Tokenizer } from '../model/text/tokenizer.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../tensor/quantised.ts';
+import { requireCheckpoint } from './files/checkpoint-folder.ts';
 import { platformHere } from './session.ts';
 
 /** Relative to the package, wherever it is installed. */
@@ -29,15 +30,24 @@ export const TINY_MOE = 'bench/models/tiny-moe';
 /** @throws ConfigError when the folder holds no checkpoint that can be run. */
 export async function loadModel(folder: string, options: OpenOptions = {}): Promise<OpenCheckpoint> {
   if (folder !== TINY_MOE) {
-    const found = await stat(resolve(folder)).catch(() => undefined);
-    if (found === undefined) throw new ConfigError(`there is no model folder ${folder}.`);
-    if (!found.isDirectory()) {
-      throw new ConfigError(
-        `${folder} is a file; name the folder that has config.json and model.safetensors.`,
-      );
-    }
+    await requireFolder(folder);
+    await requireCheckpoint(folder, 'weights');
   }
   return openCheckpoint(folder === TINY_MOE ? folder : resolve(folder), platformHere(), options);
+}
+
+/** @throws ConfigError for what is no folder. */
+async function requireFolder(folder: string): Promise<void> {
+  const found = await stat(resolve(folder)).catch(() => undefined);
+  if (found === undefined) {
+    const fetched = /^[\w.-]+\/[\w.-]+$/.test(folder)
+      ? ` If that is a name in the hub, fetch it first: hf download ${folder} --local-dir <folder>.`
+      : ' Name the one that config.json and the weights are in.';
+    throw new ConfigError(`there is no model folder ${folder}.${fetched}`);
+  }
+  if (!found.isDirectory()) {
+    throw new ConfigError(`${folder} is a file; name the folder that has config.json and model.safetensors.`);
+  }
 }
 
 /**
@@ -54,7 +64,9 @@ const SHAPE_SEED = 1;
 
 /** The shape of the model of a folder or of a config.json. @throws ConfigError for a file that is none. */
 export async function readShape(given: string): Promise<MoeConfig> {
-  const path = given.endsWith('.json') ? given : `${given.replace(/[/\\]+$/, '')}/config.json`;
+  const alone = given.endsWith('.json');
+  if (!alone) await requireCheckpoint(given, 'config');
+  const path = alone ? given : `${given.replace(/[/\\]+$/, '')}/config.json`;
   const name = at(path.split(/[/\\]/).slice(-2), 0) || path;
   return readHfConfig(await platformHere().readFile(path, MOST_JSON_BYTES), name, path);
 }
@@ -73,22 +85,57 @@ export function isBundled(model: string | undefined): boolean {
   return model === undefined || model === TINY_MOE;
 }
 
+/** The remedy where a folder has one of another form, such as tokenizer.model. */
+export const WRITES_TOKENIZER =
+  'transformers writes it, AutoTokenizer.from_pretrained(folder).save_pretrained(folder)';
+
 /** @throws ConfigError when the model comes without a vocabulary. */
 export function tokenizerOf(model: Checkpoint): Tokenizer {
   if (model.tokenizer === undefined) {
     throw new ConfigError(
-      `${basename(model.origin)} has neither tokenizer.json nor vocab.json, so text cannot become tokens. Put its tokenizer beside the weights.`,
+      `${basename(model.origin)} has neither tokenizer.json nor vocab.json, so text cannot become tokens. Put its tokenizer beside the weights; ${WRITES_TOKENIZER}.`,
     );
   }
   return model.tokenizer;
 }
 
-/** '1.2 GiB read, 400 MiB/s', of what has been read since it was made. */
-export function reading(bytes: () => number): () => string {
-  const began = performance.now();
-  return () => {
-    const seconds = (performance.now() - began) / 1e3;
-    return `${formatBytes(bytes())} read, ${formatBytes(bytes() / Math.max(seconds, 1e-3))}/s`;
+/** How often what is read is told. A guess. */
+const TOLD_MS = 100;
+
+/** What has been read of a model's files, and how fast: its clock runs from the first bytes to the last. */
+export class Reading {
+  #bytes = 0;
+  #began = 0;
+  #ended = 0;
+  /** Read when the clock began. */
+  #before = 0;
+
+  #tell: (() => void) | undefined;
+  #told = 0;
+
+  /** To be told of bytes that were read. */
+  readonly add = (count: number): void => {
+    this.#ended = performance.now();
+    if (this.#bytes === 0) [this.#began, this.#before] = [this.#ended, count];
+    this.#bytes += count;
+    if (this.#ended - this.#told < TOLD_MS) return;
+    this.#told = this.#ended;
+    this.#tell?.();
+  };
+
+  /** Whoever is at work says what at; what has been read is told beside it, and anew while more is read. */
+  beside(say: (text: string) => void): (what: string) => void {
+    return (what) => {
+      this.#tell = () => say(`${what}: ${this.text()}`);
+      this.#tell();
+    };
+  }
+
+  /** '1.2 GiB read, 400 MiB/s'. */
+  readonly text = (): string => {
+    const seconds = (this.#ended - this.#began) / 1e3;
+    const rate = seconds > 0 ? `, ${formatBytes((this.#bytes - this.#before) / seconds)}/s` : '';
+    return `${formatBytes(this.#bytes)} read${rate}`;
   };
 }
 

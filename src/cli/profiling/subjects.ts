@@ -194,11 +194,13 @@ function plannedGeneration(
   }
   return {
     ready: async (gpu) => {
-      const engine = await createEngine(gpu, {
-        ...{ layout, weights: model, maxSequences: 1, maxLength, maxStepTokens: promptIds.length },
+      const sizing = {
+        ...{ maxSequences: 1, maxLength, maxStepTokens: promptIds.length },
         ...storedAs(options, model),
         ...routed,
-      });
+      };
+      requireRoom(layout, sizing, traitsOf(gpu), freeBytes(gpu));
+      const engine = await createEngine(gpu, { layout, weights: model, ...sizing });
       return readyOn(engine, generationSubject(engine, { promptIds, tokens }), () => ({
         ...{ what: 'generate', promptTokens: promptIds.length, tokens },
         ...modelFacts(options, model, layout),

@@ -21,11 +21,12 @@ import { readText } from '../files/prompt.ts';
 import {
   cacheOption,
   loadModel,
-  reading,
+  Reading,
   requireCache,
   requireWeights,
   TINY_MOE,
   weightsOption,
+  WRITES_TOKENIZER,
 } from '../model.ts';
 import { integer, moreThan, requireInteger, type GlobalOptions } from '../options.ts';
 import { printJson, printLines, stdoutStyle } from '../output.ts';
@@ -95,10 +96,10 @@ export async function check(options: CheckOptions = {}): Promise<CheckReport> {
   requireOptions('check', options, OPTIONS);
   checkValues(options);
   const { weights = 'stored', cache = 'f32', tolerance = TOLERANCE, progress = SILENT } = options;
-  let bytes = 0;
+  const reading = new Reading();
   const layers = options.layers === undefined ? undefined : parseLayerRun(options.layers);
   const given = options.layout === undefined ? undefined : parseLayout(options.layout);
-  const model = await loadModel(options.model ?? TINY_MOE, { layers, onRead: (count) => (bytes += count) });
+  const model = await loadModel(options.model ?? TINY_MOE, { layers, onRead: reading.add });
   try {
     const { config } = model;
     const spec = given ?? layoutFor(config);
@@ -107,16 +108,15 @@ export async function check(options: CheckOptions = {}): Promise<CheckReport> {
     const ids = idsOf(model, options, file);
     const dtypes = weights === 'stored' ? storedDtypes(model) : dtypesOf(weights);
     return await withGpu(options, async (gpu) => {
-      const rate = reading(() => bytes);
       const found = await progress.step(
         `${config.name} on one rank and on ${formatLayout(spec)}`,
         (say) =>
           checkCheckpoint(gpu, {
             ...{ weights: model, dtypes, cacheDtype: cache, spec, ids, tolerance, file },
             ...(layers && { firstLayer: layers.first }),
-            say: (text) => say(`${text}: ${rate()}`),
+            say: reading.beside(say),
           }),
-        rate,
+        reading.text,
       );
       const referenceTolerance = options.referenceTolerance ?? (file?.halves ? HALVES_TOLERANCE : tolerance);
       const failures = failuresOf(found, { tolerance, reference: referenceTolerance });
@@ -190,7 +190,7 @@ function idsOf(model: OpenCheckpoint, options: CheckOptions, file: HiddenFile | 
 function encodedBy({ tokenizer, origin }: OpenCheckpoint, text: string): number[] {
   if (tokenizer !== undefined) return tokenizer.encode(text);
   throw new ConfigError(
-    `${basename(origin)} has neither tokenizer.json nor vocab.json, so text cannot become tokens. Leave the text out, or put its tokenizer beside the weights.`,
+    `${basename(origin)} has neither tokenizer.json nor vocab.json, so text cannot become tokens. Leave the text out, or put its tokenizer beside the weights; ${WRITES_TOKENIZER}.`,
   );
 }
 

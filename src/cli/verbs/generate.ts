@@ -25,7 +25,7 @@ import {
   isBundled,
   layoutOf,
   loadModel,
-  reading,
+  Reading,
   TINY_MOE,
   tokenizerOf,
   weightsOption,
@@ -148,10 +148,10 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
   const weights = options.weights ?? (isBundled(options.model) ? 'f32' : 'stored');
   const given = options.layout === undefined ? undefined : parseLayout(options.layout);
   const { progress = SILENT } = options;
-  let bytes = 0;
+  const reading = new Reading();
   const model = await loadModel(options.model ?? TINY_MOE, {
     layers: options.layers === undefined ? undefined : parseLayerRun(options.layers),
-    onRead: (count) => (bytes += count),
+    onRead: reading.add,
   });
   try {
     const spec = given ?? layoutOf(options.model, model.config);
@@ -172,15 +172,10 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
         ...(weights === 'stored' ? { dtypes: storedDtypes(model) } : { weightDtype: weights }),
       };
       const needed = requireRoom(layout, sizing, traitsOf(gpu), freeBytes(gpu));
-      const loading = reading(() => bytes);
       const engine = await progress.step(
         `Load ${model.config.name}: ${formatBytes(needed)} on the device`,
-        (say) =>
-          createEngine(gpu, {
-            ...{ layout, weights: model, ...sizing },
-            say: (text) => say(`${text}: ${loading()}`),
-          }),
-        loading,
+        (say) => createEngine(gpu, { ...{ layout, weights: model, ...sizing }, say: reading.beside(say) }),
+        reading.text,
       );
       try {
         const text = tokenizer.stream();

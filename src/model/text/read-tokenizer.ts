@@ -36,8 +36,8 @@ export async function readTokenizer(folder: Files, vocabSize: number): Promise<T
   const bytes = await readIfThere(folder, 'tokenizer.json');
   const chars = await readIfThere(folder, 'vocab.json');
   const label = folder.path('vocab.json');
-  // The hub's vocab.json of other tokenizers is {token: id}; it lies beside a tokenizer.json.
-  if (chars !== undefined && (bytes === undefined || isCharVocab(chars, label))) {
+  const kind = chars && kindOfVocab(chars, label);
+  if (chars !== undefined && (kind === 'char' || (kind === 'unknown' && bytes === undefined))) {
     return readCharVocab(chars, label, vocabSize);
   }
   if (bytes === undefined) return undefined;
@@ -45,9 +45,13 @@ export async function readTokenizer(folder: Files, vocabSize: number): Promise<T
   return hubTokenizer(parseStrictJson(bytes, path), path, vocabSize, await readTemplate(folder));
 }
 
-function isCharVocab(bytes: Uint8Array, label: string): boolean {
+/** `ids`: the hub's vocab.json of other tokenizers is {token: id}; it is of no use without the rest, which tokenizer.json has. */
+function kindOfVocab(bytes: Uint8Array, label: string): 'char' | 'ids' | 'unknown' {
   const json = parseStrictJson(bytes, label);
-  return typeof json === 'object' && json !== null && 'type' in json && json.type === 'char';
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return 'unknown';
+  if ('type' in json && json.type === 'char') return 'char';
+  const ids: unknown[] = Object.values(json);
+  return ids.length > 0 && ids.every((id) => typeof id === 'number') ? 'ids' : 'unknown';
 }
 
 /** `chat_template.jinja`, or the one of tokenizer_config.json; of several the one that is called default. */

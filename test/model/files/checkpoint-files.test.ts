@@ -1,5 +1,5 @@
 /** Checkpoints with something wrong, as a user's command line meets them: what, the rule, the remedy, and exit code 2. */
-import { cp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { buildProgram } from '../../../src/cli/program.ts';
 import { failureOf } from '../../../src/cli/run.ts';
@@ -51,6 +51,14 @@ const template =
   (text: string): Change =>
   (folder) =>
     json(`${folder}/tokenizer_config.json`, (all) => (all.chat_template = text));
+
+/** Files of another kind in place of those that are taken away. */
+const instead =
+  (away: RegExp, ...files: readonly string[]): Change =>
+  async (folder) => {
+    for (const file of await readdir(folder)) if (away.test(file)) await rm(`${folder}/${file}`);
+    for (const file of files) await writeFile(`${folder}/${file}`, 'x');
+  };
 
 const CASES: readonly (readonly [
   what: string,
@@ -187,6 +195,56 @@ const CASES: readonly (readonly [
     'mixtral',
     (f) => truncate(`${f}/${SHARD}`, 3000),
     /it is cut short, or not safetensors\. Fetch it again/,
+  ],
+  [
+    'files of PyTorch',
+    'mixtral',
+    instead(/safetensors/, 'pytorch_model-00001-of-00002.bin'),
+    /has its weights in "pytorch_model-00001-of-00002\.bin": .*can run code.*save_pretrained/,
+  ],
+  [
+    'a GGUF file alone',
+    'mixtral',
+    instead(/./, 'Mixtral-Q4_K_M.gguf'),
+    /has "Mixtral-Q4_K_M\.gguf": GGUF files are not read\. Fetch the model/,
+  ],
+  [
+    'shards without their index',
+    'mixtral',
+    instead(/index/),
+    /has shards such as "model-0000\d-of-00003\.safetensors", but no model\.safetensors\.index\.json/,
+  ],
+  [
+    'an adapter',
+    'mixtral',
+    instead(/safetensors/, 'adapter_model.safetensors'),
+    /has "adapter_model\.safetensors", but no model\.safetensors\. Adapters are no models/,
+  ],
+  ['an empty folder', 'mixtral', instead(/./), /is empty\. Fetch the model into it/],
+  [
+    "a model's folder in the cache of the hub",
+    'mixtral',
+    async (f) => {
+      await mkdir(`${f}/snapshots/abc`, { recursive: true });
+      await mkdir(`${f}/blobs`);
+      await rename(`${f}/config.json`, `${f}/snapshots/abc/config.json`);
+    },
+    /folder in the hub's cache\. Name one of the folders in its snapshots/,
+  ],
+  [
+    'a tokenizer of another form',
+    'mixtral',
+    instead(/^tokenizer\.json$/, 'tokenizer.model'),
+    /neither tokenizer\.json nor vocab\.json.*AutoTokenizer\.from_pretrained/,
+  ],
+  [
+    'a vocabulary without the rest',
+    'mixtral',
+    async (f) => {
+      await rm(`${f}/tokenizer.json`);
+      await writeFile(`${f}/vocab.json`, '{"a": 0, "b": 1}');
+    },
+    /neither tokenizer\.json nor vocab\.json/,
   ],
   [
     'an empty one',
