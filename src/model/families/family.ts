@@ -45,6 +45,8 @@ export interface FamilyModel {
 export interface Family {
   /** `model_type` of its config.json. */
   readonly type: string;
+  /** Another `model_type` that files bear, which is theirs only with this architecture. */
+  readonly also?: { readonly type: string; readonly architecture: string };
   /** What people call it. */
   readonly title: string;
   read(file: ConfigFile, name: string): FamilyModel;

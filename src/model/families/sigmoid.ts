@@ -48,22 +48,22 @@ function readRouter(file: ConfigFile, numExperts: number): RouterTraits {
 
 /**
  * The first layers are dense, the others have routed experts and one that all tokens take.
- * @param renormalize where the config does not say.
+ * @param otherwise where the config does not say.
  */
 function readDeepSeekMoe(
   file: ConfigFile,
   numLayers: number,
-  renormalize: boolean,
+  otherwise: { readonly renormalize: boolean; readonly firstDense: number; readonly shared: number },
 ): Pick<MoeConfig, 'numExperts' | 'topK' | 'expertDim' | 'renormalize' | 'router' | 'dense' | 'shared'> {
   const numExperts = file.countOf('n_routed_experts', 'num_local_experts', 'num_experts');
   const expertDim = file.count('moe_intermediate_size');
-  const first = file.naturalOr('first_k_dense_replace', 0);
-  const shared = file.naturalOr('n_shared_experts', 0);
+  const first = file.naturalOr('first_k_dense_replace', otherwise.firstDense);
+  const shared = file.naturalOr('n_shared_experts', otherwise.shared);
   const layers = first === 0 ? [] : layersWhere(file, numLayers, (i) => i < first);
   return {
     ...{ numExperts, expertDim },
     topK: file.count('num_experts_per_tok'),
-    renormalize: file.flag('norm_topk_prob', renormalize),
+    renormalize: file.flag('norm_topk_prob', otherwise.renormalize),
     router: readRouter(file, numExperts),
     ...(layers.length > 0 && { dense: { dim: file.count('intermediate_size'), layers } }),
     ...(shared > 0 && { shared: { dim: shared * expertDim, gated: false } }),
@@ -80,7 +80,7 @@ export const glm4Moe: Family = {
     return {
       config: {
         ...{ name, ...core },
-        ...readDeepSeekMoe(file, core.numLayers, true),
+        ...readDeepSeekMoe(file, core.numLayers, { renormalize: true, firstDense: 1, shared: 1 }),
         ...withAttention({
           bias: file.flag('attention_bias', false),
           qkNorm: file.flag('use_qk_norm', false) ? 'head' : undefined,
@@ -107,7 +107,7 @@ export const dots1: Family = {
     return {
       config: {
         ...{ name, ...core },
-        ...readDeepSeekMoe(file, core.numLayers, false),
+        ...readDeepSeekMoe(file, core.numLayers, { renormalize: false, firstDense: 0, shared: 0 }),
         ...withAttention({
           ...{ bias, outBias: bias, qkNorm: 'head' },
           windows: readWindows(file, core.numLayers, window, (i) => i >= from),
@@ -123,6 +123,8 @@ export const dots1: Family = {
 
 export const miniMaxM2: Family = {
   type: 'minimax_m2',
+  // As it was published at first; MiniMax-01, which has the same type, is another model.
+  also: { type: 'minimax', architecture: 'MiniMaxM2ForCausalLM' },
   title: 'MiniMax-M2',
   read(file, name) {
     refuseStrange(file);

@@ -45,7 +45,12 @@ export function modelOfConfig(json: unknown, name: string, label: string): ReadM
   }
   const fields = json as Readonly<Record<string, unknown>>;
   const type = Object.hasOwn(fields, 'model_type') ? fields.model_type : undefined;
-  const family = FAMILIES.find((known) => known.type === type);
+  const { architectures } = fields;
+  const family = FAMILIES.find(
+    ({ type: own, also }) =>
+      own === type ||
+      (also?.type === type && Array.isArray(architectures) && architectures.includes(also?.architecture)),
+  );
   if (family === undefined) {
     const near = typeof type === 'string' ? didYouMean(type, types) : '';
     throw new ConfigError(

@@ -24,6 +24,14 @@ test('dots1: scores are not divided by their sum unless it is said; windows begi
   expect(read({ ...dots, model_type: 'glm4_moe' }).renormalize).toBe(true);
 });
 
+test('GLM-4.5: one shared expert, and a first layer without any', () => {
+  const rest = { ...DEEPSEEK, n_shared_experts: undefined, first_k_dense_replace: undefined };
+  const told = { dense: { dim: 24, layers: [0] }, shared: { dim: 16, gated: false } };
+  expect(read({ model_type: 'glm4_moe', ...rest })).toMatchObject(told);
+  const bare = read({ model_type: 'dots1', ...rest });
+  expect([bare.dense, bare.shared]).toEqual([undefined, undefined]);
+});
+
 test('MiniMax-M2: a window is not used, half of a head turns in either age of keys', () => {
   const minimax = {
     model_type: 'minimax_m2',
@@ -40,6 +48,11 @@ test('MiniMax-M2: a window is not used, half of a head turns in either age of ke
   expect(old.attention).toEqual({ qkNorm: 'width' });
   expect(old.rope?.frequencies).toEqual([1, 0.01, 0, 0]);
   expect(read(minimax).ropeTheta).toBe(5e6);
+  const first = { ...minimax, model_type: 'minimax', architectures: ['MiniMaxM2ForCausalLM'] };
+  expect(read(first)).toEqual(read(minimax));
+  expect(() => read({ ...first, architectures: ['MiniMaxForCausalLM'] })).toThrow(
+    /model_type to "minimax", .*Supported: mixtral/,
+  );
 });
 
 test('ERNIE-4.5: two shared experts, layers with experts from the second on, neighbours turn', () => {
