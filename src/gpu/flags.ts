@@ -5,6 +5,7 @@
 
 export const BUFFER_USAGE = {
   MAP_READ: 0x1,
+  MAP_WRITE: 0x2,
   COPY_SRC: 0x4,
   COPY_DST: 0x8,
   UNIFORM: 0x40,
@@ -13,6 +14,6 @@ export const BUFFER_USAGE = {
   QUERY_RESOLVE: 0x200,
 } as const;
 
-export const MAP_MODE = { READ: 0x1 } as const;
+export const MAP_MODE = { READ: 0x1, WRITE: 0x2 } as const;
 
 export const SHADER_STAGE = { COMPUTE: 0x4 } as const;

@@ -335,6 +335,11 @@ export class Gpu implements DeviceContext {
     }
   }
 
+  /** The device ends after this work, which writes memory of its: not under its hands. */
+  holdUntil(work: Promise<unknown>): void {
+    this.#opened.holdUntil(work);
+  }
+
   /** Ends the device, for all views. Whoever waits for it is told; harmless when it is ended already. */
   destroy(): void {
     this.#opened.close();

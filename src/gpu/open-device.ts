@@ -41,6 +41,8 @@ export class OpenDevice {
   smallHalves = false;
   /** Keeps the bindings' root object alive as long as the device (see OpenAdapter.gpu). */
   readonly #open: OpenAdapter;
+  /** Work that writes memory of the device, which must not go meanwhile. */
+  readonly #writing = new Set<Promise<unknown>>();
   #nextId = 1;
   #closed = false;
 
@@ -92,6 +94,12 @@ export class OpenDevice {
     return this.#nextId++;
   }
 
+  holdUntil(work: Promise<unknown>): void {
+    this.#writing.add(work);
+    const over = (): void => void this.#writing.delete(work);
+    work.then(over, over);
+  }
+
   /** Harmless when it is closed already. */
   close(): void {
     if (this.#closed) return;
@@ -99,6 +107,11 @@ export class OpenDevice {
     this.state.close();
     this.params.destroy();
     this.queries.destroy();
+    if (this.#writing.size === 0) this.#destroy();
+    else void Promise.allSettled(this.#writing).then(() => this.#destroy());
+  }
+
+  #destroy(): void {
     this.device.destroy();
     this.platform.deviceClosed?.();
     void this.#open;

@@ -4,6 +4,7 @@
  */
 import { requireFields, requireGiven } from '../core/given.ts';
 import type { Platform } from '../platform/platform.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import type { WeightSource } from './config.ts';
 import { readModelConfig, type ReadModel } from './families/table.ts';
 import { checkTensors } from './files/check-tensors.ts';
@@ -97,13 +98,19 @@ async function open(
     const tokenizer = await readTokenizer(folder, config.vocabSize);
     const endIds = await readEndIds(folder, config.vocabSize);
     const weights = new FileWeights({ model, tensors, origin: given, config, firstLayer, onRead });
-    return {
+    const get = (tensor: string): Tensor => weights.get(tensor);
+    const load = (names: readonly string[]): Promise<void> => weights.load(names);
+    const opened: OpenCheckpoint = {
       ...{ config, origin: given, tokenizer, endIds, model, fileBytes: bytesOf(tensors), close },
-      get: (name) => weights.get(name),
-      load: (names) => weights.load(names),
-      packed: (name) => weights.packed(name),
-      storedAs: (name) => weights.storedAs(name),
+      ...{ get, load },
+      packed: (tensor) => weights.packed(tensor),
+      storedAs: (tensor) => weights.storedAs(tensor),
+      // Not of a copy of this object that gives other numbers.
+      inFile(tensor) {
+        return this.get === get && this.load === load ? weights.inFile(tensor) : undefined;
+      },
     };
+    return opened;
   } catch (error) {
     await close();
     throw error;

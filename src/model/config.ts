@@ -1,5 +1,5 @@
 /** A model as the rest of the code is given it: its shape, and where its numbers come from. */
-import type { QuantisedMatrix } from '../tensor/quantised.ts';
+import type { FloatWeight, QuantisedMatrix } from '../tensor/quantised.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { MoeConfig } from './moe-config.ts';
 
@@ -26,4 +26,15 @@ export interface WeightSource {
   packed?(name: string): QuantisedMatrix | undefined;
   /** How the file stores it, where kernels can read that as it is. */
   storedAs?(name: string): 'f32' | 'f16' | 'bf16' | 'mxfp4';
+  /** Where the file has it as kernels read it, its bytes: they can go to a device without being held. Undefined elsewhere. */
+  inFile?(name: string): TensorBytes | undefined;
+}
+
+/** A tensor as it lies in a file, row by row. */
+export interface TensorBytes {
+  readonly dtype: FloatWeight;
+  readonly shape: readonly number[];
+  readonly byteLength: number;
+  /** Its bytes from `begin` on, as many as there is room for. @throws ConfigError when the file ends before. */
+  readInto(begin: number, into: Uint8Array): Promise<void>;
 }

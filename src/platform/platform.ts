@@ -41,6 +41,8 @@ export interface ByteFile {
   readonly size: number;
   /** Bytes [begin, end); fewer only when the file has become shorter. */
   read(begin: number, end: number): Promise<Uint8Array>;
+  /** Bytes from `begin` on into memory of the caller's, which stays his; tells how many there were. Absent in a page. */
+  readInto?(begin: number, into: Uint8Array): Promise<number>;
   /** All of it, where it lies in memory anyway. */
   readonly whole?: Uint8Array;
   close(): Promise<void>;

@@ -197,6 +197,7 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       },
     };
   } catch (error) {
+    await store.ended();
     release();
     throw error;
   } finally {

@@ -82,6 +82,8 @@ export interface ShardPart {
   readonly names: readonly string[];
   /** Rows of the shard, whole. */
   make(): HostWeight;
+  /** What it is where nothing is made: rows of a tensor, all when `rows` is absent. */
+  readonly straight?: { readonly name: string; readonly rows?: Run };
 }
 
 export function layerShards(
@@ -95,14 +97,24 @@ export function layerShards(
   const { headDim, attention } = layout.model;
   const shapes = layerShardShapes(layout, dtypes, layer, where);
   const read = (name: string): HostWeight => storedWeight(weights, name, dtypes);
-  const part = (which: Part, cut = (whole: HostWeight): HostWeight => whole, expert = 0): ShardPart => {
+  const part = (which: Part, expert = 0): ShardPart => {
     const name = nameOf(which, layer, expert);
-    return { names: [name], make: () => cut(read(name)) };
+    return { names: [name], make: () => read(name), straight: { name } };
   };
-  const slice = (which: Part, run: Run): ShardPart =>
-    part(which, (whole) => (whole.shape.length === 1 ? cutVector(whole, run) : cutRows(whole, run)));
+  const slice = (which: Part, rows: Run): ShardPart => {
+    const name = nameOf(which, layer);
+    const make = (): HostWeight => {
+      const whole = read(name);
+      return whole.shape.length === 1 ? cutVector(whole, rows) : cutRows(whole, rows);
+    };
+    return { names: [name], make, straight: { name, rows } };
+  };
+  const columns = (which: Part, run: Run): ShardPart => {
+    const name = nameOf(which, layer);
+    return { names: [name], make: () => cutColumns(read(name), run) };
+  };
   const ofExperts = (...which: readonly Part[]): ShardPart[] =>
-    experts.flatMap((expert) => which.map((w) => part(w, undefined, expert)));
+    experts.flatMap((expert) => which.map((w) => part(w, expert)));
   const headRun = { first: heads.first / headDim, count: heads.count / headDim };
   const unit = layout.model.dense?.layers.includes(layer) ? 'dense' : 'shared';
   const zeros: ShardPart = {
@@ -118,7 +130,7 @@ export function layerShards(
         ? [slice('qNorm', heads), slice('kNorm', kvHeads)]
         : [part('qNorm'), part('kNorm')],
     sinks: () => [slice('sinks', headRun)],
-    out: () => [part('o', (whole) => cutColumns(whole, heads))],
+    out: () => [heads.count === headDim * layout.model.numHeads ? part('o') : columns('o', heads)],
     outBias: () => [where.tp === 0 ? part('oBias') : zeros],
     expertNorm: () => [part('expertNorm')],
     gate: () => [part('gate')],
@@ -143,13 +155,17 @@ export function layerShards(
 
 export function endShards(weights: WeightSource, layout: Layout, dtypes: WeightDtypes): EndShards<Shard> {
   const shapes = endShardShapes(layout, dtypes);
-  const whole = (shape: ShardShape, name: string, cut = (w: HostWeight): HostWeight => w): Shard => ({
-    ...shape,
-    parts: [{ names: [name], make: () => cut(storedWeight(weights, name, dtypes)) }],
-  });
+  const whole = (shape: ShardShape, name: string): Shard => {
+    const make = (): HostWeight => storedWeight(weights, name, dtypes);
+    return { ...shape, parts: [{ names: [name], make, straight: { name } }] };
+  };
   return {
     embedding: whole(shapes.embedding, weightNames.embedding),
     finalNorm: whole(shapes.finalNorm, weightNames.finalNorm),
-    lmHead: (tp) => whole(shapes.lmHead(tp), weightNames.lmHead, (w) => cutRows(w, vocabularyOf(layout, tp))),
+    lmHead: (tp) => {
+      const [name, rows] = [weightNames.lmHead, vocabularyOf(layout, tp)];
+      const make = (): HostWeight => cutRows(storedWeight(weights, name, dtypes), rows);
+      return { ...shapes.lmHead(tp), parts: [{ names: [name], make, straight: { name, rows } }] };
+    },
   };
 }

@@ -1,12 +1,14 @@
 /** Whether the files hold what the config asks for: every tensor, of the right shape, and none that is left out. */
-import { ConfigError } from '../../core/errors.ts';
+import { ConfigError, invariant } from '../../core/errors.ts';
+import { at } from '../../core/math.ts';
 import { quoted, shapeText } from '../../core/text/quoted.ts';
+import { BLOCK } from '../../tensor/quantised.ts';
 import { isDense, type MoeConfig } from '../config.ts';
+import { type FamilyModel, recipeOf } from '../families/family.ts';
 import type { ReadModel } from '../families/table.ts';
 import { numWeights } from '../weight-shapes.ts';
-import { expertParts, layerParts, MODEL_PARTS, type WeightPlace } from '../weights/parts.ts';
-import { requireFloats } from './decode.ts';
-import { type Expected, expectedOf } from './file-weights.ts';
+import { expertParts, layerParts, MODEL_PARTS, shapeOf, type WeightPlace } from '../weights/parts.ts';
+import { fp8ScaleShape, requireFloats } from './decode.ts';
 import type { StoredTensor } from './tensor-files.ts';
 
 /** Names that a message lists. */
@@ -114,6 +116,45 @@ function* places(config: MoeConfig, tensors: ReadonlyMap<string, StoredTensor>):
 
 /** Experts of one stack. A guess, above what any model has. */
 const MOST_STACKED = 4096;
+
+/** A tensor of the files and the shape that the config asks of it. */
+interface Expected {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly kind: 'floats' | 'bytes';
+}
+
+/** What the files must hold for one of our tensors. */
+function expectedOf(
+  config: MoeConfig,
+  model: FamilyModel,
+  place: WeightPlace,
+  tensors: ReadonlyMap<string, StoredTensor>,
+): Expected[] {
+  const recipe = recipeOf(model, place.part, place.layer, place.expert);
+  invariant(recipe !== undefined, () => `the family has no name for ${place.part}`);
+  const [first, ...rest] = shapeOf(config, place.part);
+  const whole = [recipe.allRows ?? first ?? 0, ...rest];
+  const outer = recipe.outer === undefined ? [] : [config.numExperts];
+  const { from } = recipe;
+  if (recipe.packable && tensors.has(`${from}_blocks`)) {
+    const [rows, depth] = [at(whole, 0), at(whole, 1)];
+    const scales = [...outer, rows, depth / BLOCK];
+    return [
+      { name: `${from}_blocks`, shape: [...scales, BLOCK / 2], kind: 'bytes' },
+      { name: `${from}_scales`, shape: scales, kind: 'bytes' },
+    ];
+  }
+  const shape = recipe.transposed ? [...whole].reverse() : whole;
+  const main: Expected = {
+    name: from,
+    shape: recipe.boxed ? [1, ...shape] : [...outer, ...shape],
+    kind: 'floats',
+  };
+  const { fp8Block } = model;
+  if (tensors.get(from)?.dtype !== 'F8_E4M3' || fp8Block === undefined) return [main];
+  return [main, { name: `${from}_scale_inv`, shape: fp8ScaleShape(main.shape, fp8Block), kind: 'floats' }];
+}
 
 /** A name without its quotes, safe to show. */
 function printable(name: string): string {

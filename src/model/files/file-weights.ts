@@ -2,23 +2,13 @@
 import { ConfigError, invariant } from '../../core/errors.ts';
 import { at } from '../../core/math.ts';
 import { quoted } from '../../core/text/quoted.ts';
-import { BLOCK, dequantise, type QuantisedMatrix } from '../../tensor/quantised.ts';
-import { castFloat, type Tensor } from '../../tensor/tensor.ts';
-import type { MoeConfig, WeightSource } from '../config.ts';
+import { dequantise, type FloatWeight, type QuantisedMatrix } from '../../tensor/quantised.ts';
+import { castFloat, type Dtype, type Tensor } from '../../tensor/tensor.ts';
+import type { MoeConfig, TensorBytes, WeightSource } from '../config.ts';
 import { type FamilyModel, type Recipe, recipeOf } from '../families/family.ts';
 import { weightShape } from '../weight-shapes.ts';
-import { placeOf, shapeOf } from '../weights/parts.ts';
-import {
-  floatDtype,
-  floats,
-  fp8,
-  fp8ScaleShape,
-  mxfp4Rows,
-  pickRows,
-  reordered,
-  scaled,
-  transposed,
-} from './decode.ts';
+import { placeOf } from '../weights/parts.ts';
+import { columnsAsRows, floatDtype, floats, fp8, mxfp4Rows, pickRows, reordered, scaled } from './decode.ts';
 import type { StoredTensor } from './tensor-files.ts';
 
 /** Bytes of tensors that are kept for the next who asks for them, as ranks of a TP group do. A guess. */
@@ -106,10 +96,10 @@ export class FileWeights implements WeightSource {
       main.dtype === 'F8_E4M3'
         ? this.#fp8(making, bytes, stored, name)
         : floats(bytes, dtypeOf(main), stored);
-    if (recipe.transposed) made = transposed(made);
-    if (rows !== undefined && rows.step !== 1 && allRows !== undefined) {
-      made = pickRows(made, at(shape, 0), (row) => rows.first + row * rows.step);
-    }
+    const picked = rows !== undefined && rows.step !== 1 && allRows !== undefined;
+    const source = (row: number): number => (picked ? rows.first + row * rows.step : row);
+    if (recipe.transposed) made = columnsAsRows(made, at(shape, 0), source);
+    else if (picked) made = pickRows(made, at(shape, 0), source);
     if (order !== undefined) made = reordered(made, order);
     return scale === undefined || scale === 1 ? made : scaled(made, scale);
   }
@@ -124,6 +114,23 @@ export class FileWeights implements WeightSource {
     if (packed) return 'mxfp4';
     if (recipe.scale !== undefined && recipe.scale !== 1) return 'f32';
     return main.dtype === 'F16' ? 'f16' : main.dtype === 'BF16' ? 'bf16' : 'f32';
+  }
+
+  inFile(name: string): TensorBytes | undefined {
+    const { recipe, shape, main, pieces, packed } = this.#making(name);
+    const { begin, end } = at(pieces, 0);
+    const { file } = main;
+    const dtype = floatDtype(main.dtype);
+    const { transposed: turned = false, order, scale = 1, rows } = recipe;
+    const made = packed || turned || order !== undefined || scale !== 1 || (rows?.step ?? 1) !== 1;
+    if (made || file.readInto === undefined || !isFloatWeight(dtype)) return undefined;
+    return {
+      ...{ dtype, shape, byteLength: end - begin },
+      readInto: async (from, into) => {
+        if ((await file.readInto?.(begin + from, into)) !== into.length) throw shorter(main);
+        this.#o.onRead?.(into.length);
+      },
+    };
   }
 
   #fp8({ pieces }: Making, bytes: Uint8Array, shape: readonly number[], name: string): Tensor {
@@ -153,11 +160,7 @@ export class FileWeights implements WeightSource {
 
   async #read(from: StoredTensor, begin: number, end: number): Promise<Uint8Array> {
     const bytes = await from.file.read(begin, end);
-    if (bytes.length !== end - begin) {
-      throw new ConfigError(
-        `The file of tensor ${quoted(from.name)} has become shorter while it was read. Fetch it again.`,
-      );
-    }
+    if (bytes.length !== end - begin) throw shorter(from);
     this.#o.onRead?.(bytes.length);
     return bytes;
   }
@@ -244,54 +247,18 @@ function storedShape({ recipe, shape }: Making, allOfThem: boolean): readonly nu
   return recipe.transposed ? [...whole].reverse() : whole;
 }
 
-function dtypeOf({ dtype, name }: StoredTensor) {
+function dtypeOf({ dtype, name }: StoredTensor): Dtype {
   const known = floatDtype(dtype);
   invariant(known !== undefined, () => `tensor ${name} of ${dtype} was not refused`);
   return known;
 }
 
-/** A tensor of the files and the shape that the config asks of it. */
-export interface Expected {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly kind: 'floats' | 'bytes';
+function isFloatWeight(dtype: Dtype | undefined): dtype is FloatWeight {
+  return dtype === 'f32' || dtype === 'f16' || dtype === 'bf16';
 }
 
-/** What the files must hold for one of our tensors. @param has whether they hold a name. */
-export function expectedOf(
-  config: MoeConfig,
-  model: FamilyModel,
-  place: NonNullable<ReturnType<typeof placeOf>>,
-  tensors: ReadonlyMap<string, StoredTensor>,
-): Expected[] {
-  const recipe = recipeOf(model, place.part, place.layer, place.expert);
-  invariant(recipe !== undefined, () => `the family has no name for ${place.part}`);
-  const [first, ...rest] = shapeOf(config, place.part);
-  const whole = [recipe.allRows ?? first ?? 0, ...rest];
-  const outer = recipe.outer === undefined ? [] : [config.numExperts];
-  const { from } = recipe;
-  if (recipe.packable && tensors.has(`${from}_blocks`)) {
-    const [rows, depth] = [at(whole, 0), at(whole, 1)];
-    const scales = [...outer, rows, depth / BLOCK];
-    return [
-      { name: `${from}_blocks`, shape: [...scales, BLOCK / 2], kind: 'bytes' },
-      { name: `${from}_scales`, shape: scales, kind: 'bytes' },
-    ];
-  }
-  const shape = recipe.transposed ? [...whole].reverse() : whole;
-  const main: Expected = {
-    name: from,
-    shape: recipe.boxed ? [1, ...shape] : [...outer, ...shape],
-    kind: 'floats',
-  };
-  const { fp8Block } = model;
-  if (tensors.get(from)?.dtype !== 'F8_E4M3' || fp8Block === undefined) return [main];
-  return [main, { name: `${from}_scale_inv`, shape: fp8ScaleShape(main.shape, fp8Block), kind: 'floats' }];
-}
-
-/** Bytes of the files that a model takes, for predictions. */
-export function bytesOfEntries(entries: Iterable<StoredTensor>): number {
-  let bytes = 0;
-  for (const { begin, end } of entries) bytes += end - begin;
-  return bytes;
+function shorter({ name }: StoredTensor): ConfigError {
+  return new ConfigError(
+    `The file of tensor ${quoted(name)} has become shorter while it was read. Fetch it again.`,
+  );
 }

@@ -47,6 +47,7 @@ export async function openParts(path: string): Promise<ByteFile> {
     return {
       size: facts.size,
       read: (begin, end) => readRun(file, begin, end - begin),
+      readInto: (begin, into) => readInto(file, begin, into),
       close: () => file.close(),
     };
   } catch (error) {
@@ -60,13 +61,20 @@ const MOST_AT_ONCE = 2 ** 28;
 
 async function readRun(file: FileHandle, begin: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
+  const done = await readInto(file, begin, bytes);
+  return done === length ? bytes : bytes.slice(0, done);
+}
+
+/** Fewer than asked for when the file ends before. */
+async function readInto(file: FileHandle, begin: number, into: Uint8Array): Promise<number> {
   let done = 0;
-  while (done < length) {
-    const { bytesRead } = await file.read(bytes, done, Math.min(MOST_AT_ONCE, length - done), begin + done);
+  while (done < into.length) {
+    const length = Math.min(MOST_AT_ONCE, into.length - done);
+    const { bytesRead } = await file.read(into, done, length, begin + done);
     if (bytesRead === 0) break;
     done += bytesRead;
   }
-  return done === length ? bytes : bytes.slice(0, done);
+  return done;
 }
 
 function refuseOddities(facts: Stats): void {

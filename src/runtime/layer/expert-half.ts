@@ -62,8 +62,8 @@ export async function createExpertHalf(
   const release = (): void => {
     for (const thing of owned.splice(0).reverse()) thing.destroy();
   };
+  const store = own(new WeightStore(gpu, source));
   try {
-    const store = own(new WeightStore(gpu, source));
     const transport = await oneDeviceTransport(gpu);
     const context: ExpertContext = {
       ...{ layout, sizes: z, transport },
@@ -74,6 +74,7 @@ export async function createExpertHalf(
     };
     const weights: ExpertLayer['weights'][number][] = [];
     for (const rank of range(z.numRanks)) weights.push(await weightsOf(store, source, plan, rank));
+    await store.written();
     const bias = z.admission?.balances
       ? {
           bias: own(gpu.buffer('tables/bias/l0', 4 * z.numExperts)),
@@ -103,6 +104,7 @@ export async function createExpertHalf(
       destroy: release,
     };
   } catch (error) {
+    await store.ended();
     release();
     throw error;
   }

@@ -51,6 +51,7 @@ export class Stage {
       }
       weights.push(ofRanks);
     }
+    await context.weights.written();
     return new Stage(context, index, weights);
   }
 
