@@ -19,7 +19,8 @@ export const PROFILES: readonly Profile[] = [
     watts: 400,
     node: { gpus: 8, gbPerS: 300, what: NVLINK },
     between: HDR,
-    source: 'NVIDIA A100 datasheet (2021), DGX A100 datasheet',
+    source:
+      'NVIDIA A100 datasheet (1758950-r4, 2021): dense peaks, 2,039 GB/s; NVLink 600 GB/s both ways together',
   },
   {
     name: 'h100_sxm',
@@ -72,7 +73,8 @@ export const PROFILES: readonly Profile[] = [
     watts: 700,
     node: { gpus: 8, gbPerS: 450, what: NVLINK },
     between: NDR,
-    source: 'NVIDIA H200 datasheet (2023)',
+    source:
+      'NVIDIA H200 datasheet (2023): half of the printed sparse peaks, 1,979 bf16 and 3,958 fp8; 4.8 TB/s',
   },
   {
     name: 'h800',
@@ -86,7 +88,8 @@ export const PROFILES: readonly Profile[] = [
     node: { gpus: 8, gbPerS: 200, what: NVLINK },
     between: NDR,
     source:
-      'DeepSeek-V3 technical report (2024), section 3.1: NVLink 160 GB/s reached of 200; peaks as H100 SXM',
+      'H100 SXM with NVLink of 400 GB/s both ways together and FP64 of 1 TFLOP/s (NVIDIA, 2023); of 200 GB/s one way 160 are ' +
+      'reached (DeepSeek-V3 technical report, arXiv 2412.19437, 3.2.2)',
   },
   {
     name: 'h20',
@@ -164,7 +167,8 @@ export const PROFILES: readonly Profile[] = [
     watts: 750,
     node: { gpus: 8, gbPerS: 448, what: 'Infinity Fabric to 7 peers of 64 GB/s each, one direction' },
     between: NDR,
-    source: 'AMD Instinct MI300X datasheet (2023)',
+    source:
+      'AMD Instinct MI300X data sheet (2023): dense peaks, 5.3 TB/s, 7 links of 128 GB/s both ways together',
   },
   {
     name: 'rtx_pro_6000_server',
