@@ -90,6 +90,22 @@ export function symmetricWords(z: RankSizes, { tp, ep }: GroupSizes): Map<Symmet
   return new Map(words);
 }
 
+/** What a ledger counts arrays as: rows on their way through layers and stages, what collectives reach, scratch of one rank. */
+export type ArrayPurpose = 'staging' | 'communication' | 'workspace';
+
+const OF_TP: readonly SymmetricName[] = ['partial', 'attended', 'mixed', 'squares', 'allSquares'];
+const OF_EP: readonly SymmetricName[] = [
+  ...(['start', 'starts', 'receiveStart'] as const),
+  ...(['send', 'receive', 'expertOut', 'returned'] as const),
+];
+
+/** A group of one communicates nothing: its arrays are scratch. */
+export function purposeOf(name: SymmetricName, { tp, ep }: GroupSizes): ArrayPurpose {
+  if (name === 'x') return 'staging';
+  const reached = (tp > 1 && OF_TP.includes(name)) || (ep > 1 && OF_EP.includes(name));
+  return reached ? 'communication' : 'workspace';
+}
+
 /** Every private array of one rank of a stage; what collectives reach on it is no private one. */
 export function privateWords(z: RankSizes): Record<PrivateName, number> {
   const D = z.modelDim;

@@ -17,6 +17,11 @@ export interface StageMemory {
   readonly rank: number;
   readonly weights: number;
   readonly kvCache: number;
+  /** Rows between layers and stages. */
+  readonly staging: number;
+  /** What collectives send and receive. */
+  readonly communication: number;
+  /** Scratch of one rank. */
   readonly workspace: number;
   readonly tables: number;
   readonly total: number;
@@ -51,19 +56,29 @@ export function explainMemory(layout: Layout, given: Partial<EngineSizing> = {})
     const members = range(isPlain(layout.placement) ? spec.tp : spec.ep).map((ep): StageMemory => {
       const rank = layout.rankAt({ replica: 0, stage, ep });
       const bytes = bytesByPurpose(rankMemory(plan, GPU_TRAITS, rank));
-      const { weights = 0, 'kv-cache': kvCache = 0, workspace = 0, tables = 0 } = bytes;
-      const total = weights + kvCache + workspace + tables;
-      return { stage, rank, weights, kvCache, workspace, tables, total };
+      const { weights = 0, 'kv-cache': kvCache = 0, staging = 0, communication = 0 } = bytes;
+      const { workspace = 0, tables = 0 } = bytes;
+      const total = weights + kvCache + staging + communication + workspace + tables;
+      return { stage, rank, weights, kvCache, staging, communication, workspace, tables, total };
     });
     return members.reduce((most, other) => (other.total > most.total ? other : most));
   });
   return { ...limits, stages };
 }
 
+const PURPOSES = [
+  ['weights', 'weights'],
+  ['KV cache', 'kvCache'],
+  ['staging', 'staging'],
+  ['collectives', 'communication'],
+  ['workspace', 'workspace'],
+  ['tables', 'tables'],
+  ['total', 'total'],
+] as const;
+
 export function renderMemory(memory: MemoryExplanation): string {
   const { maxSequences, maxLength, maxStepTokens, weightDtype, cacheDtype, stages } = memory;
-  const cellsOf = ({ weights, kvCache, workspace, tables, total }: StageMemory): string[] =>
-    [weights, kvCache, workspace, tables, total].map(formatBytes);
+  const cellsOf = (own: StageMemory): string[] => PURPOSES.map(([, field]) => formatBytes(own[field]));
   const runs: { first: number; count: number; cells: string[] }[] = [];
   for (const [stage, own] of stages.entries()) {
     const cells = cellsOf(own);
@@ -77,7 +92,7 @@ export function renderMemory(memory: MemoryExplanation): string {
   return [
     'Memory of the fullest rank, on a GPU of its own',
     ...alignColumns([
-      ['stage', 'weights', 'KV cache', 'workspace', 'tables', 'total'],
+      ['stage', ...PURPOSES.map(([name]) => name)],
       ...runs.map((run) => [formatRun(run), ...run.cells]),
     ]),
     ...wrap(assumed, '  ', '  '),

@@ -12,6 +12,7 @@ import {
   headWords,
   hiddenWords,
   privateWords,
+  purposeOf,
   ropeWords,
   stageTableWords,
   symmetricWords,
@@ -99,7 +100,7 @@ export function totalBytes(items: readonly MemoryItem[]): number {
   return sum(items.map(({ bytes, count }) => bytes * count));
 }
 
-/** Bytes by the first part of the names, as the ledger tells them: weights, kv-cache, workspace, tables. */
+/** Bytes by the first part of the names, as the ledger tells them: weights, kv-cache, staging, communication, workspace, tables. */
 export function bytesByPurpose(items: readonly MemoryItem[]): Record<string, number> {
   const totals: Record<string, number> = {};
   for (const { name, bytes, count } of items) {
@@ -149,7 +150,7 @@ function arrays(
       ...{ name: `kv-cache/${name}`, bytes: bufferBytes(cacheBytes(z)), count: layers * z.numRanks },
     })),
     ...[...symmetricWords(z, layout.spec)].map(([name, size]) =>
-      parts(`workspace/${name}`, stages, z.numRanks, size),
+      parts(`${purposeOf(name, layout.spec)}/${name}`, stages, z.numRanks, size),
     ),
     ...Object.entries(privateWords(z)).map(([name, size]) =>
       words(`workspace/${name}`, stages * z.numRanks, size),

@@ -48,7 +48,7 @@ export interface MemoryReport {
   /** What the layout predicts, bytes; equal to what lives on the device when the engine has been made. */
   readonly predictedBytes: number;
   readonly liveBytes: number;
-  /** Live bytes of the whole device: weights, kv-cache, workspace, tables. */
+  /** Live bytes of the whole device: weights, kv-cache, staging, communication, workspace, tables. */
   readonly byPurpose: Readonly<Record<string, number>>;
   /** What the fullest rank would hold if each had a device of its own, bytes. */
   readonly fullestRankBytes: number;

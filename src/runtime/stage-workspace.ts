@@ -12,6 +12,7 @@ import {
   hiddenWords,
   type PrivateName,
   privateWords,
+  purposeOf,
   type SymmetricName,
   symmetricWords,
   type UnitName,
@@ -34,7 +35,7 @@ export class StageWorkspace {
     this.#symmetric = new Map(
       [...symmetricWords(z, groups)].map(([name, words]) => [
         name,
-        new SymmetricArray(gpu, `workspace/s${stage}/${name}`, z.numRanks, words),
+        new SymmetricArray(gpu, `${purposeOf(name, groups)}/s${stage}/${name}`, z.numRanks, words),
       ]),
     );
     const words = Object.entries(privateWords(z)) as [PrivateName, number][];

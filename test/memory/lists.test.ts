@@ -34,11 +34,11 @@ function itemsNamed(items: readonly MemoryItem[], name: string): [bytes: number,
 test('two stages of two ranks, by hand', () => {
   const items = deviceMemory(planOn('ep=2,pp=2,tp=2'), GPU_TRAITS);
   // One attention group with both sequences: 8 tokens of 64; a member keeps 4 of them, for 2 experts each.
-  expect(itemsNamed(items, 'workspace/x')).toEqual([[2 * 4 * 8 * 64, 2]]);
-  expect(itemsNamed(items, 'workspace/mixed')).toEqual([[2 * 4 * 4 * 64, 2]]);
-  expect(itemsNamed(items, 'workspace/send')).toEqual([[2 * 4 * 4 * 2 * 64, 2]]);
+  expect(itemsNamed(items, 'staging/x')).toEqual([[2 * 4 * 8 * 64, 2]]);
+  expect(itemsNamed(items, 'communication/mixed')).toEqual([[2 * 4 * 4 * 64, 2]]);
+  expect(itemsNamed(items, 'communication/send')).toEqual([[2 * 4 * 4 * 2 * 64, 2]]);
   // 5 starts a rank, in parts that begin at multiples of 256 bytes.
-  expect(itemsNamed(items, 'workspace/start')).toEqual([
+  expect(itemsNamed(items, 'communication/start')).toEqual([
     [2 * 256, 2],
     [2 * 256, 2],
   ]);
@@ -69,7 +69,7 @@ test('a rank of a cluster holds its own experts, layers and vocabulary', () => {
   expect(itemsNamed(last, 'embedding')).toEqual([]);
   expect(itemsNamed(last, 'lm-head')).toEqual([[4 * 35 * 64, 1]]);
   expect(itemsNamed(last, '/w1').length).toBe(1);
-  expect(itemsNamed(first, 'workspace/x')).toEqual([[4 * 8 * 64, 1]]);
+  expect(itemsNamed(first, 'staging/x')).toEqual([[4 * 8 * 64, 1]]);
   expect(itemsNamed(first, 'workspace/hidden')).toEqual([[4 * 8 * 2 * 96, 1]]);
   expect(itemsNamed(first, 'kv-cache')).toEqual([
     [4 * 2 * 10 * 32, 1],
@@ -108,7 +108,10 @@ test('random layouts: what all ranks of a cluster hold, against one device', () 
       const ofRanks = (purpose: string): number => sum(ranks.map((bytes) => bytes[purpose] ?? 0));
       // Every rank has a cache and a workspace of its own; but keys in stacks and padding of parts are shared.
       expect(ofRanks('kv-cache')).toBe(device['kv-cache']);
-      expect(ofRanks('workspace')).toBeGreaterThanOrEqual((device['workspace'] ?? 0) - 16 * layout.worldSize);
+      for (const purpose of ['staging', 'communication', 'workspace']) {
+        const least = (device[purpose] ?? 0) - 16 * layout.worldSize;
+        expect(ofRanks(purpose)).toBeGreaterThanOrEqual(least);
+      }
       expect(ofRanks('weights')).toBeGreaterThanOrEqual(device['weights'] ?? Infinity);
       const most = Math.max(...all.map(totalBytes));
       const fullest = fullestRank(plan, CPU_TRAITS);

@@ -41,6 +41,6 @@ test('what does not is told the layers and the bits that would, and those do', (
 test('a part that cannot be bound is named; nothing helps where nothing fits', () => {
   const narrow = { ...CPU_TRAITS, bindableBytes: 2 ** 12 };
   expect(() => requireRoom(layout, SIZING, narrow, undefined)).toThrow(
-    /its workspace\/\S+ takes .*, and this adapter binds 4.00 KiB at once\. Spread it over more ranks/,
+    /its \w+\/\S+ takes .*, and this adapter binds 4.00 KiB at once\. Spread it over more ranks/,
   );
 });

@@ -84,6 +84,7 @@ export interface RankBytes {
   readonly rank: number;
   readonly weightsBytes: number;
   readonly kvCacheBytes: number;
+  /** With what lies between layers and what collectives send and receive. */
   readonly workspaceBytes: number;
   readonly tablesBytes: number;
 }
@@ -94,10 +95,11 @@ export function rankBytes(plan: EnginePlan, traits: DeviceTraits): RankBytes[] {
   return range(layout.spec.pp).flatMap((stage) =>
     range(layout.ranksPerStage).map((rank): RankBytes => {
       const bytes = bytesByPurpose(rankMemory(plan, traits, globalRank(layout, stage, rank)));
-      const { weights = 0, 'kv-cache': kvCache = 0, workspace = 0, tables = 0 } = bytes;
+      const { weights = 0, 'kv-cache': kvCache = 0, tables = 0 } = bytes;
+      const { staging = 0, communication = 0, workspace = 0 } = bytes;
       return {
         ...{ stage, rank, weightsBytes: weights, kvCacheBytes: kvCache },
-        ...{ workspaceBytes: workspace, tablesBytes: tables },
+        ...{ workspaceBytes: staging + communication + workspace, tablesBytes: tables },
       };
     }),
   );

@@ -2,6 +2,7 @@
 import { ConfigError } from '../../core/errors.ts';
 import { ceilDiv } from '../../core/math.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
+import { totalBytes, type MemoryItem } from '../../memory/lists.ts';
 import {
   attentionWeights,
   cacheElements,
@@ -23,9 +24,12 @@ export interface RankLedger {
   /** Of one position of one attention group, of the layers and heads of the rank. */
   readonly cachePerPosition: number;
   readonly positionsPerPage: number;
-  /** Rows between layers, twice: one buffer is filled while the other is read. */
+  /** Rows between layers, twice: one buffer is filled while the other is read; and a layer's own. */
+  readonly stagingBuffers: readonly MemoryItem[];
+  /** What collectives send and receive: a buffer of each, so that one goes out while the other comes in. */
+  readonly communicationBuffers: readonly MemoryItem[];
+  /** All bytes of these. */
   readonly staging: number;
-  /** What collectives send and receive, twice. */
   readonly communication: number;
   readonly memory: number;
   /** Left for pages, of what the framework may take. */
@@ -72,10 +76,23 @@ export function rankLedger({ model, hardware, placement, precision, framework }:
     bytesOf(wide, 16);
   const perPosition = (cached * cacheElements(model, attnTp) * formats.cache.weightBits) / 8;
   const rows = framework.maxTokens * model.modelDim * 2;
-  const ranks = attnTp * attnDp;
-  const staging = 2 * rows + (framework.maxTokens * Math.max(model.topK, 1) * model.modelDim * 2) / moeTp;
-  const communication =
-    ranks === 1 ? 0 : 2 * rows * (attnDp > 1 && mixtures > 0 ? Math.min(model.topK, ep) : 1);
+  const copies = attnDp > 1 && mixtures > 0 ? Math.min(model.topK, ep) : 1;
+  const stagingBuffers = [
+    { name: 'staging/rows between layers', bytes: rows, count: 2 },
+    {
+      name: mixtures > 0 ? 'staging/rows of experts' : 'staging/rows within a layer',
+      bytes: Math.ceil((rows * Math.max(model.topK, 1)) / moeTp),
+      count: 1,
+    },
+  ];
+  const communicationBuffers =
+    attnTp * attnDp === 1
+      ? []
+      : ['send', 'receive'].map((name) => ({
+          ...{ name: `communication/${name}`, bytes: rows * copies, count: 1 },
+        }));
+  const staging = totalBytes(stagingBuffers);
+  const communication = totalBytes(communicationBuffers);
   const memory = memoryBytes(hardware);
   const forCache = Math.max(0, memory * framework.memoryShare - weights - staging - communication);
   const capacity = Math.floor(forCache / (perPosition * PAGE)) * PAGE;
@@ -83,6 +100,8 @@ export function rankLedger({ model, hardware, placement, precision, framework }:
     weights,
     cachePerPosition: perPosition,
     positionsPerPage: PAGE,
+    stagingBuffers,
+    communicationBuffers,
     staging,
     communication,
     memory,
