@@ -9,7 +9,7 @@ import { usualPrecision } from '../project/serving-case.ts';
 import { frameworkNamed } from '../serving/framework.ts';
 import { placementOfLayout, worldGpus, type Placement } from '../serving/placement.ts';
 import { precisionNamed } from '../serving/precision.ts';
-import { routingNamed } from '../serving/routing.ts';
+import { routingHere, type Routing } from '../serving/routing.ts';
 import type { OpenWorkload } from '../simulate/workload.ts';
 import type { Outcome, SearchSetting } from './evaluate.ts';
 import type { Targets } from './front.ts';
@@ -36,7 +36,7 @@ export interface SearchAsked {
   readonly arrivals?: OpenWorkload | undefined;
   /** Requests at once, of all GPUs together, in a closed loop; four a GPU of the largest number when absent. */
   readonly concurrency?: number;
-  readonly routing?: string;
+  readonly routing?: string | Routing;
   /** Requests that are simulated for each that is there at once; 5 when absent. */
   readonly rounds?: number;
   readonly seed?: number;
@@ -76,7 +76,7 @@ export function searchOf(asked: SearchAsked): Search {
     hardware: { ...named, node: { ...named.node, gpus: gpusPerNode } },
     precision: asked.precision === undefined ? usualPrecision(model, named) : precisionNamed(asked.precision),
     framework: frameworkNamed(asked.framework ?? 'typical'),
-    routing: routingNamed(asked.routing ?? 'uniform'),
+    routing: routingHere(asked.routing ?? 'uniform'),
     isl,
     osl,
     ...(arrivals && { arrivals }),

@@ -2,12 +2,12 @@
 import { ConfigError } from '../../core/errors.ts';
 import { ceilDiv } from '../../core/math.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
-import type { Skew } from '../../hardware/queries.ts';
 import type { ModelFacts } from '../models/facts.ts';
 import { project, type Projection } from '../project/project.ts';
 import type { Framework } from '../serving/framework.ts';
 import { worldGpus, type Placement } from '../serving/placement.ts';
 import type { Precision } from '../serving/precision.ts';
+import type { Routing } from '../serving/routing.ts';
 import { SHARES, type Share } from '../simulate/simulate.ts';
 import { closedLoop, type OpenWorkload } from '../simulate/workload.ts';
 
@@ -17,7 +17,7 @@ export interface SearchSetting {
   readonly hardware: Profile;
   readonly precision: Precision;
   readonly framework: Framework;
-  readonly routing: Skew;
+  readonly routing: Routing;
   /** Tokens in and out, nominal. */
   readonly isl: number;
   readonly osl: number;

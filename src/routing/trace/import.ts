@@ -17,7 +17,7 @@ export function importTraces(text: string, label: string): RoutingTrace[] {
   const first = text.slice(0, 4096).split('\n', 1).join('');
   if (first.startsWith('#') && first.includes('top-')) return [lettersTrace(text, label)];
   if (first.includes('from_layer,to_layer,from_expert')) return [pairsTrace(text, label)];
-  if (/(^|,)layer,.*(^|,)e0,/.test(first)) return countTraces(text, label);
+  if (/(^|,)layer,(.*,)?e0,/.test(first)) return countTraces(text, label);
   throw new ConfigError(
     `${label} begins with ${quoted(first)}, which is no routing trace that is known: JSON of moebius, ids in letters, ` +
       `or a table with the columns layer, e0, e1 and so on.`,

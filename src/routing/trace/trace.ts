@@ -11,6 +11,7 @@
 import { ConfigError, messageOf } from '../../core/errors.ts';
 import { requireFields } from '../../core/given.ts';
 import { at, range, sum } from '../../core/math.ts';
+import { didYouMean } from '../../core/text/near-names.ts';
 import { quoted } from '../../core/text/quoted.ts';
 import { checkChoices } from '../choices.ts';
 
@@ -135,9 +136,11 @@ export function traceFromJson(value: unknown, label: string): RoutingTrace {
       `${label} is a trace of version ${quoted(fields['version'])}; this release reads ${TRACE_VERSION}.`,
     );
   }
+  refuseUnknown(fields, HEAD_KEYS, label);
   const numExperts = fields['numExperts'] as number;
   const layers = listOf(fields['layers'], `${label}: layers`).map((entry, i) => {
     const layer = objectOf(entry, `${label}: layer entry ${i}`);
+    refuseUnknown(layer, LAYER_KEYS, `${label}: layer entry ${i}`);
     const where = `${label}: layer ${quoted(layer['layer'])}`;
     const { ids, scores } = layer;
     return {
@@ -157,6 +160,17 @@ export function traceFromJson(value: unknown, label: string): RoutingTrace {
   };
   checkTrace(trace, label);
   return trace;
+}
+
+const HEAD_KEYS = ['format', 'version', 'model', 'source', 'numExperts', 'topK', 'layers', 'transitions'];
+const LAYER_KEYS = ['layer', 'name', 'numTokens', 'count', 'ids', 'scores'];
+
+function refuseUnknown(fields: object, names: readonly string[], what: string): void {
+  const unknown = Object.keys(fields).find((name) => !names.includes(name));
+  if (unknown === undefined) return;
+  throw new ConfigError(
+    `${what} has ${quoted(unknown)}, which a trace has not${didYouMean(unknown, names)}. There are: ${names.join(', ')}.`,
+  );
 }
 
 function objectOf(value: unknown, what: string): Readonly<Record<string, unknown>> {

@@ -1,25 +1,18 @@
 /** One deployment: its options, what is projected of it, and how that is told. */
 import type { Command } from 'commander';
 import { ConfigError } from '../../../core/errors.ts';
-import { at } from '../../../core/math.ts';
 import type { Fields } from '../../../core/given.ts';
 import { formatPercent } from '../../../core/units.ts';
-import { hardwareNamed } from '../../../hardware/profiles/named.ts';
-import type { Profile } from '../../../hardware/profiles/profile.ts';
 import { parseLayout } from '../../../layout/spec.ts';
 import { alignColumns, wrap } from '../../../layout/text.ts';
-import { MOST_JSON_BYTES } from '../../../model/safetensors/strict-json.ts';
-import { readModelFacts } from '../../../planner/models/config-json.ts';
-import { cacheBytesPerToken, type ModelFacts } from '../../../planner/models/facts.ts';
-import { modelNamed } from '../../../planner/models/named.ts';
-import { readHardware } from '../../../planner/project/hardware-file.ts';
+import type { MemoryItem } from '../../../memory/lists.ts';
+import { cacheBytesPerToken } from '../../../planner/models/facts.ts';
 import { project, type Projection } from '../../../planner/project/project.ts';
 import { cellOf, regionOf, type Cell } from '../../../planner/project/region.ts';
 import { phaseNamed, usualPrecision, type Phase } from '../../../planner/project/serving-case.ts';
 import { frameworkNamed } from '../../../planner/serving/framework.ts';
 import { placementOfLayout } from '../../../planner/serving/placement.ts';
 import { formatsOf, precisionNamed } from '../../../planner/serving/precision.ts';
-import { routingNamed } from '../../../planner/serving/routing.ts';
 import {
   SHARES,
   SHARE_NAMES,
@@ -29,8 +22,8 @@ import {
 import type { ServingSummary } from '../../../planner/simulate/summary.ts';
 import { closedLoop, type Workload } from '../../../planner/simulate/workload.ts';
 import { integer, MOST_SEED, moreThan, requireInteger } from '../../options.ts';
-import { platformHere } from '../../session.ts';
 import { arrivalsOf, type ArrivalOptions } from './arrivals.ts';
+import { hardwareAt, modelAt, routingAt } from './places.ts';
 
 /** A deployment, those options of `moebius project` that describe it. */
 export interface DeploymentOptions extends ArrivalOptions {
@@ -49,7 +42,7 @@ export interface DeploymentOptions extends ArrivalOptions {
   readonly isl?: number;
   readonly osl?: number;
   readonly concurrency?: number;
-  /** uniform, balanced, zipf:1.2, power-law:1.2. */
+  /** uniform, balanced, zipf:1.2, power-law:1.2, or the path of a routing trace. */
   readonly routing?: string;
   readonly phase?: string;
   /** Most sequences of an attention group at once, and tokens of a step: what a server is started with. */
@@ -95,6 +88,8 @@ export interface DeploymentReport {
   readonly cells: Readonly<Record<string, Cell>>;
   readonly memory: Projection['ledger'] & {
     readonly used: number;
+    /** Of `used`: pages of the cache with the sequences that are there at once. */
+    readonly cache: number;
     /** Of all layers and heads: what one token of a sequence takes, copies not counted. */
     readonly kvBytesPerToken: number;
   };
@@ -102,20 +97,6 @@ export interface DeploymentReport {
   /** Of all GPU time; they sum to 1. */
   readonly shares: Readonly<Record<Share, number>>;
   readonly steps: number;
-}
-
-/** The model of a name, or of the path of its config.json. */
-export async function modelAt(name: string): Promise<ModelFacts> {
-  if (!/[/\\].*|\.json$/.test(name) || !/\.json$|[/\\]$|^[./~]/.test(name)) return modelNamed(name);
-  const path = name.endsWith('.json') ? name : `${name.replace(/[/\\]+$/, '')}/config.json`;
-  const title = at(path.split(/[/\\]/).slice(-2), 0) || path;
-  return readModelFacts(await platformHere().readFile(path, MOST_JSON_BYTES), title, path);
-}
-
-/** The hardware of a name, or of the path of a JSON file. */
-export async function hardwareAt(name: string): Promise<Profile> {
-  if (!name.endsWith('.json')) return hardwareNamed(name);
-  return readHardware(await platformHere().readFile(name, MOST_JSON_BYTES), name);
 }
 
 /** Lengths are uniform from this share of the nominal ones on, as in the calibration's measurements. */
@@ -164,13 +145,13 @@ export async function deployed(
     ...(decode && { decode }),
     precision,
     framework,
-    routing: routingNamed(options.routing ?? 'uniform'),
+    routing: await routingAt(options.routing ?? 'uniform', model),
     workload,
     phase,
     keepStretches,
     ...(maxSequences !== undefined && { maxSequences }),
   });
-  const { summary, simulation, gpus, ledger, memoryBytes, stages } = projection;
+  const { summary, simulation, gpus, fullest, memoryBytes, stages } = projection;
   const known = regionOf(model, hardware, placement);
   const region =
     decode === undefined
@@ -198,8 +179,9 @@ export async function deployed(
     phase,
     cells,
     memory: {
-      ...ledger,
+      ...fullest.ledger,
       used: memoryBytes,
+      cache: fullest.cacheBytes,
       kvBytesPerToken: cacheBytesPerToken(model, formatsOf(model, precision, hardware).cache.weightBits / 8),
     },
     percentiles: summary,
@@ -247,7 +229,6 @@ export function renderDeployment(report: DeploymentReport): string {
     `${digits(low)} to ${digits(high)}`,
   ]);
   const { ttftMs, tpotMs, queueingMs } = percentiles;
-  const gb = (bytes: number): string => (bytes / 1e9).toFixed(1);
   return [
     ...wrap(`${model} on ${gpus} ${hardware}, ${layout}, ${precision}, ${framework} framework`, '', '  '),
     ...alignColumns([['', 'mean', '80 % interval'], ...rows]),
@@ -264,13 +245,33 @@ export function renderDeployment(report: DeploymentReport): string {
     'Where the GPU time goes',
     ...alignColumns(SHARES.map((share) => [SHARE_NAMES[share], formatPercent(shares[share])])),
     '',
+    ...memoryLines(memory),
+  ].join('\n');
+}
+
+/** The ledger of the fullest rank, line by line. */
+function memoryLines(memory: DeploymentReport['memory']): string[] {
+  const gb = (bytes: number): string => (bytes / 1e9).toFixed(bytes < 1e8 ? 3 : 1);
+  const buffers = (items: readonly MemoryItem[]): string[][] =>
+    items.map(({ name, bytes, count }) => [
+      `${name.replace('/', ': ')}${count === 1 ? '' : `, ${count} of ${gb(bytes)}`}`,
+      gb(bytes * count),
+    ]);
+  return [
+    'Memory of the fullest rank, GB',
+    ...alignColumns([
+      ['weights', gb(memory.weights)],
+      [`KV cache, pages of ${memory.positionsPerPage} positions`, gb(memory.cache)],
+      ...buffers(memory.stagingBuffers),
+      ...buffers(memory.communicationBuffers),
+      [`all, of ${gb(memory.memory)}`, gb(memory.used)],
+    ]),
     ...wrap(
-      `Memory of the fullest rank: ${gb(memory.used)} of ${gb(memory.memory)} GB, weights ${gb(memory.weights)}, staging and ` +
-        `communication ${gb(memory.staging + memory.communication)}; room for ${memory.capacity} positions of an attention group. A position keeps ${memory.kvBytesPerToken} bytes in all layers.`,
-      '',
+      `Room for ${memory.capacity} positions of an attention group. A position keeps ${memory.kvBytesPerToken} bytes in all layers.`,
+      '  ',
       '  ',
     ),
-  ].join('\n');
+  ];
 }
 
 /** The options of one deployment. */
@@ -294,7 +295,7 @@ export function describeDeployment(command: Command): Command {
       integer(1, 65536),
     )
     .option('--max-tokens <n>', 'tokens of a step, as its server is started', integer(1, 2 ** 24))
-    .option('--routing <law>', 'uniform, balanced, zipf:1.2 or power-law:1.2')
+    .option('--routing <law>', 'uniform, balanced, zipf:1.2, power-law:1.2, or a trace')
     .option('--phase <name>', 'prefill, decode or both')
     .option('--requests <n>', 'that are simulated', integer(1, 1_000_000))
     .option('--seed <n>', 'of lengths and arrivals', integer(0, 2 ** 32 - 1));

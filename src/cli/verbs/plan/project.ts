@@ -6,11 +6,10 @@ import { chosen, requireOptions, type Fields } from '../../../core/given.ts';
 import { adapterProfile, THIS_ADAPTER } from '../../../hardware/profiles/adapter.ts';
 import type { Profile } from '../../../hardware/profiles/profile.ts';
 import { readResultAt } from '../../files/read-result.ts';
-import { cellText, type CaseRow } from '../../../hardware/case-columns.ts';
+import type { CaseRow } from '../../../hardware/case-columns.ts';
 import { projectOp, type LayerShape } from '../../../hardware/cases.ts';
-import { quoted } from '../../../core/text/quoted.ts';
 import type { ModelFacts } from '../../../planner/models/facts.ts';
-import { modelNamed } from '../../../planner/models/named.ts';
+import { quoted } from '../../../core/text/quoted.ts';
 import {
   projectRow,
   servingColumn,
@@ -24,12 +23,12 @@ import {
   DEPLOYMENT_FIELDS,
   deployed,
   describeDeployment,
-  modelAt,
   projectDeployment,
   renderDeployment,
   type DeploymentOptions,
   type DeploymentReport,
 } from './deployment.ts';
+import { casePlaces, withRecordedRouting, type CasePlaces } from './case-places.ts';
 import { casesText, readCases, type Answer } from './cases-file.ts';
 
 /** Options of `project`, those of `moebius project`. */
@@ -86,14 +85,10 @@ async function projectCases(cases: string, result: string | undefined): Promise<
   const deployments = table.rows.filter(({ isOp }) => !isOp);
   const someOps = deployments.length < table.rows.length;
   const someDeployments = deployments.length > 0 || !someOps;
-  const models = new Map<string, ModelFacts>();
-  for (const name of new Set(deployments.map(({ row }) => cellText(row.model) ?? ''))) {
-    const found = await modelOrError(name);
-    if (!(found instanceof ConfigError)) models.set(name, found);
-  }
+  const places = await casePlaces(table.rows.map(({ row }) => row));
   const answers = table.rows.map(({ row, isOp, refusal }): Answer => {
     if (refusal !== undefined) return { note: refusal };
-    return answered(() => (isOp ? opAnswer(row, here) : deploymentAnswer(row, models)));
+    return answered(() => (isOp ? opAnswer(row, places, here) : deploymentAnswer(row, places)));
   });
   const columns = [
     ...new Set<string>([...(someOps ? OP_ANSWERS : []), ...(someDeployments ? SERVING_ANSWERS : [])]),
@@ -109,15 +104,6 @@ const ORDER: readonly string[] = [
   'note',
 ];
 
-async function modelOrError(name: string): Promise<ModelFacts | ConfigError> {
-  try {
-    return await modelAt(name);
-  } catch (error) {
-    if (error instanceof ConfigError) return error;
-    throw error;
-  }
-}
-
 /** A row's answer, or why it has none: one row is no reason to lose the others. */
 function answered(answer: () => Answer): Answer {
   try {
@@ -132,8 +118,8 @@ function answered(answer: () => Answer): Answer {
   }
 }
 
-function deploymentAnswer(row: CaseRow, models: ReadonlyMap<string, ModelFacts>): Answer {
-  const { cells, memoryGb, note, phase } = projectRow(row, (name) => models.get(name) ?? modelNamed(name));
+function deploymentAnswer(row: CaseRow, places: CasePlaces): Answer {
+  const { cells, memoryGb, note, phase } = projectRow(row, places.modelOf, places);
   const main = phase === 'prefill' ? cells.ttft_ms : cells.tpot_ms;
   return {
     ...Object.fromEntries(Object.entries(cells).map(([name, cell]) => [name, cell?.value])),
@@ -144,10 +130,11 @@ function deploymentAnswer(row: CaseRow, models: ReadonlyMap<string, ModelFacts>)
   };
 }
 
-function opAnswer(row: CaseRow, here: Profile | undefined): Answer {
-  const { us, low, high, tag, region, source } = projectOp(row, {
+function opAnswer(row: CaseRow, places: CasePlaces, here: Profile | undefined): Answer {
+  const shapeOf = (name: string): LayerShape => layerOf(places.modelOf(name));
+  const { us, low, high, tag, region, source } = projectOp(withRecordedRouting(row, places, shapeOf), {
     shapeOf,
-    hardwareOf: (name) => adapterNamed(name, here),
+    hardwareOf: (name) => adapterNamed(name, here) ?? places.hardwareOf(name),
   });
   return { us, low, high, tag, region, note: source };
 }
@@ -190,9 +177,14 @@ async function adapterOf(path: string): Promise<Profile> {
   });
 }
 
-/** The layer of a model. @throws ConfigError for a model that there is not. */
-function shapeOf(name: string): LayerShape {
-  const { modelDim: hidden, expertDim: inter, experts, topK: topk, attention } = modelNamed(name);
+/** The sizes of a layer. */
+function layerOf({
+  modelDim: hidden,
+  expertDim: inter,
+  experts,
+  topK: topk,
+  attention,
+}: ModelFacts): LayerShape {
   const latent = attention.kind === 'latent';
   return {
     hidden,

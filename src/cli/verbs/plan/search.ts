@@ -19,12 +19,14 @@ import { printJson, printLines, stdoutStyle } from '../../output.ts';
 import { interruption } from '../../process/interrupt.ts';
 import { threadEntry } from '../../threads/entry.ts';
 import { arrivalsOf, type ArrivalOptions } from './arrivals.ts';
-import { hardwareAt, modelAt } from './deployment.ts';
+import { hardwareAt, modelAt, routingAt } from './places.ts';
 import { tellSearch } from './search-progress.ts';
 
 /** Options of `search`, those of `moebius search`. */
 export interface SearchOptions
-  extends ArrivalOptions, Omit<SearchAsked, 'model' | 'hardware' | 'isl' | 'osl' | 'arrivals' | 'seed'> {
+  extends
+    ArrivalOptions,
+    Omit<SearchAsked, 'model' | 'hardware' | 'isl' | 'osl' | 'arrivals' | 'seed' | 'routing'> {
   /** A preset's name, or the path of a `config.json`. */
   readonly model: string;
   /** A name, or the path of a JSON file with figures of one's own. */
@@ -32,6 +34,8 @@ export interface SearchOptions
   /** Tokens in and out, nominal: lengths are uniform in 0.8 to 1.0 of them. 1,024 when absent. */
   readonly isl?: number;
   readonly osl?: number;
+  /** uniform, balanced, zipf:1.2, power-law:1.2, or the path of a routing trace. */
+  readonly routing?: string;
   /** 1: no further thread; as many as there are cores when absent. */
   readonly threads?: number;
   /** Told of each layout that was simulated. */
@@ -75,7 +79,9 @@ export async function search(options: SearchOptions): Promise<SearchReport> {
   if (threads !== undefined) requireInteger('threads', threads, 1, 1024);
   const lengths = await arrivalsFor(options);
   const [model, hardware] = [await modelAt(options.model), await hardwareAt(options.hardware)];
-  const { setting, plan, report } = searchOf({ ...options, ...lengths, model, hardware });
+  const { routing = 'uniform' } = options;
+  const asked = { ...options, ...lengths, model, hardware, routing: await routingAt(routing, model) };
+  const { setting, plan, report } = searchOf(asked);
   const outcomes = new Map<number, Outcome>();
   const { entry, module } = threadEntry('search-thread');
   const whole = await inThreads(
@@ -162,7 +168,7 @@ export function describeSearch(command: Command): Command {
     .option('--gpus-per-node <n>', 'that reach each other without a network', integer(1, 65536))
     .option('--precision <name>', 'bf16, fp8, fp4, int4 (default: as released)')
     .option('--framework <name>', 'vllm, sglang, trtllm, typical')
-    .option('--routing <law>', 'uniform, balanced, zipf:1.2 or power-law:1.2')
+    .option('--routing <law>', 'uniform, balanced, zipf:1.2, power-law:1.2, or a trace')
     .option('--rounds <n>', 'requests for each that is there at once (default: 5)', integer(1, 100))
     .option('--seed <n>', 'of lengths and arrivals', integer(0, MOST_SEED))
     .option('--threads <n>', 'that simulate (default: one a core)', integer(1, 1024))
