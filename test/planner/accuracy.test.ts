@@ -58,10 +58,12 @@ describe('deployments of families that no figure has seen', () => {
 });
 
 test('the layout that is chosen is within 5 % of the best measured in four of five groups', () => {
-  const [all] = rankingAccuracy().overall;
+  const [all, , sameServer] = rankingAccuracy().overall;
   expect(all?.rows).toBeGreaterThan(400);
   expect(all?.covered).toBeGreaterThan(0.8);
-  for (const { shortfall } of choices(false)) expect(shortfall >= 0 && shortfall < 1).toBe(true);
+  expect(sameServer?.rows).toBeGreaterThan(50);
+  expect(sameServer?.covered).toBeGreaterThan(0.8);
+  for (const { shortfall } of choices('all alternatives')) expect(shortfall >= 0 && shortfall < 1).toBe(true);
 });
 
 test('the rate of a closed loop: 10 requests of 100 tokens, 1 s to the first and 10 ms each, on 5 GPUs', () => {

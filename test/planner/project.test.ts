@@ -30,6 +30,26 @@ test('the ledger of Llama 3.1 8B on one GPU: weights and a position by hand', ()
   ).toBeLessThanOrEqual(0.9 * 81559 * 2 ** 20);
 });
 
+test('staging is two buffers of rows and those of a layer, communication one out and one in', () => {
+  const ledgerOf = (model: string, attnTp: number, attnDp: number) =>
+    rankLedger({
+      ...{ model: modelNamed(model), hardware: hardwareNamed('h200'), precision: 'fp8' },
+      placement: { attnTp, attnDp, pp: 1, moeTp: 1, ep: attnTp * attnDp, replicas: 1, gpusPerNode: 8 },
+      framework: { maxTokens: 1000, memoryShare: 0.9 },
+    });
+  const rows = 1000 * 7168 * 2;
+  const ledger = ledgerOf('deepseek-v3', 1, 8);
+  expect(ledger.stagingBuffers).toEqual([
+    { name: 'staging/rows between layers', bytes: rows, count: 2 },
+    { name: 'staging/rows of experts', bytes: 8 * rows, count: 1 },
+  ]);
+  // Each token goes to 8 experts, at most one on each of 8 ranks.
+  expect(ledger.communicationBuffers.map(({ bytes }) => bytes)).toEqual([8 * rows, 8 * rows]);
+  expect([ledger.staging, ledger.communication]).toEqual([10 * rows, 16 * rows]);
+  expect(ledgerOf('deepseek-v3', 8, 1).communication).toBe(2 * rows);
+  expect(ledgerOf('deepseek-v3', 1, 1).communicationBuffers).toEqual([]);
+});
+
 const of = (row: ServingRow) => projectRow(row, modelNamed);
 
 test("DeepSeek's own figures on H800: prefill of 32 GPUs, decode of 128", () => {

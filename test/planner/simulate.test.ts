@@ -116,6 +116,19 @@ test('a request of a closed loop comes its time after the one before has gone, w
   expect(summarise(result).queueingMs.mean).toBe(0);
 });
 
+test('what requests take to be seen scatters them evenly around its mean, and is no queueing', () => {
+  const workload = closedLoop({ input: 1, output: 20, least: 1 }, 8, 800);
+  const of = (requestSpread: number) =>
+    simulate({ ...setting(({ prompts }) => 10 + 100 * prompts), requestUs: 300, requestSpread }, workload);
+  const delays = of(1).requests.map(({ seenUs, arrivalUs }) => seenUs - arrivalUs);
+  expect(Math.min(...delays)).toBeGreaterThanOrEqual(0);
+  expect(Math.max(...delays)).toBeLessThanOrEqual(600);
+  expect(sum(delays) / delays.length / 300).toBeCloseTo(1, 1);
+  // Equal requests that come together are read together for ever; scattered ones are read one by one.
+  expect(summarise(of(0)).ttftMs.mean).toBeCloseTo((300 + 10 + 800) / 1e3, 6);
+  expect(summarise(of(1)).ttftMs.mean).toBeLessThan(0.8);
+});
+
 test('a request that could never fit is refused with both sizes', () => {
   expect(() =>
     simulate(

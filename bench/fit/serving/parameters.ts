@@ -60,7 +60,7 @@ export function figuresOf(logs: readonly number[]): Figures {
  * tell apart, such as launches of a layer and of its mixture, stays near here.
  */
 const PRIOR: Readonly<Record<string, number>> = {
-  ...{ attention: 1.1, dense: 0.9, experts: 0.85, widened: 0.4, communication: 1.4 },
+  ...{ attention: 1.1, dense: 0.9, experts: 0.85, widened: 0.4, reduce: 1.2, exchange: 1.4 },
   ...{
     reduceUs: 8,
     reduceMoreUs: 3,
@@ -71,9 +71,9 @@ const PRIOR: Readonly<Record<string, number>> = {
     linearUs: 18,
     blocksUs: 8,
   },
-  ...{ blackwell: 0.8, prompt: 1, promptExperts: 2.5, promptBlackwell: 1.2, eagerUs: 250 },
+  ...{ blackwell: 0.8, prompt: 1, promptExperts: 2.5, promptBlackwell: 1.2, eager: 10 },
   ...{ stepUs: 300, layerUs: 35, sequenceUs: 5, requestMs: 20 },
-  ...{ 'sglang.stepUs': 2000, 'sglang.sequenceUs': 20, 'sglang.requestMs': 200 },
+  ...{ 'sglang.stepUs': 2000, 'sglang.sequenceUs': 20, 'sglang.requestMs': 100 },
 };
 
 /** Logarithms of the prior's middle. */

@@ -3,16 +3,16 @@ import { csvParse } from 'd3-dsv';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hardwareNamed } from '../../../src/hardware/profiles/named.ts';
+import type { Profile } from '../../../src/hardware/profiles/profile.ts';
 import type { Query } from '../../../src/hardware/queries.ts';
 import { modelNamed } from '../../../src/planner/models/named.ts';
-import type { ModelFacts } from '../../../src/planner/models/facts.ts';
+import { countsOf, mixtureLayers, type ModelFacts } from '../../../src/planner/models/facts.ts';
 import type { ProjectSetting } from '../../../src/planner/project/project.ts';
 import { frameworkNamed, type FrameworkName } from '../../../src/planner/serving/framework.ts';
-import { kernelUs } from '../../../src/planner/serving/kernels.ts';
+import { kernelUs, REACHED } from '../../../src/planner/serving/kernels.ts';
 import { stepPricer } from '../../../src/planner/serving/step-cost.ts';
-import { precisionNamed } from '../../../src/planner/serving/precision.ts';
-import { closedLoop } from '../../../src/planner/simulate/workload.ts';
-import { mixtureLayers } from '../../../src/planner/models/facts.ts';
+import { formatsOf, precisionNamed, type Precision } from '../../../src/planner/serving/precision.ts';
+import { closedLoop, lengthsOfBenchmark } from '../../../src/planner/simulate/workload.ts';
 
 /** One measured deployment. */
 export interface ServingRow {
@@ -34,8 +34,20 @@ export interface ServingRow {
 const ROUNDS = 10;
 const MOST_REQUESTS = 5000;
 
-/** Lengths of InferenceX are drawn from 0.8 of the nominal ones on; the others are as they are named. */
-const INFERENCEX = new Set(['1024 1024', '1024 8192', '8192 1024']);
+/** Arithmetic that the row's rate would take, as a share of the printed peak. */
+function arithmeticShare(
+  model: ModelFacts,
+  hardware: Profile,
+  precision: Precision,
+  row: { gpus: number; concurrency: number; input: number; output: number; ttftMs: number; tpotMs: number },
+): number {
+  const { peakTflops } = hardware;
+  const { multiplier } = formatsOf(model, precision, hardware).experts;
+  const peak = (peakTflops[multiplier] ?? peakTflops.bf16 ?? Infinity) * 1e12 * row.gpus;
+  const seconds = (row.ttftMs + row.tpotMs * (row.output - 1)) / 1e3;
+  const tokens = (row.concurrency * (row.input + row.output)) / seconds;
+  return (tokens * 2 * countsOf(model).active) / peak;
+}
 
 /** Rows that are one deployment of one instance each: those with disaggregation are left out. */
 export function servingRows(folder: string): ServingRow[] {
@@ -49,16 +61,20 @@ export function servingRows(folder: string): ServingRow[] {
     const model = modelNamed(text('model'));
     const hardware = hardwareNamed(text('system'));
     const mixture = mixtureLayers(model) > 0;
+    const [gpus, ttftMs, tpotMs] = [number('gpus'), number('ttft_ms'), number('tpot_ms')];
     const [attnTp, attnDp, pp] = [number('attn_tp'), number('attn_dp') || 1, number('pp') || 1];
     const placement = {
       ...{ attnTp, attnDp, pp, gpusPerNode: hardware.node.gpus },
       moeTp: mixture ? number('moe_tp') || 1 : attnTp,
       ep: mixture ? number('ep') || 1 : 1,
-      replicas: number('gpus') / (attnTp * attnDp * pp),
+      replicas: gpus / (attnTp * attnDp * pp),
     };
     const precision = text('precision') === '' ? 'bf16' : precisionNamed(text('precision'));
     const concurrency = number('concurrency');
-    const drawn = INFERENCEX.has(`${text('isl')} ${text('osl')}`);
+    const [input, output] = [number('isl'), number('osl')];
+    // Whoever is faster than products ever are has read prompts from a cache, which the table does not say.
+    const whole = { gpus, concurrency, input, output, ttftMs, tpotMs };
+    if (arithmeticShare(model, hardware, precision, whole) > REACHED.compute) return [];
     const count = Math.max(concurrency + 8, Math.min(MOST_REQUESTS, ROUNDS * concurrency));
     const us = kernels.get(hardware.name) ?? remembered((query) => Math.max(1e-6, kernelUs(query, hardware)));
     kernels.set(hardware.name, us);
@@ -73,16 +89,12 @@ export function servingRows(folder: string): ServingRow[] {
         family: `${model.name} ${hardware.name}`,
         ...{ model, system: hardware.name, mixture, cells },
         backend: frameworkNamed(text('backend')).name as FrameworkName,
-        ...{ ttftMs: number('ttft_ms'), tpotMs: number('tpot_ms') },
+        ...{ ttftMs, tpotMs },
         price,
         setting: {
           ...base,
           overlap,
-          workload: closedLoop(
-            { input: number('isl'), output: number('osl'), least: drawn ? 0.8 : 1 },
-            concurrency,
-            count,
-          ),
+          workload: closedLoop(lengthsOfBenchmark(input, output), concurrency, count),
         },
       },
     ];

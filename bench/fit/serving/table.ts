@@ -9,7 +9,7 @@ export function tableLines(sims: readonly Simulated[], judged: readonly Judged[]
   return [
     '/**',
     ' * Made by bench/fit/serving/main.ts from InferenceX (SemiAnalysisAI/InferenceX 843c625) and NVIDIA AIConfigurator',
-    ' * (ai-dynamo/aiconfigurator 095f58a), both Apache-2.0: model system backend precision isl osl concurrency gpus attn_tp',
+    ' * (ai-dynamo/aiconfigurator 095f58a), both Apache-2.0: model system backend precision version isl osl concurrency gpus attn_tp',
     ' * attn_dp moe_tp ep mixture | measured TPOT TTFT, ms | with all rows | without its model | without its hardware | without',
     ' * its model on its hardware | share of TTFT that is queueing;',
     ' */',
@@ -23,6 +23,7 @@ export function tableLines(sims: readonly Simulated[], judged: readonly Judged[]
           system,
           backend,
           setting.precision,
+          (cells.version || cells.date || '-').replace(/[^\w.+-]/g, '_'),
           cells.isl,
           cells.osl,
           cells.concurrency,

@@ -13,6 +13,8 @@ export interface LeftOutRow {
   readonly hardware: string;
   readonly framework: string;
   readonly precision: string;
+  /** Of the framework, where the table tells. */
+  readonly version: string;
   readonly isl: number;
   readonly osl: number;
   readonly concurrency: number;
@@ -43,8 +45,8 @@ export function leftOutRows(): readonly LeftOutRow[] {
 function rowOf(line: string): LeftOutRow {
   const [head = '', ...rest] = line.split('|');
   const names = head.split(' ');
-  const [model = '', hardware = '', framework = '', precision = ''] = names;
-  const numbers = names.slice(4).map(Number);
+  const [model = '', hardware = '', framework = '', precision = '', version = ''] = names;
+  const numbers = names.slice(5).map(Number);
   const [isl = NaN, osl = NaN, concurrency = NaN, gpus = NaN, attnTp = 1, attnDp = 1, moeTp = 1, ep = 1] =
     numbers;
   const pair = (index: number): Pair => {
@@ -53,7 +55,7 @@ function rowOf(line: string): LeftOutRow {
   };
   const mixture = numbers.at(-1) === 1;
   return {
-    ...{ model, hardware, framework, precision, isl, osl, concurrency, gpus, mixture },
+    ...{ model, hardware, framework, precision, version, isl, osl, concurrency, gpus, mixture },
     layout: mixture ? `tp${attnTp} dp${attnDp} moe_tp${moeTp} ep${ep}` : `tp${attnTp} dp${attnDp}`,
     ...{ measured: pair(0), seen: pair(1), withoutModel: pair(2), withoutHardware: pair(3) },
     withoutFamily: pair(4),

@@ -112,14 +112,20 @@ interface Choice {
 /** Within so much of the best a choice is right: what repeats of one measurement differ by. */
 const RIGHT = 0.05;
 
-/** Layouts of one model, hardware, framework, format, load and number of GPUs or, without `sameGpus`, any. */
-export function choices(sameGpus: boolean): Choice[] {
+/** What alternatives have in common beside model, hardware, framework, format and load. */
+const AMONG = {
+  'all alternatives': () => '',
+  'alternatives on as many GPUs': ({ gpus }: LeftOutRow) => `${gpus}`,
+  'as many GPUs, one version of the server': ({ gpus, version }: LeftOutRow) => `${gpus} ${version}`,
+} as const;
+export type Among = keyof typeof AMONG;
+
+/** Of every group of layouts that were measured beside each other the one that projections choose. */
+export function choices(among: Among): Choice[] {
   const groups = new Map<string, LeftOutRow[]>();
   for (const row of leftOutRows()) {
-    const { model, hardware, framework, precision, isl, osl, concurrency, gpus } = row;
-    const name = [model, hardware, framework, precision, isl, osl, concurrency, sameGpus ? gpus : ''].join(
-      ' ',
-    );
+    const { model, hardware, framework, precision, isl, osl, concurrency } = row;
+    const name = [model, hardware, framework, precision, isl, osl, concurrency, AMONG[among](row)].join(' ');
     groups.set(name, [...(groups.get(name) ?? []), row]);
   }
   return [...groups.values()].flatMap((rows) => {
@@ -138,10 +144,10 @@ export function choices(sameGpus: boolean): Choice[] {
 export function rankingAccuracy(part = ''): { overall: RegionAccuracy[]; regions: RegionAccuracy[] } {
   const overall: RegionAccuracy[] = [];
   const regions: RegionAccuracy[] = [];
-  for (const sameGpus of [false, true]) {
-    const leftOut = sameGpus ? 'the model; alternatives on as many GPUs' : 'the model; all alternatives';
+  for (const among of Object.keys(AMONG) as Among[]) {
+    const leftOut = `the model; ${among}`;
     const groups = new Map<string, Choice[]>();
-    for (const choice of choices(sameGpus)) {
+    for (const choice of choices(among)) {
       const name = [choice.hardware, choice.framework, choice.model].join('|');
       if (!`layout choice ${name.replaceAll('|', ' ')}`.toLowerCase().includes(part.toLowerCase())) continue;
       groups.set(name, [...(groups.get(name) ?? []), choice]);

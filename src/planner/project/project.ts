@@ -1,8 +1,7 @@
 /** What a layout would deliver: memory, then requests through its instances. */
 import { ConfigError } from '../../core/errors.ts';
-import { ceilDiv, maxOf, sum } from '../../core/math.ts';
+import { ceilDiv, sum } from '../../core/math.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
-import type { Skew } from '../../hardware/queries.ts';
 import type { ModelFacts } from '../models/facts.ts';
 import { cacheBytes, rankLedger, requireFit, type RankLedger } from '../serving/ledger.ts';
 import { withRecipe, type Framework } from '../serving/framework.ts';
@@ -15,6 +14,7 @@ import {
   type Placement,
 } from '../serving/placement.ts';
 import type { Precision } from '../serving/precision.ts';
+import type { Routing } from '../serving/routing.ts';
 import { REACHED } from '../serving/kernels.ts';
 import { stepCost, type StepLoad, type StepSetting } from '../serving/step-cost.ts';
 import { partitionStages } from '../simulate/partition.ts';
@@ -30,7 +30,7 @@ export interface ProjectSetting {
   readonly decode?: Placement;
   readonly precision: Precision;
   readonly framework: Framework;
-  readonly routing: Skew;
+  readonly routing: Routing;
   readonly workload: Workload;
   /** prefill: prompts and no more; decode: prompts have been read elsewhere. */
   readonly phase?: 'prefill' | 'decode' | 'both';
@@ -53,6 +53,8 @@ export interface Projection {
   readonly stages: readonly number[];
   /** Of the fullest rank with the sequences that are there at once. */
   readonly memoryBytes: number;
+  /** That rank's, and of `memoryBytes` those of the pages of its cache. */
+  readonly fullest: { readonly ledger: RankLedger; readonly cacheBytes: number };
   readonly summary: ServingSummary;
   readonly simulation: SimulationResult;
 }
@@ -76,6 +78,7 @@ export function project(setting: ProjectSetting): Projection {
       pool: first.pool,
       ...(second && { decodePool: second.pool, transferUs: transferOf(setting, first.ledger) }),
       requestUs: framework.requestMs * 1e3,
+      requestSpread: workload.kind === 'closed' ? 1 : 0,
       ...(setting.balance && { routing: setting.balance }),
       prefilled: phase === 'decode',
       ...(setting.keepStretches !== undefined && { keepStretches: setting.keepStretches }),
@@ -84,23 +87,33 @@ export function project(setting: ProjectSetting): Projection {
   );
   const summary = summarise(simulation);
   const inside = concurrencyOf(workload, simulation);
-  const usedBy = ({ ledger }: Deployed, { replicas, attnDp }: Placement): number => {
+  const usedBy = ({ ledger }: Deployed, { replicas, attnDp }: Placement): Used => {
     const kept = cacheBytes(ledger, ceilDiv(inside, replicas * attnDp), input + output);
-    return ledger.weights + ledger.staging + ledger.communication + Math.min(ledger.forCache, kept);
+    const cache = Math.min(ledger.forCache, kept);
+    const bytes = ledger.weights + ledger.staging + ledger.communication + cache;
+    return { ledger, cacheBytes: cache, bytes };
   };
+  const used = [
+    usedBy(first, setting.placement),
+    ...(second && decode ? [usedBy(second, decode)] : []),
+  ].reduce((most, other) => (other.bytes > most.bytes ? other : most));
   if (!(summary.ttftMs.mean >= 0)) throw new ConfigError('The projection has no first token.');
   return {
     gpus: worldGpus(setting.placement) + (decode === undefined ? 0 : worldGpus(decode)),
     ledger: first.ledger,
     ...(second && { decodeLedger: second.ledger }),
     stages: first.stages,
-    memoryBytes: maxOf([
-      usedBy(first, setting.placement),
-      ...(second && decode ? [usedBy(second, decode)] : []),
-    ]),
+    memoryBytes: used.bytes,
+    fullest: { ledger: used.ledger, cacheBytes: used.cacheBytes },
     summary,
     simulation,
   };
+}
+
+interface Used {
+  readonly ledger: RankLedger;
+  readonly cacheBytes: number;
+  readonly bytes: number;
 }
 
 interface Deployed {

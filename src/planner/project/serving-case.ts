@@ -9,8 +9,8 @@ import { frameworkNamed } from '../serving/framework.ts';
 import type { Placement } from '../serving/placement.ts';
 import { rankLedger, shortOf } from '../serving/ledger.ts';
 import { precisionInName, precisionNamed, type Precision } from '../serving/precision.ts';
-import { routingNamed } from '../serving/routing.ts';
-import { closedLoop } from '../simulate/workload.ts';
+import { routingHere, type Routing } from '../serving/routing.ts';
+import { closedLoop, lengthsOfBenchmark } from '../simulate/workload.ts';
 import { project, type Projection } from './project.ts';
 import { derivedPlacement } from './derived-placement.ts';
 import { cellOf, regionOf, type Cell } from './region.ts';
@@ -97,8 +97,6 @@ export function servingColumn(heading: string): string | undefined {
   return (SERVING_COLUMNS as readonly string[]).includes(plain) ? plain : other[plain];
 }
 
-/** Lengths of a closed loop are uniform from this share of the nominal ones on, as the benchmarks of the calibration draw them. */
-const LEAST_LENGTH = 0.8;
 /** Requests for each that is there at once, as InferenceX sends them: the burst at the begin counts a tenth in its means. */
 const ROUNDS = 10;
 /** As many as the fits simulate: more change no mean. */
@@ -106,8 +104,18 @@ const MOST_REQUESTS = 5000;
 const MOST_CONCURRENCY = 100_000;
 const MOST_TOKENS = 16_777_216;
 
+/** How cells are read that may hold a path too. */
+export interface CellReaders {
+  readonly hardwareOf?: (name: string) => Profile;
+  readonly routingOf?: (text: string, model: ModelFacts) => Routing;
+}
+
 /** @param modelOf reads the model of a name or a path. @throws ConfigError for what cannot be projected, saying why. */
-export function projectRow(row: ServingRow, modelOf: (name: string) => ModelFacts): ServingAnswer {
+export function projectRow(
+  row: ServingRow,
+  modelOf: (name: string) => ModelFacts,
+  { hardwareOf = hardwareNamed, routingOf = routingHere }: CellReaders = {},
+): ServingAnswer {
   const text = (column: keyof ServingRow): string => cellText(row[column]) ?? '';
   const whole = (column: keyof ServingRow, most: number): number | undefined => {
     if (text(column) === '') return undefined;
@@ -121,7 +129,7 @@ export function projectRow(row: ServingRow, modelOf: (name: string) => ModelFact
     if (text(column) === '') throw new ConfigError(`the row names no ${column}.`);
   }
   const model = modelOf(text('model'));
-  const hardware = hardwareNamed(text('hardware'));
+  const hardware = hardwareOf(text('hardware'));
   const named = phaseNamed(text('phase') || 'both');
   const isl = whole('isl', MOST_TOKENS) ?? 1024;
   // Who asks for one token asks for the prompt alone.
@@ -163,8 +171,12 @@ export function projectRow(row: ServingRow, modelOf: (name: string) => ModelFact
     placement,
     precision,
     framework,
-    routing: routingNamed(text('routing')),
-    workload: closedLoop({ input: isl, output: osl, least: both ? LEAST_LENGTH : 1 }, concurrency, count),
+    routing: routingOf(text('routing'), model),
+    workload: closedLoop(
+      both ? lengthsOfBenchmark(isl, osl) : { input: isl, output: osl, least: 1 },
+      concurrency,
+      count,
+    ),
     phase,
   });
   return answerOf(projection, phase, model, hardware, placement);

@@ -1,33 +1,34 @@
 /** Made by bench/fit/serving/main.ts: factors and us, fitted to all serving measurements (`Fitted`, `Framework` say of what). */
 export const FIGURES = {
-  attention: 1.233,
-  dense: 0.9559,
-  experts: 0.8204,
-  widened: 0.3785,
-  communication: 1.654,
-  reduceUs: 8.237,
-  reduceMoreUs: 3.074,
-  exchangeUs: 19.01,
-  mixtureUs: 28.58,
-  sharedUs: 4.839,
-  latentUs: 17.24,
-  linearUs: 17.08,
-  blocksUs: 10.6,
-  blackwell: 0.8055,
-  prompt: 0.93,
-  promptExperts: 2.827,
-  promptBlackwell: 1.135,
-  eagerUs: 267.1,
+  attention: 1.242,
+  dense: 0.9724,
+  experts: 0.7696,
+  widened: 0.3963,
+  reduce: 1.398,
+  exchange: 1.367,
+  reduceUs: 8.899,
+  reduceMoreUs: 3.22,
+  exchangeUs: 19.13,
+  mixtureUs: 29.09,
+  sharedUs: 4.961,
+  latentUs: 17.76,
+  linearUs: 17.87,
+  blocksUs: 10.76,
+  blackwell: 0.7948,
+  prompt: 0.929,
+  promptExperts: 2.316,
+  promptBlackwell: 1.285,
+  eager: 9.087,
 } as const;
 
 export const OF_FRAMEWORK = {
-  vllm: { stepUs: 288, layerUs: 38.82, sequenceUs: 5.05, requestMs: 20.19 },
-  sglang: { stepUs: 1848, layerUs: 31.78, sequenceUs: 25.27, requestMs: 223.3 },
-  trtllm: { stepUs: 296.2, layerUs: 36.24, sequenceUs: 4.651, requestMs: 21.69 },
+  vllm: { stepUs: 292.3, layerUs: 36.8, sequenceUs: 4.983, requestMs: 17.9 },
+  sglang: { stepUs: 1841, layerUs: 37.05, sequenceUs: 24.7, requestMs: 158 },
+  trtllm: { stepUs: 303.1, layerUs: 32.61, sequenceUs: 4.651, requestMs: 21.35 },
 } as const;
 
 /** Measured / projected of families that were left out: the quantiles 0.1 and 0.9, of mixtures and of dense models. */
 export const SPREAD = {
-  mixture: { tpot: [0.8083, 1.265], ttft: [0.6931, 1.956], rate: [0.7805, 1.231] },
-  dense: { tpot: [0.8314, 1.266], ttft: [0.5554, 1.9], rate: [0.7888, 1.202] },
+  mixture: { tpot: [0.806, 1.262], ttft: [0.6829, 1.798], rate: [0.7773, 1.229] },
+  dense: { tpot: [0.8218, 1.289], ttft: [0.6598, 1.988], rate: [0.7777, 1.194] },
 } as const;

@@ -43,14 +43,14 @@ export const FRAMEWORK: Readonly<Record<FrameworkName, Framework>> = {
   sglang: { ...COMMON, name: 'sglang', maxTokens: 16384, policy: 'prompts-first', ...OF_FRAMEWORK.sglang },
   // It lets nobody in whose output may not fit.
   trtllm: { ...COMMON, name: 'trtllm', maxTokens: 16384, reserved: 1, ...OF_FRAMEWORK.trtllm },
-  // Where nobody says which: the geometric mean of the three. SGLang's recipes alone let requests wait on purpose.
+  // Where nobody says which: the geometric mean of the three, and steps as most have them.
   typical: {
     ...COMMON,
     name: 'typical',
     stepUs: middle('stepUs'),
     layerUs: middle('layerUs'),
     sequenceUs: middle('sequenceUs'),
-    requestMs: Math.sqrt(OF_FRAMEWORK.vllm.requestMs * OF_FRAMEWORK.trtllm.requestMs),
+    requestMs: middle('requestMs'),
   },
 };
 
@@ -95,7 +95,9 @@ export interface Fitted {
   readonly experts: number;
   /** More for experts of 4 bits that are widened to 16 before they are multiplied. */
   readonly widened: number;
-  readonly communication: number;
+  /** Of the bytes of all-reduces, and of rows to the experts and back. */
+  readonly reduce: number;
+  readonly exchange: number;
   /** us of an all-reduce of two ranks, and more for each further doubling, before the first byte. */
   readonly reduceUs: number;
   readonly reduceMoreUs: number;
@@ -115,8 +117,8 @@ export interface Fitted {
   readonly promptExperts: number;
   /** Times both on Blackwell, whose kernels for prompts are younger. */
   readonly promptBlackwell: number;
-  /** us of a layer of a step with prompts, whose launches no graph has captured. */
-  readonly eagerUs: number;
+  /** Launches of a step with prompts, which no graph has captured, take so many times as long besides. */
+  readonly eager: number;
 }
 
 export const FITTED: Fitted = FIGURES;

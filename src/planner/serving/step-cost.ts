@@ -1,7 +1,7 @@
 /** How long one step of an instance takes, part by part, from the curves of its hardware. */
 import { at, range, sum } from '../../core/math.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
-import type { Query, Skew } from '../../hardware/queries.ts';
+import type { Query } from '../../hardware/queries.ts';
 import { cachedLayers, mixtureLayers, type ModelFacts } from '../models/facts.ts';
 import { exposedUs } from '../simulate/streams.ts';
 import { tabulated, tabulated2 } from './curve.ts';
@@ -10,6 +10,8 @@ import { FITTED, type Fitted, type Framework } from './framework.ts';
 import { kernelUs } from './kernels.ts';
 import { nodesOf, stageGpus, type Placement } from './placement.ts';
 import { formatsOf, type Precision } from './precision.ts';
+import { attentionProducts, linearProducts } from './products.ts';
+import type { Routing } from './routing.ts';
 
 /** What an instance is asked for in one step; of the fullest of its attention groups where it has several. */
 export interface StepLoad {
@@ -46,7 +48,7 @@ export interface StepSetting {
   readonly placement: Placement;
   readonly precision: Precision;
   readonly framework: Framework;
-  readonly routing: Skew;
+  readonly routing: Routing;
   /** Two half batches hide each other's communication. */
   readonly overlap: boolean;
   /** us of an operation; those of `kernelUs` when absent. */
@@ -96,10 +98,11 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
       mixtures * (sharedFeed(m) + gemm(model.experts, D, 'bf16')(m)),
   );
   const slots = placement.expertSlots ?? model.experts;
-  const moeOf = (skew: Skew): Curve => {
+  const lying = { experts: model.experts, slots, topk: model.topK, ep };
+  const moeOf = (routed: Routing): Curve => {
     if (mixtures === 0) return () => 0;
-    const drawn = skew.kind === 'uniform' || skew.kind === 'zipf';
-    const loads = drawn ? hottestLoads(skew, slots, model.topK, ep) : undefined;
+    const law = routed.kind === 'balanced' || routed.kind === 'power-law' ? { skew: routed } : undefined;
+    const loads = law === undefined ? hottestLoads(routed, lying) : undefined;
     return tabulated((tokens) =>
       us({
         op: 'moe',
@@ -111,7 +114,7 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
         tp: moeTp,
         ep,
         dtype: formats.experts.name,
-        ...(loads === undefined ? { skew } : loads(tokens)),
+        ...(law ?? loads?.(tokens)),
       }),
     );
   };
@@ -172,11 +175,13 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
       const factor = (fitted.experts + widened) * slower(slow * fitted.promptExperts, mostly);
       const routed = mixtures * moe(load.tokens) * factor;
       const balanced = Math.min(routed, mixtures * even(load.tokens) * factor);
-      const moved = (attnTp > 1 ? sums * reduce(fullest) : 0) + mixtures * exchange(fullest, load.tokens);
-      const talk = moved * fitted.communication + starts * launches;
+      const moved =
+        (attnTp > 1 ? sums * reduce(fullest) * fitted.reduce : 0) +
+        mixtures * exchange(fullest, load.tokens) * fitted.exchange;
+      const talk = moved + starts * launches;
       const busy = attention + dense + routed;
       const halves = Math.max(1, mixtures);
-      const sent = (moved * fitted.communication) / 2 + starts * launches;
+      const sent = moved / 2 + starts * launches;
       const half = {
         attention: (attention + dense) / halves / 2,
         dispatch: sent / halves / 2,
@@ -184,7 +189,7 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
         combine: sent / halves / 2,
       };
       const exposed = overlap ? Math.min(talk, exposedUs(half, halves)) : talk;
-      const eager = load.prompts > 0 ? model.layers * fitted.eagerUs : 0;
+      const eager = load.prompts > 0 ? fitted.eager * launches * layersUs : 0;
       const overhead = framework.stepUs + launches * layersUs + eager + load.sampled * framework.sequenceUs;
       const imbalance = routed - balanced;
       const total = busy + exposed + overhead;
@@ -210,40 +215,6 @@ const slower = (times: number, mostly: number): number => 1 + (times - 1) * most
 
 const together = (curves: readonly Curve[]): Curve =>
   tabulated((m) => Math.max(1e-9, sum(curves.map((curve) => curve(m)))));
-
-/** [n, k] of the products of one layer's attention on a rank. */
-function attentionProducts({ attention: a, modelDim: D }: ModelFacts, tp: number): [number, number][] {
-  if (a.kind === 'heads') {
-    const kv = Math.max(1, a.kvHeads / tp);
-    return [
-      [(a.heads / tp + 2 * kv) * a.headDim, D],
-      [D, (a.heads / tp) * a.headDim],
-    ];
-  }
-  const heads = a.heads / tp;
-  const query = heads * (a.nopeDim + a.ropeDim);
-  const down = a.kvRank + a.ropeDim;
-  const queries: [number, number][] =
-    a.queryRank === 0
-      ? [
-          [query, D],
-          [down, D],
-        ]
-      : [
-          [a.queryRank + down, D],
-          [query, a.queryRank],
-        ];
-  return [...queries, [heads * a.kvRank, a.nopeDim], [heads * a.valueDim, a.kvRank], [D, heads * a.valueDim]];
-}
-
-function linearProducts({ linear, modelDim: D }: ModelFacts, tp: number): [number, number][] {
-  if (linear === undefined) return [];
-  const { keyHeads, valueHeads, headDim } = linear;
-  return [
-    [((2 * keyHeads + 2 * valueHeads) * headDim) / tp, D],
-    [D, (valueHeads * headDim) / tp],
-  ];
-}
 
 type Us = (query: Query) => number;
 type Tabled = Omit<StepSetting, 'framework' | 'fitted'>;

@@ -13,6 +13,7 @@ export interface Job {
   readonly input: number;
   readonly output: number;
   arrivalUs: number;
+  readonly seenUs: number;
   scheduledUs: number;
   firstUs: number;
   lastUs: number;

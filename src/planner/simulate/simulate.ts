@@ -2,6 +2,7 @@
 import TinyQueue from 'tinyqueue';
 import { ConfigError } from '../../core/errors.ts';
 import { at, range } from '../../core/math.ts';
+import { seededRandom } from '../../core/random.ts';
 import { addParts, STEP_PARTS, type StepPart } from '../serving/step-cost.ts';
 import { makeInstance, type Instance, type InstanceSetting, type Job, type Stretch } from './instance.ts';
 import { firstOf, type Workload } from './workload.ts';
@@ -25,8 +26,13 @@ export interface SimulationSetting {
   readonly transferUs?: (positions: number) => number;
   /** Round robin, or the instance with the fewest tokens to do. */
   readonly routing?: 'round-robin' | 'least-loaded';
-  /** us before a request is seen by the scheduler. */
+  /** us before a request is seen by the scheduler, on average. */
   readonly requestUs?: number;
+  /**
+   * By what share of `requestUs` that differs from request to request, evenly; 0 by default. Without it requests of equal
+   * lengths that came together would end and come back together for ever.
+   */
+  readonly requestSpread?: number;
   /** Prompts have been read elsewhere: an instance only goes on with them. */
   readonly prefilled?: boolean;
   /** Stretches that are kept for a timeline. */
@@ -39,6 +45,8 @@ export interface RequestTimes {
   readonly input: number;
   readonly output: number;
   readonly arrivalUs: number;
+  /** When its scheduler could first have taken it. */
+  readonly seenUs: number;
   readonly scheduledUs: number;
   readonly firstUs: number;
   readonly lastUs: number;
@@ -62,8 +70,6 @@ export interface SimulationResult {
   readonly requests: readonly RequestTimes[];
   /** From the first arrival to the last token. */
   readonly horizonUs: number;
-  /** us that every request takes before its scheduler sees it. */
-  readonly requestUs: number;
   /** Of all GPU time within the horizon: sums to 1. */
   readonly shares: Readonly<Record<Share, number>>;
   /** Engine steps of all instances. */
@@ -111,6 +117,7 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
   const queue = new TinyQueue<Event>([], (a, b) => a.us - b.us || a.order - b.order);
   let order = 0;
   const pushJob = (us: number, job: Job): void => queue.push({ us, order: order++, job });
+  const pushNew = (job: Job): void => pushJob(job.seenUs, job);
   const done: Job[] = [];
   const parts = pools.map(
     () => Object.fromEntries(STEP_PARTS.map((part) => [part, 0])) as Record<StepPart, number>,
@@ -119,14 +126,16 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
   let steps = 0;
   let nowUs = 0;
   let following = 0;
-  const requestUs = setting.requestUs ?? 0;
+  const { requestUs = 0, requestSpread = 0 } = setting;
+  const random = seededRandom(1);
   const jobOf = (
     id: number,
     { input, output }: { input: number; output: number },
     arrivalUs: number,
   ): Job => {
     const prefilled = setting.prefilled === true;
-    return { id, input, output, arrivalUs, scheduledUs: -1, firstUs: -1, lastUs: -1, prefilled };
+    const seenUs = arrivalUs + requestUs * (1 + requestSpread * (2 * random.uniform() - 1));
+    return { id, input, output, arrivalUs, seenUs, scheduledUs: -1, firstUs: -1, lastUs: -1, prefilled };
   };
   const keep = setting.keepStretches ?? 0;
 
@@ -144,8 +153,7 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
         following++;
         const next = workload.requests[workload.concurrency - 1 + following];
         if (next === undefined) return;
-        const us = job.lastUs + requestUs;
-        pushJob(us, jobOf(workload.concurrency - 1 + following, next, job.lastUs));
+        pushNew(jobOf(workload.concurrency - 1 + following, next, job.lastUs));
       };
       const onStretch = (stretch: Stretch): void => {
         addParts(at(parts, p), stretch.time, (stretch.steps * pool.gpus) / pool.setting.stages);
@@ -187,7 +195,7 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
   };
 
   for (const [id, shape] of firstOf(workload).entries()) {
-    pushJob(shape.arrivalS * 1e6 + requestUs, jobOf(id, shape, shape.arrivalS * 1e6));
+    pushNew(jobOf(id, shape, shape.arrivalS * 1e6));
   }
   let events = 0;
   for (let event = queue.pop(); event !== undefined; event = queue.pop()) {
@@ -217,7 +225,6 @@ export function simulate(setting: SimulationSetting, workload: Workload): Simula
   return {
     requests: done,
     horizonUs: end - begin,
-    requestUs,
     shares: sharesOf(pools, parts, units, end - begin),
     steps,
     events,

@@ -27,15 +27,11 @@ export interface ServingSummary {
 export function summarise({
   requests,
   horizonUs,
-  requestUs = 0,
-}: Pick<SimulationResult, 'requests' | 'horizonUs'> &
-  Partial<Pick<SimulationResult, 'requestUs'>>): ServingSummary {
+}: Pick<SimulationResult, 'requests' | 'horizonUs'>): ServingSummary {
   const ms = (of: (request: RequestTimes) => number): number[] =>
     requests.map((request) => of(request) / 1e3);
   const ttft = distribution(ms(({ firstUs, arrivalUs }) => firstUs - arrivalUs));
-  const queueing = distribution(
-    ms(({ scheduledUs, arrivalUs }) => Math.max(0, scheduledUs - arrivalUs - requestUs)),
-  );
+  const queueing = distribution(ms(({ scheduledUs, seenUs }) => Math.max(0, scheduledUs - seenUs)));
   const tokens = (of: (request: RequestTimes) => number): number => {
     let total = 0;
     for (const request of requests) total += of(request);
