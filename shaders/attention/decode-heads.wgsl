@@ -138,7 +138,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     highest[n] = LOWEST;
     for (var d = 0u; d < OWN; d += 1u) {
       let at = d * LANES + column;
-      q[n * OWN + d] = select(vec4<f32>(), q_THD[(rowQ + n) * HEAD_VECS + min(at, HEAD_VECS - 1u)] * params.scale, at < HEAD_VECS);
+      q[n * OWN + d] = q_THD[(rowQ + n) * HEAD_VECS + min(at, HEAD_VECS - 1u)] * params.scale;
     }
   }
   for (var first = oldest; first < numKeys; first += TEAMS * KEYS) {
@@ -160,7 +160,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
       for (var j = 0u; j < KEYS; j += 1u) {
         var own = vec4<f32>();
         for (var d = 0u; d < OWN; d += 1u) {
-          // Lanes beyond a head have a q of zeros, and the last vector of k, which may not be finite.
+          // Lanes beyond a head have its last vectors of q and k.
           let there = HEAD_VECS % LANES == 0u || d * LANES + column < HEAD_VECS;
           own = fma(q[n * OWN + d], select(vec4<f32>(), four(k[j * OWN + d]), there), own);
         }

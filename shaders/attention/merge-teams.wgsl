@@ -76,7 +76,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   // None of these is NaN.
   for (var p = 0u; p < 8u; p += 1u) { highest = max(highest, eighths[p]); }
   let share = exp(own.x - highest);
-  ends[lane] = vec2<f32>(share, select(0.0, share * own.y, lane < count));
+  ends[lane] = vec2<f32>(share, share * own.y);
   workgroupBarrier();
   if (lane < 8u) {
     var some = 0.0;

@@ -5,7 +5,7 @@
 //         columns. No workgroup storage, so no barrier: sums of lanes meet by shuffles.
 // Order   choices in the order of k, panels ascending; in a panel chunks per lane, then lanes in a tree of fixed shape:
 //         the same bits always.
-// Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4. Beyond a row's end h is zero;
+// Edges   K is a multiple of a chunk: 4 values for f32, 8 f16, 16 int8, 32 int4 and MXFP4. Nothing beyond a row's end adds;
 //         columns outside are clamped for the loads and never stored; all lanes take part in shuffles.
 
 enable subgroups;
@@ -42,13 +42,13 @@ struct Chunk {
 // Chunks of x that a lane holds: its own of a panel, LANES apart.
 struct Panel { c0 : Chunk, c1 : Chunk, c2 : Chunk, c3 : Chunk }
 
-// Group `i` of row `row` of x; zero beyond the row's end.
+// Group `i` of row `row` of x; beyond the row's end its last, of which no product is taken.
 fn group4(x : ptr<storage, array<vec4<f32>>, read>, row : u32, i : u32) -> vec4<f32> {
   let groups = params.depth / 4u;
-  return select(vec4<f32>(), (*x)[row * groups + min(i, groups - 1u)], i < groups);
+  return (*x)[row * groups + min(i, groups - 1u)];
 }
 
-// Chunk `chunk` of row `row` of x; zero beyond the row's end.
+// Chunk `chunk` of row `row` of x; beyond the row's end its last group, of which no product is taken.
 fn chunkOf(x : ptr<storage, array<vec4<f32>>, read>, row : u32, chunk : u32) -> Chunk {
   let i = chunk * GROUPS;
   var c : Chunk;

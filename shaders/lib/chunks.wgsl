@@ -6,13 +6,13 @@ struct Chunk {
   x4 : vec4<f32>, x5 : vec4<f32>, x6 : vec4<f32>, x7 : vec4<f32>,
 }
 
-// Group `i` of row `row` of x; zero beyond the row's end.
+// Group `i` of row `row` of x; beyond the row's end its last, of which no product is taken.
 fn group4(x : ptr<storage, array<vec4<f32>>, read>, row : u32, i : u32) -> vec4<f32> {
   let groups = params.depth / 4u;
-  return select(vec4<f32>(), (*x)[row * groups + min(i, groups - 1u)], i < groups);
+  return (*x)[row * groups + min(i, groups - 1u)];
 }
 
-// Chunk `chunk` of row `row` of x; zero beyond the row's end.
+// Chunk `chunk` of row `row` of x; beyond the row's end its last group, of which no product is taken.
 fn chunkOf(x : ptr<storage, array<vec4<f32>>, read>, row : u32, chunk : u32) -> Chunk {
   let i = chunk * GROUPS;
   var c : Chunk;

@@ -80,8 +80,8 @@ export const denseSaboteurs: readonly Saboteur[] = [
   {
     ...vector,
     name: 'leaves out the last chunk of a row',
-    find: 'i < groups);',
-    replace: 'i + GROUPS < groups);',
+    find: 'return select(0.0, scaled, chunk < chunks);',
+    replace: 'return select(0.0, scaled, chunk + 1u < chunks);',
     caseName: 'one row',
   },
   {
