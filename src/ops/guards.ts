@@ -1,9 +1,18 @@
-/** Memory behind what ops write, where a check asks for it: a kernel that writes beyond its rows leaves a mark there. */
+/**
+ * Memory behind what ops read and write, where a check asks for it: a kernel that writes beyond its rows leaves a mark
+ * there, and what one reads beyond its inputs is no number, so that not even a factor of 0 hides it.
+ */
+import { roundUp } from '../core/math.ts';
 import { type BufferView, GpuBuffer } from '../gpu/buffer.ts';
-import type { Gpu } from '../gpu/gpu.ts';
+import type { Bound, Gpu } from '../gpu/gpu.ts';
 
 /** Several rows of a small case. */
 const GUARD_BYTES = 4096;
+
+/** NaN in f32, in both halves of a word and as a scale. */
+export const NO_NUMBER = 0x7fffffff;
+/** Behind integers: it may be an index, an id or a count, so nobody can tell it by its value. */
+export const LIKELY = 0;
 
 const guarding = new WeakSet<Gpu>();
 /** Where the guard of a buffer begins, in bytes. */
@@ -38,4 +47,18 @@ export function guardOf(buffer: GpuBuffer): BufferView | undefined {
 export function withGuard(view: BufferView): BufferView {
   const { buffer, byteOffset, byteLength } = view;
   return ends.get(buffer) === byteOffset + byteLength ? buffer.view(byteOffset) : view;
+}
+
+/** An input whose values end after `bytes`; where guards are asked for, a longer copy with `word` behind them. */
+export function guarded(gpu: Gpu, input: GpuBuffer, bytes: number, word: number, bound: Bound): GpuBuffer {
+  if (!guarding.has(gpu)) return input;
+  const end = roundUp(bytes, 4);
+  const longer = gpu.buffer(input.label, end + GUARD_BYTES, bound);
+  const commands = gpu.commands('guard');
+  commands.copy(input, longer, end);
+  commands.submit();
+  gpu.write(longer.view(end), new Uint32Array(GUARD_BYTES / 4).fill(word));
+  input.destroy();
+  ends.set(longer, end);
+  return longer;
 }

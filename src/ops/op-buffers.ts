@@ -12,7 +12,7 @@ import { requireIndexable, weightBytes } from '../tensor/weight-bytes.ts';
 import type { FloatWeight } from '../tensor/quantised.ts';
 import { BYTES_OF, type Dtype, type Tensor, castFloat, toF32 } from '../tensor/tensor.ts';
 import type { OpInputs, PreparedOp } from './op.ts';
-import { guardBytes, setGuard, withGuard } from './guards.ts';
+import { guardBytes, guarded, LIKELY, NO_NUMBER, setGuard, withGuard } from './guards.ts';
 import type { Rows } from './row-runs.ts';
 import { scalesName } from './quantised-inputs.ts';
 
@@ -36,20 +36,27 @@ export class OpBuffers {
   /** A tensor of activations in f32: f16 is widened, exactly. One that is bound in parts may be larger than a binding. */
   activation(name: string, t: Tensor, bound: Bound = 'whole'): GpuBuffer {
     this.#requireRoom(name, 4 * t.data.length, bound);
-    return this.#own(this.gpu.upload(`op/${name}`, toF32(t), bound));
+    return this.#input(this.gpu.upload(`op/${name}`, toF32(t), bound), 4 * t.data.length, NO_NUMBER, bound);
   }
 
   /** Weights as they are stored, values of 16 bits packed two to a word, or widened when `dtype` asks for it. */
   weight(name: string, t: Tensor, dtype: FloatWeight = weightDtype(t), bound: Bound = 'whole'): GpuBuffer {
-    this.#requireRoom(name, t.data.length * BYTES_OF[dtype], bound);
-    return this.#own(this.gpu.upload(`op/${name}`, castFloat(t, dtype).data, bound));
+    const bytes = t.data.length * BYTES_OF[dtype];
+    this.#requireRoom(name, bytes, bound);
+    return this.#input(
+      this.gpu.upload(`op/${name}`, castFloat(t, dtype).data, bound),
+      bytes,
+      NO_NUMBER,
+      bound,
+    );
   }
 
   /** A matrix or stack as it is stored, with its scales. */
   matrix(name: string, weight: HostWeight): GpuBuffer {
     requireIndexable(name, weight.shape);
-    this.#requireRoom(name, weightBytes(weightDtypeOf(weight), weight.shape), 'whole');
-    return this.#own(uploadWeight(this.gpu, `op/${name}`, weight));
+    const bytes = weightBytes(weightDtypeOf(weight), weight.shape);
+    this.#requireRoom(name, bytes, 'whole');
+    return this.#input(uploadWeight(this.gpu, `op/${name}`, weight), bytes, NO_NUMBER);
   }
 
   /** One part per rank, which kernels write. */
@@ -67,7 +74,7 @@ export class OpBuffers {
   }
 
   integers(name: string, values: Uint32Array): GpuBuffer {
-    return this.#own(this.gpu.upload(`op/${name}`, values));
+    return this.#input(this.gpu.upload(`op/${name}`, values), values.byteLength, LIKELY);
   }
 
   /** Memory that kernels write. */
@@ -119,6 +126,11 @@ export class OpBuffers {
       `${name} takes ${formatBytes(bytes)} on the device, but ${facts.name} ${bound === 'whole' ? 'binds' : 'makes buffers of'} ` +
         `at most ${formatBytes(most)}. Give it in parts, or use another adapter.`,
     );
+  }
+
+  /** What kernels read, `bytes` of it. */
+  #input(buffer: GpuBuffer, bytes: number, behind: number, bound: Bound = 'whole'): GpuBuffer {
+    return this.#own(guarded(this.gpu, buffer, bytes, behind, bound));
   }
 
   #own(buffer: GpuBuffer): GpuBuffer {

@@ -26,9 +26,10 @@ export interface CaseResult {
 
 /**
  * Quiet NaNs that no kernel computes, and as integers no index, count or id of any case. One for each run: every bit
- * that a NaN leaves free has both its values in the first two.
+ * that a NaN leaves free has both its values in the first two. What NaN may not show, since a maximum drops it, numbers at
+ * either end of f32 do.
  */
-const POISONS = [0x7fc0dead, 0xffff2152, 0x7fd55555, 0xffeaaaaa] as const;
+const POISONS = [0x7fc0dead, 0xffff2152, 0x7f7f5555, 0xff7faaaa] as const;
 
 export interface CaseOptions {
   /** Of a kernel that nobody vouches for: more runs, and memory behind its outputs that must stay as it is. */
@@ -62,15 +63,15 @@ export async function runCase(
     const expected = await inPieces(piecesOf(kernelCase.reference, prepared.variant), gpu.signal);
     const result = check(kernelCase, prepared.variant, first, expected);
     if (!result.pass) return result;
-    const stray = await strayWrite(gpu, prepared, POISONS[0]);
-    if (stray !== undefined) return failed(stray, prepared.variant);
-    for (const [i, poison] of POISONS.slice(1, strict ? POISONS.length : 2).entries()) {
-      const changed = firstDifference(
-        first,
-        await runPoisoned(gpu, prepared, `${family} ${name} again`, poison),
-      );
-      if (changed === undefined) continue;
-      return failed(`${changed} has other bits on the ${AGAIN[i] ?? 'next'} run`, prepared.variant);
+    for (const [i, poison] of POISONS.slice(0, strict ? POISONS.length : 2).entries()) {
+      const again = i === 0 ? first : await runPoisoned(gpu, prepared, `${family} ${name} again`, poison);
+      const changed = firstDifference(first, again);
+      if (changed !== undefined) {
+        return failed(`${changed} has other bits on the ${AGAIN[i] ?? 'next'} run`, prepared.variant);
+      }
+      // After each run: NaN that was computed from NaN may be the same one.
+      const stray = await strayWrite(gpu, prepared, poison);
+      if (stray !== undefined) return failed(stray, prepared.variant);
     }
     return result;
   } catch (error) {
@@ -106,7 +107,7 @@ export async function runCases(
   return results;
 }
 
-const AGAIN = ['second', 'third', 'fourth'];
+const AGAIN = ['first', 'second', 'third', 'fourth'];
 
 async function runPoisoned(
   gpu: Gpu,

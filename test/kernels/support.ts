@@ -7,6 +7,7 @@ import { type CaseResult, runCase } from '../../src/validate/run-case.ts';
 import { isFull, isThorough } from '../setup/full.ts';
 import { testPlatform } from '../setup/gpu.ts';
 import { pairsOf, spare, traitsOf } from './sparing.ts';
+import { stretchGrids } from './stretched.ts';
 
 const isPage = typeof process === 'undefined';
 /** Compiling all variants takes minutes in the page, and shows what Node shows: there the default runs, and the plainest. */
@@ -16,6 +17,9 @@ interface Choice {
   /** Leave out variants that a case shows nothing new: for families that compile much. */
   readonly sparing?: boolean;
 }
+
+/** With memory around what kernels are given, and workgroups that nobody needs: what a test of a bound is there for. */
+const strict = !isPage;
 
 export function testFamily(family: string, { sparing = false }: Choice = {}): void {
   describe(family, () => {
@@ -27,6 +31,7 @@ export function testFamily(family: string, { sparing = false }: Choice = {}): vo
     let pairs: Set<string>;
     beforeAll(async () => {
       gpu = await openGpu(testPlatform());
+      if (strict) stretchGrids(gpu);
       pairs = pairsOf(gpu, cases, isThorough || !sparing);
       const able = (c: KernelCase): string[] => c.variants(gpu).filter((name) => !hasFew || name === 'plain');
       variants =
@@ -37,7 +42,7 @@ export function testFamily(family: string, { sparing = false }: Choice = {}): vo
     test.each(cases.map((c) => [c.name, c] as const))('%s', async (_name, kernelCase) => {
       const results: CaseResult[] = [];
       const named = variants.get(kernelCase) ?? [];
-      for (const variant of named) results.push(await runCase(gpu, kernelCase, variant));
+      for (const variant of named) results.push(await runCase(gpu, kernelCase, variant, { strict }));
       expect(results.map((r) => r.variant)).toEqual(named);
       if (hasFew) results.push(await runCase(gpu, kernelCase));
       expect(results.length).toBeGreaterThan(0);

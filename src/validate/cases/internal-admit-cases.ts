@@ -48,7 +48,7 @@ function bias(make: Maker, experts: number, ranks: number): Internal {
       };
       return (commands) => {
         commands.copy(given, t.bias, 4 * experts);
-        commands.clear(t.load);
+        commands.clear(t.load.view(0, 4 * experts));
         works.forEach((work, i) => kernel.record(commands, ranks, i === works.length - 1, { ...t, work }));
       };
     },

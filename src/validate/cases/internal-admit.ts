@@ -141,7 +141,9 @@ async function prepareAdmission(
   };
   const parts = sources.length * stride;
   const given = filled(new Float32Array(parts), stride, (rank) => of(sources, rank).scores);
-  const ids = filled(new Uint32Array(parts), stride, (rank) => of(sources, rank).ids);
+  // Any number that is no expert's is a dropped choice.
+  const onDevice = (id: number, i: number): number => (id === DROPPED && i % 2 === 0 ? numExperts + i : id);
+  const ids = filled(new Uint32Array(parts), stride, (rank) => of(sources, rank).ids.map(onDevice));
   const logitStride = mostTokens * numExperts;
   const logits = filled(
     new Float32Array(sources.length * logitStride),
@@ -180,7 +182,7 @@ async function prepareAdmission(
   };
   return (commands) => {
     commands.copy(original, t.scores.buffer, 4 * parts);
-    commands.clear(t.work.buffer);
+    commands.clear(t.work.buffer.view(0, 4 * sources.length * workStride));
     kernel.record(commands, { firstMember: 0, groupSize: sources.length }, t, mostChoices);
     let row = 0;
     members.forEach((rank, s) => {

@@ -62,8 +62,8 @@ export const checkFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('src/validate/run-case.ts', checks, [
     {
-      find: 'if (changed === undefined) continue;',
-      replace: 'if (result.pass) continue;',
+      find: 'if (changed !== undefined) {',
+      replace: 'if (changed !== undefined && !result.pass) {',
       why: 'other bits on the second run pass',
     },
     {
