@@ -9,7 +9,8 @@ import { prepareSized, sizedFor } from '../sized.ts';
 import { spread } from '../variants.ts';
 import { type Gemm, prepareGemm, type WeightDtype } from './gemm.ts';
 
-const middle = defineKernel({
+/** The middle of a unit: its activation, between the two products. */
+export const gatedMiddle = defineKernel({
   shader: 'elementwise/gated-unit.wgsl',
   spec: { WG: 64, ACT: 1, SCALED: false },
   params: { numRows: 'u32', width: 'u32' },
@@ -56,7 +57,7 @@ export async function prepareGatedUnit(gpu: Gpu, shape: GatedUnitShape): Promise
   const gemms = (size: { numCols: number; depth: number; weightDtype: WeightDtype }) =>
     prepareSized((numRows): Promise<Gemm> => prepareGemm(gpu, { numRows, ...size }));
   const [kernel, up, down] = await Promise.all([
-    gpu.kernel(middle, { ACT: CODE[activation], SCALED: scaled }),
+    gpu.kernel(gatedMiddle, { ACT: CODE[activation], SCALED: scaled }),
     gemms({ numCols: unitRows(shape), depth: modelDim, weightDtype: upDtype }),
     gemms({ numCols: modelDim, depth: width, weightDtype: downDtype }),
   ]);

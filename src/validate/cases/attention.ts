@@ -115,6 +115,17 @@ export const attentionCases = opCases(attention, {
   'parts that only some queries see': {
     tensors: (make) => offCentre(make, qkv(make, { queries: 2, keys: 257, heads: 2, kvHeads: 1 })),
   },
+  'the highest scores in the eighth of eleven parts': {
+    tensors: (make) => {
+      const { q, k, v } = offCentre(make, qkv(make, { queries: 1, keys: 1300 }));
+      const isHigh = (i: number): boolean => Math.floor(i / 32 / 128) === 7;
+      return {
+        q: make.filled(q.shape, () => 4 + 0.1 * make.random.normal()),
+        k: make.filled(k.shape, (i) => (isHigh(i) ? 6 : 0) + 0.1 * make.random.normal()),
+        v,
+      };
+    },
+  },
   'heads in slabs, one of 8': {
     tensors: (make) => qkv(make, { queries: 18, keys: 35, heads: 2, dim: 72 }),
   },
@@ -143,7 +154,7 @@ export const attentionCases = opCases(attention, {
   'keys and values in f16': {
     quick: true,
     tensors: (make) => {
-      const { q, k, v } = qkv(make, { batch: 2, queries: 2, keys: 301, heads: 4, kvHeads: 2, dim: 20 });
+      const { q, k, v } = qkv(make, { batch: 2, queries: 2, keys: 301, heads: 4, kvHeads: 2, dim: 40 });
       return { q, k: make.half(k), v: make.half(v) };
     },
   },

@@ -8,6 +8,7 @@ import { QUANT_FORMATS, type QuantFormat } from '../../tensor/quantised.ts';
 import { castFloat, f32Tensor, type Tensor } from '../../tensor/tensor.ts';
 import { type OpCase, opCases } from '../kernel-case.ts';
 import type { Maker } from '../draw/maker.ts';
+import { infiniteRows } from '../draw/infinite.ts';
 
 const product = (make: Maker, m: number, n: number, k: number): { a: Tensor; b: Tensor } => ({
   a: make.normal([m, k]),
@@ -23,6 +24,12 @@ const spread = (t: Tensor, most: number): Tensor => {
     Float32Array.from(t.data, (value, i) => value * 10 ** power(Math.floor(i / width))),
   );
 };
+
+/** Matrices of which a row begins with Inf and a row ends with it, in positive rows: all their products are Inf of a sign. */
+const withEnds = (make: Maker, { a, b }: { a: Tensor; b: Tensor }): { a: Tensor; b: Tensor } => ({
+  a: infiniteRows(make, a, 3, 9),
+  b: infiniteRows(make, b, 3, 9),
+});
 
 /** Rows of int8 may have any length; those of the others are blocks of 32. Outliers spread the scales. */
 const fewBits = (format: QuantFormat): Record<string, OpCase> => {
@@ -102,6 +109,8 @@ export const matmulCases = opCases(matmul, {
     }),
   },
   'primes in fours': { quick: true, tensors: (make) => product(make, 37, 29, 52) },
+  'infinite rows': { quick: true, tensors: (make) => withEnds(make, product(make, 37, 29, 53)) },
+  'infinite rows, in fours': { tensors: (make) => withEnds(make, product(make, 37, 29, 52)) },
   'rows of many magnitudes': {
     tensors: (make) => ({ a: spread(make.normal([19, 68]), 9), b: spread(make.weight([33, 68]), 5) }),
   },

@@ -152,6 +152,9 @@ export const gatingCases = opCases(gateTopk, {
   }),
   'groups of one': mode({ tokens: 7, experts: 8, k: 3, groups: { count: 8, kept: 4, score: 'top2' } }),
   'all groups kept': mode({ tokens: 7, experts: 8, k: 8, groups: { count: 4, kept: 4, score: 'top2' } }),
+  'more groups kept than experts chosen': mode({
+    ...{ tokens: 7, experts: 64, k: 2, groups: { count: 8, kept: 6, score: 'max' } },
+  }),
   '32 groups, 16 kept': mode({
     ...{ tokens: 7, experts: 64, k: 16, groups: { count: 32, kept: 16, score: 'max' } },
   }),

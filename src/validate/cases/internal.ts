@@ -8,6 +8,8 @@ import type { KernelCase } from '../kernel-case.ts';
 import { maker } from '../draw/maker.ts';
 import type { Internal, InternalCase } from './internal-case.ts';
 import { admitCases } from './internal-admit-cases.ts';
+import { collectiveCases } from './internal-collectives.ts';
+import { normCases } from './internal-norms.ts';
 import { planCases } from './internal-plans.ts';
 import { rowCases } from './internal-rows.ts';
 
@@ -38,4 +40,6 @@ export const internalCases: readonly KernelCase[] = Object.entries({
   ...planCases,
   ...admitCases,
   ...rowCases,
+  ...normCases,
+  ...collectiveCases,
 }).map(([name, build]) => internalCase(name, build));

@@ -5,6 +5,7 @@ import { quantise } from '../../tensor/quantise.ts';
 import { QUANT_FORMATS, type QuantFormat } from '../../tensor/quantised.ts';
 import { castFloat, type Tensor } from '../../tensor/tensor.ts';
 import { type OpCase, opCases } from '../kernel-case.ts';
+import { infiniteRows } from '../draw/infinite.ts';
 import type { Maker } from '../draw/maker.ts';
 
 interface Sizes {
@@ -115,6 +116,23 @@ function routed(make: Maker, sizes: Sizes): Record<string, Tensor> {
   return { ...tensors, gate: make.whole([sizes.experts, sizes.dim], 1) };
 }
 
+/** Some rows of x, one of an expert's w1 and one of another's w2 are infinite; all else is positive, so that nothing is NaN. */
+function infinite(make: Maker, sizes: Sizes): Record<string, Tensor> {
+  const { logits, ...others } = layer(make, sizes);
+  const positive = (t: Tensor): Tensor => make.filled(t.shape, (i) => Math.abs(t.data[i] ?? 0));
+  const rows = {
+    x: [3, 9],
+    w1: [sizes.width + 2, sizes.width + 4],
+    w2: [2 * sizes.dim + 2, 2 * sizes.dim + 4],
+  };
+  const tensors = Object.entries(others).map(([name, t]) => {
+    const [first, last] = rows[name as keyof typeof rows] ?? [];
+    if (first === undefined || last === undefined) return [name, positive(t)] as const;
+    return [name, infiniteRows(make, positive(t), first, last)] as const;
+  });
+  return { ...Object.fromEntries(tensors), ...(logits && { logits }) };
+}
+
 const activations: Record<string, OpCase> = Object.fromEntries(
   (['silu', 'gelu', 'relu', 'identity'] as const).flatMap((activation) =>
     [true, false].map((gated) => [
@@ -149,6 +167,11 @@ export const moeCases = opCases(moe, {
         x: (m, shape) =>
           m.filled(shape, (i) => m.random.normal() * (Math.floor(i / SMALL.dim) % 3 === 0 ? 1e6 : 1)),
       }),
+  },
+  'infinite rows': { quick: true, attrs: { k: 1 }, tensors: (make) => infinite(make, PRIMES) },
+  'infinite rows, in fours': {
+    attrs: { k: 1 },
+    tensors: (make) => infinite(make, { ...SMALL, dim: 20, width: 28 }),
   },
   'k = E': { attrs: { k: 5 }, tensors: (make) => layer(make, SMALL) },
   'E = 1': { attrs: { k: 1 }, tensors: (make) => layer(make, { ...SMALL, experts: 1 }) },
