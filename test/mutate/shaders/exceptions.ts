@@ -9,6 +9,8 @@ interface Exception {
   readonly why: string;
 }
 
+const NOT_STORED = 'only saves work: what is computed for queries that are not there is not stored';
+
 const EXCEPTIONS: readonly Exception[] = [
   {
     path: /./,
@@ -16,29 +18,74 @@ const EXCEPTIONS: readonly Exception[] = [
     why: 'a barrier after a branch that lanes need not take alike is refused by every compiler of WGSL',
   },
   {
-    path: /^gemm\/tiled/,
-    context: /^if \((row|col) < params\.num\w+ && k < params\.depth\) \{ value/,
-    why: 'a row beyond the last goes into sums that are not stored; beyond k, the zero of the other factor is enough',
+    path: /^attention\/(blocked|flash|matrix)/,
+    context: /^if \(firstQuery >= sequence\.y\) \{ return; \}/,
+    why: NOT_STORED,
   },
   {
-    path: /^experts\/tiled/,
-    context: /^if \(row < tile\.z && k < params\.depth\)|let inside = /,
-    why: 'a row beyond the last goes into sums that are not stored; beyond k, the zero of the other factor is enough',
+    path: /^attention\/flash/,
+    context: /^if \(firstQuery \+ lane < sequence\.y\) \{/,
+    why: 'only saves work: lanes past the last query repeat it, with the same bits',
   },
   {
-    path: /^(gemm|experts)\/vector|^experts\/(few|down-combine-vector)/,
-    context: /i < groups\);$|chunk < chunks\);$/,
-    why: 'beyond a row, the zero of the other factor is enough',
+    path: /^attention\/(subgroup|decode-subgroup)/,
+    context: /^if \((firstQuery|i) >= sequence\.y\) \{ numKeys = 0u; \}/,
+    why: NOT_STORED,
   },
   {
-    path: /^(gemm|experts)\/matrix/,
-    context: /let (near|far)Inside = /,
-    why: 'both factors are masked by it, and of the last group twice',
+    path: /^attention\/decode/,
+    context: /^if \(oldest >= numKeys\) \{ return; \}/,
+    why: 'only saves work: a part without a visible key is read by no merge',
+  },
+  {
+    path: /^attention\/decode\.wgsl/,
+    context: /^if \((d < HEAD_VECS && firstOwn < GROUPS|lane < HEAD_VECS)\) \{/,
+    why: 'sums of columns beyond a head, and of lanes beyond the last group, are not stored',
+  },
+  {
+    path: /^attention\/blocked/,
+    context: /^\} else if \(first \+ chunk < numKeysOfLast && /,
+    why: 'only saves work: a key that no query sees has no weight, and is left out by it',
+  },
+  {
+    path: /^gating\/topk-thread/,
+    context: /^return \(keys == next\) & /,
+    why: 'only saves work: places whose order does not matter are compared in full, with the same result',
+  },
+  {
+    path: /^gating\/topk-thread/,
+    context: /^return any\(\(scores < vec4<f32>\(LEAST_SCORE\)\)/,
+    why: 'only saves work: of scores that are looked at again, none changes that is not tiny',
   },
   {
     path: /^gating\/router-topk/,
     context: /^if \(e < params\.numExperts && lane % PARTS == 0u\)/,
     why: 'a logit beyond the last expert lies where nobody looks',
+  },
+  {
+    path: /^norm\/rms-norm-rows/,
+    context: /^if \(t >= params\.numRows\) \{ return; \}/,
+    why: 'only saves work: rows past the last repeat it, with the same bits',
+  },
+  {
+    path: /^gemm\/tiled/,
+    context: /^if \((row|col) < params\.num\w+ && k < params\.depth\) \{ value/,
+    why: 'a row beyond the last goes into sums that are not stored',
+  },
+  {
+    path: /^(gemm|experts)\/blocked/,
+    context: /^let fetches(A|W) = /,
+    why: 'every variant has a four of these rows for every thread: the constants before it say so',
+  },
+  {
+    path: /^experts\/tiled/,
+    context: /^if \(row < tile\.z && k < params\.depth\)|let inside = /,
+    why: 'a row beyond the last goes into sums that are not stored',
+  },
+  {
+    path: /^experts\/(few|subgroup)/,
+    context: /^if \(tile\.y >= tile\.z\) \{ return; \}/,
+    why: 'only saves work: of a tile without rows none is stored',
   },
 ];
 

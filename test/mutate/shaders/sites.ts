@@ -83,11 +83,12 @@ function comparisons(code: string, start: number, end: number, leaves: boolean):
   const parts = topLevel(code, start, end, /&&|\|\|/y);
   const isOr = topLevel(code, start, end, /\|\|/y).length > 1;
   if (isOr && topLevel(code, start, end, /&&/y).length > 1) return [];
-  const always = parts.length > 1 ? String(!isOr) : String(!leaves);
   const bounds = parts.filter((part) => isBound(code.slice(part.start, part.end)));
-  return bounds.map(({ start: from, end: to }) =>
-    cut('bound', from, to, code.slice(from, to) === 'lane < step' ? WHOLE_TREE : always),
-  );
+  return bounds.map(({ start: from, end: to }) => {
+    const isBelow = topLevel(code, from, to, / < /y).length > 1;
+    const always = String(isBelow && !leaves);
+    return cut('bound', from, to, code.slice(from, to) === 'lane < step' ? WHOLE_TREE : always);
+  });
 }
 
 /** `a < b` or `a >= b` of integers, not both known when it is compiled. */

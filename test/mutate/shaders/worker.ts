@@ -8,7 +8,8 @@ import type { KernelCase } from '../../../src/validate/kernel-case.ts';
 import { runCase, type CaseResult } from '../../../src/validate/run-case.ts';
 import { scenes } from '../../hygiene/barrier-scenes.ts';
 import { racesOf } from '../../hygiene/races.ts';
-import type { Ask, Fate, Use } from './messages.ts';
+import { stretchGrids } from '../../kernels/stretched.ts';
+import { type Ask, type Fate, GOES_ON, type Use } from './messages.ts';
 
 const platform = nodePlatform();
 
@@ -17,13 +18,14 @@ class Devices {
   readonly #open = new Map<KernelKind, Gpu>();
   #path: string | undefined;
   #text = '';
-  /** Shaders that were asked for; nothing is compiled meanwhile. */
-  #noted: Set<string> | undefined;
+  /** Shaders that were asked for, and what is compiled in; nothing is compiled meanwhile. */
+  #noted: Record<string, string> | undefined;
 
   async of(kind: KernelKind): Promise<Gpu> {
     const open = this.#open.get(kind);
     if (open !== undefined) return open;
     const gpu = await openGpu({ ...platform, kernelKind: kind });
+    stretchGrids(gpu);
     const compile = gpu.kernel.bind(gpu);
     const kernel = (definition: KernelDefinition, spec: object = {}): Promise<unknown> => {
       if (this.#noted === undefined) {
@@ -32,7 +34,8 @@ class Devices {
           spec,
         );
       }
-      this.#noted.add(definition.shader);
+      const before = this.#noted[definition.shader] ?? '';
+      this.#noted[definition.shader] = before + JSON.stringify({ ...definition.spec, ...spec });
       return Promise.resolve({ definition, spec: { ...definition.spec, ...spec }, compiled: {} });
     };
     gpu.kernel = kernel as Gpu['kernel'];
@@ -44,14 +47,14 @@ class Devices {
     [this.#path, this.#text] = [path, text];
   }
 
-  async shadersOf(gpu: Gpu, kernelCase: KernelCase, variant: string): Promise<string[]> {
-    const noted = (this.#noted = new Set());
+  async shadersOf(gpu: Gpu, kernelCase: KernelCase, variant: string): Promise<Use['shaders']> {
+    const noted = (this.#noted = {});
     try {
       (await kernelCase.prepare(gpu, variant)).destroy();
     } finally {
       this.#noted = undefined;
     }
-    return [...noted];
+    return noted;
   }
 }
 
@@ -83,16 +86,44 @@ async function survey(kinds: readonly KernelKind[]): Promise<Use[]> {
 const DOES_NOT_COMPILE =
   /does not compile on this adapter|cannot be parsed|but its definition says|is refused by this adapter/;
 
-async function judge(path: string, text: string, uses: readonly Use[]): Promise<Fate> {
+/** FLOP of a dispatch, so that lists of tiles are recorded with those that are none. */
+const LITTLE = 1;
+const HAS_TILES = /^experts\//;
+
+async function judge(
+  path: string,
+  text: string,
+  uses: readonly Use[],
+  others: readonly Use[],
+): Promise<Fate> {
   // A tree of sums whose lanes all add reads what others write.
   const race = judgeBarrier(path, text);
   if (race.message?.startsWith('races') === true) return race;
+  if (uses.length === 0) return absence(path);
   devices.swap(path, text);
-  for (const use of uses) {
-    const result = await runCase(await devices.of(use.kind), caseOf(use), use.variant, { strict: true });
-    if (!result.pass) return fateOf(result, use);
+  for (const [some, inPieces] of [
+    [uses, false],
+    [HAS_TILES.test(path) ? uses : [], true],
+    [others, false],
+  ] as const) {
+    for (const use of some) {
+      process.send?.(GOES_ON);
+      const gpu = await devices.of(use.kind);
+      const usual = gpu.mostDispatchFlops;
+      if (inPieces) gpu.mostDispatchFlops = LITTLE;
+      const result = await runCase(gpu, caseOf(use), use.variant, { strict: true });
+      gpu.mostDispatchFlops = usual;
+      if (!result.pass) return { ...fateOf(result, use), inPieces };
+    }
   }
   return { fate: 'survived' };
+}
+
+/** Of a shader that no case runs here. */
+function absence(path: string): Fate {
+  const [, enabled = ''] = /^enable ([^;]+);/m.exec(platform.shaderSource(path)) ?? [];
+  if (enabled === '') return { fate: 'survived', message: 'no case runs it' };
+  return { fate: 'absent', message: `no case runs it on this adapter: it needs ${enabled}` };
 }
 
 function fateOf({ message }: CaseResult, use: Use): Fate {
@@ -120,7 +151,7 @@ process.on('message', (ask: Ask) => {
     try {
       if (ask.what === 'survey') process.send?.({ uses: await survey(ask.kinds) });
       else if (ask.what === 'barrier') process.send?.(judgeBarrier(ask.path, ask.text));
-      else process.send?.(await judge(ask.path, ask.text, ask.uses));
+      else process.send?.(await judge(ask.path, ask.text, ask.uses, ask.others));
     } catch (error) {
       process.send?.({ fate: 'failed', message: error instanceof Error ? error.message : String(error) });
     }
