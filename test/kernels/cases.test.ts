@@ -19,6 +19,13 @@ test('names are unique', () => {
   expect(new Set(names).size).toBe(names.length);
 });
 
+test('cases are of something, but for those of nothing', () => {
+  const isEmpty = (c: (typeof kernelCases)[number]): boolean =>
+    [...c.reference().values()].every(({ values }) => values.length === 0);
+  const names = kernelCases.filter(isEmpty).map(({ name }) => name);
+  expect(names.filter((name) => !/\bno (tokens|rows|sequences|positions)\b/.test(name))).toEqual([]);
+});
+
 describe.each(kernelCases.map((c) => [`${c.family}: ${c.name}`, c] as const))('%s', (_name, kernelCase) => {
   test('allows errors far below its values', () => {
     for (const { values, shape, budget } of kernelCase.reference().values()) {

@@ -59,7 +59,7 @@ export const admitCases: Readonly<Record<string, InternalCase>> = {
   'admit, replicas without a capacity': batch({ policy: 'dropless' }),
   'admit, by position of each source': batch({ policy: 'drop-position', capacity: megatron(0.75, 'rank') }),
   'admit, by position of all': batch({ policy: 'drop-position', capacity: megatron(0.75, 'global') }),
-  'admit, by score': batch({ policy: 'drop-score', capacity: megatron(0.5, 'global') }),
+  'admit, by score': batch({ policy: 'drop-score', capacity: megatron(0.5, 'global'), replicas: 5 }),
   'admit, next best experts': batch({ policy: 'next-best', capacity: megatron(1, 'rank') }),
   'admit, spill to replicas': batch({ policy: 'spill', capacity: megatron(0.6, 'global'), replicas: 9 }),
   'bias of a load': (make) => bias(make, 100, 3),

@@ -7,7 +7,7 @@ import { oneDeviceTransport } from '../../collectives/one-device.ts';
 import type { Recorded } from '../../collectives/segments.ts';
 import type { SymmetricArray } from '../../collectives/symmetric.ts';
 import type { RowExchange, RowShares, Transport } from '../../collectives/transport.ts';
-import { at, range } from '../../core/math.ts';
+import { at, maxOf, range } from '../../core/math.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import type { OpBuffers } from '../../ops/op-buffers.ts';
 import type { Maker } from '../draw/maker.ts';
@@ -85,7 +85,7 @@ function collective(make: Maker, verb: Verb): Internal {
       };
       const fills: ((commands: CommandList) => void)[] = [];
       const fill: Fill = (name, parts) => {
-        const array = space.symmetric(name, parts.length, Math.max(...parts.map((part) => part.length)));
+        const array = space.symmetric(name, parts.length, maxOf(parts.map((part) => part.length)));
         parts.forEach((part, i) => {
           const words = space.integers(`${name} ${i}`, Uint32Array.from(part));
           fills.push((commands) => commands.copy(words, array.part(i), 4 * part.length));
