@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Connect, type Plugin } from 'vite';
+import { withoutComments } from './scripts/shader-text.ts';
 import { PAGE_HEADERS } from './src/cli/serve/headers.ts';
 import { STYLE } from './src/report/html/style.ts';
 
@@ -41,7 +42,7 @@ function bundledModel(): Plugin {
   };
 }
 
-/** Shaders without their comments, line by line: a compiler's message still gives the place. */
+/** Shaders as a page needs them. */
 function shadersOnly(): Plugin {
   return {
     name: 'moebius:shaders',
@@ -50,10 +51,7 @@ function shadersOnly(): Plugin {
     load(id) {
       const [, file] = /^(.*\/shaders\/.*\.wgsl)\?raw$/.exec(id) ?? [];
       if (file === undefined) return undefined;
-      const text = readFileSync(file, 'utf8')
-        .replace(/[ \t]*\/\/.*$/gm, '')
-        .replace(/^[ \t]+/gm, '');
-      return `export default ${JSON.stringify(text)}`;
+      return `export default ${JSON.stringify(withoutComments(readFileSync(file, 'utf8')))}`;
     },
   };
 }
