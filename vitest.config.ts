@@ -4,6 +4,7 @@ import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
 import type { Chromium } from './src/platform/node/chromium.ts';
 import { findChromium } from './src/platform/node/chromium.ts';
+import { LongestFirst } from './test/setup/longest-first.ts';
 
 /** Without a Chromium of ours, Playwright looks for its own and says what is missing. */
 const none: Chromium = { executablePath: '', env: {}, args: [] };
@@ -89,6 +90,8 @@ export default defineConfig(async () => {
   const { executablePath, env, args } = await findChromium().catch(() => none);
   return {
     test: {
+      globalSetup: ['test/setup/command.ts'],
+      sequence: { sequencer: LongestFirst },
       projects: [
         {
           resolve: { alias: OWN_NAME },

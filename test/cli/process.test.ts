@@ -6,7 +6,14 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors/safetensors.ts';
 import { f32Tensor } from '../../src/tensor/tensor.ts';
-import { canBeNobody, MOEBIUS, moebius, moebiusIn, moebiusIntoClosedPipe, scratchFolder } from './spawn.ts';
+import {
+  canBeNobody,
+  commandPath,
+  moebius,
+  moebiusIn,
+  moebiusIntoClosedPipe,
+  scratchFolder,
+} from './spawn.ts';
 
 /** One line, from us, without a stack. */
 function expectOneMessage(stderr: string, pattern: RegExp): void {
@@ -115,14 +122,14 @@ describe('stdout that takes nothing', () => {
 describe('folders that cannot be written', () => {
   const nowhere = { HOME: '/nonexistent', XDG_CACHE_HOME: '' };
   test.each(['/nonexistent', '/dev/null', '/proc'])('--version with TMPDIR=%s', async (TMPDIR) => {
-    expect(await moebiusIn({ env: { ...nowhere, TMPDIR } }, '--version')).toMatchObject({
+    expect(await moebiusIn({ env: { ...nowhere, TMPDIR }, fromSource: true }, '--version')).toMatchObject({
       code: 0,
       stderr: '',
     });
   });
 
   test.runIf(canBeNobody)('commands of a user without any folder of its own', async () => {
-    const how = { env: { ...nowhere, TMPDIR: '/usr' }, cwd: '/usr/share', asNobody: true };
+    const how = { env: { ...nowhere, TMPDIR: '/usr' }, cwd: '/usr/share', asNobody: true, fromSource: true };
     const [layout, text] = await Promise.all([
       moebiusIn(how, 'layout', 'ep=4', '--json'),
       moebiusIn(how, 'generate', '--prompt', 'RO', '--tokens', '2', '--layout', 'ep=1'),
@@ -172,7 +179,7 @@ test("native warnings are not in a log, and others' later lines are", async () =
   const folder = await scratchFolder();
   const log = await open(join(folder, 'log'), 'w');
   await log.write('before\n');
-  const child = spawn(process.execPath, [MOEBIUS, 'doctor', '--no-tuning'], {
+  const child = spawn(process.execPath, [commandPath(), 'doctor', '--no-tuning'], {
     stdio: ['ignore', 'ignore', log.fd],
   });
   await once(child, 'close');

@@ -1,13 +1,17 @@
-/** The command line as a user starts it. */
+/** The command line as a process of its own. */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
+import { inject, onTestFinished } from 'vitest';
 
-export const MOEBIUS = fileURLToPath(new URL('../../bin/moebius.js', import.meta.url));
+/** As a checkout has it: loads its TypeScript through a loader, which takes most of the time that a process takes. */
+const SOURCE = fileURLToPath(new URL('../../bin/moebius.js', import.meta.url));
+
+/** The same as a package has it, of the same source. */
+export const commandPath = (): string => inject('command');
 
 export interface Outcome {
   readonly code: number | null;
@@ -19,6 +23,8 @@ export interface Circumstances {
   /** Replaces stdout; a pipe when absent. */
   readonly stdout?: number;
   readonly cwd?: string;
+  /** As a checkout has it, not built. */
+  readonly fromSource?: boolean;
   /** In place of the test's own environment, but for PATH. */
   readonly env?: Readonly<Record<string, string>>;
   /** As a user that owns nothing; only root can do that. */
@@ -46,7 +52,7 @@ export async function moebiusIn(how: Circumstances, ...args: string[]): Promise<
       : { PATH: process.env.PATH, MOEBIUS_ADAPTER: process.env.MOEBIUS_ADAPTER, ...how.env };
   const log = join(await scratchFolder(), 'stderr');
   const file = await open(log, 'w');
-  const node = [process.execPath, MOEBIUS, ...args];
+  const node = [process.execPath, how.fromSource ? SOURCE : commandPath(), ...args];
   const [program = '', ...rest] = how.asNobody ? ['/usr/bin/setpriv', ...NOBODY, ...node] : node;
   const child = spawn(program, rest, {
     ...{ env, stdio: ['ignore', how.stdout ?? 'pipe', file.fd] },
@@ -64,7 +70,7 @@ export async function moebiusIn(how: Circumstances, ...args: string[]): Promise<
 
 /** Starts `moebius ...args`, reads the first bytes of its stdout, and closes the pipe. */
 export function moebiusIntoClosedPipe(...args: string[]): Promise<{ code: number | null; stderr: string }> {
-  const child = spawn(process.execPath, [MOEBIUS, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [commandPath(), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let stderr = '';
   child.stdout.once('data', () => child.stdout.destroy());
   child.stderr.on('data', (bytes: Buffer) => (stderr += bytes.toString()));

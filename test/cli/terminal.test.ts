@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { MOEBIUS, scratchFolder } from './spawn.ts';
+import { commandPath, scratchFolder } from './spawn.ts';
 
 /** Node has no pseudo-terminals; Python's standard library has. */
 const PTY = `
@@ -54,7 +54,7 @@ interface Session {
 }
 
 async function onTerminal(mark: string, end: string, ...args: string[]): Promise<Session> {
-  const command = ['-c', PTY, mark, end, process.execPath, MOEBIUS, ...args];
+  const command = ['-c', PTY, mark, end, process.execPath, commandPath(), ...args];
   const { stdout } = await promisify(execFile)('python3', command, { maxBuffer: 2 ** 26 });
   return JSON.parse(stdout) as Session;
 }

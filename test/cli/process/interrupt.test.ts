@@ -5,7 +5,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readResult } from '../../../src/report/file/result-file.ts';
-import { MOEBIUS, scratchFolder } from '../spawn.ts';
+import { commandPath, scratchFolder } from '../spawn.ts';
 
 /** Starts `moebius`, and waits until its stderr has said `text`. */
 async function startedUntil(
@@ -13,7 +13,7 @@ async function startedUntil(
   args: readonly string[],
 ): Promise<{ child: ChildProcess; said: () => string }> {
   const env = { ...process.env, CI: 'true' };
-  const child = spawn(process.execPath, [MOEBIUS, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [commandPath(), ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let stderr = '';
   let stdout = '';
   child.stdout.on('data', (bytes: Buffer) => (stdout += bytes.toString()));
