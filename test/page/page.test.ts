@@ -9,7 +9,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PageFiles } from '../../src/cli/serve/server.ts';
 import { printableLines } from '../../src/core/text/printable.ts';
 import { type FamilyReference, folderOf, referenceOf } from '../model/families/checkpoints.ts';
-import { builtPage, closeSite, openSite, visit, type Site } from './support.ts';
+import { builtPage } from './built.ts';
+import { closeSite, openSite, visit, type Site } from './support.ts';
 import { isFull, isThorough } from '../setup/full.ts';
 
 /** `import{a as b}from"./c.js"` as the build writes it; what is loaded later is `import(...)`. */
@@ -24,7 +25,7 @@ let site: Site;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'moebius-page-'));
-  files = await builtPage(folder);
+  files = await builtPage();
   site = await openSite(files);
 });
 afterAll(async () => {
@@ -34,8 +35,8 @@ afterAll(async () => {
 
 describe('the build', () => {
   test('is at most 300 kB gzipped before checkpoint and drawings: what page and worker load at once', async () => {
-    const assets = await readdir(join(folder, 'assets'));
-    const textOf = (name: string): Promise<string> => readFile(join(folder, 'assets', name), 'utf8');
+    const assets = await readdir(join(files.page, 'assets'));
+    const textOf = (name: string): Promise<string> => readFile(join(files.page, 'assets', name), 'utf8');
     const first = new Set(assets.filter((name) => /^(?:index-.*|worker-.*)\.(?:js|css)$/.test(name)));
     expect(first.size).toBe(3);
     for (const name of first) {
@@ -50,8 +51,8 @@ describe('the build', () => {
   });
 
   test('asks for no module of Node', async () => {
-    for (const name of await readdir(join(folder, 'assets'))) {
-      const text = await readFile(join(folder, 'assets', name), 'utf8');
+    for (const name of await readdir(join(files.page, 'assets'))) {
+      const text = await readFile(join(files.page, 'assets', name), 'utf8');
       expect(text, name).not.toMatch(/["'`]node:/);
     }
   });

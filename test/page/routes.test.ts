@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PageFiles } from '../../src/cli/serve/server.ts';
-import { builtPage, closeSite, openSite, violations, visit, type Site } from './support.ts';
+import { builtPage } from './built.ts';
+import { closeSite, openSite, violations, visit, type Site } from './support.ts';
 
 const RESULT = fileURLToPath(new URL('../report/result.json', import.meta.url));
 const MODEL = fileURLToPath(new URL('../../bench/models/tiny-moe/', import.meta.url));
@@ -19,7 +20,7 @@ let site: Site;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'moebius-routes-'));
-  files = await builtPage(join(folder, 'page'));
+  files = await builtPage();
   site = await openSite(files);
 });
 afterAll(async () => {

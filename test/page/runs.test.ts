@@ -1,12 +1,10 @@
 /** Fifty runs in a row in the page: what the worker holds of the device, and how the heaps of page and worker grow. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { CDPSession } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { sum } from '../../src/core/math.ts';
 import { isFull } from '../setup/full.ts';
-import { builtPage, closeSite, openSite, visit } from './support.ts';
+import { builtPage } from './built.ts';
+import { closeSite, openSite, visit } from './support.ts';
 
 /** Notes what each job has left on its device, bytes, or why it failed. */
 const WATCH_ENDS = `
@@ -54,8 +52,7 @@ const usedOf = (usage: unknown): number =>
   sum(Object.entries(usage as Record<string, number>).map(([of, bytes]) => (of === 'totalSize' ? 0 : bytes)));
 
 test.runIf(isFull)('50 runs in a row leave nothing on the device, and the heaps as they were', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'moebius-runs-'));
-  const site = await openSite(await builtPage(folder));
+  const site = await openSite(await builtPage());
   const { page, shows, until, end } = await visit(site, '#/validate?family=rope', { before: WATCH_ENDS });
   await shows('first product right');
   const cdp = await page.context().newCDPSession(page);
@@ -77,5 +74,4 @@ test.runIf(isFull)('50 runs in a row leave nothing on the device, and the heaps 
   expect(growth).toBeLessThan(5e6);
   await end();
   await closeSite(site);
-  await rm(folder, { recursive: true, force: true });
 });

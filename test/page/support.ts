@@ -2,23 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
-import { build } from 'vite';
 import { findChromium } from '../../src/platform/node/chromium.ts';
-import { PACKAGED, servePage, type PageFiles } from '../../src/cli/serve/server.ts';
-
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-
-/** Builds the page into a folder. */
-export async function builtPage(folder: string): Promise<PageFiles> {
-  await build({
-    ...{ configFile: join(ROOT, 'page.config.ts'), logLevel: 'error' },
-    build: { outDir: folder, emptyOutDir: true },
-  });
-  return { page: folder, model: PACKAGED.model };
-}
+import { servePage, type PageFiles } from '../../src/cli/serve/server.ts';
 
 export interface Site {
   readonly browser: Browser;

@@ -1,15 +1,13 @@
 /** `npm run web:pictures`: the README's pictures of the page, light and dark. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { builtPage, closeSite, openSite, visit } from './support.ts';
+import { builtPage } from './built.ts';
+import { closeSite, openSite, visit } from './support.ts';
 
 const PLACE = fileURLToPath(new URL('../../bench/results/examples/', import.meta.url));
 const CLIP = { x: 0, y: 0, width: 1200, height: 800 };
 
-const folder = await mkdtemp(join(tmpdir(), 'moebius-pictures-'));
-const site = await openSite(await builtPage(folder));
+const site = await openSite(await builtPage());
 try {
   for (const scheme of ['light', 'dark'] as const) {
     const context = await site.browser.newContext({
@@ -34,5 +32,4 @@ try {
   }
 } finally {
   await closeSite(site);
-  await rm(folder, { recursive: true, force: true });
 }
