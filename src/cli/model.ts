@@ -46,7 +46,10 @@ async function requireFolder(folder: string): Promise<void> {
     throw new ConfigError(`there is no model folder ${folder}.${fetched}`);
   }
   if (!found.isDirectory()) {
-    throw new ConfigError(`${folder} is a file; name the folder that has config.json and model.safetensors.`);
+    const gguf = /\.gguf$/i.test(folder) ? ' GGUF files are not read.' : '';
+    throw new ConfigError(
+      `${folder} is a file; name the folder that has config.json and model.safetensors.${gguf}`,
+    );
   }
 }
 

@@ -104,6 +104,9 @@ export const RANK_VIEWS: Readonly<Record<'attention' | 'expert', View<MeshPart>>
   expert: EXPERT_VIEW,
 };
 
+/** Each is looked at by itself, and no model has as many. */
+const MOST_LAYERS = 16_384;
+
 /**
  * Checks a layout against a model and answers every question about who is who and who owns what.
  * @param placement where the experts lie on the `ep` ranks of a group; equal runs of them when absent.
@@ -112,6 +115,11 @@ export const RANK_VIEWS: Readonly<Record<'attention' | 'expert', View<MeshPart>>
 export function planLayout(spec: LayoutSpec, config: MoeConfig, placement?: ExpertPlacement): Layout {
   requireFields('The layout', spec, { ep: 'number', pp: 'number', tp: 'number', dp: 'number' });
   requireConfig(config);
+  if (!(config.numLayers <= MOST_LAYERS)) {
+    throw new ConfigError(
+      `numLayers (${config.numLayers}) of model ${config.name} must be at most ${MOST_LAYERS}. Correct the config.`,
+    );
+  }
   checkLayout(spec, config, placement === undefined);
   if (placement !== undefined) checkPlacement(placement, spec, config);
   const placed = placement ?? contiguousPlacement(config.numExperts, spec.ep);

@@ -11,7 +11,6 @@ import { checkTensors } from './files/check-tensors.ts';
 import { FileWeights } from './files/file-weights.ts';
 import { type LayerRun, withLayers } from './files/layers.ts';
 import { type Folder, memoryFile, openTensors, type StoredTensor } from './files/tensor-files.ts';
-import { refusePointer } from './safetensors/header.ts';
 import { MOST_JSON_BYTES } from './safetensors/strict-json.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 import { readEndIds, readTokenizer } from './text/read-tokenizer.ts';
@@ -85,7 +84,6 @@ async function open(
   const name = base.split(/[/\\]/).at(-1) ?? given;
   const configPath = folder.path('config.json');
   const bytes = await readFile(configPath, MOST_JSON_BYTES);
-  refusePointer(bytes, configPath);
   const model = readModelConfig(bytes, name, configPath);
   const { config, firstLayer } = withLayers(model.config, layers);
   const tensors = await openTensors(folder);

@@ -2,6 +2,7 @@
 import { ConfigError } from '../../core/errors.ts';
 import { didYouMean } from '../../core/text/near-names.ts';
 import { quoted } from '../../core/text/quoted.ts';
+import { refusePointer } from '../safetensors/header.ts';
 import { parseStrictJson } from '../safetensors/strict-json.ts';
 import { checkConfig } from '../weight-shapes.ts';
 import { ConfigFile } from './config-file.ts';
@@ -34,6 +35,7 @@ export interface ReadModel extends FamilyModel {
  * @throws ConfigError naming the field for anything missing, of the wrong type, impossible or unsupported.
  */
 export function readModelConfig(bytes: Uint8Array, name: string, label: string): ReadModel {
+  refusePointer(bytes, label);
   return modelOfConfig(parseStrictJson(bytes, label), name, label);
 }
 
@@ -53,9 +55,11 @@ export function modelOfConfig(json: unknown, name: string, label: string): ReadM
   );
   if (family === undefined) {
     const near = typeof type === 'string' ? didYouMean(type, types) : '';
-    throw new ConfigError(
-      `${label} sets model_type to ${quoted(type)}, which is not supported${near}. Supported: ${types.join(', ')}.`,
-    );
+    const what =
+      type === undefined
+        ? 'has no model_type, as the config.json of a Hugging Face model has'
+        : `sets model_type to ${quoted(type)}, which is not supported`;
+    throw new ConfigError(`${label} ${what}${near}. Supported: ${types.join(', ')}.`);
   }
   const form = `It must hold the fields of the config.json of a ${family.title} model.`;
   const supported = ` Families that run, as published: ${types.join(', ')}.`;

@@ -271,3 +271,21 @@ test.each(cases)('$what ($family)', async ({ family, change, message, chat }) =>
     message: expect.stringMatching(message) as string,
   });
 });
+
+test('what only a config is asked for refuses the same', async () => {
+  const folder = await scratchFolder();
+  const messageOf = async (text: string): Promise<unknown> => {
+    await writeFile(`${folder}/config.json`, text);
+    const asked = buildProgram().parseAsync(['layout', '--model', folder], { from: 'user' });
+    return failureOf(await asked.catch((reason: unknown) => reason));
+  };
+  const fields = JSON.parse(await readFile(`${folderOf('mixtral')}/config.json`, 'utf8')) as object;
+  const told = (message: RegExp) => ({ code: 2, message: expect.stringMatching(message) as string });
+  expect(await messageOf(POINTER)).toMatchObject(told(/config\.json is a Git LFS pointer/));
+  expect(await messageOf(JSON.stringify({ ...fields, num_hidden_layers: 1e15 }))).toMatchObject(
+    told(/numLayers \(1000000000000000\) .* must be at most 16384/),
+  );
+  expect(await messageOf(JSON.stringify({ ...fields, model_type: undefined }))).toMatchObject(
+    told(/has no model_type, .*Supported: mixtral/),
+  );
+});
