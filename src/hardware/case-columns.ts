@@ -41,7 +41,7 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
   seq: ['s', 'isl', 'seqlen', 'sequence'],
   prefix: ['cached'],
   kv: ['kvlen', 'context', 'contextlen', 'contextlength', 'kvcachelen'],
-  ranks: ['gpus', 'numgpus', 'workers', 'numranks', 'worldsize'],
+  ranks: ['gpus', 'numgpus', 'workers', 'numworkers', 'numranks', 'worldsize'],
   nodes: ['numnodes'],
   bytes: ['size', 'messagebytes', 'messagesize', 'sizebytes', 'nbytes'],
   mode: ['kernel'],

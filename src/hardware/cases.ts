@@ -148,7 +148,9 @@ function queryOfSizes(op: Query['op'], cells: Cells, sizes: Sizes): Query {
       return {
         ...{ op, tokens: cells.needed('tokens'), hidden: sizes.hidden() },
         ...{ experts: sizes.ofMoe('experts'), topk: sizes.ofMoe('topk') },
-        ...{ ranks: cells.needed('ranks', cells.number('ep')), ...ofDtype },
+        ...{ ranks: cells.needed('ranks', cells.number('ep')) },
+        // Tables name what the experts compute in; what comes back from them is bfloat16 all the same.
+        ...(op === 'ep-dispatch' ? ofDtype : {}),
         ...given(cells, 'nodes', 'nodes'),
         ...given(cells, 'sms', 'sms'),
         ...modeOf(cells),

@@ -55,3 +55,10 @@ test('an exchange of nodes without ranks is of all their GPUs', () => {
   const { us } = projectOp({ ...row, nodes: '2' });
   expect(us).toBe(projectOp({ ...row, nodes: '2', ranks: '16' }).us);
 });
+
+test('what comes back from experts is bfloat16, whatever they compute in', () => {
+  const row = { tokens: '4096', hidden: '7168', experts: '256', topk: '8', hardware: 'gb200', ep: '8' };
+  const us = (op: string, dtype: string) => projectOp({ ...row, op, dtype, mode: 'two-sided' }).us;
+  expect(us('ep-combine', 'nvfp4')).toBe(us('ep-combine', 'bfloat16'));
+  expect(us('ep-dispatch', 'nvfp4')).toBeLessThan(0.6 * us('ep-dispatch', 'bfloat16'));
+});
