@@ -51,19 +51,19 @@ const ROW_LANES : u32 = min(8u, LANES); // that look for the largest magnitude o
 const ROWS_AT_ONCE : u32 = THREADS / ROW_LANES;
 const SHARE : u32 = THREADS / BLOCK;    // lanes that weigh the keys of one query
 const OWN : u32 = UNITS / SHARE;        // eights of keys of each
-// Where the tiles of q, its second halves, k and its second halves lie; in the same place scores, values and sums after them.
+// Where the tiles of q, its second halves, k and its second halves lie.
 const REST_Q : u32 = BLOCK * STRIDE;
 const TILE_K : u32 = 2u * BLOCK * STRIDE;
 const REST_K : u32 = TILE_K + KEYS * STRIDE;
-const REST_V : u32 = COLUMNS * STRIDE;
+// In the same place scores after them, whose rows become weights and their second halves; behind those values, or sums.
 const STRIP_S : u32 = KEYS / 4u + 1u;
+const BEHIND : u32 = BLOCK * STRIP_S;
+const REST_V : u32 = COLUMNS * STRIDE;
 const OWN_VECS : u32 = REG_O * DIM_N / 4u;   // columns of a subgroup, as vec4
 const STRIP_O : u32 = OWN_VECS + 1u;
 const OPERANDS : u32 = REST_K + select(KEYS * STRIDE, 0u, KV_F16);
 const VALUES : u32 = REST_V * select(2u, 1u, KV_F16);
 const SUMS : u32 = SUBGROUPS_M * SUBGROUPS_N * DIM_M * STRIP_O;
-const WEIGHTS : u32 = max(max(OPERANDS, VALUES), max(SUMS, BLOCK * STRIP_S));   // from here on
-const REST_W : u32 = WEIGHTS + BLOCK * STRIDE;
 
 struct Params {
   numHeads : u32,
@@ -91,7 +91,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read> sinks_H : array<f32>;   // [H]; any buffer without SINKS
 @group(1) @binding(0) var<uniform> params : Params;
 
-var<workgroup> tile : array<vec4<u32>, WEIGHTS + 2u * BLOCK * STRIDE>;
+var<workgroup> tile : array<vec4<u32>, max(OPERANDS, BEHIND + max(VALUES, SUMS))>;
 var<workgroup> powers : array<u32, BLOCK + 2u * KEYS>;   // of rows of q, k and v: exponents, biased by 127
 var<workgroup> factors : array<f32, BLOCK>;              // of sums of values: what they shrink by; at last their denominators
 var<workgroup> extremes : array<atomic<u32>, 1>;         // rows with Inf or NaN
@@ -469,34 +469,36 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
       if (held > NONE && (shrink != 1.0 || unit != held)) { atomicAdd(&shrunk[0], 1u); }
     }
     held = unit;
+    // All have read their scores here.
+    let shrinks = workgroupUniformLoad(&shrunk[0]) > 0u;
     for (var n = 0u; n < OWN; n += 1u) {
       let key = BLOCK + KEYS + 8u * (part * OWN + n);
       let weights = mat2x4<f32>(timesPowers(p[2u * n], exponents4(key) + (WEIGHT_BITS - unit)),
                                 timesPowers(p[2u * n + 1u], exponents4(key + 4u) + (WEIGHT_BITS - unit)));
-      let put = own * STRIDE + part * OWN + n;
-      tile[WEIGHTS + put] = packed8(leading8(weights, true));
-      tile[REST_W + put] = packed8(rest8(weights, true));
+      let put = own * STRIP_S + part * OWN + n;
+      tile[put] = packed8(leading8(weights, true));
+      tile[put + UNITS] = packed8(rest8(weights, true));
     }
-    if (workgroupUniformLoad(&shrunk[0]) > 0u) {
+    if (shrinks) {
       // DIM_M rows of each subgroup at a time, through workgroup storage.
       for (var i = 0u; i < REG_M; i += 1u) {
         // By a test: an array that a loop with barriers indexes lies in memory.
         for (var j = 0u; j < REG_M * REG_O; j += 1u) {
           if (j / REG_O == i) {
-            subgroupMatrixStore<row_major>(&tile, subgroup * DIM_M * STRIP_O + j % REG_O * DIM_N / 4u, sums[j], STRIP_O);
+            subgroupMatrixStore<row_major>(&tile, BEHIND + subgroup * DIM_M * STRIP_O + j % REG_O * DIM_N / 4u, sums[j], STRIP_O);
           }
         }
         workgroupBarrier();
         for (var at = lane; at < SUBGROUPS_M * SUBGROUPS_N * DIM_M * OWN_VECS; at += THREADS) {
           let strip = at / OWN_VECS;
           let row = (strip / DIM_M / SUBGROUPS_N * REG_M + i) * DIM_M + strip % DIM_M;
-          let place = strip * STRIP_O + at % OWN_VECS;
+          let place = BEHIND + strip * STRIP_O + at % OWN_VECS;
           tile[place] = bitcast<vec4<u32>>(bitcast<vec4<f32>>(tile[place]) * factors[row]);
         }
         workgroupBarrier();
         for (var j = 0u; j < REG_M * REG_O; j += 1u) {
           if (j / REG_O == i) {
-            sums[j] = subgroupMatrixLoad<Result, row_major>(&tile, subgroup * DIM_M * STRIP_O + j % REG_O * DIM_N / 4u, STRIP_O);
+            sums[j] = subgroupMatrixLoad<Result, row_major>(&tile, BEHIND + subgroup * DIM_M * STRIP_O + j % REG_O * DIM_N / 4u, STRIP_O);
           }
         }
         workgroupBarrier();
@@ -511,7 +513,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
       let inside = firstVec + vec < HEAD_VECS;
       var v : array<Kv, 8>;
       for (var j = 0u; j < 8u; j += 1u) { v[j] = v_RHD[startOf(keys, first + 8u * eight + j) + column]; }
-      let put = 4u * vec * STRIDE + eight;
+      let put = BEHIND + 4u * vec * STRIDE + eight;
       if (KV_F16) {
         for (var c = 0u; c < 4u; c += 1u) {
           let halves = vec4<u32>(column4(v[0].xy, v[1].xy, c), column4(v[2].xy, v[3].xy, c),
@@ -536,18 +538,18 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     for (var step = 0u; step < UNITS; step += DIM_K / 8u) {
       var right : array<Right, REG_O>;
       for (var j = 0u; j < REG_O; j += 1u) {
-        right[j] = subgroupMatrixLoad<Right, col_major>(&tile, (alongColumns + j * DIM_N) * STRIDE + step, STRIDE);
+        right[j] = subgroupMatrixLoad<Right, col_major>(&tile, BEHIND + (alongColumns + j * DIM_N) * STRIDE + step, STRIDE);
       }
       for (var i = 0u; i < REG_M; i += 1u) {
-        let left = subgroupMatrixLoad<Left, row_major>(&tile, WEIGHTS + (down + i * DIM_M) * STRIDE + step, STRIDE);
-        let rest = subgroupMatrixLoad<Left, row_major>(&tile, REST_W + (down + i * DIM_M) * STRIDE + step, STRIDE);
+        let left = subgroupMatrixLoad<Left, row_major>(&tile, (down + i * DIM_M) * STRIP_S + step, STRIP_S);
+        let rest = subgroupMatrixLoad<Left, row_major>(&tile, (down + i * DIM_M) * STRIP_S + UNITS + step, STRIP_S);
         for (var j = 0u; j < REG_O; j += 1u) {
           sums[i * REG_O + j] = subgroupMatrixMultiplyAccumulate(left, right[j], sums[i * REG_O + j]);
           sums[i * REG_O + j] = subgroupMatrixMultiplyAccumulate(rest, right[j], sums[i * REG_O + j]);
         }
         if (!KV_F16) {
           for (var j = 0u; j < REG_O; j += 1u) {
-            let second = subgroupMatrixLoad<Right, col_major>(&tile, REST_V + (alongColumns + j * DIM_N) * STRIDE + step, STRIDE);
+            let second = subgroupMatrixLoad<Right, col_major>(&tile, BEHIND + REST_V + (alongColumns + j * DIM_N) * STRIDE + step, STRIDE);
             sums[i * REG_O + j] = subgroupMatrixMultiplyAccumulate(left, second, sums[i * REG_O + j]);
           }
         }

@@ -99,10 +99,7 @@ export function withoutMatrices(source: string): string {
     )
     .replace(/ @subgroup_size\(LANES\)/, '')
     .replace(/,\s*@builtin\(subgroup_id\) subgroup : u32\) \{/, ') {\n  let subgroup = lane / LANES;')
-    .replace(
-      /if \(workgroupUniformLoad\(&(\w+\[0\])\) ([=>]+) 0u\) \{/g,
-      'workgroupBarrier();\n  if ($1 $2 0u) {',
-    )
+    .replace(/(if \(|let \w+ = )workgroupUniformLoad\(&(\w+\[0\])\)/g, 'workgroupBarrier();\n  $1$2')
     .replace(/bitcast<vec2<u32>>\(vec4<f16>\((\w+)(\[\d\])\)\)/g, 'bitcast<vec2<u32>>($1$2.xy)')
     .replace(/\bResult\(\)/g, '0.0');
   return text + INSTEAD;

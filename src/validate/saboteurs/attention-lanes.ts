@@ -53,8 +53,8 @@ export const maskSaboteurs: readonly Saboteur[] = [
   {
     ...matrix,
     name: 'leaves sums as they are where scores grow',
-    find: 'if (workgroupUniformLoad(&shrunk[0]) > 0u) {',
-    replace: 'if (workgroupUniformLoad(&shrunk[0]) > 1000u) {',
+    find: 'let shrinks = workgroupUniformLoad(&shrunk[0]) > 0u;',
+    replace: 'let shrinks = workgroupUniformLoad(&shrunk[0]) > 1000u;',
     caseName: 'scores that grow',
   },
   {
