@@ -146,12 +146,17 @@ fn scaledQ(rows : vec4<u32>, at : u32) -> mat4x4<f32> {
 // Where the keys of a head lie: the first of the slot, the last that is seen, and from one to the next.
 struct Keys { slot : u32, firstRow : u32, lastRow : u32, lastKey : u32, stride : u32 }
 
-// A group of four columns of four keys, `own` behind `first` and ownRows behind its row. Without pages a row is clamped, not
-// a key: that takes no product.
-fn fetchedK(keys : Keys, first : u32, own : u32, ownRows : vec4<u32>, d : u32) -> Fetched {
-  var rows = min(keys.firstRow + first * keys.stride + ownRows, vec4<u32>(keys.lastRow));
-  if (PAGED) { rows = keys.firstRow + rowsOf(keys.slot, min(fourFrom(first + own), vec4<u32>(keys.lastKey))) * keys.stride; }
-  let at = rows + min(d, HEAD_VECS - 1u);
+// Where four keys begin, `own` behind `first` and ownRows behind its row. Without pages a row is clamped, not a key: that takes
+// no product.
+fn keyRows(keys : Keys, first : u32, own : u32, ownRows : vec4<u32>) -> vec4<u32> {
+  if (PAGED) { return keys.firstRow + rowsOf(keys.slot, min(fourFrom(first + own), vec4<u32>(keys.lastKey))) * keys.stride; }
+  return min(keys.firstRow + first * keys.stride + ownRows, vec4<u32>(keys.lastRow));
+}
+
+// A group of four columns of four keys.
+fn fetchedK(rows : vec4<u32>, d : u32) -> Fetched {
+  var at = rows + d;
+  if (HEAD_VECS % SIDE > 0u) { at = rows + min(d, HEAD_VECS - 1u); }
   return Fetched(k_RHD[at.x], k_RHD[at.y], k_RHD[at.z], k_RHD[at.w]);
 }
 
@@ -248,8 +253,10 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   let oldestOfFirst = firstVisible(numKeysOfFirst);
   let start = oldestOfFirst / BLOCK * BLOCK;
   var fetched : Fetched;
-  if (AHEAD) { fetched = fetchedK(keys, start, 4u * down, ownRows, along); }
+  var rows = keyRows(keys, start, 4u * down, ownRows);
+  if (AHEAD) { fetched = fetchedK(rows, along); }
   for (var first = start; first < numKeysOfLast; first += BLOCK) {
+    if (!AHEAD) { rows = keyRows(keys, first, 4u * down, ownRows); }
     // Scores: BLOCK columns of q and k at a time. A thread has 4 columns of 4 rows of each.
     // Given a value: without, Dawn's Vulkan leaves it that of the turn before.
     var s = mat4x4<f32>();
@@ -257,7 +264,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
       let at = min(d + along, HEAD_VECS - 1u);
       var q : mat4x4<f32>;
       if (HELD > 0u) { q = held[d / SIDE]; } else { q = scaledQ(rowQ, at); }
-      if (!AHEAD) { fetched = fetchedK(keys, first, 4u * down, ownRows, d + along); }
+      if (!AHEAD) { fetched = fetchedK(rows, d + along); }
       let k = transpose(mat4x4<f32>(four(fetched.first), four(fetched.second), four(fetched.third), four(fetched.fourth)));
       let inside = vec4<bool>(HEAD_VECS % SIDE == 0u || d + along < HEAD_VECS);
       workgroupBarrier();
@@ -266,10 +273,13 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
         tile[2u * along + c / 2u][c % 2u].right[down] = select(vec4<f32>(), k[c], inside);
       }
       workgroupBarrier();
-      if (AHEAD && d + SIDE < HEAD_VECS) {
-        fetched = fetchedK(keys, first, 4u * down, ownRows, d + SIDE + along);
-      } else if (AHEAD) {
-        fetched = fetchedV(keys, first, lane / VECS, ownRow, column);
+      // Under a condition, or Mesa moves the loads down to their use, behind the products.
+      if (AHEAD && pairs > 0u) {
+        if (d + SIDE < HEAD_VECS) {
+          fetched = fetchedK(rows, d + SIDE + along);
+        } else {
+          fetched = fetchedV(keys, first, lane / VECS, ownRow, column);
+        }
       }
       for (var i = 0u; i < pairs; i += 1u) {
         for (var c = 0u; c < 2u; c += 1u) { s = times(s, tile[i][c].left[down], tile[i][c].right[along]); }
@@ -325,10 +335,13 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
         tile[SIDE / 2u * 3u + lane / SIDE / 2u][lane / SIDE % 2u].right[along] = four(fetched.fourth);
       }
       workgroupBarrier();
-      if (AHEAD && chunk + VALUES < BLOCK) {
-        fetched = fetchedV(keys, first + chunk + VALUES, lane / VECS, ownRow, column);
-      } else if (AHEAD) {
-        fetched = fetchedK(keys, first + BLOCK, 4u * down, ownRows, along);
+      if (AHEAD && chunk + VALUES == BLOCK) { rows = keyRows(keys, first + BLOCK, 4u * down, ownRows); }
+      if (AHEAD && pairs > 0u) {
+        if (chunk + VALUES < BLOCK) {
+          fetched = fetchedV(keys, first + chunk + VALUES, lane / VECS, ownRow, column);
+        } else {
+          fetched = fetchedK(rows, along);
+        }
       }
       if (all) {
         for (var i = 0u; i < pairsOfValues; i += 1u) {
