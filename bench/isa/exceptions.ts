@@ -30,7 +30,7 @@ export const EXCEPTIONS: Readonly<Record<string, readonly Exception[]>> = {
   m1: [
     {
       kernel: /^attention\.blocked/,
-      why: 'up to 200 bytes a thread beside 255 half registers; a smaller tile would read more storage than that',
+      why: 'up to 172 bytes a thread beside 255 half registers; a smaller tile would read more storage than that',
     },
   ],
 };

@@ -141,16 +141,27 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
       q[n * OWN + d] = q_THD[(rowQ + n) * HEAD_VECS + min(at, HEAD_VECS - 1u)] * params.scale;
     }
   }
+  // Pages of a turn are found while keys of the turn before are under way.
+  var paged : array<u32, KEYS>;
+  if (PAGED) {
+    for (var j = 0u; j < KEYS; j += 1u) { paged[j] = rowOf(sequence.w, min(oldest + j * TEAMS + team, numKeys - 1u)); }
+  }
   for (var first = oldest; first < numKeys; first += TEAMS * KEYS) {
     var k : array<Kv, KEYS * OWN>;
     var v : array<Kv, KEYS * OWN>;
     for (var j = 0u; j < KEYS; j += 1u) {
-      let key = first + j * TEAMS + team;
-      let row = firstKey + rowOf(sequence.w, min(key, numKeys - 1u)) * strideKey;
+      var row = paged[j];
+      if (!PAGED) { row = rowOf(sequence.w, min(first + j * TEAMS + team, numKeys - 1u)); }
+      let start = firstKey + row * strideKey;
       for (var d = 0u; d < OWN; d += 1u) {
-        let at = row + min(d * LANES + column, HEAD_VECS - 1u);
+        let at = start + min(d * LANES + column, HEAD_VECS - 1u);
         k[j * OWN + d] = k_RHD[at];
         v[j * OWN + d] = v_RHD[at];
+      }
+    }
+    if (PAGED) {
+      for (var j = 0u; j < KEYS; j += 1u) {
+        paged[j] = rowOf(sequence.w, min(first + (KEYS + j) * TEAMS + team, numKeys - 1u));
       }
     }
     for (var n = 0u; n < HEADS; n += 1u) {

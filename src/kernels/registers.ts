@@ -9,12 +9,15 @@ export function hasFewRegisters(gpu: Gpu): boolean {
   return gpu.device.adapterInfo.vendor === 'intel';
 }
 
+/** Apple's GPUs call themselves `mesa` where Mesa drives them, as llvmpipe does. */
+const FEW_REGISTERS: readonly string[] = ['intel', 'apple', 'mesa'];
+
 /**
- * Whether threads of prefill attention may hold what they fetch ahead, and their queries: Intel's compiler and Apple's spill
- * twice as many then, where AMD's waves and NVIDIA's warps have registers to spare (`bench/isa`).
+ * Whether threads of attention may hold what they fetch ahead, and their queries: Intel's compiler and Apple's spill twice as
+ * many then, where AMD's waves and NVIDIA's warps have registers to spare (`bench/isa`).
  */
 export function hasManyRegisters(gpu: Gpu): boolean {
-  return !['intel', 'apple'].includes(gpu.device.adapterInfo.vendor);
+  return !FEW_REGISTERS.includes(gpu.device.adapterInfo.vendor);
 }
 
 /** vec4 that a lane of decode attention holds of queries, and of sums, by vendor: none of these spills with heads of 64. */

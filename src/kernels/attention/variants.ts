@@ -118,6 +118,8 @@ const eightLanes = (gpu: Gpu): string | undefined => lanesRefusal(gpu, 8);
 /** Lanes side by side on the vectors of a key. */
 const teamLanes = (gpu: Gpu): number => Math.min(16, gpu.device.adapterInfo.subgroupMinSize ?? 0);
 const teams = (gpu: Gpu): string | undefined => lanesRefusal(gpu, 4);
+/** Whether heads with the same keys may share a workgroup; all of them at best. */
+export const sharesHeads = (gpu: Gpu): boolean => teams(gpu) === undefined;
 
 /** Heads that share a workgroup's loads: as many of those with one head of keys as registers hold. */
 function headsTogether({ numHeads, numKvHeads, headDim }: AttentionShape, gpu: Gpu): number {
@@ -127,11 +129,19 @@ function headsTogether({ numHeads, numKvHeads, headDim }: AttentionShape, gpu: G
   return 1;
 }
 
+/**
+ * vec4 of k that a lane has under way, and as many of v: of halves as many bytes, where scores of more keys find registers. For
+ * several heads AMD's compiler does not unroll that many keys of each.
+ */
+function vecsUnderWay(shape: AttentionShape, gpu: Gpu): number {
+  const halves = shape.kvDtype === 'f16' && headsTogether(shape, gpu) === 1;
+  return halves && hasManyRegisters(gpu) ? 8 : 4;
+}
 const inTeams = (shape: AttentionShape, gpu: Gpu) => ({
   WG: gpu.kernelsFor === 'gpu' ? 64 : 32,
   LANES: teamLanes(gpu),
   HEADS: headsTogether(shape, gpu),
-  KEYS: Math.max(1, Math.floor(4 / ceilDiv(shape.headDim / 4, teamLanes(gpu)))),
+  KEYS: Math.max(1, Math.floor(vecsUnderWay(shape, gpu) / ceilDiv(shape.headDim / 4, teamLanes(gpu)))),
 });
 const byHeads = (shape: AttentionShape, numParts: number, gpu: Gpu): QueryBlock => ({
   ...{ queries: 1, workgroups: numParts, heads: headsTogether(shape, gpu) },
