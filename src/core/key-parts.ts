@@ -30,7 +30,7 @@ const BUSY_WORKGROUPS = 256;
 /** With fewer keys the second dispatch costs more than it brings. A guess. */
 const LEAST_SPLIT_KEYS = 512;
 
-/** Whether a GPU should cut the keys of this many queries, all heads and sequences together, into parts. */
-export function partsPay(queries: number, numKeys: number): boolean {
-  return queries < BUSY_WORKGROUPS && numKeys >= LEAST_SPLIT_KEYS;
+/** Whether a GPU that has so many workgroups without parts should cut the keys into some. */
+export function partsPay(workgroups: number, numKeys: number): boolean {
+  return workgroups < BUSY_WORKGROUPS && numKeys >= LEAST_SPLIT_KEYS;
 }

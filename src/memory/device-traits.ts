@@ -20,12 +20,12 @@ export type KeySizes = Pick<
 /** WebGPU's default of minStorageBufferOffsetAlignment: no device of ours asks for less. */
 const OFFSET_ALIGNMENT = 256;
 
-/** A GPU whose bindings hold 2 GiB, as those of desktops do, with the default choice of kernels. */
+/** A GPU with subgroups whose bindings hold 2 GiB, as those of desktops do, with the default choice of kernels. */
 export const GPU_TRAITS: DeviceTraits = {
   offsetAlignment: OFFSET_ALIGNMENT,
   bindableBytes: 2 ** 31,
-  splitsKeys: ({ numHeads, headDim, maxLength, cacheSlots }) =>
-    headDim % 4 === 0 && headDim <= 256 && partsPay(cacheSlots * numHeads, maxLength),
+  splitsKeys: ({ numKvHeads, headDim, maxLength, cacheSlots }) =>
+    headDim % 4 === 0 && headDim <= 256 && partsPay(cacheSlots * numKvHeads, maxLength),
 };
 
 /** A CPU adapter with the least bindings that WebGPU promises, such as llvmpipe. */

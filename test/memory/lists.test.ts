@@ -85,7 +85,12 @@ test('keys in parts take memory on a GPU, where sequences and heads are few and 
   expect(parts(long)).toEqual([[4 * 2 * 2 * 5 * 36, 1]]);
   expect(parts(long, CPU_TRAITS)).toEqual([]);
   expect(parts(SIZING)).toEqual([]);
-  expect(parts({ ...long, maxSequences: 128 })).toEqual([]);
+  const many = { ...long, maxSequences: 128 };
+  expect(parts(many)).toEqual([]);
+  // Heads with the same keys share workgroups, which are fewer then: 128 of 256.
+  const grouped = planLayout(parseLayout('ep=1'), { ...model, numKvHeads: 1 });
+  const items = deviceMemory(planEngine(grouped, many, GPU_TRAITS), GPU_TRAITS);
+  expect(itemsNamed(items, 'attention-parts')).toEqual([[4 * 128 * 2 * 5 * 36, 1]]);
 });
 
 const sizing = fc.record({

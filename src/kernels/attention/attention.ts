@@ -10,7 +10,7 @@ import type { CommandList } from '../../gpu/command-list.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { gridPieces } from './grid.ts';
 import { MERGE_BLOCK, prepareMerge } from './merge.ts';
-import { type AttentionShape, attentionVariants } from './variants.ts';
+import { type AttentionShape, attentionVariants, sharesHeads } from './variants.ts';
 import { chooseVariant, preferring } from '../variants.ts';
 
 /** A compiled attention, to be recorded any number of times over batches of its shape. */
@@ -48,8 +48,9 @@ function bestFirst(gpu: Gpu, shape: AttentionShape): typeof attentionVariants {
   if (!few) return onGpu ? attentionVariants : preferring(attentionVariants, 'subgroup');
   const whole = preferring(attentionVariants, 'decode');
   const order = preferring(whole, onGpu ? 'decode-heads' : 'decode-subgroup');
-  const { numSequences = 1, queries, numHeads } = shape;
-  const split = onGpu && partsPay(numSequences * queries * numHeads, keysSeen(shape));
+  const { numSequences = 1, queries, numHeads, numKvHeads } = shape;
+  const workgroups = numSequences * queries * (sharesHeads(gpu) ? numKvHeads : numHeads);
+  const split = onGpu && partsPay(workgroups, keysSeen(shape));
   return split ? preferring(preferring(order, 'split'), 'split-heads') : order;
 }
 
