@@ -16,6 +16,7 @@ import { defineOp } from '../define.ts';
 import type { OpInputs, PreparedOp } from '../op.ts';
 import { requirePositive, sizeOf } from '../shapes.ts';
 import { bytesOfInputs, outputDtype, tensorOf, type OpBuffers, withBuffers } from '../op-buffers.ts';
+import { liftOf, timesPowerOfTwo } from './wide-values.ts';
 
 const FLOATS = ['f32', 'f16'] as const;
 
@@ -107,13 +108,15 @@ export function prepareQueries(
     const keys = words.keys === 0 ? 'whole' : 'parts';
     const q = space.activation('q', tensorOf(inputs, 'q'), 'parts');
     const k = space.weight('k', tensorOf(inputs, names.k), size.kvDtype, keys);
-    const v = space.weight('v', tensorOf(inputs, names.v), size.kvDtype, keys);
+    const values = tensorOf(inputs, names.v);
+    const lift = liftOf(values, size.numKeys);
+    const v = space.weight('v', lift === 0 ? values : timesPowerOfTwo(values, -lift), size.kvDtype, keys);
     const given = inputs.tensors.get('sinks');
     const sinks = given && { sinks: space.activation('sinks', given) };
     const o = space.output('o', tensorOf(inputs, 'q').shape, outputDtype(inputs), 'parts');
     const batches = queryBatches(space, size, words);
     const scratch = scratchOf(space, kernel, bindable * size.numQueries);
-    return space.prepared(kernel.variant, (commands) => {
+    const prepared = space.prepared(kernel.variant, (commands) => {
       for (const part of batches) {
         const { sequences, numSequences, maxQueries } = part;
         const ofQueries = { q: boundPart(q, part, words.queries), o: boundPart(o, part, words.queries) };
@@ -122,6 +125,12 @@ export function prepareQueries(
         kernel.record(commands, { numSequences, maxQueries }, buffers);
       }
     });
+    if (lift === 0) return prepared;
+    return {
+      ...prepared,
+      read: async () =>
+        new Map([...(await prepared.read())].map(([name, t]) => [name, timesPowerOfTwo(t, lift)])),
+    };
   });
 }
 

@@ -143,6 +143,21 @@ test.each([0, -1, 1e-30, 1e-37, 40, 1e30, -1e35])('scale %d: the weights of floa
   expect(await faults('attention', qkv(maker(`scale ${scale}`), 5, 60), { scale })).toEqual([]);
 });
 
+test.each([1, 5])(
+  '%i queries: sums of values near the end of f32 leave it, their means do not',
+  async (queries) => {
+    const { q, k, v } = qkv(maker('large'), queries, 60) as { q: Tensor; k: Tensor; v: Tensor };
+    const large = f32Tensor(
+      v.shape,
+      toF32(v).map((x, i) => (i === 9 ? 1 : Math.sign(x) * 3e38)),
+    );
+    expect(await faults('attention', { q, k, v: large }, { scale: 40 })).toEqual([]);
+    expect(
+      await faults('attention', { q, k, v: f32Tensor(v.shape, toF32(v).fill(3e38)) }, { scale: 0 }),
+    ).toEqual([]);
+  },
+);
+
 test.each([1, 3, 20])('what %i queries do not see may hold anything', async (queries) => {
   const { q, k, v } = qkv(maker(`hidden ${queries}`), queries, 77) as { q: Tensor; k: Tensor; v: Tensor };
   // The last key is seen by the last query alone; with a window of 30 the first 10 keys are seen by none of the last 48.
