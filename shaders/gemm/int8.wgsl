@@ -81,6 +81,13 @@ fn stepsOf(v : vec4<f32>, factors : vec2<f32>) -> u32 {
   return pack4xI8(vec4<i32>(round(v * factors.x * factors.y)));
 }
 
+// A product from its sum of steps, the largest magnitude of its row and the scale of its column.
+fn fromSteps(sum : i32, most : u32, scale : f32) -> f32 {
+  let halves = halvesOf(scale);
+  let exponent = 127 - i32(exponentFor(most)) + i32(bitcast<u32>(halves.y) >> 23u) - 127;
+  return timesPower(f32(sum) * (poweredMost(most) / 127.0) * halves.x, exponent);
+}
+
 // Groups of four before a row of a, and words before one of b.
 fn beforeRow(row : u32) -> u32 { return min(row, params.numRows - 1u) * (params.depth / 4u); }
 
@@ -100,17 +107,19 @@ fn fetchedB(column : u32, at : u32) -> vec4<u32> {
 
 // A word each of four rows of the tile, from `row` on.
 fn steps4(v : FourRows, row : u32) -> vec4<u32> {
-  return vec4<u32>(stepsOf(v.x, toSteps[row]), stepsOf(v.y, toSteps[row + 1u]), stepsOf(v.z, toSteps[row + 2u]), stepsOf(v.w, toSteps[row + 3u]));
+  return vec4<u32>(stepsOf(v.x, toSteps[row]), stepsOf(v.y, toSteps[row + 1u]),
+                   stepsOf(v.z, toSteps[row + 2u]), stepsOf(v.w, toSteps[row + 3u]));
 }
 
-// WholeSums of four rows by four columns.
+// Sums of four rows by four columns.
 struct WholeSums { x : vec4<i32>, y : vec4<i32>, z : vec4<i32>, w : vec4<i32> }
 
+// Products of four bytes each, summed.
 fn dotsOfBytes(a : u32, b : vec4<u32>) -> vec4<i32> {
   return vec4<i32>(dot4I8Packed(a, b.x), dot4I8Packed(a, b.y), dot4I8Packed(a, b.z), dot4I8Packed(a, b.w));
 }
 
-// WholeSums, and four rows times four columns more.
+// Sums, and four rows times four columns more.
 fn withDots(sums : WholeSums, a : vec4<u32>, b : vec4<u32>) -> WholeSums {
   return WholeSums(sums.x + dotsOfBytes(a.x, b), sums.y + dotsOfBytes(a.y, b), sums.z + dotsOfBytes(a.z, b), sums.w + dotsOfBytes(a.w, b));
 }
@@ -130,9 +139,7 @@ fn storeSums(row : u32, column : u32, sums : vec4<i32>, most : u32) {
   for (var i = 0u; i < 4u; i += 1u) {
     if (column + i >= params.numCols) { continue; }
     let scale = bitcast<f32>(b_NK[params.scaleStart + column + i]);
-    let halves = halvesOf(scale);
-    let exponent = 127 - i32(exponentFor(most)) + i32(bitcast<u32>(halves.y) >> 23u) - 127;
-    var value = timesPower(f32(sums[i]) * (poweredMost(most) / 127.0) * halves.x, exponent);
+    var value = fromSteps(sums[i], most, scale);
     if (most >= 0x7f800000u) { value = exactProduct(row, column + i, scale); }
     if (BIASED) { value += bias_N[column + i]; }
     c_MN[row * params.numCols + column + i] = value;

@@ -92,3 +92,18 @@ fn product(sums : mat4x4<f32>, a : vec4<f32>, left : vec4<f32>, b : vec4<f32>) -
 
 // What products with the near and the far columns lack of their scales; with WIDE only.
 struct Left { near : vec4<f32>, far : vec4<f32> }
+
+// A group of four along k of four rows of a.
+fn rowsOfA(rows : vec4<u32>, k : u32) -> mat4x4<f32> {
+  return mat4x4<f32>(a_MK[rows.x + k], a_MK[rows.y + k], a_MK[rows.z + k], a_MK[rows.w + k]);
+}
+
+// A group of four along k of four rows of x.
+fn rowsOfX(rows : vec4<u32>, k : u32) -> mat4x4<f32> {
+  return mat4x4<f32>(x_RK[rows.x + k], x_RK[rows.y + k], x_RK[rows.z + k], x_RK[rows.w + k]);
+}
+
+// Rows of weights by their column, as all experts' rows are counted.
+fn weightRows(expert : u32, col : u32) -> vec4<u32> {
+  return expert * params.numCols + min(fourFrom(col), vec4<u32>(params.numCols - 1u));
+}

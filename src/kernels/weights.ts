@@ -59,6 +59,27 @@ export function wholeChunks(dtype: WeightDtype, depth: number): string | undefin
     : `K = ${depth} is not a multiple of ${CHUNK[dtype]}, the ${dtype} values of one vec4`;
 }
 
+/** WGSL's products of four bytes each, with a sum. */
+const DOT = 'packed_4x8_integer_dot_product';
+
+/** Terms of at most 127^2 whose sum 32 bits hold. */
+const MOST_DEPTH = Math.floor((2 ** 31 - 1) / 127 ** 2 / 4) * 4;
+
+/** Why weights are not multiplied with activations in int8; undefined when they can be. */
+export function dotRefusal(
+  { weightDtype, depth }: { readonly weightDtype: WeightDtype; readonly depth: number },
+  gpu: Gpu,
+): string | undefined {
+  if (weightDtype !== 'int8') return `its weights are int8, these are ${weightDtype}`;
+  if (!gpu.speaks(DOT)) return `the adapter's WGSL has no ${DOT}`;
+  return depth > MOST_DEPTH ? `K = ${depth} exceeds ${MOST_DEPTH}: sums would leave 32 bits` : undefined;
+}
+
+/** Why a device has no arithmetic in f16; undefined when it has. */
+export function halfRefusal(gpu: Gpu): string | undefined {
+  return gpu.has('shader-f16') ? undefined : 'the adapter does not offer shader-f16';
+}
+
 /** Groups of four values along k that have one scale in common. */
 export function blockGroups(dtype: WeightDtype, depth: number): number {
   return dtype === 'int4' || dtype === 'mxfp4' ? BLOCK / 4 : Math.max(1, ceilDiv(depth, 4));

@@ -5,6 +5,7 @@ import { at } from '../core/math.ts';
 import type { Activation } from '../model/config.ts';
 import { gated, SWIGLU_LIMIT, type SwigluOai } from './activation.ts';
 import { absDot, dot, f64At } from './f64.ts';
+import { type ProductError, rowSize } from './product-error.ts';
 import { type GateInput, gateTopK, type Routing, scoresOf } from './gate.ts';
 
 export interface ExpertWeights {
@@ -61,6 +62,18 @@ export const moeMagnitude = piecewise(function* (
     weights_TK === undefined ? routing : { ...routing, scores_TK: weights_TK },
     addExpertMagnitude,
   );
+});
+
+/**
+ * By how much y may be off, [T, D], where both products of the experts are off by so much: the first ones move the hidden
+ * values by the slope of the activation, and the second has those of its own.
+ */
+export const moeMoves = piecewise(function* (
+  input: MoeInput,
+  errors: { readonly up: ProductError; readonly down: ProductError },
+): Pieces<Float64Array> {
+  const routing = yield* gateTopK.pieces(input);
+  return yield* mix(input, routing, (...of) => addExpertMoves(errors, ...of));
 });
 
 /** Adds what one expert gives the tokens that chose it. @param weights of this expert alone. */
@@ -173,3 +186,49 @@ const addExpertMagnitude: AddExpert = (w, e, x, xAt, score, y) => {
     y[d] = f64At(y, d) + score * (value + Math.abs(bias(w.b2_ED, e * width + d)));
   }
 };
+
+/** Per hidden value slope |up| e1 + |gate| e3, of the errors of its products; then through |w2|, and the error of that product. */
+function addExpertMoves(
+  errors: { readonly up: ProductError; readonly down: ProductError },
+  ...[w, e, x, xAt, score, y]: Parameters<AddExpert>
+): void {
+  const { modelDim: width, expertDim, w1_EFD, w3_EFD, w2_EDF } = w;
+  const clamped = w.activation === 'swiglu_oai';
+  const beta = clamped ? Math.abs(w.swiglu?.beta ?? 1) : 0;
+  const limit = clamped ? (w.swiglu?.limit ?? SWIGLU_LIMIT) : Infinity;
+  const a = rowSize(x, xAt, width);
+  const hidden = new Float64Array(expertDim);
+  const moves = new Float64Array(expertDim);
+  for (let f = 0; f < expertDim; f++) {
+    const row = (e * expertDim + f) * width;
+    const errorOf = (weights: Float64Array): number =>
+      errors.up({
+        terms: absDot(weights, row, x, xAt, width),
+        depth: width,
+        a,
+        b: rowSize(weights, row, width),
+      });
+    const gate = dot(w1_EFD, row, x, xAt, width) + bias(w.b1_EF, e * expertDim + f);
+    const up = w3_EFD && dot(w3_EFD, row, x, xAt, width) + bias(w.b3_EF, e * expertDim + f);
+    const ofGate = errorOf(w1_EFD);
+    const value = Math.abs(gated(w.activation, gate, up, w.swiglu));
+    if (w3_EFD === undefined || up === undefined) {
+      moves[f] = MAX_SLOPE * ofGate;
+    } else {
+      const ofUp = errorOf(w3_EFD);
+      const largestUp = Math.min(Math.abs(up) + ofUp, limit) + beta;
+      // Nothing that is not off moves anything, however large the other is.
+      const byGate = ofGate === 0 ? 0 : MAX_SLOPE * largestUp * ofGate;
+      moves[f] = byGate + (ofUp === 0 ? 0 : Math.min(Math.abs(gate), limit) * ofUp);
+    }
+    hidden[f] = value + f64At(moves, f);
+  }
+  const ofHidden = rowSize(hidden, 0, expertDim);
+  for (let d = 0; d < width; d++) {
+    const row = (e * width + d) * expertDim;
+    const terms = absDot(w2_EDF, row, hidden, 0, expertDim);
+    const own = errors.down({ terms, depth: expertDim, a: ofHidden, b: rowSize(w2_EDF, row, expertDim) });
+    const moved = absDot(w2_EDF, row, moves, 0, expertDim);
+    y[d] = f64At(y, d) + Math.abs(score) * (moved + own);
+  }
+}

@@ -192,6 +192,13 @@ export const scenes: readonly Scene[] = [
     params: { numRows: 16, numCols: 16, depth: 16, scaleStart: 64 },
     buffers: { a_MK: 256, b_NK: 80, c_MN: 256, bias_N: 16 },
   },
+  // Rows that two threads share the search of; the far ones of a tile that small are fetched by nobody.
+  {
+    shader: 'gemm/f16',
+    spec: { THREADS_M: 2, THREADS_N: 2, TILE_K: 8 },
+    params: { numRows: 4, numCols: 4, depth: 16 },
+    buffers: { a_MK: 64, b_NK: 64, c_MN: 16, bias_N: 4 },
+  },
   // A row with 2^20 is no ordinary one, and has all computed anew.
   {
     shader: 'gemm/matrix',
@@ -216,6 +223,18 @@ export const scenes: readonly Scene[] = [
     spec: { THREADS_M: 2, THREADS_N: 2, REG_M: 4, TILE_K: 4 },
     params: { numCols: 8, depth: 8, topK: 1 },
     buffers: { ...expertRows, x_RK: 64, y_RN: 64, tiles: [0, 0, 8, 0] },
+  },
+  {
+    shader: 'experts/f16',
+    spec: { THREADS_M: 2, THREADS_N: 2, TILE_K: 8 },
+    params: { numCols: 4, depth: 16, topK: 1 },
+    buffers: { ...expertRows, x_RK: 64, w1_ENK: 64, w3_ENK: 64, tiles: [0, 0, 4, 0] },
+  },
+  {
+    shader: 'experts/int8',
+    spec: { THREADS_M: 2, THREADS_N: 2, WORDS: 2 },
+    params: { numCols: 4, depth: 16, scaleStart: 16 },
+    buffers: { ...expertRows, x_RK: 64, w1_ENK: 20, w3_ENK: 20, tiles: [0, 0, 4, 0] },
   },
   {
     shader: 'experts/matrix',

@@ -39,6 +39,11 @@ function withoutBytes(text: string): string {
     .replace(/pack4xI8\(vec4<i32>\((.*)\)\);/g, 'u32(abs(($1).x));');
 }
 
+/** Halves, which the interpreter does not know, as f32. */
+function withoutHalves(text: string): string {
+  return text.replace(/^enable f16;/m, '').replace(/\bf16\b/g, 'f32');
+}
+
 function withoutShuffles(text: string): string {
   return text.replace(/^enable subgroups;/m, '').replace(/subgroupShuffleXor\((\w+), \w+\)/g, '$1');
 }
@@ -46,7 +51,9 @@ function withoutShuffles(text: string): string {
 /** What races in `source`, the scene's shader or a copy of it with a fault: a line each, none twice. */
 export function racesOf(source: string, scene: Scene): string[] {
   const { shader, params = {}, groups = [1, 1, 1] } = scene;
-  const specialised = withoutBytes(withoutMatrices(specialise(source, scene.spec ?? {}, shader)));
+  const specialised = withoutHalves(
+    withoutBytes(withoutMatrices(specialise(source, scene.spec ?? {}, shader))),
+  );
   const text = scene.shuffles === true ? withoutShuffles(specialised) : specialised;
   const { storage, uniforms, entry } = new WgslReflect(text);
   const members = uniforms.flatMap((uniform) => (uniform.members ?? []).map(({ name }) => name));

@@ -5,6 +5,7 @@
  * `plain`, which compiles at once, runs all of them.
  */
 import type { Gpu } from '../../src/gpu/gpu.ts';
+import { onlyWhenNamed } from '../../src/kernels/own-budget.ts';
 import type { KernelCase } from '../../src/validate/kernel-case.ts';
 
 const CHEAP = 'plain';
@@ -24,10 +25,15 @@ export function traitsOf({ op, inputs }: KernelCase): string[] {
 /** So many cases that are compiled alike run with all variants anyway, and show them what they have. */
 const MANY = 4;
 
-/** Which pairs of a variant and a trait are to be met: all, or each variant's share of the traits. */
+/**
+ * Which pairs of a variant and a trait are to be met: all, or each variant's share of the traits. What nobody is given unasked
+ * then runs one case.
+ */
 export function pairsOf(gpu: Gpu, cases: readonly KernelCase[], isThorough: boolean): Set<string> {
   const sorted = (all: readonly string[]): string[] => [...new Set(all)].sort();
-  const variants = sorted(cases.flatMap((c) => c.variants(gpu)));
+  const isTaken = ({ family }: KernelCase, variant: string): boolean =>
+    isThorough || onlyWhenNamed(family, variant) === undefined;
+  const variants = sorted(cases.flatMap((c) => c.variants(gpu).filter((variant) => isTaken(c, variant))));
   const traits = sorted(cases.flatMap(traitsOf));
   const share = isThorough ? 1 : variants.length;
   return new Set(

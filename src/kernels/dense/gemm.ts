@@ -8,6 +8,7 @@ import { defineKernel, type SpecChange } from '../../gpu/kernel.ts';
 import { ceilDiv } from '../../core/math.ts';
 import { hasFewRegisters } from '../registers.ts';
 import { buffers, formatSpec, GEMM_INTERFACE, type GemmShape, params, wholeFours } from './gemm-family.ts';
+import { f16Gemm, f16Variant } from './gemm-f16.ts';
 import { int8Gemm, int8Variant } from './gemm-int8.ts';
 import { matrixGemm, matrixGemms } from './gemm-matrix.ts';
 import { broadcastRefusal, broadcastSpec, broadcastTileSpec, rowLanes } from '../subgroups.ts';
@@ -105,6 +106,7 @@ type GemmVariant = Variant<
   | typeof row
   | typeof matrixGemm
   | typeof int8Gemm
+  | typeof f16Gemm
 >;
 
 const rowRefusal = ({ depth, weightDtype, numRows }: GemmShape): string | undefined =>
@@ -183,6 +185,7 @@ export const gemmVariants: readonly GemmVariant[] = [
   },
   ...matrixGemms,
   int8Variant,
+  f16Variant,
 ];
 
 /** A compiled dense GEMM, to be recorded any number of times: a f32 [M, K], b [N, K], c f32 [M, N]. */

@@ -19,6 +19,7 @@ import {
   wholeFours,
 } from './expert-family.ts';
 import { matrixExpert, matrixExperts } from './expert-matrix.ts';
+import { f16Expert, int8Expert, roundedExperts } from './expert-rounded.ts';
 import { hasFewRegisters } from '../registers.ts';
 import { broadcastRefusal, broadcastSpec, broadcastTileSpec, rowLanes } from '../subgroups.ts';
 import { chooseVariant, preferring, type Variant } from '../variants.ts';
@@ -132,6 +133,8 @@ export interface ExpertVariant extends Variant<
   | typeof vectorKernel
   | typeof rowKernel
   | typeof matrixExpert
+  | typeof f16Expert
+  | typeof int8Expert
 > {
   /** Most rows of one tile. */
   readonly tileRows: number;
@@ -215,6 +218,7 @@ export const expertVariants: readonly ExpertVariant[] = [
     tileRows: 8,
   },
   ...matrixExperts,
+  ...roundedExperts,
 ];
 
 /** A compiled grouped GEMM, to be recorded any number of times over a tile list whose `grid` the GPU has written. */

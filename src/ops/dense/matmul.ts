@@ -7,7 +7,7 @@ import { matmul as referenceMatmul, matmulMagnitude } from '../../reference/matm
 import { leavesRange, magnitudesOf, weightDtypeOf } from '../../kernels/weights.ts';
 import { BYTES_OF, toF32, toF64 } from '../../tensor/tensor.ts';
 import { roundsTo } from '../../kernels/own-budget.ts';
-import { ofHalves, ofSteps } from './rounded-operands.ts';
+import { ofRounding } from './rounded-operands.ts';
 import { roundedTo } from '../budgets.ts';
 import { gamma } from '../../tensor/compare.ts';
 import { defineOp } from '../define.ts';
@@ -66,12 +66,7 @@ export const matmul = defineOp({
     const roundings = depth + scaleRoundings(weightDtype);
     const magnitude = yield* matmulMagnitude.pieces(a, b, size);
     const to = roundsTo('matmul', variant);
-    const rounded =
-      to === 'f16'
-        ? ofHalves({ a, b, size, weightDtype, magnitude })
-        : to === 'int8'
-          ? ofSteps({ a, b, size })
-          : undefined;
+    const rounded = to && ofRounding(to, { a, b, size, weightDtype, magnitude });
     const errors = magnitude.map((terms, i) => gamma(roundings) * terms + (rounded?.[i] ?? 0));
     const budget = roundedTo(outputDtype(inputs), errors, values);
     return new Map([['c', { values, shape: [numRows, numCols], budget }]]);

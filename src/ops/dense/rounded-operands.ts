@@ -1,6 +1,9 @@
 /** What rounding the operands of a product first may cost, beside what the product costs in f32. */
-import { range } from '../../core/math.ts';
+import { at, range } from '../../core/math.ts';
+import type { Rounding } from '../../kernels/own-budget.ts';
 import type { MatmulSize } from '../../reference/matmul.ts';
+import { type ProductError, type RowSize, rowSize } from '../../reference/product-error.ts';
+import { gamma } from '../../tensor/compare.ts';
 import type { WeightDtype } from '../../tensor/quantised.ts';
 
 /** Half a step of f16 beside a value. */
@@ -11,17 +14,46 @@ const LEAST = 2 ** -25 / 2 ** 4;
 const HALF_STEP = (0.5 / 127) * (1 + 2 ** -10);
 /** Formats whose values, times a power of two, f16 holds. */
 const IN_HALVES: readonly WeightDtype[] = ['f16', 'int8', 'mxfp4'];
+/** Products that are summed in f16. */
+const RUN = 16;
+/** Below this, f16 may be flushed to zero. */
+const FLUSHED = 2 ** -14;
 
-/** Of each row: its largest magnitude, and the sum of its magnitudes. */
-function rowsOf(values: Float64Array, rows: number, depth: number): { most: number; sum: number }[] {
-  return range(rows).map((row) => {
-    let [most, sum] = [0, 0];
-    for (const value of values.subarray(row * depth, (row + 1) * depth)) {
-      most = Math.max(most, Math.abs(value));
-      sum += Math.abs(value);
-    }
-    return { most, sum };
-  });
+/** Of both operands, relative. */
+function ofOperands(weightDtype: WeightDtype): number {
+  return IN_HALVES.includes(weightDtype) ? HALF : 2 * HALF + HALF ** 2;
+}
+
+const ofHalves =
+  (weightDtype: WeightDtype): ProductError =>
+  ({ terms, a, b }) =>
+    terms * ofOperands(weightDtype) + LEAST * (a.most * b.sum + b.most * a.sum);
+
+/** Half a step of every value of a, times the sum of |b|, which is int8 already. */
+const ofSteps: ProductError = ({ a, b }) => HALF_STEP * a.most * b.sum;
+
+/** The power of two that brings the largest of a row to 2^top or more, and below twice that; f32 holds it. */
+const powerTo = (top: number, most: number): number => 2 ** Math.min(126, top - Math.floor(Math.log2(most)));
+
+/**
+ * Both operands and sums of RUN terms in f16, by powers of two of rows: to 2^3 of a and 2^6 of floats of b; of values in few
+ * bits the largest is 1 at least.
+ */
+const ofSums =
+  (weightDtype: WeightDtype): ProductError =>
+  ({ terms, depth, a, b }) => {
+    if (a.most === 0 || b.most === 0) return 0;
+    const isFloat = weightDtype === 'f32' || weightDtype === 'f16' || weightDtype === 'bf16';
+    const leastA = FLUSHED / powerTo(3, a.most);
+    const unitB = isFloat ? 1 / powerTo(6, b.most) : b.most;
+    const relative = (1 + ofOperands(weightDtype)) * (1 + gamma(RUN, HALF)) - 1;
+    return terms * relative + leastA * (b.sum + depth * unitB) + FLUSHED * unitB * a.sum;
+  };
+
+/** By how much a product may be off since it is rounded in this way. A row with Inf or NaN is not rounded. */
+export function roundingError(to: Rounding, weightDtype: WeightDtype): ProductError {
+  const error = { f16: ofHalves(weightDtype), 'f16 sums': ofSums(weightDtype), int8: ofSteps }[to];
+  return (of) => (Number.isFinite(of.a.most) && Number.isFinite(of.b.most) ? error(of) : 0);
 }
 
 export interface RoundedProduct {
@@ -34,27 +66,17 @@ export interface RoundedProduct {
   readonly magnitude: Float64Array;
 }
 
-/** By how much each element of a b^T, [M, N], may be off since both operands were rounded to f16. */
-export function ofHalves({ a, b, size, weightDtype, magnitude }: RoundedProduct): Float64Array {
-  const relative = IN_HALVES.includes(weightDtype) ? HALF : 2 * HALF + HALF ** 2;
-  const rowsA = rowsOf(a, size.m, size.k);
-  const rowsB = rowsOf(b, size.n, size.k);
-  return magnitude.map((terms, i) => {
-    const [ofA, ofB] = [rowsA[Math.floor(i / size.n)], rowsB[i % size.n]];
-    if (ofA === undefined || ofB === undefined) return terms * relative;
-    return terms * relative + LEAST * (ofA.most * ofB.sum + ofB.most * ofA.sum);
-  });
-}
-
-/**
- * By how much each element of a b^T, [M, N], may be off since a was rounded to int8 by row: half a step of every value, times
- * the sum of |b| of its column. b is int8 already.
- */
-export function ofSteps({ a, b, size }: Pick<RoundedProduct, 'a' | 'b' | 'size'>): Float64Array {
-  const rowsA = rowsOf(a, size.m, size.k);
-  const rowsB = rowsOf(b, size.n, size.k);
-  return Float64Array.from({ length: size.m * size.n }, (_, i) => {
-    const [ofA, ofB] = [rowsA[Math.floor(i / size.n)], rowsB[i % size.n]];
-    return ofA === undefined || ofB === undefined ? NaN : HALF_STEP * ofA.most * ofB.sum;
-  });
+/** By how much each element of a b^T, [M, N], may be off. */
+export function ofRounding(
+  to: Rounding,
+  { a, b, size, weightDtype, magnitude }: RoundedProduct,
+): Float64Array {
+  const { m, n, k: depth } = size;
+  const sizes = (values: Float64Array, rows: number): RowSize[] =>
+    range(rows).map((row) => rowSize(values, row * depth, depth));
+  const [rowsA, rowsB] = [sizes(a, m), sizes(b, n)];
+  const error = roundingError(to, weightDtype);
+  return magnitude.map((terms, i) =>
+    error({ terms, depth, a: at(rowsA, Math.floor(i / n)), b: at(rowsB, i % n) }),
+  );
 }

@@ -2,10 +2,11 @@
 import { piecewise, type Pieces } from '../../core/async/pieces.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { at, maxOf } from '../../core/math.ts';
+import { roundsTo } from '../../kernels/own-budget.ts';
 import type { Activation } from '../../model/config.ts';
 import { gateTopK } from '../../reference/gate.ts';
 import { matmul, matmulMagnitude } from '../../reference/matmul.ts';
-import { moe as referenceMoe, moeMagnitude, type MoeInput } from '../../reference/moe.ts';
+import { moe as referenceMoe, moeMagnitude, type MoeInput, moeMoves } from '../../reference/moe.ts';
 import { ableLocal, localVariants } from '../../routed/local.ts';
 import { gamma } from '../../tensor/compare.ts';
 import { BYTES_OF, toF64 } from '../../tensor/tensor.ts';
@@ -14,6 +15,7 @@ import { DIVISION, exponential, GELU, roundedTo, scoreRoundings } from '../budge
 import { BIAS_INPUT, biasValues, ROUTING_ATTRS, routingOf } from './gate-topk.ts';
 import { type MoeSize, prepareMoe, routedShape } from './pipeline.ts';
 import { type MoeDtypes, moeDtypes } from './weights.ts';
+import { roundingError } from '../dense/rounded-operands.ts';
 import { defineOp } from '../define.ts';
 import { scoreMoves } from './score-moves.ts';
 import type { OpInputs } from '../op.ts';
@@ -110,7 +112,7 @@ export const moe = defineOp({
   },
   able: (gpu, size) => ableLocal(gpu, routedShape(size), size.numTokens),
   prepare: (gpu, inputs, size, variant) => prepareMoe(gpu, inputs, size, variant),
-  *reference(inputs, size) {
+  *reference(inputs, size, _got, variant) {
     const input = yield* referenceInput(inputs, size);
     const { y_TD, ids_TK } = yield* referenceMoe.pieces(input);
     const roundings = scoreRoundings({ ...size, logits_TE: input.logits_TE, ids_TK });
@@ -128,6 +130,12 @@ export const moe = defineOp({
     if (errors_TE !== undefined) {
       const moves_TK = scoreMoves({ ...size, logits_TE: input.logits_TE, ids_TK }, errors_TE);
       const moved = yield* moeMagnitude.pieces(input, moves_TK);
+      moved.forEach((more, i) => (errors[i] = at(errors, i) + more));
+    }
+    const to = roundsTo('moe', variant);
+    if (to !== undefined) {
+      const rounding = { up: roundingError(to, upDtype), down: roundingError(to, downDtype) };
+      const moved = yield* moeMoves.pieces(input, rounding);
       moved.forEach((more, i) => (errors[i] = at(errors, i) + more));
     }
     const budget = roundedTo(outputDtype(inputs), errors, y_TD);

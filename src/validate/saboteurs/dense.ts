@@ -124,6 +124,12 @@ export const denseSaboteurs: readonly Saboteur[] = [
     replace: 'let inside = vec4<bool>(first < words);',
   },
   {
+    ...{ ...int8, shader: 'gemm/f16', variant: 'f16' },
+    name: 'multiplies the last group of a row in f16 again',
+    find: 'let inside = vec4<bool>(first + k < depth4);',
+    replace: 'let inside = vec4<bool>(first < depth4);',
+  },
+  {
     name: 'turns the wrong way',
     shader: 'attention/rope',
     find: 'a * turn.x - b * turn.y',

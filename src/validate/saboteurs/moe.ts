@@ -4,11 +4,25 @@ import type { Saboteur } from './saboteur.ts';
 const plan = { family: 'internal', variant: 'default' } as const;
 const broadcast = { shader: 'experts/subgroup', family: 'moe', variant: 'subgroup-8' } as const;
 const matrix = { shader: 'experts/matrix', family: 'moe', caseName: 'k = E', variant: 'matrix' } as const;
+const inF16 = { ...matrix, shader: 'experts/f16', variant: 'f16' } as const;
+const inInt8 = { ...matrix, shader: 'experts/int8', caseName: 'int8 weights', variant: 'int8' } as const;
 const direct = { family: 'moe', caseName: 'one token', variant: 'direct' } as const;
 const inLanes = { ...direct, kernelKind: 'software' } as const;
 const inWorkgroups = { ...direct, kernelKind: 'gpu' } as const;
 
 export const moeSaboteurs: readonly Saboteur[] = [
+  {
+    ...inF16,
+    name: 'takes the powers of the gate for those of up',
+    find: 'let other = largestOf(RIGHT + (along + THREADS_N) * GROUPS);',
+    replace: 'let other = right;',
+  },
+  {
+    ...inInt8,
+    name: 'reads the gate for up into a tile of steps',
+    find: 'if (GATED) { return fetchedW(&w3_ENK, expert, firstCol + 4u * own, at); }',
+    replace: 'if (GATED) { return fetchedW(&w1_ENK, expert, firstCol + 4u * own, at); }',
+  },
   {
     ...matrix,
     name: 'reads the gate for up into a tile of matrix units',
