@@ -258,6 +258,8 @@ Columns of an operation: op, hardware, dtype, and its sizes
 Columns of a deployment: id, model, hardware, gpus, attn_tp, attn_dp, pp,
   moe_tp, ep, expert_slots, precision, phase, isl, osl, concurrency,
   batch_per_gpu, routing, framework; empty is derived or a default
+  Model, hardware and routing may be paths: a config.json, a file of your
+  own hardware, a trace of moebius routing.
 
 Examples:
   moebius project --model deepseek-r1 --hardware h200 --precision fp8 \\
