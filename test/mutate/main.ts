@@ -37,7 +37,7 @@ const program = new Command('mutate')
   .option('--list', 'say what would be planted, and end')
   .option('--json <file>', 'all results, as JSON')
   .option('--workers <n>', 'faults at a time', atLeast(1), 2)
-  .option('--limit <seconds>', 'for the tests of one fault; longer counts as caught', atLeast(1), 180)
+  .option('--limit <seconds>', 'for the tests of one fault; longer counts as caught', atLeast(1), 600)
   .option('--no-baseline', 'skip the run without faults');
 
 function jobsOf({ only, area }: Options): Job[] {

@@ -133,8 +133,8 @@ export const attentionCases = opCases(attention, {
     quick: true,
     tensors: (make) => {
       const { q, k, v } = qkv(make, { queries: 21, keys: 43 });
-      // The last query alone sees the key; its columns but the first stay finite.
-      return { q, k, v: make.filled(v.shape, (i) => (i === 42 * 32 ? Infinity : (v.data[i] ?? 0))) };
+      // The last query alone sees the key; but for the last column of the last head all stays finite.
+      return { q, k, v: make.filled(v.shape, (i) => (i === 42 * 32 + 31 ? Infinity : (v.data[i] ?? 0))) };
     },
   },
   'a cap far above the scores': {

@@ -85,7 +85,7 @@ function some<T>(list: readonly T[], count: number): T[] {
 
 /**
  * What runs a shader: where least is compiled first, then the smallest; half of the rest from all sizes. Half as for a GPU.
- * Of the others one for each way in which the shader is compiled, and as many again of all sizes.
+ * Of the others one for each way in which the shader is compiled, and ten times as many of all sizes.
  */
 function usesOf(path: string, uses: readonly Use[], most: number): { uses: Use[]; others: Use[] } {
   const compiled = ({ shaders }: Use): number => Object.keys(shaders).length;
@@ -105,7 +105,10 @@ function usesOf(path: string, uses: readonly Use[], most: number): { uses: Use[]
     ways.add(use.shaders[path]);
   }
   const rest = able.filter((use) => !chosen.has(use) && !others.has(use));
-  return { uses: [...chosen], others: [...others, ...some(rest, most)] };
+  return {
+    uses: [...chosen],
+    others: [...others, ...rest.slice(0, most), ...some(rest.slice(most), 10 * most)],
+  };
 }
 
 /** Tests of what cases of kernels do not run. */
