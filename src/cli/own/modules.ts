@@ -1,4 +1,5 @@
 /** `--with`: kernels of the user's own, from modules that he names. They run with all his rights. */
+import { stat } from 'node:fs/promises';
 import { isAbsolute, dirname, relative, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ConfigError, messageOf } from '../../core/errors.ts';
@@ -52,6 +53,10 @@ export async function registerAll(gpu: Gpu, variants: readonly OwnVariant[]): Pr
 }
 
 async function variantsIn(path: string, shown: string): Promise<readonly unknown[]> {
+  const place = await stat(resolve(path)).catch(() => undefined);
+  // Node would read a device or a pipe for ever.
+  if (place !== undefined && !place.isFile() && !place.isDirectory())
+    throw new ConfigError(`cannot load ${shown}: it is not a plain file. Name a .ts or .js module.`);
   let module: Readonly<Record<string, unknown>>;
   try {
     module = (await import(pathToFileURL(resolve(path)).href)) as Readonly<Record<string, unknown>>;

@@ -77,6 +77,12 @@ test.each<[string, string, RegExp]>([
   });
 });
 
+test.each(['/dev/zero', '/dev/full'])('refuses %s, which has no end', async (path) => {
+  await expect(loadVariants({ with: [path] })).rejects.toThrow(
+    `cannot load ${path}: it is not a plain file. Name a .ts or .js module.`,
+  );
+});
+
 test('refuses a module that is not there, and a folder', async () => {
   const folder = await scratchFolder();
   await expect(loadVariants({ with: [join(folder, 'none.ts')] })).rejects.toThrow(
