@@ -197,8 +197,9 @@ export const planCases: Readonly<Record<string, InternalCase>> = {
     }),
   'route plan, dropped choices, three dispatches': (make) =>
     route(make, {
-      ...{ tokens: 1400, topK: 2, experts: 6 },
-      id: (m) => (m.random.integer(4) === 0 ? DROPPED : m.random.integer(6)),
+      // As many experts as there are counters.
+      ...{ tokens: 1400, topK: 2, experts: 64 },
+      id: (m) => (m.random.integer(4) === 0 ? DROPPED : m.random.integer(64)),
     }),
   'route plan, no tokens': (make) => route(make, { tokens: 0, topK: 2, experts: 5 }),
   'local plan': (make) => local(make, { tokens: 40, topK: 3, experts: 7, tileRows: 8 }),
