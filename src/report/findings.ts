@@ -49,7 +49,10 @@ const OUTCOMES = {
 /** The outcome in words and what holds, then what fails, then what is open. */
 export function verdictSentence({ verdict }: Told): string {
   const told = (state: 'pass' | 'fail' | 'open', head: string): string => {
-    const texts = verdict.judgements.filter((judged) => judged.state === state).map(({ text }) => text);
+    const texts = verdict.judgements
+      .filter((judged) => judged.state === state)
+      // "not judged ..." says of what only beside its name.
+      .map(({ what, text }) => (text.startsWith('not ') ? `the ${what} is ${text}` : text));
     return texts.length === 0 ? '' : `${head}${texts.join('; ')}.`;
   };
   const holds =

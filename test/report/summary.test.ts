@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readResult } from '../../src/report/file/result-file.ts';
 import type { StoredBenchResult } from '../../src/report/file/schema.ts';
+import { verdictSentence } from '../../src/report/findings.ts';
 import { renderSummary } from '../../src/report/terminal/bench/summary.ts';
 import { styleFor } from '../../src/report/terminal/style.ts';
 import { visible } from '../../src/report/terminal/table.ts';
@@ -73,6 +74,12 @@ describe('a summary', () => {
       Object.assign(timings ?? {}, { state: 'fail', text: '4 of 5 kernels measured; NOT MEASURED: 1' });
     });
     expect(renderSummary(incomplete)[0]).toMatch(/^… INCOMPLETE: 4 of 5 kernels measured; NOT MEASURED: 1\./);
+  });
+
+  test('what is open is told with its subject', () => {
+    expect(verdictSentence(stored())).toMatch(
+      / Open: all ranks take 4\.12 times .* not for 512; the target is not judged on a software adapter\.$/,
+    );
   });
 
   test('says that software is no GPU, and that a machine was busy', () => {
