@@ -37,6 +37,8 @@ const SLOW_IN_PAGE = isThorough
       'test/ops/moe/gate-nan.shared.test.ts',
       'test/ops/moe/huge-logits.shared.test.ts',
       'test/collectives/grids.shared.test.ts',
+      'test/measure/probes.shared.test.ts',
+      'test/runtime/layouts.shared.test.ts',
       'test/kernels/attention/attention.shared.test.ts',
       'test/kernels/attention/paged-attention.shared.test.ts',
       'test/kernels/dense/matmul.shared.test.ts',

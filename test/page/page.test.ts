@@ -116,7 +116,7 @@ describe('a visit', () => {
     await page.evaluate('longestTask = 0');
     await page.click('button.main');
     await until("document.querySelectorAll('.tiles li').length > 1");
-    await until('document.querySelectorAll(\'[aria-label="Checks by family"] tbody tr\').length > 1');
+    await until('document.querySelectorAll(\'[aria-label="Checks by family"] tbody tr\').length > 0');
     const longestTask = Number(await page.evaluate('longestTask'));
     await page.click('text=Cancel');
     await shows('Cancelled. What was finished stays.');
@@ -127,7 +127,7 @@ describe('a visit', () => {
       expect(await page.evaluate('endedMs - askedMs')).toBeLessThan(300);
     }
     expect(await page.isEnabled('button.main')).toBe(true);
-    expect(await page.locator('[aria-label="Checks by family"] tbody tr').count()).toBeGreaterThan(1);
+    expect(await page.locator('[aria-label="Checks by family"] tbody tr').count()).toBeGreaterThan(0);
     expect(messages).toEqual([]);
     await end();
   });

@@ -127,9 +127,9 @@ test('one of equal replicas tells what all of them do', () => {
     routing: { kind: 'uniform' },
   } as const;
   const placement = { attnTp: 2, attnDp: 1, pp: 1, moeTp: 1, ep: 2, replicas: 4, gpusPerNode: 8 };
-  const setting: SearchSetting = { ...common, isl: 256, osl: 64, concurrency: 32, rounds: 20, seed: 1 };
+  const setting: SearchSetting = { ...common, isl: 256, osl: 64, concurrency: 32, rounds: 60, seed: 1 };
   const one = evaluate(placement, setting) as Delivery;
-  const workload = closedLoop({ input: 256, output: 64, least: 0.8 }, 32, 640);
+  const workload = closedLoop({ input: 256, output: 64, least: 0.8 }, 32, 60 * 32);
   const { summary, simulation } = project({ ...common, placement, workload });
   expect(Math.abs(one.outputTokensPerS / summary.outputTokensPerS - 1)).toBeLessThan(0.05);
   expect(Math.abs(one.tpotMs / summary.tpotMs.mean - 1)).toBeLessThan(0.05);

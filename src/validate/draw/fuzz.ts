@@ -2,6 +2,7 @@
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { Op } from '../../ops/op.ts';
 import { drawCase } from './draw-case.ts';
+import type { KernelCase } from '../kernel-case.ts';
 import { isRegistered } from '../registered.ts';
 import { runCases, type CaseResult } from '../run-case.ts';
 
@@ -34,12 +35,14 @@ export interface FuzzOptions {
   readonly seed: number;
   /** Only the user's own variants, in strict runs, of these modules. */
   readonly with?: readonly string[];
+  /** Whether a variant runs; all do when absent. */
+  readonly wants?: (kernelCase: KernelCase, variant: string) => boolean;
   readonly say?: (text: string) => void;
 }
 
 export async function fuzzOp(gpu: Gpu, op: Op, options: FuzzOptions): Promise<FuzzReport> {
-  const { cases, seed, say = () => undefined, with: modules = [] } = options;
-  const own = modules.length > 0 ? { wants: isRegistered, strict: true } : {};
+  const { cases, seed, wants, say = () => undefined, with: modules = [] } = options;
+  const own = modules.length > 0 ? { wants: isRegistered, strict: true } : wants ? { wants } : {};
   const byVariant: Record<string, number> = {};
   const failures: FuzzFailure[] = [];
   let runs = 0;
