@@ -23,7 +23,7 @@ const isThorough = process.env['MOEBIUS_RUNS'] !== undefined || process.env['MOE
 
 /**
  * What a page shows no better than Node, and takes minutes there: only in a thorough run. There CI takes every
- * kernel's cases to Chromium; a short run takes the smaller families, ops and the engine.
+ * kernel's cases to Chromium; a short run takes the smaller families, ops, and the engine on checkpoints of other families.
  */
 const SLOW_IN_PAGE = isThorough
   ? []
