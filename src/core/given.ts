@@ -49,11 +49,23 @@ export function requireFields(what: string, value: unknown, fields: Fields): voi
   }
 }
 
+const unknownIn = (value: object, names: readonly string[]): string | undefined =>
+  Object.keys(value).find((name) => !names.includes(name));
+
+/** @throws ConfigError for a field of a file that is none of these: one that was mistyped would do nothing. */
+export function requireKnown(value: object, names: readonly string[], what: string): void {
+  const unknown = unknownIn(value, names);
+  if (unknown === undefined) return;
+  throw new ConfigError(
+    `${what} has ${quoted(unknown)}, which there is not${didYouMean(unknown, names)}. There are: ${names.join(', ')}.`,
+  );
+}
+
 /** As `requireFields`, and a name that is none of them is refused: an option that was mistyped would do nothing. */
 export function requireOptions(what: string, value: unknown, fields: Fields): void {
   requireFields(what, value, fields);
   const names = Object.keys(fields);
-  const unknown = Object.keys(value as object).find((name) => !names.includes(name));
+  const unknown = unknownIn(value as object, names);
   if (unknown === undefined) return;
   throw new ConfigError(
     `${what} cannot have ${quoted(unknown)}${didYouMean(unknown, names)}. There are: ${names.join(', ')}.`,

@@ -64,10 +64,12 @@ export async function runCase(
     const result = check(kernelCase, prepared.variant, first, expected);
     if (!result.pass) return result;
     for (const [i, poison] of POISONS.slice(0, strict ? POISONS.length : 2).entries()) {
-      const again = i === 0 ? first : await runPoisoned(gpu, prepared, `${family} ${name} again`, poison);
-      const changed = firstDifference(first, again);
-      if (changed !== undefined) {
-        return failed(`${changed} has other bits on the ${AGAIN[i] ?? 'next'} run`, prepared.variant);
+      if (i > 0) {
+        const again = await runPoisoned(gpu, prepared, `${family} ${name} again`, poison);
+        const changed = firstDifference(first, again);
+        if (changed !== undefined) {
+          return failed(`${changed} has other bits on the ${AGAIN[i - 1] ?? 'next'} run`, prepared.variant);
+        }
       }
       // After each run: NaN that was computed from NaN may be the same one.
       const stray = await strayWrite(gpu, prepared, poison);
@@ -107,7 +109,7 @@ export async function runCases(
   return results;
 }
 
-const AGAIN = ['first', 'second', 'third', 'fourth'];
+const AGAIN = ['second', 'third', 'fourth'];
 
 async function runPoisoned(
   gpu: Gpu,

@@ -1,7 +1,7 @@
 /** A strategy: what it gives, what it leaves open, and its statements, each bound to a formula. */
 import * as v from 'valibot';
 import { ConfigError } from '../../core/errors.ts';
-import { didYouMean } from '../../core/text/near-names.ts';
+import { requireKnown } from '../../core/given.ts';
 import { quoted } from '../../core/text/quoted.ts';
 import { parseFields } from '../../model/fields.ts';
 import { parseStrictJson } from '../../model/safetensors/strict-json.ts';
@@ -115,9 +115,5 @@ function requireInRange(input: InputRule, name: string, value: number, where: st
 
 function known(value: unknown, names: readonly string[], label: string): void {
   if (typeof value !== 'object' || value === null) return;
-  const unknown = Object.keys(value).find((name) => !names.includes(name));
-  if (unknown === undefined) return;
-  throw new ConfigError(
-    `${label} has ${quoted(unknown)}, which there is not${didYouMean(unknown, names)}. There are: ${names.join(', ')}.`,
-  );
+  requireKnown(value, names, label);
 }

@@ -1,8 +1,6 @@
 /** A user's own hardware: a profile's figures by name, what is absent as of a profile that ships. */
 import * as v from 'valibot';
-import { ConfigError } from '../../core/errors.ts';
-import { didYouMean } from '../../core/text/near-names.ts';
-import { quoted } from '../../core/text/quoted.ts';
+import { requireKnown } from '../../core/given.ts';
 import { hardwareNamed } from '../../hardware/profiles/named.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
 import { parseFields } from '../../model/fields.ts';
@@ -76,9 +74,5 @@ function given<T extends object>(part: T | undefined): { [K in keyof T]?: NonNul
 
 function known(value: unknown, names: readonly string[], label: string): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return;
-  const unknown = Object.keys(value).find((name) => !names.includes(name));
-  if (unknown === undefined) return;
-  throw new ConfigError(
-    `${label} has ${quoted(unknown)}, which there is not${didYouMean(unknown, names)}. There are: ${names.join(', ')}.`,
-  );
+  requireKnown(value, names, label);
 }

@@ -9,7 +9,7 @@ import { worldGpus, type Placement } from '../serving/placement.ts';
 import type { Precision } from '../serving/precision.ts';
 import type { Routing } from '../serving/routing.ts';
 import { SHARES, type Share } from '../simulate/simulate.ts';
-import { closedLoop, type OpenWorkload } from '../simulate/workload.ts';
+import { closedLoop, LEAST_LENGTH, type OpenWorkload } from '../simulate/workload.ts';
 
 /** What all layouts of a search have in common. */
 export interface SearchSetting {
@@ -52,9 +52,6 @@ export interface Delivery {
 
 /** Or why it cannot. */
 export type Outcome = Delivery | { readonly refused: string };
-
-/** Lengths are uniform from this share of the nominal ones on, as in `moebius project`. */
-export const LEAST_LENGTH = 0.8;
 
 /**
  * In a closed loop replicas share nothing and take turns, so one of them is simulated, with its part of the requests. Where

@@ -30,12 +30,15 @@ export interface Lengths {
   readonly least: number;
 }
 
-/** Pairs whose lengths InferenceX draws from 0.8 of what they are called. */
+/** Lengths of the calibration's measurements are uniform from this share of the nominal ones on. */
+export const LEAST_LENGTH = 0.8;
+
+/** Pairs whose lengths InferenceX draws so. */
 const DRAWN = new Set(['1024 1024', '1024 8192', '8192 1024']);
 
 /** Lengths that the requests of a published benchmark have: others send what they name. */
 export const lengthsOfBenchmark = (input: number, output: number): Lengths =>
-  DRAWN.has(`${input} ${output}`) ? { input, output, least: 0.8 } : { input, output, least: 1 };
+  DRAWN.has(`${input} ${output}`) ? { input, output, least: LEAST_LENGTH } : { input, output, least: 1 };
 
 /** `count` requests of these lengths; the same seed gives the same ones. */
 function shapes(

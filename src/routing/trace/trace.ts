@@ -9,9 +9,8 @@
  * byte each up to 256 experts, else two, the lower first. `scores`, which may be too, is [T, K] f32, little-endian, in base64.
  */
 import { ConfigError, messageOf } from '../../core/errors.ts';
-import { requireFields } from '../../core/given.ts';
+import { requireFields, requireKnown } from '../../core/given.ts';
 import { at, range, sum } from '../../core/math.ts';
-import { didYouMean } from '../../core/text/near-names.ts';
 import { quoted } from '../../core/text/quoted.ts';
 import { checkChoices } from '../choices.ts';
 
@@ -136,11 +135,11 @@ export function traceFromJson(value: unknown, label: string): RoutingTrace {
       `${label} is a trace of version ${quoted(fields['version'])}; this release reads ${TRACE_VERSION}.`,
     );
   }
-  refuseUnknown(fields, HEAD_KEYS, label);
+  requireKnown(fields, HEAD_KEYS, label);
   const numExperts = fields['numExperts'] as number;
   const layers = listOf(fields['layers'], `${label}: layers`).map((entry, i) => {
     const layer = objectOf(entry, `${label}: layer entry ${i}`);
-    refuseUnknown(layer, LAYER_KEYS, `${label}: layer entry ${i}`);
+    requireKnown(layer, LAYER_KEYS, `${label}: layer entry ${i}`);
     const where = `${label}: layer ${quoted(layer['layer'])}`;
     const { ids, scores } = layer;
     return {
@@ -164,14 +163,6 @@ export function traceFromJson(value: unknown, label: string): RoutingTrace {
 
 const HEAD_KEYS = ['format', 'version', 'model', 'source', 'numExperts', 'topK', 'layers', 'transitions'];
 const LAYER_KEYS = ['layer', 'name', 'numTokens', 'count', 'ids', 'scores'];
-
-function refuseUnknown(fields: object, names: readonly string[], what: string): void {
-  const unknown = Object.keys(fields).find((name) => !names.includes(name));
-  if (unknown === undefined) return;
-  throw new ConfigError(
-    `${what} has ${quoted(unknown)}, which a trace has not${didYouMean(unknown, names)}. There are: ${names.join(', ')}.`,
-  );
-}
 
 function objectOf(value: unknown, what: string): Readonly<Record<string, unknown>> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value))

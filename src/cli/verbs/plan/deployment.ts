@@ -20,7 +20,7 @@ import {
   type SimulationResult,
 } from '../../../planner/simulate/simulate.ts';
 import type { ServingSummary } from '../../../planner/simulate/summary.ts';
-import { closedLoop, type Workload } from '../../../planner/simulate/workload.ts';
+import { closedLoop, LEAST_LENGTH, type Workload } from '../../../planner/simulate/workload.ts';
 import { integer, MOST_SEED, moreThan, requireInteger } from '../../options.ts';
 import { arrivalsOf, type ArrivalOptions } from './arrivals.ts';
 import { hardwareAt, modelAt, routingAt } from './places.ts';
@@ -99,8 +99,6 @@ export interface DeploymentReport {
   readonly steps: number;
 }
 
-/** Lengths are uniform from this share of the nominal ones on, as in the calibration's measurements. */
-const LEAST_LENGTH = 0.8;
 /** Requests for each of a closed loop. A guess. */
 const ROUNDS = 10;
 

@@ -32,7 +32,7 @@ export async function hardwareAt(name: string): Promise<Profile> {
 }
 
 /** Whether a text of the option or column `hardware` is a path, and no name. */
-export const isHardwarePath = (name: string): boolean => name.endsWith('.json');
+const isHardwarePath = (name: string): boolean => name.endsWith('.json');
 
 /** The routing of a law, or of a trace of the model's shape. */
 export async function routingAt(text: string, shape: RoutedShape): Promise<Routing> {

@@ -3,12 +3,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { CancelledError, ConfigError } from '../../../core/errors.ts';
 import { chosen, requireOptions, type Fields } from '../../../core/given.ts';
 import { MOST_GPUS, type SearchAsked, searchOf } from '../../../planner/search/asked.ts';
-import {
-  evaluate,
-  LEAST_LENGTH,
-  type Outcome,
-  type SearchSetting,
-} from '../../../planner/search/evaluate.ts';
+import { evaluate, type Outcome, type SearchSetting } from '../../../planner/search/evaluate.ts';
 import type { SearchReport } from '../../../planner/search/search.ts';
 import { meanLengths, type OpenWorkload } from '../../../planner/simulate/workload.ts';
 import { inThreads } from '../../../platform/node/threads.ts';
@@ -18,6 +13,7 @@ import { integer, MOST_SEED, moreThan, requireInteger, type GlobalOptions } from
 import { printJson, printLines, stdoutStyle } from '../../output.ts';
 import { interruption } from '../../process/interrupt.ts';
 import { threadEntry } from '../../threads/entry.ts';
+import { LEAST_LENGTH } from '../../../planner/simulate/workload.ts';
 import { arrivalsOf, type ArrivalOptions } from './arrivals.ts';
 import { hardwareAt, modelAt, routingAt } from './places.ts';
 import { tellSearch } from './search-progress.ts';
