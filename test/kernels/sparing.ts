@@ -27,7 +27,7 @@ const MANY = 4;
 
 /**
  * Which pairs of a variant and a trait are to be met: all, or each variant's share of the traits. What nobody is given unasked
- * then runs one case, or none.
+ * then runs one case.
  */
 export function pairsOf(gpu: Gpu, cases: readonly KernelCase[], isThorough: boolean): Set<string> {
   const sorted = (all: readonly string[]): string[] => [...new Set(all)].sort();
@@ -72,12 +72,8 @@ export function spare(
     }
     plan.set(kernelCase, wanted);
   }
-  // Whoever has none of its share runs one case all the same; a routed layer in a rounding variant takes too long for that.
-  const idle = new Set(
-    cases.flatMap((c) =>
-      c.variants(gpu).filter((v) => c.family !== 'moe' || onlyWhenNamed(c.family, v) === undefined),
-    ),
-  );
+  // Whoever has none of its share runs one case all the same.
+  const idle = new Set(cases.flatMap((c) => c.variants(gpu)));
   for (const variants of plan.values()) for (const variant of variants) idle.delete(variant);
   for (const variant of idle) {
     const kernelCase = cases.find((c) => c.variants(gpu).includes(variant));
