@@ -171,9 +171,9 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
       for (var j = 0u; j < KEYS; j += 1u) {
         var own = vec4<f32>();
         for (var d = 0u; d < OWN; d += 1u) {
-          // Lanes beyond a head have its last vectors of q and k.
+          // Lanes beyond a head have its last vectors of q and k, which may be infinite: their product is left out.
           let there = HEAD_VECS % LANES == 0u || d * LANES + column < HEAD_VECS;
-          own = fma(q[n * OWN + d], select(vec4<f32>(), four(k[j * OWN + d]), there), own);
+          own = select(own, fma(q[n * OWN + d], four(k[j * OWN + d]), own), there);
         }
         // Of a key that a team does not have: that of the last, which may be the highest.
         scores[j] = capped(teamSum((own.x + own.y) + (own.z + own.w)));

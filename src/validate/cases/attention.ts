@@ -105,6 +105,14 @@ export const attentionCases = opCases(attention, {
       return { q: make.filled(q.shape, (i) => 4 * (q.data[i] ?? 0)), k, v };
     },
   },
+  'soft cap, and queries without an end': {
+    attrs: { softcap: 2 },
+    tensors: (make) => {
+      const { q, k, v } = qkv(make, { queries: 35 });
+      // Their scores are the cap, of either sign.
+      return { q: make.filled(q.shape, (i) => (i % 331 === 7 ? Infinity : 4 * (q.data[i] ?? 0))), k, v };
+    },
+  },
   sinks: {
     quick: true,
     tensors: (make) => ({
