@@ -108,6 +108,19 @@ export const matmulCases = opCases(matmul, {
       ...quantisedTensors('b', quantise(make.outliers([29, 52], 0.1), 'int8')),
     }),
   },
+  'int8, infinite rows': {
+    tensors: (make) => ({
+      a: infiniteRows(make, make.normal([37, 52]), 3, 9),
+      // No step is 0, which times Infinity is NaN.
+      ...quantisedTensors(
+        'b',
+        quantise(
+          make.filled([29, 52], () => 1 + make.random.uniform()),
+          'int8',
+        ),
+      ),
+    }),
+  },
   'primes in fours': { quick: true, tensors: (make) => product(make, 37, 29, 52) },
   'infinite rows': { quick: true, tensors: (make) => withEnds(make, product(make, 37, 29, 53)) },
   'infinite rows, in fours': { tensors: (make) => withEnds(make, product(make, 37, 29, 52)) },

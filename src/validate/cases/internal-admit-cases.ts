@@ -58,6 +58,9 @@ function bias(make: Maker, experts: number, ranks: number): Internal {
 export const admitCases: Readonly<Record<string, InternalCase>> = {
   'admit, replicas without a capacity': batch({ policy: 'dropless' }),
   'admit, by position of each source': batch({ policy: 'drop-position', capacity: megatron(0.75, 'rank') }),
+  'admit, scores that are no numbers': batch({
+    ...{ policy: 'drop-position', capacity: megatron(0.75, 'rank'), isEndless: true },
+  }),
   'admit, by position of all': batch({ policy: 'drop-position', capacity: megatron(0.75, 'global') }),
   'admit, by score': batch({ policy: 'drop-score', capacity: megatron(0.5, 'global'), replicas: 5 }),
   'admit, next best experts': batch({ policy: 'next-best', capacity: megatron(1, 'rank') }),

@@ -33,6 +33,8 @@ export interface AdmissionBatch {
     readonly logits: Float32Array;
     readonly scores: Float32Array;
   }[];
+  /** Some scores of the device are no numbers, which the account is to tell: nothing else hangs on them. */
+  readonly isEndless?: boolean;
 }
 
 /** Scores of all experts as the host knows them: in order as the logits are. */
@@ -49,12 +51,15 @@ function scoresOf(logits: Float32Array, numExperts: number, score: 'softmax' | '
   return all;
 }
 
+/** Of entries of every fifth token from the second on, where any are. */
+const isEndless = (entry: number, topK: number): boolean => Math.floor(entry / topK) % 5 === 1;
+
 /** Roundings of a next-best weight: two exponentials, sums of K, a quotient and a product. Generous. */
 const NEXT_BEST = 64 * 2 ** -24;
 
 /** What the host makes of a batch, and how the device computes it. */
 export function admission(batch: AdmissionBatch): Internal {
-  const { placement, deal, topK, policy, capacity, score, sources } = batch;
+  const { placement, deal, topK, policy, capacity, score, sources, isEndless: hasEndless = false } = batch;
   const { numExperts, numRanks } = placement;
   const choices = sources.map(({ ids, logits, scores }): Choices => ({
     ...{ numExperts, topK, ids_TK: ids, scores_TK: scores },
@@ -67,7 +72,10 @@ export function admission(batch: AdmissionBatch): Internal {
   const dealt = sources.map(({ ids }, source) =>
     dealtSlots(ids, numExperts, deal, source, sources.length).map(onDevice),
   );
-  const scores = wanted.scores_TK.flatMap((own) => [...own]);
+  const hasNoEnd = (entry: number): boolean => hasEndless && isEndless(entry, topK);
+  const scores = wanted.scores_TK.flatMap((own) =>
+    [...own].map((one, entry) => (one > 0 && hasNoEnd(entry) ? Infinity : one)),
+  );
   const counted = (lists: readonly (readonly number[])[], source: number): number[] => {
     // One capacity for all has one account, in the part of the first.
     const all = policy === 'dropless' || capacity?.scope === 'global';
@@ -83,12 +91,13 @@ export function admission(batch: AdmissionBatch): Internal {
       ids.filter((id) => id !== DROPPED).length,
       own.filter((slot) => slot !== DROPPED).length,
       own.filter((slot, i) => slot !== DROPPED && slot !== asked[i]).length,
+      Math.floor(ids.findIndex((id, entry) => id !== DROPPED && hasNoEnd(entry)) / topK) + 1,
     ];
   });
   const rowsOf = (from: number): number => sum(counters.map((own) => at(own, own.length - from)));
   const { offered, kept, moved } = wanted.rows;
   invariant(
-    rowsOf(3) === offered && rowsOf(2) === kept && rowsOf(1) === moved,
+    rowsOf(4) === offered && rowsOf(3) === kept && rowsOf(2) === moved,
     () => 'the host counts otherwise',
   );
   const mass = sources.map(({ ids, scores: given }, source) => {
@@ -108,7 +117,9 @@ export function admission(batch: AdmissionBatch): Internal {
         budget: near(scores, (value) => (policy === 'next-best' ? NEXT_BEST * value : 0)),
       },
       counters: { values: counters.flat(), shape: [sources.length, at(counters, 0).length] },
-      mass: { values: mass.flat(), shape: [sources.length, 2], budget: near(mass.flat(), () => slack) },
+      ...(!hasEndless && {
+        mass: { values: mass.flat(), shape: [sources.length, 2], budget: near(mass.flat(), () => slack) },
+      }),
     },
     bytes: 24 * scores.length,
     prepare: (space) => prepareAdmission(space, batch, numSlots),
@@ -118,7 +129,7 @@ export function admission(batch: AdmissionBatch): Internal {
 /** Parts of ranks in one buffer each, and outputs without what lies between them. */
 async function prepareAdmission(
   space: OpBuffers,
-  { placement, deal, topK, policy, capacity, score, sources }: AdmissionBatch,
+  { placement, deal, topK, policy, capacity, score, sources, isEndless: hasEndless = false }: AdmissionBatch,
   numSlots: number,
 ): Promise<(commands: CommandList) => void> {
   const { numExperts } = placement;
@@ -140,7 +151,9 @@ async function prepareAdmission(
     return all;
   };
   const parts = sources.length * stride;
-  const given = filled(new Float32Array(parts), stride, (rank) => of(sources, rank).scores);
+  const given = filled(new Float32Array(parts), stride, (rank) =>
+    of(sources, rank).scores.map((one, entry) => (hasEndless && isEndless(entry, topK) ? Infinity : one)),
+  );
   // Any number that is no expert's is a dropped choice.
   const onDevice = (id: number, i: number): number => (id === DROPPED && i % 2 === 0 ? numExperts + i : id);
   const ids = filled(new Uint32Array(parts), stride, (rank) => of(sources, rank).ids.map(onDevice));
@@ -173,7 +186,7 @@ async function prepareAdmission(
     work: { buffer: space.scratch('work', sources.length * workStride), stride: workStride },
   };
   const choices = topK * sum(tokens);
-  const counters = numExperts + 2 * numSlots + 3;
+  const counters = numExperts + 2 * numSlots + 4;
   const out = {
     slots: space.output('slots', [choices], 'u32'),
     scores: space.output('scores', [choices], 'f32'),
@@ -193,7 +206,7 @@ async function prepareAdmission(
       take(t.slots.buffer, rank * stride, out.slots, row, own);
       take(t.scores.buffer, rank * stride, out.scores, row, own);
       take(t.work.buffer, rank * workStride, out.counters, s * counters, counters);
-      take(t.work.buffer, rank * workStride + counters + 1, out.mass, 2 * s, 2);
+      take(t.work.buffer, rank * workStride + counters, out.mass, 2 * s, 2);
       row += own;
     });
   };
@@ -228,6 +241,7 @@ export interface BatchSizes {
   readonly policy: DevicePolicy;
   readonly capacity?: CapacityRule;
   readonly score?: 'softmax' | 'sigmoid';
+  readonly isEndless?: boolean;
 }
 
 /**
@@ -236,6 +250,7 @@ export interface BatchSizes {
  */
 export function randomBatch(random: Random, sizes: BatchSizes): AdmissionBatch {
   const { numExperts, topK, numRanks, replicas, policy, capacity, score = 'softmax' } = sizes;
+  const { isEndless: hasEndless = false } = sizes;
   const ofRank = range(numRanks).map((): number[] => []);
   const held = [...range(numExperts), ...range(replicas).map(() => random.integer(numExperts))];
   for (const expert of held) at(ofRank, random.integer(numRanks)).push(expert);
@@ -268,5 +283,6 @@ export function randomBatch(random: Random, sizes: BatchSizes): AdmissionBatch {
     return { ids, logits, scores };
   });
   const deal = dealTable(placement, shares, 1 + random.integer(7));
-  return { placement, deal, topK, policy, score, sources, ...(capacity && { capacity }) };
+  const others = { isEndless: hasEndless, ...(capacity && { capacity }) };
+  return { placement, deal, topK, policy, score, sources, ...others };
 }

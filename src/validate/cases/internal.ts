@@ -9,6 +9,7 @@ import { maker } from '../draw/maker.ts';
 import type { Internal, InternalCase } from './internal-case.ts';
 import { admitCases } from './internal-admit-cases.ts';
 import { collectiveCases } from './internal-collectives.ts';
+import { expertCases } from './internal-experts.ts';
 import { normCases } from './internal-norms.ts';
 import { planCases } from './internal-plans.ts';
 import { rowCases } from './internal-rows.ts';
@@ -40,6 +41,7 @@ export const internalCases: readonly KernelCase[] = Object.entries({
   ...planCases,
   ...admitCases,
   ...rowCases,
+  ...expertCases,
   ...normCases,
   ...collectiveCases,
 }).map(([name, build]) => internalCase(name, build));

@@ -225,6 +225,20 @@ export const moeCases = opCases(moe, {
   },
   ...Object.fromEntries(QUANT_FORMATS.flatMap((format) => Object.entries(fewBits(format)))),
   'int8 weights, primes': { attrs: { k: 3 }, tensors: (make) => rounded(layer(make, PRIMES), 'int8') },
+  'int8 weights, infinite rows': {
+    attrs: { k: 2, activation: ACTIVATION_OF.int8 },
+    tensors: (make) => {
+      const { x, logits, ...weights } = layer(make, BLOCKS, {
+        x: (m, s) => infiniteRows(m, m.normal(s), 3, 9),
+      });
+      // No step is 0, which times Infinity is NaN.
+      const positive: Record<string, Tensor> = {};
+      for (const [name, { shape }] of Object.entries(weights)) {
+        positive[name] = make.filled(shape, () => (1 + make.random.uniform()) / 64);
+      }
+      return { ...(x && { x }), ...(logits && { logits }), ...rounded(positive, 'int8') };
+    },
+  },
   'int4 weights, not gated, biases': intNotGated(21),
   'int4 weights, not gated, biases, one token': intNotGated(1),
   'mxfp4 weights as in gpt-oss, clamped': gptOss(21),
