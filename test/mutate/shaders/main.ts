@@ -2,24 +2,27 @@
  * `npm run mutate:shaders`: takes every barrier and every test of a bound out of the shaders, one at a time, and lists
  * those that no check misses. Barriers are judged by the search for races, bounds by the kernel cases on an adapter.
  */
-import { fork, type ChildProcess } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { atLeast } from '../../../src/cli/options.ts';
 import { once } from '../../../src/core/async/once.ts';
+import { at } from '../../../src/core/math.ts';
 import { nodePlatform } from '../../../src/platform/node/node.ts';
 import type { KernelKind } from '../../../src/platform/platform.ts';
 import { copyTree, scratchFolder } from '../copies.ts';
 import { runTests } from '../run-tests.ts';
 import { exceptionOf } from './exceptions.ts';
-import { type Ask, type Fate, GOES_ON, type Use } from './messages.ts';
+import { Kept } from './kept.ts';
+import type { Ask, Fate, Use } from './messages.ts';
+import { Worker } from './process.ts';
 import { sitesOf, type Kind, type Site } from './sites.ts';
 
 interface Options {
   readonly only?: string;
   readonly json?: string;
+  readonly results?: string;
+  readonly matrixDriver?: string;
   readonly clamps?: boolean;
   readonly limit: number;
   readonly most: number;
@@ -27,49 +30,6 @@ interface Options {
 }
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
-
-/** Ends and is started anew when an answer does not come. */
-class Worker {
-  #child: ChildProcess | undefined;
-
-  async ask<T>(ask: Ask, limitSeconds: number): Promise<T | 'hung'> {
-    const child = (this.#child ??= fork(fileURLToPath(new URL('worker.ts', import.meta.url))));
-    return await new Promise((resolve, reject) => {
-      let timer: NodeJS.Timeout | undefined;
-      const end = (): void => {
-        clearTimeout(timer);
-        child.removeAllListeners();
-      };
-      const wait = (): void => {
-        clearTimeout(timer);
-        timer = setTimeout(() => {
-          end();
-          this.end();
-          resolve('hung');
-        }, 1000 * limitSeconds);
-      };
-      wait();
-      child.on('message', (answer) => {
-        if (answer === GOES_ON) return wait();
-        end();
-        resolve(answer as T);
-      });
-      child.on('exit', (code) => {
-        end();
-        this.#child = undefined;
-        if (code === 0) reject(new Error('the worker ended'));
-        else resolve('hung');
-      });
-      child.send(ask);
-    });
-  }
-
-  end(): void {
-    this.#child?.removeAllListeners();
-    this.#child?.kill('SIGKILL');
-    this.#child = undefined;
-  }
-}
 
 interface Judged extends Fate {
   readonly path: string;
@@ -115,29 +75,90 @@ function usesOf(path: string, uses: readonly Use[], most: number): { uses: Use[]
 const TESTS: readonly (readonly [path: RegExp, tests: readonly string[]])[] = [
   [/^probes\//, ['measure/probe-edges.test.ts']],
   [/^(gemm|experts)\//, ['ops/wide-scales.shared.test.ts']],
+  [/^attention\//, ['ops/attention/attention-special.shared.test.ts']],
 ];
 
-/** In a copy of the project, by the tests that are to notice. */
-async function byTests(
-  copy: () => string,
-  path: string,
-  site: Site,
-  limit: number,
-): Promise<Fate | undefined> {
-  const tests = TESTS.find(([pattern]) => pattern.test(path))?.[1];
-  if (tests === undefined) return undefined;
-  const file = join(copy(), 'shaders', path);
-  const before = readFileSync(file, 'utf8');
-  writeFileSync(file, site.text);
-  const run = await runTests(copy(), { tests }, 4 * limit);
-  writeFileSync(file, before);
-  if (run.state === 'passed') return { fate: 'survived' };
-  if (run.state === 'hung') return { fate: 'hung' };
-  if (run.state === 'no tests') return { fate: 'invalid', message: 'no tests' };
-  return { fate: 'caught', message: `by the test ${run.failed ?? ''}` };
+/** A driver's process, with what the cases compile there. */
+class Driver {
+  readonly worker: Worker;
+  readonly uses: () => Promise<readonly Use[]>;
+
+  constructor(kinds: readonly KernelKind[], env: Readonly<Record<string, string>> = {}) {
+    this.worker = new Worker(env);
+    this.uses = once(async () => {
+      const asked = { what: 'survey', kinds } as const;
+      const found = await this.worker.ask<{ uses?: Use[]; message?: string }>(asked, 3600);
+      if (found === 'hung' || found.uses === undefined)
+        throw new Error(found === 'hung' ? 'the cases do not end' : found.message);
+      say(`${found.uses.length} cases with their variants and kinds.`);
+      return found.uses;
+    });
+  }
 }
 
-async function main({ only, json, clamps = false, limit, most, kinds }: Options): Promise<number> {
+class Judge {
+  readonly #drivers: readonly Driver[];
+  readonly #limit: number;
+  readonly #most: number;
+  /** Of the project, in which tests run. */
+  readonly #copy = once(() => {
+    const folder = join(scratchFolder(), 'copy');
+    mkdirSync(folder);
+    copyTree(folder);
+    return folder;
+  });
+
+  constructor({ kinds, matrixDriver, limit, most }: Options) {
+    const named = kinds.split(',') as KernelKind[];
+    const first = new Driver(named);
+    const [VK_DRIVER_FILES, VK_ICD_FILENAMES] = [matrixDriver ?? '', matrixDriver ?? ''];
+    const second = { VK_DRIVER_FILES, VK_ICD_FILENAMES, MOEBIUS_ADAPTER: '' };
+    this.#drivers = matrixDriver === undefined ? [first] : [first, new Driver(named, second)];
+    [this.#limit, this.#most] = [limit, most];
+  }
+
+  async fateOf(path: string, site: Site, isArgued: boolean): Promise<Fate> {
+    const { kind, text } = site;
+    if (kind === 'barrier') return this.#ask(at(this.#drivers, 0), { what: 'barrier', path, text });
+    let fate: Fate = { fate: 'absent' };
+    for (const driver of this.#drivers) {
+      const own = usesOf(path, await driver.uses(), this.#most);
+      // What cannot be told is looked for in some cases only.
+      if (isArgued) own.others = [];
+      fate = await this.#ask(driver, { what: 'bound', path, text, ...own });
+      if (fate.fate === 'survived' && !isArgued) fate = (await this.#byTests(driver, path, site)) ?? fate;
+      if (fate.fate !== 'absent') break;
+    }
+    return fate;
+  }
+
+  async #ask({ worker }: Driver, ask: Ask): Promise<Fate> {
+    const answer = await worker.ask<Fate>(ask, this.#limit);
+    return answer === 'hung' ? { fate: 'hung' } : answer;
+  }
+
+  /** In a copy of the project, by the tests that are to notice. */
+  async #byTests({ worker: { env } }: Driver, path: string, site: Site): Promise<Fate | undefined> {
+    const tests = TESTS.find(([pattern]) => pattern.test(path))?.[1];
+    if (tests === undefined) return undefined;
+    const file = join(this.#copy(), 'shaders', path);
+    const before = readFileSync(file, 'utf8');
+    writeFileSync(file, site.text);
+    const run = await runTests(this.#copy(), { tests, env }, 4 * this.#limit);
+    writeFileSync(file, before);
+    if (run.state === 'passed') return { fate: 'survived' };
+    if (run.state === 'hung') return { fate: 'hung' };
+    if (run.state === 'no tests') return { fate: 'invalid', message: 'no tests' };
+    return { fate: 'caught', message: `by the test ${run.failed ?? ''}` };
+  }
+
+  end(): void {
+    for (const { worker } of this.#drivers) worker.end();
+  }
+}
+
+async function main(options: Options): Promise<number> {
+  const { only, json, clamps = false, results } = options;
   const platform = nodePlatform();
   const pattern = new RegExp(only ?? '');
   const jobs = platform
@@ -145,44 +166,23 @@ async function main({ only, json, clamps = false, limit, most, kinds }: Options)
     .flatMap((path) => sitesOf(platform.shaderSource(path)).map((site) => ({ path, site })))
     .filter(({ site }) => clamps || site.kind !== 'clamp')
     .filter(({ path, site }) => pattern.test(`${site.kind} ${path}:${site.line} ${site.context}`));
-  const worker = new Worker();
-  process.on('exit', () => worker.end());
-  let uses: Use[] = [];
-  if (jobs.some(({ site }) => site.kind !== 'barrier')) {
-    const asked = { what: 'survey', kinds: kinds.split(',') as KernelKind[] } as const;
-    const found = await worker.ask<{ uses?: Use[]; message?: string }>(asked, 3600);
-    if (found === 'hung' || found.uses === undefined)
-      throw new Error(found === 'hung' ? 'the cases do not end' : found.message);
-    uses = found.uses;
-    say(`${uses.length} cases with their variants and kinds.`);
-  }
-  const copy = once(() => {
-    const folder = join(scratchFolder(), 'copy');
-    mkdirSync(folder);
-    copyTree(folder);
-    return folder;
-  });
+  const kept = new Kept(results);
+  const judge = new Judge(options);
+  process.on('exit', () => judge.end());
   const judged: Judged[] = [];
   for (const { path, site } of jobs) {
     const known = exceptionOf(path, site);
-    const own = usesOf(path, uses, most);
-    // What cannot be told is looked for in some cases only.
-    if (known !== undefined) own.others = [];
-    const ask: Ask =
-      site.kind === 'barrier'
-        ? { what: 'barrier', path, text: site.text }
-        : { what: 'bound', path, text: site.text, ...own };
-    const answer = await worker.ask<Fate>(ask, limit);
-    let fate: Fate = answer === 'hung' ? { fate: 'hung' } : answer;
-    if (fate.fate === 'survived' && site.kind !== 'barrier' && known === undefined) {
-      fate = (await byTests(copy, path, site, limit)) ?? fate;
+    let fate = kept.fateOf(path, site, known !== undefined);
+    if (fate === undefined) {
+      fate = await judge.fateOf(path, site, known !== undefined);
+      kept.add(path, site, fate);
     }
     const argument = fate.fate === 'survived' ? known : undefined;
     judged.push({ ...fate, path, site, argument });
     const word = fate.fate === 'survived' ? (argument === undefined ? 'SURVIVED' : 'argued') : fate.fate;
     say(`${word.padEnd(8)} ${site.kind.padEnd(7)} ${path}:${site.line} ${site.what}${told(fate)}`);
   }
-  worker.end();
+  judge.end();
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(judged.map(plain), null, 1)}\n`);
   return summary(judged);
 }
@@ -226,6 +226,14 @@ const program = new Command('mutate:shaders')
   .option('--only <pattern>', 'those whose kind, place or line match: "^bound gemm/"')
   .option('--clamps', 'also what min holds within bounds: most are of loads whose value nobody uses')
   .option('--json <file>', 'all results, as JSON')
+  .option(
+    '--results <file>',
+    'where results are kept: what was noticed in a shader that is the same is not judged again',
+  )
+  .option(
+    '--matrix-driver <file>',
+    "a Vulkan driver's JSON file, for what the adapter lacks: the one with matrix units",
+  )
   .option('--kinds <list>', 'for which hardware kernels are chosen', 'gpu,software')
   .option('--most <n>', 'cases with variants to run for each, the smallest first', atLeast(4), 16)
   .option('--limit <seconds>', 'for one case; longer counts as caught', atLeast(1), 300);

@@ -56,7 +56,7 @@ function barriers(code: string): Cut[] {
 
 const cut = (kind: Kind, start: number, end: number, by: string): Cut => ({ kind, start, end, by });
 
-/** Comparisons that an `if`, a `select` or a named truth is made of: those that always hold in a case within bounds. */
+/** Comparisons that an `if`, a `select`, a result or a named truth is made of: those that always hold in a case within bounds. */
 function conditions(code: string): Cut[] {
   const cuts: Cut[] = [];
   for (const { index, 0: head } of code.matchAll(/\bif \(/g)) {
@@ -69,7 +69,8 @@ function conditions(code: string): Cut[] {
     const [, , third] = argumentsOf(code, index + head.length);
     if (third !== undefined) cuts.push(...comparisons(code, third.start, third.end, false));
   }
-  for (const { index, 0: all, 1: head = '' } of code.matchAll(/(\blet \w+ = )([^;{}]* (?:<|>=) [^;{}]*);/g)) {
+  const named = /(\blet \w+ = |\breturn )([^;{}]* (?:<|>=) [^;{}]*);/g;
+  for (const { index, 0: all, 1: head = '' } of code.matchAll(named)) {
     cuts.push(...comparisons(code, index + head.length, index + all.length - 1, false));
   }
   return cuts;
@@ -80,6 +81,10 @@ const WHOLE_TREE = 'lane + step < WG';
 
 /** @param leaves whether what is left out is done where the condition holds. */
 function comparisons(code: string, start: number, end: number, leaves: boolean): Cut[] {
+  const [whole] = /^vec\d<bool>\(/.exec(code.slice(start, end)) ?? [];
+  if (whole !== undefined && closing(code, start + whole.length) === end - 1) {
+    return comparisons(code, start + whole.length, end - 1, leaves);
+  }
   const parts = topLevel(code, start, end, /&&|\|\|/y);
   const isOr = topLevel(code, start, end, /\|\|/y).length > 1;
   if (isOr && topLevel(code, start, end, /&&/y).length > 1) return [];
