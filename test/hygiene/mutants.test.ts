@@ -1,8 +1,12 @@
 /** The catalogue of planted faults fits the sources: each place is there once, and each is watched by tests. */
-import { expect, test } from 'vitest';
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { catalogue } from '../mutate/catalogue.ts';
 import { baselineRuns } from '../mutate/baseline.ts';
 import { describeScore, fateOf, scoreOf } from '../mutate/judge.ts';
+import { KeptRuns } from '../mutate/kept.ts';
 import { nameOf, placesIn, type Mutant } from '../mutate/mutant.ts';
 import { filesBelow, textOf } from './source-files.ts';
 
@@ -71,4 +75,24 @@ test('the run without faults has every test once', () => {
     { tests: ['a.test.ts'], env: {} },
     { tests: ['b.test.ts'], only: '(?:x)|(?:y)', env: {} },
   ]);
+});
+
+test('a run that was ended goes on: results are taken over while texts are the same', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'moebius-kept-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'kept');
+  const here = { ...mutant, file: 'src/core/math.ts', tests: ['core/math'] };
+  const run = { state: 'failed', seconds: 1, message: 'expected 1 to be 2' } as const;
+  const first = new KeptRuns(path);
+  expect(first.runOf(here)).toBeUndefined();
+  first.keep(here, run);
+  appendFileSync(path, '\n{"key": "cut o');
+  new KeptRuns(path).keep({ ...here, replace: 'c' }, { ...run, state: 'passed' });
+  const again = new KeptRuns(path);
+  expect(again.runOf(here)).toEqual(run);
+  expect(again.runOf({ ...here, why: 'in other words' })).toEqual(run);
+  expect(again.runOf({ ...here, replace: 'c' })?.state).toBe('passed');
+  expect(again.runOf({ ...here, find: 'c' })).toBeUndefined();
+  expect(again.runOf({ ...here, tests: ['core'] })).toBeUndefined();
+  new KeptRuns().keep(here, run);
 });

@@ -10,6 +10,7 @@ import { baselineRuns } from './baseline.ts';
 import { catalogue } from './catalogue.ts';
 import { copyTree, plant, scratchFolder } from './copies.ts';
 import { describeScore, fateOf, scoreOf, type Judged } from './judge.ts';
+import { KeptRuns } from './kept.ts';
 import { nameOf, type Mutant } from './mutant.ts';
 import { endAll, runTests, type TestRun } from './run-tests.ts';
 
@@ -18,6 +19,7 @@ interface Options {
   readonly area?: string;
   readonly list?: boolean;
   readonly json?: string;
+  readonly resume?: string;
   readonly workers: number;
   readonly limit: number;
   readonly baseline: boolean;
@@ -36,6 +38,10 @@ const program = new Command('mutate')
   .option('--area <name>', `of ${Object.keys(catalogue).join(', ')}`)
   .option('--list', 'say what would be planted, and end')
   .option('--json <file>', 'all results, as JSON')
+  .option(
+    '--resume <file>',
+    'keep each result there, and take what it has of faults whose texts are the same',
+  )
   .option('--workers <n>', 'faults at a time', atLeast(1), 2)
   .option('--limit <seconds>', 'for the tests of one fault; longer counts as caught', atLeast(1), 600)
   .option('--no-baseline', 'skip the run without faults');
@@ -97,27 +103,35 @@ async function main(options: Options): Promise<number> {
     say(`${jobs.length} faults`);
     return 0;
   }
+  const kept = new KeptRuns(options.resume);
+  const judged: Judged[] = [];
+  const open = jobs.filter(({ area, mutant }) => {
+    const run = kept.runOf(mutant);
+    if (run !== undefined) judged.push({ area, mutant, fate: fateOf(mutant, run), run });
+    return run === undefined;
+  });
+  if (judged.length > 0) say(`${judged.length} of ${jobs.length} faults were judged before.`);
   const scratch = scratchFolder();
-  const folders = Array.from({ length: Math.min(options.workers, jobs.length) }, (_, i) =>
+  const folders = Array.from({ length: Math.min(options.workers, open.length) }, (_, i) =>
     join(scratch, `copy-${i}`),
   );
   for (const folder of folders) {
     mkdirSync(folder);
     copyTree(folder);
   }
-  const mutants = jobs.map(({ mutant }) => mutant);
-  if (options.baseline && !(await baseline(folders, mutants, options.limit))) {
+  const mutants = open.map(({ mutant }) => mutant);
+  if (options.baseline && open.length > 0 && !(await baseline(folders, mutants, options.limit))) {
     say('\nFAIL: tests fail without any fault; nothing was planted');
     return 1;
   }
-  say(`${jobs.length} faults, one at a time:`);
-  const judged: Judged[] = [];
-  await inCopies(folders, jobs, async (folder, { area, mutant }) => {
+  say(`${open.length} faults, one at a time:`);
+  await inCopies(folders, open, async (folder, { area, mutant }) => {
     const takeOut = plant(folder, mutant);
     const run = await runTests(folder, mutant, options.limit);
     takeOut();
     const fate = fateOf(mutant, run);
     judged.push({ area, mutant, fate, run });
+    kept.keep(mutant, run);
     say(line(judged.length, jobs.length, fate, run, nameOf(mutant)));
   });
   const score = scoreOf(judged);
