@@ -15,7 +15,7 @@ import { formatCache, readCache, type ReadCache, type TuningCache } from '../tun
 import { tuningTable, type TuningTable } from '../tune/lookup.ts';
 import type { TuningPoint } from '../tune/point.ts';
 import { codesOf, mergePoints } from '../tune/tune.ts';
-import { checkOutput, makeFolder, writeWhole } from './files/files.ts';
+import { checkOutput, makeFolder, refusing, writeWhole } from './files/files.ts';
 import { withLock } from './files/lock.ts';
 import { platformHere } from './session.ts';
 
@@ -81,6 +81,14 @@ export async function checkTuningFile(path: string): Promise<void> {
   await checkOutput(path, { remedy: OTHER_CACHE });
 }
 
+/** @throws ConfigError when writing a cache there would be somebody's loss. */
+export function requireReplaceable(path: string, read: ReadCache | undefined): void {
+  if (read?.precious === undefined) return;
+  throw new ConfigError(
+    `${path} would be overwritten, and ${read.precious}. Remove it, or name another file with --tuning-file.`,
+  );
+}
+
 /** Writes a cache in place of whatever is there. @throws ConfigError when the place cannot be written. */
 export async function writeTuningFile(path: string, cache: TuningCache): Promise<void> {
   await makeFolder(dirname(path), OTHER_CACHE);
@@ -98,12 +106,16 @@ export async function addToTuningFile(
   fresh: readonly TuningPoint[],
 ): Promise<readonly TuningPoint[]> {
   await makeFolder(dirname(path), OTHER_CACHE);
-  return withLock(path, async () => {
-    const read = await readTuningFile(path, facts);
-    const points = mergePoints(read?.cache?.points ?? [], fresh);
-    await writeTuningFile(path, cacheWith(points));
-    return points;
-  });
+  return refusing(path, OTHER_CACHE, () =>
+    withLock(path, async () => {
+      const read = await readTuningFile(path, facts);
+      // A run on another adapter may have put its own there meanwhile.
+      requireReplaceable(path, read);
+      const points = mergePoints(read?.cache?.points ?? [], fresh);
+      await writeTuningFile(path, cacheWith(points));
+      return points;
+    }),
+  );
 }
 
 /** Gives the device what was tuned for it, and the peak that was measured then, if anything. @throws ConfigError for a named file that is not there. */

@@ -148,6 +148,17 @@ describe('points of several runs in one file', () => {
     ]);
   });
 
+  test('of a run on another adapter that was faster are not written over', async () => {
+    const path = join(await scratchFolder(), 'tuning.json');
+    const other = { ...facts, name: 'adapter B' };
+    await addToTuningFile(path, facts, cacheWith, [made(4)]);
+    await expect(addToTuningFile(path, other, cacheWith, [made(8)])).rejects.toMatchObject({
+      name: 'ConfigError',
+      message: expect.stringMatching(/would be overwritten, and it is of the adapter adapter A/) as string,
+    });
+    expect(await rowsIn(path)).toEqual([4]);
+  });
+
   test('two names of one file have one lock, and a link stays a link', async () => {
     const folder = await scratchFolder();
     await symlink('real.json', join(folder, 'link.json'));

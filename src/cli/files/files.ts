@@ -123,11 +123,27 @@ async function takesAfter(draft: FileHandle, there: Stats): Promise<boolean> {
   }
 }
 
+async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
+    done += bytesWritten;
+  }
+}
+
 async function writeInPlace(target: string, bytes: Contents): Promise<void> {
   const file = await open(target, 'r+');
   try {
     const whole = await wholeOf(bytes);
-    await file.writeFile(whole);
+    const before = (await file.stat()).size;
+    try {
+      // What makes the file longer goes first: where there is no room for it, what was there is still whole.
+      await writeAt(file, whole.subarray(before), before);
+      await file.sync();
+    } catch (error) {
+      await file.truncate(before);
+      throw error;
+    }
+    await writeAt(file, whole.subarray(0, before), 0);
     await file.truncate(whole.length);
     await file.sync();
   } finally {
@@ -135,10 +151,10 @@ async function writeInPlace(target: string, bytes: Contents): Promise<void> {
   }
 }
 
-/** Passes the system's errors on as one sentence about the place. */
-async function refusing(path: string, remedy: string, work: () => Promise<void>): Promise<void> {
+/** Passes the system's errors on as one sentence about the place, a ConfigError. @param remedy its last sentence. */
+export async function refusing<T>(path: string, remedy: string, work: () => Promise<T>): Promise<T> {
   try {
-    await work();
+    return await work();
   } catch (error) {
     const code = codeOf(error);
     if (code === '' || error instanceof ConfigError) throw error;

@@ -14,7 +14,10 @@ const PATIENCE_MS = 20_000;
 /** Between two looks at a lock. A guess. */
 const TURN_MS = 20;
 
-/** Runs `work` while no other process runs its own for the same file. @throws ConfigError when the lock stays taken. */
+/**
+ * Runs `work` while no other process runs its own for the same file. @throws ConfigError when the lock stays taken, or a
+ * system's error when there can be none.
+ */
 export async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
   const target = await behindLinks(path);
   const id = createHash('sha256').update(basename(target)).digest('hex').slice(0, 12);
@@ -41,6 +44,10 @@ async function take(lock: string, mine: string): Promise<boolean> {
     const file = await open(lock, 'wx');
     try {
       await file.writeFile(mine);
+    } catch (error) {
+      // A full disk has room for a name: nobody would own it.
+      await rm(lock, { force: true }).catch(() => undefined);
+      throw error;
     } finally {
       await file.close();
     }

@@ -36,6 +36,7 @@ import {
   addToTuningFile,
   checkTuningFile,
   readTuningFile,
+  requireReplaceable,
   tellPeak,
   TUNING_FILE,
   tuningPath,
@@ -124,12 +125,10 @@ export async function tune(options: TuneVerbOptions = {}): Promise<TuneResult> {
       throw new ConfigError('there is no folder to keep the results in. Name a file with --tuning-file.');
     }
     const read = await readTuningFile(path, gpu.facts);
-    if (read?.precious !== undefined && !dryRun) {
-      throw new ConfigError(
-        `${path} would be overwritten, and ${read.precious}. Remove it, or name another file with --tuning-file.`,
-      );
+    if (!dryRun) {
+      requireReplaceable(path, read);
+      await checkTuningFile(path);
     }
-    if (!dryRun) await checkTuningFile(path);
     if (read?.warning !== undefined) onWarning(read.warning);
     const old = read?.cache?.points ?? [];
     if (read?.cache !== undefined) tellPeak(gpu, read.cache);
