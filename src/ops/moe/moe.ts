@@ -49,7 +49,14 @@ export const moe = defineOp({
       quantised: true,
       about: 'up projection of gated experts',
     },
-    { name: 'w2', dims: '[E, D, F]', dtypes: STORED_FLOATS, quantised: true, about: 'down projection' },
+    {
+      name: 'w2',
+      dims: '[E, D, F]',
+      dtypes: STORED_FLOATS,
+      quantised: true,
+      about:
+        'down projection; what it is given is f32, so act * up beyond that is Infinity, below 2^-126 it may be 0',
+    },
     { name: 'b1', dims: '[E, F]', dtypes: FLOATS, optional: true, about: 'bias of w1' },
     { name: 'b3', dims: '[E, F]', dtypes: FLOATS, optional: true, about: 'bias of w3' },
     { name: 'b2', dims: '[E, D]', dtypes: FLOATS, optional: true, about: 'bias of w2, inside the score' },
