@@ -2,14 +2,16 @@
 // Grid    x: blocks of 4 WG columns, y and z: rows, spread over z beyond 65,535.
 // Memory  reads and writes each element once, lanes side by side.
 // Order   data movement: exact.
-// Edges   the width is a multiple of 4. Indices are bounded by numSource: one outside writes NaN, so that no check can pass.
+// Edges   the width is a multiple of 4. x holds rows firstRow, ... of the source. Indices are bounded by numSource: one outside
+//         writes NaN, so that no check can pass, but for a later part of a source.
 
 const WG : u32 = 64u;           // spec: lanes
 const X_F16 : bool = false;     // spec: x holds packed f16 instead of f32
 alias Four = vec4<u32>;         // spec: four values of x: vec4<u32> in f32, vec2<u32> with X_F16
 const LAST : u32 = 3u;          // spec: last word of Four
+const PART : bool = false;      // spec: x is one of several parts of the source: rows of the others stay as they are
 
-struct Params { numRows : u32, width : u32, numSource : u32, nanBits : u32 }
+struct Params { numRows : u32, width : u32, numSource : u32, nanBits : u32, firstRow : u32 }
 
 @group(0) @binding(0) var<storage, read> x_SD : array<Four>;
 @group(0) @binding(1) var<storage, read> index_R : array<u32>;
@@ -29,7 +31,8 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
   let vecs = params.width / 4u;
   let d = group.x * WG + lane;
   if (r >= params.numRows || d >= vecs) { return; }
-  let source = index_R[r];
+  let source = index_R[r] - params.firstRow;
+  if (PART && source >= params.numSource) { return; }
   var value = vec4<f32>(bitcast<f32>(params.nanBits));
   if (source < params.numSource) { value = widened(x_SD[source * vecs + d]); }
   y_RD[r * vecs + d] = value;

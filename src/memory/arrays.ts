@@ -154,10 +154,13 @@ export function attentionWords(z: RankSizes, traits: DeviceTraits): number {
   return traits.splitsKeys(z) ? partsWords(z.cacheSlots, z.numHeads, z.headDim, z.maxLength) : 0;
 }
 
-/** A rank of the last stage on its way to logits. */
-export function headWords(layout: Layout, z: RankSizes): Record<'rows' | 'normed' | 'logits', number> {
+/** A rank of the last stage on its way to logits, which lie piece by piece. @param columns of the first TP member's pieces. */
+export function headWords(
+  z: RankSizes,
+  columns: readonly Run[],
+): { readonly rows: number; readonly normed: number; readonly logits: readonly number[] } {
   const rows = z.maxTokens * z.modelDim;
-  return { rows, normed: rows, logits: z.maxTokens * vocabularyOf(layout, 0).count };
+  return { rows, normed: rows, logits: columns.map(({ count }) => z.maxTokens * count) };
 }
 
 /** Rows of the vocabulary that a TP member of the last stage scores. */

@@ -20,6 +20,7 @@ import {
   type RankSizes,
   worthwhileMicroBatches,
 } from './rank-sizes.ts';
+import { type Vocabulary, vocabularyPieces } from './vocabulary.ts';
 
 /** The options of an engine that decide how much memory it takes. */
 export interface EngineSizing {
@@ -72,13 +73,15 @@ export interface EnginePlan {
   readonly sizes: RankSizes;
   readonly weightDtype: WeightDtype;
   readonly dtypes: WeightDtypes;
+  readonly vocabulary: Vocabulary;
   /** Micro-batches whose tables exist from the start. */
   readonly microBatches: number;
   readonly admission: AdmissionPlan | undefined;
 }
 
 /**
- * @param device the largest buffer that it binds decides how many ranks' experts lie in one stack.
+ * @param device the largest buffer that it binds decides how many ranks' experts lie in one stack, and in how many pieces the
+ * vocabulary.
  * @throws ConfigError for limits that do not fit the model.
  */
 export function planEngine(
@@ -89,8 +92,8 @@ export function planEngine(
   const { placement } = sizing;
   const layout = placement === undefined ? given : planLayout(given.spec, given.model, placement);
   const admission = planAdmission(layout, sizing);
-  const { maxSequences, maxLength, maxStepTokens = maxLength, dtypes } = sizing;
-  const weightDtype = dtypes?.experts ?? sizing.weightDtype ?? 'f32';
+  const { maxSequences, maxLength, maxStepTokens = maxLength } = sizing;
+  const weightDtype = sizing.dtypes?.experts ?? sizing.weightDtype ?? 'f32';
   const slots = ceilDiv(maxSequences, layout.attnDp);
   const microBatches =
     sizing.microBatches ?? worthwhileMicroBatches(defaultMicroBatches(layout, slots), slots * maxStepTokens);
@@ -106,7 +109,9 @@ export function planEngine(
       balances: admission.rate !== undefined,
     },
   });
-  return { layout, sizes, weightDtype, dtypes: dtypes ?? dtypesOf(weightDtype), microBatches, admission };
+  const dtypes = sizing.dtypes ?? dtypesOf(weightDtype);
+  const vocabulary = vocabularyPieces(layout, dtypes, maxTokens, device.bindableBytes);
+  return { layout, sizes, weightDtype, dtypes, vocabulary, microBatches, admission };
 }
 
 /** @throws ConfigError for a policy, a capacity, shares or a rate that an engine cannot have. */

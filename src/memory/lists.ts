@@ -3,7 +3,7 @@
  * cluster. Steps take their read-back buffers besides, for as long as they last.
  */
 import { bufferBytes, partStride } from '../core/buffer-bytes.ts';
-import { range, sum } from '../core/math.ts';
+import { at, range, sum } from '../core/math.ts';
 import { isDense } from '../model/config.ts';
 import { weightBytes } from '../tensor/weight-bytes.ts';
 import {
@@ -37,16 +37,16 @@ export interface MemoryItem {
 
 /** Everything that lives on one device while the engine does. Shards that ranks have in common are there once. */
 export function deviceMemory(plan: EnginePlan, traits: DeviceTraits): MemoryItem[] {
-  const { layout, sizes: z, dtypes } = plan;
+  const { layout, sizes: z } = plan;
   const { pp, tp, ep } = layout.spec;
   const { numLayers } = layout.model;
   const routedOf = routedLayers(plan);
-  const ends = endShardShapes(layout, dtypes);
+  const ends = endShardShapes(plan);
   const shards = [
     ...range(numLayers).flatMap((layer) =>
       range(ep).flatMap((e) => shardsOf(plan, layer, { tp: e % tp, ep: e, owners: z.owners })),
     ),
-    ...[ends.embedding, ends.finalNorm, ...range(tp).map(ends.lmHead)],
+    ...[...ends.embedding, ends.finalNorm, ...ends.lmHead.flat()],
   ];
   const distinct = new Map(shards.map((shard) => [shard.key, shard]));
   return [
@@ -62,17 +62,17 @@ export function deviceMemory(plan: EnginePlan, traits: DeviceTraits): MemoryItem
 
 /** What one rank of a cluster would hold, on a device of its own. @param rank in [0, world size). */
 export function rankMemory(plan: EnginePlan, traits: DeviceTraits, rank: number): MemoryItem[] {
-  const { layout, dtypes } = plan;
+  const { layout } = plan;
   const { stage, tp, ep } = layout.coordinates(rank);
   const routedOf = routedLayers(plan);
   const layers = layout.layersOf(stage);
   const alone: RankSizes = { ...plan.sizes, numRanks: 1, numGroups: 1, owners: 1 };
-  const ends = endShardShapes(layout, dtypes);
+  const ends = endShardShapes(plan);
   const isLast = stage === layout.spec.pp - 1;
   const shards = [
     ...range(layers.count).flatMap((i) => shardsOf(plan, layers.first + i, { tp, ep, owners: 1 })),
-    ...(stage === 0 ? [ends.embedding] : []),
-    ...(isLast ? [ends.finalNorm, ends.lmHead(tp)] : []),
+    ...(stage === 0 ? ends.embedding : []),
+    ...(isLast ? [ends.finalNorm, ...at(ends.lmHead, tp)] : []),
   ];
   return [
     ...shards.map(itemOf),
@@ -131,7 +131,7 @@ function itemOf({ key, dtype, shape }: ShardShape): MemoryItem {
  * together and those that route, and ranks of the last stage.
  */
 function arrays(
-  { layout, sizes, microBatches }: EnginePlan,
+  { layout, sizes, microBatches, vocabulary }: EnginePlan,
   z: RankSizes,
   traits: DeviceTraits,
   { stages, layers, routed, heads }: { stages: number; layers: number; routed: number; heads: number },
@@ -145,6 +145,7 @@ function arrays(
     words(name, count, numParts * partStride(size, traits.offsetAlignment));
   const perStage = stageTableWords(sizes.numRanks);
   const scratch = attentionWords(z, traits);
+  const ofHead = headWords(z, at(vocabulary.head, 0));
   const items = [
     ...['k', 'v'].map((name) => ({
       ...{ name: `kv-cache/${name}`, bytes: bufferBytes(cacheBytes(z)), count: layers * z.numRanks },
@@ -157,9 +158,9 @@ function arrays(
     ),
     ...unitWords(z).map(([name, size]) => words(`workspace/${name}`, stages * z.numRanks, size)),
     words('workspace/hidden', (stages * z.numRanks) / z.owners, hiddenWords(z)),
-    ...Object.entries(headWords(layout, z)).map(([name, size]) =>
-      words(`workspace/head/${name}`, heads, size),
-    ),
+    words('workspace/head/rows', heads, ofHead.rows),
+    words('workspace/head/normed', heads, ofHead.normed),
+    ...ofHead.logits.map((size) => words('workspace/head/logits', heads, size)),
     words('workspace/attention-parts', scratch === 0 ? 0 : 1, scratch),
     ...Object.entries(tableWords(z)).map(([name, size]) =>
       parts(`tables/${name}`, microBatches, z.numGroups, size),

@@ -1,10 +1,12 @@
 /** Whether an engine fits where it is to run, told before any weight is read; and if not, what of it would. */
 import { ConfigError } from '../core/errors.ts';
-import { maxOf } from '../core/math.ts';
+import { divisorsOf, maxOf } from '../core/math.ts';
 import { formatBytes } from '../core/units.ts';
 import { planLayout, type Layout } from '../layout/layout.ts';
+import { formatLayout } from '../layout/spec.ts';
 import { withLayers } from '../model/files/layers.ts';
 import { dtypesOf } from '../model/stored-weights.ts';
+import { isPlain } from '../routing/placement.ts';
 import { isQuantised, requireBlocks, type WeightDtype } from '../tensor/quantised.ts';
 import type { DeviceTraits } from './device-traits.ts';
 import { type EngineSizing, planEngine } from './engine-plan.ts';
@@ -21,7 +23,7 @@ interface Need {
 
 /**
  * @param freeBytes of the device; undefined where it does not tell. @returns what the engine takes, bytes.
- * @throws ConfigError for one that does not fit, with the layers or the dtype that would.
+ * @throws ConfigError for one that does not fit, with the layers, the dtype or the ranks that would.
  */
 export function requireRoom(
   layout: Layout,
@@ -37,7 +39,9 @@ export function requireRoom(
     largest.bytes > traits.bindableBytes
       ? `its ${largest.name} takes ${formatBytes(largest.bytes)}, and this adapter binds ${formatBytes(traits.bindableBytes)} at once`
       : `it takes ${formatBytes(total)} (weights ${formatBytes(weights)}, cache ${formatBytes(cache)}), and ${formatBytes(freeBytes ?? 0)} are free`;
-  const ways = [layersThatFit, bitsThatFit].flatMap((find) => find(layout, sizing, traits, freeBytes) ?? []);
+  const ways = [layersThatFit, bitsThatFit, ranksThatFit].flatMap(
+    (find) => find(layout, sizing, traits, freeBytes) ?? [],
+  );
   const remedy = ways.length > 0 ? `It fits with ${ways.join(', or with ')}.` : OTHERWISE;
   throw new ConfigError(`${layout.model.name} does not fit: ${why}. ${remedy}`);
 }
@@ -75,12 +79,8 @@ const layersThatFit: Find = (layout, sizing, traits, freeBytes) => {
   const works = (count: number): boolean => {
     const { config } = withLayers(layout.model, { first: 0, count });
     const { spec } = layout;
-    return worksWith(
-      planLayout({ ...spec, pp: Math.min(spec.pp, count) }, config),
-      sizing,
-      traits,
-      freeBytes,
-    );
+    const some = (): Layout => planLayout({ ...spec, pp: Math.min(spec.pp, count) }, config);
+    return worksWith(some, sizing, traits, freeBytes);
   };
   let [least, most] = [0, layout.model.numLayers];
   while (most - least > 1) {
@@ -103,19 +103,37 @@ const bitsThatFit: Find = (layout, sizing, traits, freeBytes) => {
     } catch {
       return false;
     }
-    return worksWith(layout, { ...sizing, dtypes: dtypesOf(weightDtype), weightDtype }, traits, freeBytes);
+    return worksWith(
+      () => layout,
+      { ...sizing, dtypes: dtypesOf(weightDtype), weightDtype },
+      traits,
+      freeBytes,
+    );
   });
   return found && `--weights ${found}`;
 };
 
+/** More ranks, each with fewer experts: what is bound at once is less then. */
+const ranksThatFit: Find = (layout, sizing, traits, freeBytes) => {
+  const { spec, model, placement } = layout;
+  if (sizing.placement !== undefined || !isPlain(placement)) return undefined;
+  const found = divisorsOf(model.numExperts)
+    .filter((ep) => ep > spec.ep && ep <= MOST_RANKS)
+    .find((ep) => worksWith(() => planLayout({ ...spec, ep }, model), sizing, traits, freeBytes));
+  return found === undefined ? undefined : `--layout ${formatLayout({ ...spec, ep: found })}`;
+};
+
+/** More would be told as advice to nobody. A guess. */
+const MOST_RANKS = 64;
+
 function worksWith(
-  layout: Layout,
+  layout: () => Layout,
   sizing: EngineSizing,
   traits: DeviceTraits,
   freeBytes: number | undefined,
 ): boolean {
   try {
-    return fits(needOf(layout, sizing, traits), traits, freeBytes);
+    return fits(needOf(layout(), sizing, traits), traits, freeBytes);
   } catch (error) {
     if (error instanceof ConfigError) return false;
     throw error;

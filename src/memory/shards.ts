@@ -4,8 +4,8 @@ import type { Layout, Run } from '../layout/layout.ts';
 import { isDense } from '../model/config.ts';
 import type { WeightDtypes } from '../model/stored-weights.ts';
 import type { WeightDtype } from '../tensor/quantised.ts';
-import { vocabularyOf } from './arrays.ts';
 import { attentionShapes, expertShapes, gateShape, unitShapes, vocabularyShape } from './shapes.ts';
+import type { Vocabulary } from './vocabulary.ts';
 
 /** One kind of weight that a rank holds. Ranks that ask for the same key hold equal numbers. */
 export interface ShardShape {
@@ -51,11 +51,18 @@ export interface LayerShards<S = ShardShape> {
 }
 
 export interface EndShards<S = ShardShape> {
-  /** [V, D], whole on every rank of the first stage. */
-  readonly embedding: S;
+  /** [V, D], all of it on every rank of the first stage, in pieces that can be bound. */
+  readonly embedding: readonly S[];
   readonly finalNorm: S;
-  /** Rows of the vocabulary that a TP member of the last stage scores. */
-  readonly lmHead: (tp: number) => S;
+  /** Rows of the vocabulary that a TP member of the last stage scores, in pieces again. */
+  readonly lmHead: readonly (readonly S[])[];
+}
+
+/** What decides how the ends of a model lie on a device. */
+export interface EndsPlan {
+  readonly layout: Layout;
+  readonly dtypes: WeightDtypes;
+  readonly vocabulary: Vocabulary;
 }
 
 /** A rank's place in its groups, and how many neighbours share a stack of experts. */
@@ -158,15 +165,17 @@ export function layerShardShapes(
   };
 }
 
-export function endShardShapes(layout: Layout, dtypes: WeightDtypes): EndShards {
-  const { modelDim: D, vocabSize } = layout.model;
+export function endShardShapes({ layout, dtypes, vocabulary }: EndsPlan): EndShards {
+  const { modelDim: D } = layout.model;
+  const inPieces = (key: string, runs: readonly Run[], dtype: WeightDtype): ShardShape[] =>
+    runs.map(({ count }, i) => ({
+      key: runs.length === 1 ? key : `${key}/${i + 1}-of-${runs.length}`,
+      shape: vocabularyShape(D, count),
+      dtype,
+    }));
   return {
-    embedding: { key: 'weights/embedding', shape: vocabularyShape(D, vocabSize), dtype: dtypes.embedding },
+    embedding: inPieces('weights/embedding', vocabulary.embedding, dtypes.embedding),
     finalNorm: { key: 'weights/final-norm', shape: [D], dtype: 'f32' },
-    lmHead: (tp) => ({
-      key: `weights/lm-head/tp${tp}`,
-      shape: vocabularyShape(D, vocabularyOf(layout, tp).count),
-      dtype: dtypes.head,
-    }),
+    lmHead: vocabulary.head.map((runs, tp) => inPieces(`weights/lm-head/tp${tp}`, runs, dtypes.head)),
   };
 }

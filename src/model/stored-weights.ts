@@ -5,6 +5,7 @@
 import { requireFields, requireGiven } from '../core/given.ts';
 import { at } from '../core/math.ts';
 import { quantise } from '../tensor/quantise.ts';
+import { quantisedRows } from '../tensor/quantised-cuts.ts';
 import {
   dequantise,
   type FloatWeight,
@@ -112,11 +113,14 @@ export function storedRows(
   dtypes: WeightDtypes,
   { first, count }: { readonly first: number; readonly count: number },
 ): HostWeight {
+  const stored = dtypeOfPart(name, dtypes);
+  const packed = stored === 'mxfp4' ? source.packed?.(name) : undefined;
+  if (packed !== undefined) return quantisedRows(packed, { first, count });
   const { dtype, shape, data } = source.get(name);
   const width = at(shape, 1);
   const rows = tensor(dtype, [count, width], data.subarray(first * width, (first + count) * width));
-  const stored = dtypeOfPart(name, dtypes);
-  return isQuantised(stored) ? quantise(rows, stored, name) : castFloat(rows, stored);
+  const what = first === 0 ? name : `${name}, counted from row ${first}, `;
+  return isQuantised(stored) ? quantise(rows, stored, what) : castFloat(rows, stored);
 }
 
 /** The numbers of a stored weight. */

@@ -6,83 +6,86 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { prepareGemm, type Gemm } from '../kernels/dense/gemm.ts';
 import { prepareRmsNorm, type RmsNorm } from '../kernels/dense/rms-norm.ts';
 import { prepareGatherRows, type GatherRows } from '../kernels/routing/rows.ts';
-import type { Layout } from '../layout/layout.ts';
+import type { Run } from '../layout/layout.ts';
 import type { WeightSource } from '../model/config.ts';
-import type { WeightDtypes } from '../model/stored-weights.ts';
-import { headWords, vocabularyOf } from '../memory/arrays.ts';
+import { headWords } from '../memory/arrays.ts';
+import type { EnginePlan } from '../memory/engine-plan.ts';
 import { endShards } from './shards.ts';
-import type { RankSizes } from '../memory/rank-sizes.ts';
 import { logitRows } from './step/plan.ts';
 import type { StageStep } from './layer/context.ts';
 import type { WeightStore } from './weight-store.ts';
 import type { StageWorkspace } from './stage-workspace.ts';
 
-/** Where one rank's logits lie in the step's read-back buffer. */
+/** Where one rank's logits of a piece of the vocabulary lie in the step's read-back buffer. */
 export interface LogitsBlock {
   readonly group: number;
-  readonly tp: number;
-  /** Words from the start of the read-back buffer; [rows, columns of this TP member]. */
+  readonly rank: number;
+  readonly piece: number;
+  readonly columns: Run;
+  /** Words from the start of the read-back buffer; [rows, columns]. */
   readonly offset: number;
   readonly words: number;
 }
 
+/** Columns of the logits that one binding holds. */
 interface Head {
   readonly weights: GpuBuffer;
   /** For one row, and for more. */
   readonly one: Gemm;
   readonly more: Gemm;
-  readonly columns: number;
+  readonly columns: Run;
+}
+
+/** Rows of the vocabulary that one binding holds. */
+interface Embedding {
+  readonly weights: GpuBuffer;
+  readonly rows: Run;
+  readonly gather: GatherRows;
 }
 
 interface HeadScratch {
   readonly rows: GpuBuffer;
   readonly normed: GpuBuffer;
-  readonly logits: GpuBuffer;
+  /** Piece by piece. */
+  readonly logits: readonly GpuBuffer[];
 }
 
 export class PipelineEnds {
-  readonly #z: RankSizes;
-  readonly #embedding: GpuBuffer;
+  readonly #embeddings: readonly Embedding[];
   readonly #finalNorm: GpuBuffer;
-  readonly #heads: readonly Head[];
+  /** Of each TP member. */
+  readonly #heads: readonly (readonly Head[])[];
   readonly #scratch: readonly HeadScratch[];
-  readonly #embed: GatherRows;
   readonly #pick: GatherRows;
   readonly #norm: RmsNorm;
 
   private constructor(
-    z: RankSizes,
     parts: {
-      embedding: GpuBuffer;
+      embeddings: readonly Embedding[];
       finalNorm: GpuBuffer;
-      heads: readonly Head[];
+      heads: readonly (readonly Head[])[];
       scratch: readonly HeadScratch[];
     },
-    kernels: { embed: GatherRows; pick: GatherRows; norm: RmsNorm },
+    kernels: { pick: GatherRows; norm: RmsNorm },
   ) {
-    this.#z = z;
-    this.#embedding = parts.embedding;
+    this.#embeddings = parts.embeddings;
     this.#finalNorm = parts.finalNorm;
     this.#heads = parts.heads;
     this.#scratch = parts.scratch;
-    this.#embed = kernels.embed;
     this.#pick = kernels.pick;
     this.#norm = kernels.norm;
   }
 
   static async create(
     gpu: Gpu,
-    layout: Layout,
-    z: RankSizes,
+    plan: EnginePlan,
     source: WeightSource,
-    dtypes: WeightDtypes,
     store: WeightStore,
   ): Promise<PipelineEnds> {
-    const { model, spec } = layout;
-    const shards = endShards(source, layout, dtypes);
-    const prepareHead = async (tp: number): Promise<Omit<Head, 'weights'>> => {
-      const columns = vocabularyOf(layout, tp).count;
-      const shape = { numCols: columns, depth: z.modelDim, weightDtype: dtypes.head };
+    const { layout, sizes: z, dtypes, vocabulary } = plan;
+    const shards = endShards(source, plan);
+    const prepareHead = async (columns: Run): Promise<Omit<Head, 'weights'>> => {
+      const shape = { numCols: columns.count, depth: z.modelDim, weightDtype: dtypes.head };
       const [one, more] = await Promise.all([
         prepareGemm(gpu, { ...shape, numRows: 1 }),
         prepareGemm(gpu, { ...shape, numRows: 8 }),
@@ -90,35 +93,49 @@ export class PipelineEnds {
       return { one, more, columns };
     };
     // Kernels first: nothing is held while they may be refused, or called off.
-    const [prepared, embed, pick, norm] = await Promise.all([
-      Promise.all(range(spec.tp).map(prepareHead)),
-      prepareGatherRows(gpu, { width: z.modelDim, dtype: dtypes.embedding }),
-      prepareGatherRows(gpu, { width: z.modelDim, dtype: 'f32' }),
-      prepareRmsNorm(gpu, { width: z.modelDim, eps: model.rmsEps, residual: false }),
+    const width = z.modelDim;
+    const [prepared, gathers, pick, norm] = await Promise.all([
+      Promise.all(vocabulary.head.map((pieces) => Promise.all(pieces.map(prepareHead)))),
+      Promise.all(
+        // The first writes NaN for what is no token.
+        vocabulary.embedding.map((_, i) =>
+          prepareGatherRows(gpu, { width, dtype: dtypes.embedding, part: i > 0 }),
+        ),
+      ),
+      prepareGatherRows(gpu, { width, dtype: 'f32' }),
+      prepareRmsNorm(gpu, { width, eps: layout.model.rmsEps, residual: false }),
     ]);
-    const heads: Head[] = [];
-    for (const [tp, head] of prepared.entries()) {
-      heads.push({ ...head, weights: await store.get(shards.lmHead(tp)) });
+    const heads: Head[][] = [];
+    for (const [tp, pieces] of prepared.entries()) {
+      const own: Head[] = [];
+      for (const [i, head] of pieces.entries()) {
+        own.push({ ...head, weights: await store.get(at(at(shards.lmHead, tp), i)) });
+      }
+      heads.push(own);
     }
-    const embedding = await store.get(shards.embedding);
+    const embeddings: Embedding[] = [];
+    for (const [i, gather] of gathers.entries()) {
+      const weights = await store.get(at(shards.embedding, i));
+      embeddings.push({ weights, gather, rows: at(vocabulary.embedding, i) });
+    }
     const finalNorm = await store.get(shards.finalNorm);
-    const words = headWords(layout, z);
+    const words = headWords(z, at(vocabulary.head, 0));
     const scratch = range(z.numRanks).map((rank) => ({
       rows: gpu.buffer(`workspace/head/r${rank}/rows`, 4 * words.rows),
       normed: gpu.buffer(`workspace/head/r${rank}/normed`, 4 * words.normed),
-      logits: gpu.buffer(`workspace/head/r${rank}/logits`, 4 * words.logits),
+      logits: words.logits.map((size) => gpu.buffer(`workspace/head/r${rank}/logits`, 4 * size)),
     }));
-    return new PipelineEnds(z, { embedding, finalNorm, heads, scratch }, { embed, pick, norm });
+    return new PipelineEnds({ embeddings, finalNorm, heads, scratch }, { pick, norm });
   }
 
   /** Token ids -> x of the first stage, on every member of a TP group. */
   recordEmbedding(commands: CommandList, first: StageWorkspace, { loads, tables }: StageStep): void {
     loads.forEach(({ group, numTokens }, rank) => {
-      this.#embed.record(
-        commands,
-        { numRows: numTokens, numSource: this.#z.vocabSize },
-        { x: this.#embedding, index: tables.ids.part(group), y: first.symmetric('x').part(rank) },
-      );
+      const [index, y] = [tables.ids.part(group), first.symmetric('x').part(rank)];
+      for (const { weights, rows, gather } of this.#embeddings) {
+        const p = { numRows: numTokens, numSource: rows.count, firstRow: rows.first };
+        gather.record(commands, p, { x: weights, index, y });
+      }
     });
   }
 
@@ -128,7 +145,6 @@ export class PipelineEnds {
       const numRows = logitRows(at(step.batch, group), which).length;
       if (numRows === 0) return;
       const own = at(this.#scratch, rank);
-      const head = at(this.#heads, tp);
       const index = step.tables.rows.part(group);
       this.#pick.record(
         commands,
@@ -138,32 +154,39 @@ export class PipelineEnds {
       this.#norm.record(
         commands,
         { numRows },
-        { x: own.rows, weight: this.#finalNorm, y: own.normed, sum: own.logits },
+        { x: own.rows, weight: this.#finalNorm, y: own.normed, sum: at(own.logits, 0) },
       );
-      const gemm = numRows === 1 ? head.one : head.more;
-      gemm.record(commands, numRows, { a: own.normed, b: head.weights, c: own.logits });
+      for (const [i, { one, more, weights }] of at(this.#heads, tp).entries()) {
+        const gemm = numRows === 1 ? one : more;
+        gemm.record(commands, numRows, { a: own.normed, b: weights, c: at(own.logits, i) });
+      }
     });
   }
 
-  /** The blocks of one micro-batch from `offset` on: rank by rank. */
+  /** The blocks of one micro-batch from `offset` on: rank by rank, piece by piece. */
   logitsBlocks(step: StageStep, which: 'last' | 'all', offset: number): LogitsBlock[] {
     let next = offset;
-    return step.loads.map(({ group, tp }) => {
+    return step.loads.flatMap(({ group, tp }, rank) => {
       const rows = logitRows(at(step.batch, group), which).length;
-      const words = rows * at(this.#heads, tp).columns;
-      next += words;
-      return { group, tp, offset: next - words, words };
+      return at(this.#heads, tp).map(({ columns }, piece) => {
+        const words = rows * columns.count;
+        next += words;
+        return { group, rank, piece, columns, offset: next - words, words };
+      });
     });
   }
 
   /** Copies the blocks into the read-back buffer. */
   recordCopy(commands: CommandList, blocks: readonly LogitsBlock[], target: GpuBuffer): void {
-    blocks.forEach(({ words, offset }, rank) => {
-      if (words > 0) commands.copy(at(this.#scratch, rank).logits, target.view(4 * offset), 4 * words);
-    });
+    for (const { rank, piece, words, offset } of blocks) {
+      const from = at(at(this.#scratch, rank).logits, piece);
+      if (words > 0) commands.copy(from, target.view(4 * offset), 4 * words);
+    }
   }
 
   destroy(): void {
-    for (const { rows, normed, logits } of this.#scratch) [rows, normed, logits].forEach((b) => b.destroy());
+    for (const { rows, normed, logits } of this.#scratch) {
+      for (const buffer of [rows, normed, ...logits]) buffer.destroy();
+    }
   }
 }

@@ -165,9 +165,7 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       stages.push(own(stage));
     }
     const ends = own(
-      await counted('kernels of the ends', () =>
-        PipelineEnds.create(making.gpu, layout, sizes, source, dtypes, store),
-      ),
+      await counted('kernels of the ends', () => PipelineEnds.create(making.gpu, plan, source, store)),
     );
     await store.written();
     const pipeline = own(

@@ -16,7 +16,6 @@ import { tagged, type StepSpanTime } from './step/span.ts';
 import { laterTimes } from './step/timed-lists.ts';
 import type { StepOptions, StepResult } from './step/step.ts';
 import { collectExperts, expertTrace, type ExpertTrace } from './step/trace.ts';
-import { vocabularyOf } from '../memory/arrays.ts';
 import { worthwhileMicroBatches } from '../memory/rank-sizes.ts';
 import type { LayerSegments, Stage } from './layer/stage.ts';
 import type { StageContext, StageStep } from './layer/context.ts';
@@ -89,7 +88,7 @@ export class Pipeline {
       return { batch, loads, tables, isLast: m === batches.length - 1 };
     });
     const blocks = this.#blocks(steps, which);
-    const readBack = gpu.elements('read-back/logits', totalWords(blocks));
+    const readBack = gpu.elements('read-back/logits', totalWords(blocks), 'f32', 'parts');
     const trace = experts ? expertTrace(gpu, layout, z, steps) : undefined;
     const rows = hidden ? hiddenTrace(gpu, layout, z, steps) : undefined;
     const lists: SubmittedList[] = [];
@@ -219,7 +218,7 @@ export class Pipeline {
     });
   }
 
-  /** Joins the TP members' parts of the vocabulary into one row per wanted token, in the order of the requests. */
+  /** Joins the pieces and the TP members' parts of the vocabulary into one row per wanted token, in the order of the requests. */
   #assemble(
     numRequests: number,
     steps: readonly StageStep[],
@@ -227,15 +226,15 @@ export class Pipeline {
     which: 'last' | 'all',
     words: Float32Array,
   ): Float32Array[] {
-    const { layout, sizes: z } = this.#c;
+    const { sizes: z } = this.#c;
     const result: Float32Array[] = range(numRequests).map(() => new Float32Array(0));
     steps.forEach(({ batch }, m) => {
       batch.forEach((group, g) => {
         const parts = at(blocks, m).filter((b) => b.group === g);
         const rows = logitRows(group, which).length;
         const whole = new Float32Array(rows * z.vocabSize);
-        for (const { tp, offset } of parts) {
-          const { first, count } = vocabularyOf(layout, tp);
+        for (const { columns, offset } of parts) {
+          const { first, count } = columns;
           for (const row of range(rows)) {
             whole.set(
               words.subarray(offset + row * count, offset + (row + 1) * count),

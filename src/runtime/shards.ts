@@ -2,10 +2,10 @@
 import { ConfigError } from '../core/errors.ts';
 import { at, product } from '../core/math.ts';
 import type { Layout, Run } from '../layout/layout.ts';
-import { vocabularyOf } from '../memory/arrays.ts';
 import {
   type EndShards,
   endShardShapes,
+  type EndsPlan,
   layerCuts,
   type LayerShards,
   layerShardShapes,
@@ -13,7 +13,7 @@ import {
   type ShardShape,
 } from '../memory/shards.ts';
 import { weightNames, type WeightSource } from '../model/config.ts';
-import { storedWeight, type WeightDtypes } from '../model/stored-weights.ts';
+import { storedRows, storedWeight, type WeightDtypes } from '../model/stored-weights.ts';
 import { nameOf, type Part } from '../model/weights/parts.ts';
 import { quantisedColumns, quantisedRows, quantisedStack } from '../tensor/quantised-cuts.ts';
 import type { HostWeight } from '../tensor/quantised.ts';
@@ -153,19 +153,25 @@ export function layerShards(
   ) as unknown as LayerShards<Shard>;
 }
 
-export function endShards(weights: WeightSource, layout: Layout, dtypes: WeightDtypes): EndShards<Shard> {
-  const shapes = endShardShapes(layout, dtypes);
+export function endShards(weights: WeightSource, plan: EndsPlan): EndShards<Shard> {
+  const { layout, dtypes, vocabulary } = plan;
+  const shapes = endShardShapes(plan);
+  const { vocabSize } = layout.model;
+  const { embedding, finalNorm, lmHead } = weightNames;
   const whole = (shape: ShardShape, name: string): Shard => {
     const make = (): HostWeight => storedWeight(weights, name, dtypes);
     return { ...shape, parts: [{ names: [name], make, straight: { name } }] };
   };
+  const rowsOf = (shape: ShardShape, name: string, rows: Run): Shard => {
+    if (rows.count === vocabSize) return whole(shape, name);
+    const make = (): HostWeight => storedRows(weights, name, dtypes, rows);
+    return { ...shape, parts: [{ names: [name], make, straight: { name, rows } }] };
+  };
+  const inPieces = (pieces: readonly ShardShape[], name: string, runs: readonly Run[]): Shard[] =>
+    pieces.map((shape, i) => rowsOf(shape, name, at(runs, i)));
   return {
-    embedding: whole(shapes.embedding, weightNames.embedding),
-    finalNorm: whole(shapes.finalNorm, weightNames.finalNorm),
-    lmHead: (tp) => {
-      const [name, rows] = [weightNames.lmHead, vocabularyOf(layout, tp)];
-      const make = (): HostWeight => cutRows(storedWeight(weights, name, dtypes), rows);
-      return { ...shapes.lmHead(tp), parts: [{ names: [name], make, straight: { name, rows } }] };
-    },
+    embedding: inPieces(shapes.embedding, embedding, vocabulary.embedding),
+    finalNorm: whole(shapes.finalNorm, finalNorm),
+    lmHead: shapes.lmHead.map((pieces, tp) => inPieces(pieces, lmHead, at(vocabulary.head, tp))),
   };
 }

@@ -13,6 +13,8 @@ import type { KernelKind, Platform } from '../../src/platform/platform.ts';
 import { createEngine } from '../../src/runtime/engine.ts';
 import { WEIGHT_DTYPES } from '../../src/tensor/quantised.ts';
 import { modelWith } from '../layout/support.ts';
+import { bindingAtMost } from '../setup/binding.ts';
+import { isFull } from '../setup/full.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
 const RUNS = Number(process.env['MOEBIUS_RUNS'] ?? 20);
@@ -61,6 +63,38 @@ test.each([
   ['gpu', 'ep=1,pp=2,tp=1,dp=2', { weightDtype: 'f16', microBatches: 2, maxLength: 700, maxStepTokens: 3 }],
 ] as const)('kernels of a %s on %s with %j', async (kind, text, sizing) => {
   await expectPredicted(kind, text, { maxSequences: 3, maxLength: 40, ...sizing });
+});
+
+test.each([
+  // 128 bytes of f16 a row of the embedding; 4,002 or 4,001 columns of 40 bytes for each TP member, 12 rows of logits.
+  ['ep=4,pp=2,tp=2,dp=2', { weightDtype: 'int4', mostOwners: 2 }, 8, 2],
+  // 256 bytes a row; 48 rows of logits take less.
+  ...(isFull ? [['ep=1', {}, 16, 16] as const] : []),
+] as const)('%s binds a vocabulary in pieces, with the same bits', async (text, sizing, rows, columns) => {
+  const gpu = gpus.get('software');
+  if (gpu === undefined) return expect.unreachable();
+  const layout = planLayout(parseLayout(text), { ...model, vocabSize: 8003 });
+  const source = syntheticWeights(layout.model, 5);
+  const run = async () => {
+    const limits = { maxSequences: 4, maxLength: 12, ...sizing };
+    const engine = await createEngine(gpu, { layout, weights: source, ...limits });
+    try {
+      const prompts = [[0, 500, 501, 1000, 1001, 1002, 8002], [751, 3, 7999], [250], [4001, 4002]];
+      const asked = prompts.map((ids, sequence) => ({ sequence, ids }));
+      const first = await engine.forward(asked, { logits: 'all' });
+      const second = await engine.forward([{ sequence: 0, ids: [1501] }]);
+      const logits = [...first.logits, ...second.logits];
+      return { logits, dispatches: second.dispatches, memory: engine.memory };
+    } finally {
+      engine.destroy();
+    }
+  };
+  const whole = await run();
+  const cut = await bindingAtMost(gpu, 2 ** 17, run);
+  expect(cut.logits).toEqual(whole.logits);
+  expect(cut.memory.liveBytes).toBe(cut.memory.predictedBytes);
+  // A gather and a product more for each piece, on the ranks of one TP group.
+  expect(cut.dispatches - whole.dispatches).toBe(layout.spec.tp * (rows - 1 + columns - 1));
 });
 
 test('random layouts and limits', { timeout: 600_000 }, async () => {

@@ -1,5 +1,7 @@
 /** What does not fit is refused before anything is read, with what would. */
 import { expect, test } from 'vitest';
+import { messageOf } from '../../src/core/errors.ts';
+import { divisorsOf } from '../../src/core/math.ts';
 import { planLayout } from '../../src/layout/layout.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
 import { CPU_TRAITS } from '../../src/memory/device-traits.ts';
@@ -44,3 +46,28 @@ test('a part that cannot be bound is named; nothing helps where nothing fits', (
     /its \w+\/\S+ takes .*, and this adapter binds 4.00 KiB at once\. Spread it over more ranks/,
   );
 });
+
+test('where the experts of a rank cannot be bound, ranks that share them are named, and those fit', () => {
+  const one = planLayout(parseLayout('ep=1'), config);
+  const items = deviceMemory(planEngine(one, SIZING, CPU_TRAITS), CPU_TRAITS);
+  const stack = items.find(({ name }) => name.startsWith('weights/l0/w1'))?.bytes ?? 0;
+  const narrow = { ...CPU_TRAITS, bindableBytes: stack / 2 };
+  const refused = (): number => requireRoom(one, SIZING, narrow, undefined);
+  const found = /--layout (\S+)\.$/.exec(messageOf(caught(refused)))?.[1] ?? '';
+  expect(found).toMatch(/^ep=\d+,pp=1,tp=1,dp=1$/);
+  const fits = (ep: number): boolean => {
+    const on = planLayout({ ...one.spec, ep }, config);
+    return caught(() => requireRoom(on, SIZING, narrow, undefined)) === undefined;
+  };
+  const { ep } = parseLayout(found);
+  expect(divisorsOf(config.numExperts).find(fits)).toBe(ep);
+});
+
+function caught(run: () => unknown): unknown {
+  try {
+    run();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}

@@ -7,33 +7,17 @@ import { rowRuns } from '../../src/ops/row-runs.ts';
 import { f32Tensor, type Tensor } from '../../src/tensor/tensor.ts';
 import { drawPages } from '../../src/validate/draw/draw-pages.ts';
 import { maker } from '../../src/validate/draw/maker.ts';
+import { bindingAtMost } from '../setup/binding.ts';
 import { testPlatform } from '../setup/gpu.ts';
 
 let gpu: Gpu;
-let limits: GPUSupportedLimits;
 beforeAll(async () => {
   gpu = await openGpu(testPlatform());
-  ({ limits } = gpu);
 });
 afterAll(() => gpu.destroy());
 
 /** Runs something on an adapter that binds no more than `bytes`, and fails for a larger binding. */
-async function binding<T>(bytes: number, run: () => Promise<T>): Promise<T> {
-  const get = (target: GPUSupportedLimits, name: string | symbol): unknown =>
-    name === 'maxStorageBufferBindingSize' ? bytes : Reflect.get(target, name, target);
-  Object.defineProperty(gpu, 'limits', { value: new Proxy(limits, { get }), configurable: true });
-  const bound = gpu.bindGroups.get.bind(gpu.bindGroups);
-  gpu.bindGroups.get = (kernel, views) => {
-    for (const view of views) expect(view.byteLength, view.buffer.label).toBeLessThanOrEqual(bytes);
-    return bound(kernel, views);
-  };
-  try {
-    return await run();
-  } finally {
-    gpu.bindGroups.get = bound;
-    Object.defineProperty(gpu, 'limits', { value: limits, configurable: true });
-  }
-}
+const binding = <T>(bytes: number, run: () => Promise<T>): Promise<T> => bindingAtMost(gpu, bytes, run);
 
 const make = maker('parts');
 const weights = (...shape: number[]): Tensor => make.weight(shape);

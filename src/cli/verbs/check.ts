@@ -20,6 +20,7 @@ import { failuresOf } from '../../validate/checkpoint/judge.ts';
 import { readText } from '../files/prompt.ts';
 import {
   cacheOption,
+  freeBytes,
   loadModel,
   Reading,
   requireCache,
@@ -114,6 +115,7 @@ export async function check(options: CheckOptions = {}): Promise<CheckReport> {
           checkCheckpoint(gpu, {
             ...{ weights: model, dtypes, cacheDtype: cache, spec, ids, tolerance, file },
             ...(layers && { firstLayer: layers.first }),
+            freeBytes: freeBytes(gpu),
             say: reading.beside(say),
           }),
         reading.text,

@@ -11,10 +11,18 @@ import { spread } from '../variants.ts';
 /** Bits of a quiet NaN: what a gather from outside its source writes, so that no check can pass over it. */
 const NAN_BITS = 0x7fc00000;
 
+const gatherParams = {
+  numRows: 'u32',
+  width: 'u32',
+  numSource: 'u32',
+  nanBits: 'u32',
+  firstRow: 'u32',
+} as const;
+
 const gather = defineKernel({
   shader: 'routing/gather-rows.wgsl',
-  spec: { WG: 64, X_F16: false, X_BF16: false },
-  params: { numRows: 'u32', width: 'u32', numSource: 'u32', nanBits: 'u32' },
+  spec: { WG: 64, X_F16: false, X_BF16: false, PART: false },
+  params: gatherParams,
   buffers: { x_SD: 'read', index_R: 'read', y_RD: 'write' },
   grid: (_s, p) => spread(p.numRows),
 });
@@ -38,8 +46,8 @@ const combine = defineKernel({
 
 const gatherFours = defineKernel({
   shader: 'routing/gather-fours.wgsl',
-  spec: { WG: 64, X_F16: false, Four: 'vec4<u32>', LAST: 3 },
-  params: { numRows: 'u32', width: 'u32', numSource: 'u32', nanBits: 'u32' },
+  spec: { WG: 64, X_F16: false, Four: 'vec4<u32>', LAST: 3, PART: false },
+  params: gatherParams,
   buffers: { x_SD: 'read', index_R: 'read', y_RD: 'write' },
   grid: (s, p) => byFours(p.width, s.WG, p.numRows),
 });
@@ -78,28 +86,32 @@ const add = defineKernel({
 });
 
 export interface GatherRows {
-  /** y[r] = x[index[r]] for `numRows` rows out of `numSource`. */
+  /** y[r] = x[index[r] - firstRow] for `numRows` rows out of `numSource`; of the first row that x holds, 0 by default. */
   record(
     commands: CommandList,
-    p: { numRows: number; numSource: number },
+    p: { numRows: number; numSource: number; firstRow?: number },
     t: { x: Bindable; index: Bindable; y: Bindable },
   ): void;
 }
 
+/** @param shape `part`: x is one of several parts of a source, and only its own rows of y are written. */
 export async function prepareGatherRows(
   gpu: Gpu,
-  shape: { width: number; dtype: WeightDtype },
+  shape: { width: number; dtype: WeightDtype; part?: boolean },
 ): Promise<GatherRows> {
-  const { width, dtype } = shape;
+  const { width, dtype, part: PART = false } = shape;
   const X_F16 = dtype === 'f16';
   const inFours = takesFours(gpu, width) && dtype !== 'bf16';
   const kernel = await gpu.kernel(
     inFours ? gatherFours : gather,
-    inFours ? { X_F16, ...(X_F16 && { Four: 'vec2<u32>', LAST: 1 }) } : { X_F16, X_BF16: dtype === 'bf16' },
+    inFours
+      ? { X_F16, PART, ...(X_F16 && { Four: 'vec2<u32>', LAST: 1 }) }
+      : { X_F16, PART, X_BF16: dtype === 'bf16' },
   );
   return {
-    record: (commands, p, { x, index, y }) => {
-      commands.dispatch(kernel, { ...p, width, nanBits: NAN_BITS }, { x_SD: x, index_R: index, y_RD: y });
+    record: (commands, { firstRow = 0, ...p }, { x, index, y }) => {
+      const params = { ...p, firstRow, width, nanBits: NAN_BITS };
+      commands.dispatch(kernel, params, { x_SD: x, index_R: index, y_RD: y });
     },
   };
 }

@@ -1,5 +1,5 @@
 /** Gather, combine, add, the append to the KV cache and the fused router, on numbers that f32 holds exactly. */
-import { at, range } from '../../core/math.ts';
+import { at, balancedRun, range } from '../../core/math.ts';
 import type { GpuBuffer } from '../../gpu/buffer.ts';
 import { prepareRouter } from '../../kernels/routing/router.ts';
 import { prepareRopeAppend } from '../../kernels/attention/rope.ts';
@@ -8,7 +8,7 @@ import { budgetOf, scoreRoundings } from '../../ops/budgets.ts';
 import { gateTopK } from '../../reference/gate.ts';
 import { matmul } from '../../reference/matmul.ts';
 import type { FloatWeight } from '../../tensor/quantised.ts';
-import { castFloat, f32Tensor, toF32, toF64 } from '../../tensor/tensor.ts';
+import { castFloat, f32Tensor, tensor, toF32, toF64 } from '../../tensor/tensor.ts';
 import type { Maker } from '../draw/maker.ts';
 import type { Internal, InternalCase, InternalExpected } from './internal-case.ts';
 
@@ -23,6 +23,7 @@ function gather(
   source: number,
   outside: number,
   dtype: FloatWeight = 'f32',
+  parts = 1,
 ): Internal {
   // bf16 holds fewer whole numbers.
   const x = castFloat(make.whole([source, width], dtype === 'bf16' ? 250 : 2000), dtype);
@@ -39,13 +40,19 @@ function gather(
     expected: { y: { values: wanted, shape: [rows, width] } },
     bytes: 8 * rows * width + 4 * rows,
     prepare: async (space) => {
-      const kernel = await prepareGatherRows(space.gpu, { width, dtype });
-      const t = {
-        x: space.weight('x', x, dtype),
-        index: space.integers('index', index),
-        y: space.output('y', [rows, width], 'u32'),
-      };
-      return (commands) => kernel.record(commands, { numRows: rows, numSource: source }, t);
+      const first = await prepareGatherRows(space.gpu, { width, dtype });
+      const later = parts === 1 ? first : await prepareGatherRows(space.gpu, { width, dtype, part: true });
+      const pieces = range(parts).map((i) => {
+        const [firstRow, numSource] = balancedRun(source, parts, i);
+        const [from, to] = [firstRow * width, (firstRow + numSource) * width];
+        const own = tensor(x.dtype, [numSource, width], x.data.slice(from, to));
+        return { firstRow, numSource, x: space.weight(parts === 1 ? 'x' : `x${i}`, own, dtype) };
+      });
+      const t = { index: space.integers('index', index), y: space.output('y', [rows, width], 'u32') };
+      return (commands) =>
+        pieces.forEach(({ x: own, ...of }, i) =>
+          (i === 0 ? first : later).record(commands, { numRows: rows, ...of }, { ...t, x: own }),
+        );
     },
   };
 }
@@ -240,6 +247,8 @@ export const rowCases: Readonly<Record<string, InternalCase>> = {
   'gather rows, indices outside': (make) => gather(make, 30, 5, 9, 1),
   'gather rows, f16 of odd width': (make) => gather(make, 31, 13, 11, 0, 'f16'),
   'gather rows, bf16 of odd width': (make) => gather(make, 31, 13, 11, 0, 'bf16'),
+  'gather rows from three parts, indices outside': (make) => gather(make, 40, 6, 11, 1, 'f16', 3),
+  'gather rows from two parts, in fours': (make) => gather(make, 40, 8, 11, 1, 'f16', 2),
   'gather rows in fours, indices outside': (make) => gather(make, 30, 300, 9, 1),
   'gather rows in fours, f16': (make) => gather(make, 31, 20, 11, 0, 'f16'),
   'gather rows, more than one grid dimension': (make) => gather(make, 66000, 1, 300, 0),

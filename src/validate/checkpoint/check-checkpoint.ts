@@ -12,7 +12,7 @@ import { toF64 } from '../../tensor/tensor.ts';
 import { addChoices, type Choices, compareChoices, NO_CHOICES, rowError } from './compare-rows.ts';
 import { checkHead } from './head.ts';
 import type { HiddenFile } from './hidden-file.ts';
-import { type LayerRun, runLayer } from './layer-run.ts';
+import { type LayerRun, requireLayerRoom, runLayer } from './layer-run.ts';
 
 /** Errors are in parts of the largest value of a row; the worst row counts. */
 export interface LayerCheck {
@@ -65,6 +65,8 @@ export interface CheckpointOptions {
   readonly tolerance: number;
   readonly file?: HiddenFile | undefined;
   readonly firstLayer?: number;
+  /** Of the device; undefined where it does not tell. */
+  readonly freeBytes?: number | undefined;
   readonly say?: (text: string) => void;
 }
 
@@ -79,12 +81,13 @@ interface Way {
   own_TD: Float32Array;
 }
 
-/** @throws ConfigError when the adapter cannot hold a layer on the layout. */
+/** @throws ConfigError when the adapter cannot hold a layer on the layout, before anything is read. */
 export async function checkCheckpoint(gpu: Gpu, options: CheckpointOptions): Promise<CheckpointCheck> {
   const { weights, dtypes, spec, ids, file, tolerance, firstLayer = 0, say = () => undefined } = options;
   const { config } = weights;
   const exact = storedValuesBy(weights, dtypes, 'the same');
   const scale = config.hiddenScale ?? 1;
+  requireLayers(gpu, options, spec);
   let exact_TD = await embedded(weights, dtypes, ids);
   const layout: Way = { spec, own_TD: Float32Array.from(exact_TD) };
   let oneRank: Way | undefined =
@@ -93,6 +96,16 @@ export async function checkCheckpoint(gpu: Gpu, options: CheckpointOptions): Pro
       : { spec: ONE_RANK, own_TD: layout.own_TD };
   const alone = oneRank === undefined;
   let refused: string | undefined;
+  const refuse = (error: unknown): undefined => {
+    if (!(error instanceof ConfigError)) throw error;
+    refused = messageOf(error);
+    oneRank = undefined;
+  };
+  try {
+    requireLayers(gpu, options, ONE_RANK);
+  } catch (error) {
+    refuse(error);
+  }
   const rows: LayerRow[] = [];
   for (const layer of range(config.numLayers)) {
     say(`layer ${layer + 1} of ${config.numLayers}`);
@@ -118,12 +131,7 @@ export async function checkCheckpoint(gpu: Gpu, options: CheckpointOptions): Pro
     let onOneRank: LayerCheck | undefined = alone ? onLayout : undefined;
     if (oneRank !== undefined) {
       const way = oneRank;
-      onOneRank = await judge(way).catch((error: unknown) => {
-        if (!(error instanceof ConfigError)) throw error;
-        refused = messageOf(error);
-        return undefined;
-      });
-      if (onOneRank === undefined) oneRank = undefined;
+      onOneRank = await judge(way).catch(refuse);
     }
     const theirs = file?.layers.get(layer);
     const device = oneRank ?? layout;
@@ -161,6 +169,18 @@ export async function checkCheckpoint(gpu: Gpu, options: CheckpointOptions): Pro
     },
     reference: file && { logits: file.logits && endOf(streams.length).error },
   };
+}
+
+/** One layer of each kind: those of a kind take as much. */
+function requireLayers(gpu: Gpu, options: CheckpointOptions, spec: LayoutSpec): void {
+  const { weights, ids, dtypes, cacheDtype, freeBytes } = options;
+  const layers = range(weights.config.numLayers);
+  for (const dense of [true, false]) {
+    const layer = layers.find((i) => isDense(weights.config, i) === dense);
+    if (layer === undefined) continue;
+    const run = { weights, dtypes, cacheDtype, layer, spec };
+    requireLayerRoom(gpu, run, { count: 2, tokens: ids.length }, freeBytes);
+  }
 }
 
 /** Rows of the embedding as they are stored, in float64. */

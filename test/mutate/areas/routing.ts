@@ -225,6 +225,11 @@ export const routingFaults: readonly Mutant[] = [
       why: 'an index just outside of the source gathers a row',
     },
     {
+      find: 'if (PART && source >= params.numSource) { return; }',
+      replace: '',
+      why: 'a later part of a source writes NaN over the rows of others',
+    },
+    {
       find: 'let r = group.y * groups.x + group.x;',
       replace: 'let r = group.x;',
       why: 'rows beyond one dimension of the grid are left out',

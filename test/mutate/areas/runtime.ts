@@ -151,7 +151,7 @@ export const runtimeFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('src/runtime/ends.ts', { tests: ['runtime/limits.test.ts'] }, [
     {
-      find: 'eps: model.rmsEps, residual: false }',
+      find: 'eps: layout.model.rmsEps, residual: false }',
       replace: 'eps: 1e-5, residual: false }',
       why: 'the last norm has an eps of its own',
     },
