@@ -28,6 +28,7 @@ test('figures that are given replace those of the hardware that it is like, and 
     region: 'none covers this: mine is hardware of a file',
     covered: false,
     kind: 'mixture',
+    spread: 'unnamed',
   });
   // What programs see of the other memory is not known; of its own it is.
   expect(mine.memory.mib).toBeUndefined();

@@ -132,7 +132,7 @@ test('one of equal replicas tells what all of them do', () => {
   const workload = closedLoop({ input: 256, output: 64, least: 0.8 }, 32, 60 * 32);
   const { summary, simulation } = project({ ...common, placement, workload });
   expect(Math.abs(one.outputTokensPerS / summary.outputTokensPerS - 1)).toBeLessThan(0.05);
-  expect(Math.abs(one.tpotMs / summary.tpotMs.mean - 1)).toBeLessThan(0.05);
+  expect(Math.abs(one.tpotMs / summary.tpotMs.mean - 1)).toBeLessThan(0.07);
   expect(Math.abs(one.shares.attention / simulation.shares.attention - 1)).toBeLessThan(0.05);
 });
 

@@ -1,7 +1,7 @@
 /** Fits the figures of serving to rows: damped Gauss-Newton steps on logarithms, with Huber's weights and a weak prior. */
 import { at, sum } from '../../../src/core/math.ts';
 import { inverted } from '../../../src/hardware/curves/kriging.ts';
-import { figuresOf, ORIGIN, PLACES } from './parameters.ts';
+import { figuresOf, NAMED, ORIGIN } from './parameters.ts';
 import { predictor, type Simulated } from './surrogate.ts';
 
 /** Errors beyond are outliers: as logarithms. */
@@ -13,11 +13,15 @@ const MOST_QUEUEING = 0.3;
 const STEPS = 8;
 const STRIDE = 1e-3;
 
-/** @param begun logarithms that the rows were simulated with. @param origin of the prior. */
+/**
+ * @param start where the fit begins. @param free places that are fitted; the others stay.
+ * @param begun logarithms that the rows were simulated with.
+ */
 export function fitted(
   rows: readonly Simulated[],
-  begun: readonly number[],
-  origin: readonly number[] = ORIGIN,
+  start: readonly number[],
+  free: readonly number[] = NAMED,
+  begun: readonly number[] = start,
 ): number[] {
   const families = new Map<string, number>();
   for (const { row } of rows) families.set(row.family, (families.get(row.family) ?? 0) + 1);
@@ -40,14 +44,14 @@ export function fitted(
   };
   const loss = (errors: ReturnType<typeof errorsOf>, logs: readonly number[]): number =>
     sum(errors.map(({ error, scale, weight }) => weight * huber(error / scale))) +
-    sum(logs.map((value, p) => ((value - at(origin, p)) / PRIOR) ** 2 / 2));
-  let logs = [...begun];
+    sum(free.map((p) => ((at(logs, p) - at(ORIGIN, p)) / PRIOR) ** 2 / 2));
+  let logs = [...start];
   let errors = errorsOf(logs);
   let now = loss(errors, logs);
   let damping = 1e-2;
   for (let step = 0; step < STEPS; step++) {
-    const n = PLACES.length;
-    const columns = PLACES.map((_, p) => {
+    const n = free.length;
+    const columns = free.map((p) => {
       const other = logs.map((value, i) => (i === p ? value + STRIDE : value));
       return errorsOf(other).map(({ error }, i) => (error - at(errors, i).error) / STRIDE);
     });
@@ -64,14 +68,17 @@ export function fitted(
     });
     for (let a = 0; a < n; a++) {
       normal[a * n + a] = (normal[a * n + a] ?? 0) + 1 / PRIOR ** 2;
-      slope[a] = (slope[a] ?? 0) - (at(logs, a) - at(origin, a)) / PRIOR ** 2;
+      const p = at(free, a);
+      slope[a] = (slope[a] ?? 0) - (at(logs, p) - at(ORIGIN, p)) / PRIOR ** 2;
     }
     let better = false;
     for (let tries = 0; tries < 6 && !better; tries++) {
       const damped = Float64Array.from(normal);
       for (let a = 0; a < n; a++) damped[a * n + a] = (damped[a * n + a] ?? 0) * (1 + damping) + 1e-6;
       const inverse = inverted(damped, n);
-      const next = logs.map((value, a) => {
+      const next = logs.map((value, p) => {
+        const a = free.indexOf(p);
+        if (a < 0) return value;
         let move = 0;
         for (let b = 0; b < n; b++) move += (inverse[a * n + b] ?? 0) * (slope[b] ?? 0);
         return value + Math.max(-1, Math.min(1, move));

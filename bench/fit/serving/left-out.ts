@@ -1,7 +1,7 @@
 /** Rows of families that a fit has not seen, as it predicts them: what `moebius accuracy` tells of whole servers. */
 import { at } from '../../../src/core/math.ts';
 import { fitted } from './fit.ts';
-import { figuresOf } from './parameters.ts';
+import { figuresOf, TYPICAL } from './parameters.ts';
 import type { ServingRow } from './rows.ts';
 import { predictor, type Simulated } from './surrogate.ts';
 
@@ -18,14 +18,18 @@ export interface Judged {
   readonly tpotMs: readonly number[];
   readonly ttftMs: readonly number[];
   readonly queueing: number;
+  /** Without the model on its hardware, and without a name for the framework. */
+  readonly unnamed: { readonly tpotMs: number; readonly ttftMs: number; readonly queueing: number };
 }
 
 /**
- * Every row predicted once per way of leaving out. @param logs that the rows were simulated with, fitted to all.
- * @param every one row in so many is fitted to. @param tell is told of each fold.
+ * Every row predicted once per way of leaving out. @param unnamed the same rows by a framework that is not named.
+ * @param logs that the rows were simulated with, fitted to all. @param every one row in so many is fitted to.
+ * @param tell is told of each fold.
  */
 export function leftOut(
   sims: readonly Simulated[],
+  unnamed: readonly Simulated[],
   logs: readonly number[],
   every: number,
   tell: (text: string) => void,
@@ -33,16 +37,38 @@ export function leftOut(
   const begun = figuresOf(logs);
   const judged = sims.map(({ row, queueingShare }) => ({
     ...{ row, queueing: queueingShare, tpotMs: [] as number[], ttftMs: [] as number[] },
+    unnamed: { tpotMs: NaN, ttftMs: NaN, queueing: NaN },
   }));
+  const typical = new Map(unnamed.map((one) => [one.row.id, one]));
   for (const { name, of } of LEAVINGS) {
     for (const out of new Set(sims.map(({ row }) => of(row)))) {
       const rest = sims.filter(({ row }, i) => of(row) !== out && i % every === 0);
-      const figures = figuresOf(fitted(rest, logs));
+      const found = fitted(rest, logs);
+      const figures = figuresOf(found);
+      const all =
+        name === 'family'
+          ? figuresOf(
+              fitted(
+                rest.flatMap(({ row }) => typical.get(row.id) ?? []),
+                found,
+                TYPICAL,
+                logs,
+              ),
+            )
+          : undefined;
       for (const [i, one] of sims.entries()) {
         if (of(one.row) !== out) continue;
         const { tpot, ttft } = predictor(one, begun)(figures);
         at(judged, i).tpotMs.push(Math.exp(tpot));
         at(judged, i).ttftMs.push(Math.exp(ttft));
+        const other = typical.get(one.row.id);
+        if (all === undefined || other === undefined) continue;
+        const told = predictor(other, begun)(all);
+        at(judged, i).unnamed = {
+          tpotMs: Math.exp(told.tpot),
+          ttftMs: Math.exp(told.ttft),
+          queueing: other.queueingShare,
+        };
       }
       tell(`without ${name} ${out}`);
     }

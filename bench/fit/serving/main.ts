@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { quantileOf } from '../../../src/hardware/curves/accuracy.ts';
 import { fitted } from './fit.ts';
 import { leftOut, type Judged } from './left-out.ts';
-import { figuresOf, MEASURED, PLACES, SHIPPED } from './parameters.ts';
+import { figuresOf, MEASURED, PLACES, SHIPPED, TYPICAL } from './parameters.ts';
 import { servingRows, type ServingRow } from './rows.ts';
 import { simulated, type Simulated } from './surrogate.ts';
 import { tableLines } from './table.ts';
@@ -19,39 +19,60 @@ const EVERY = 5;
 
 const PLANNER = fileURLToPath(new URL('../../../src/planner/', import.meta.url));
 const significant = (value: number): string => String(Number(value.toPrecision(4)));
+const rounded = (logs: readonly number[]): number[] =>
+  logs.map((value) => Math.log(Number(significant(Math.exp(value)))));
 const tell = (text: string): void => void process.stderr.write(`${text}\n`);
+
+/** A row and what one way of leaving out says of it. */
+interface Told {
+  readonly row: ServingRow;
+  readonly tpotMs: number;
+  readonly ttftMs: number;
+  readonly queueing: number;
+}
 
 /** Factors of the 80 % interval: tenth and ninetieth percentile of measured / predicted over what was left out. */
 function spreadLines(judged: readonly Judged[]): string[] {
-  const last = ({ row }: Judged): number => Number(row.cells.osl) - 1;
-  const rateOf = (one: Judged, ttftMs: number, tpotMs: number): number => 1 / (ttftMs + tpotMs * last(one));
-  const kind = (name: string, some: readonly Judged[]): string => {
-    const of = (quantity: string, take: (one: Judged) => readonly number[]): string => {
-      const ratios = some.flatMap(take).filter((ratio) => ratio > 0);
+  const rateOf = ({ row }: Told, ttftMs: number, tpotMs: number): number =>
+    1 / (ttftMs + tpotMs * (Number(row.cells.osl) - 1));
+  const kind = (name: string, some: readonly Told[]): string => {
+    const of = (quantity: string, take: (one: Told) => number): string => {
+      const ratios = some.map(take).filter((ratio) => ratio > 0);
       return `${quantity}: [${significant(quantileOf(ratios, 0.1))}, ${significant(quantileOf(ratios, 0.9))}]`;
     };
     const quantities = [
-      of('tpot', ({ row, tpotMs }) => tpotMs.map((ms) => row.tpotMs / ms)),
-      of('ttft', ({ row, ttftMs, queueing }) => (queueing < 0.3 ? ttftMs.map((ms) => row.ttftMs / ms) : [])),
-      of('rate', (one) =>
-        one.tpotMs.map(
-          (ms, i) => rateOf(one, one.row.ttftMs, one.row.tpotMs) / rateOf(one, one.ttftMs[i] ?? NaN, ms),
-        ),
-      ),
+      of('tpot', ({ row, tpotMs }) => row.tpotMs / tpotMs),
+      of('ttft', ({ row, ttftMs, queueing }) => (queueing < 0.3 ? row.ttftMs / ttftMs : NaN)),
+      of('rate', (one) => rateOf(one, one.row.ttftMs, one.row.tpotMs) / rateOf(one, one.ttftMs, one.tpotMs)),
     ];
-    return `  ${name}: { ${quantities.join(', ')} },`;
+    return `    ${name}: { ${quantities.join(', ')} },`;
   };
-  return [
-    '',
-    '/** Measured / projected of families that were left out: the quantiles 0.1 and 0.9, of mixtures and of dense models. */',
-    'export const SPREAD = {',
+  const both = (name: string, told: readonly Told[]): string[] => [
+    `  ${name}: {`,
     kind(
       'mixture',
-      judged.filter(({ row }) => row.mixture),
+      told.filter(({ row }) => row.mixture),
     ),
     kind(
       'dense',
-      judged.filter(({ row }) => !row.mixture),
+      told.filter(({ row }) => !row.mixture),
+    ),
+    '  },',
+  ];
+  const named = judged.flatMap(({ row, tpotMs, ttftMs, queueing }) =>
+    tpotMs.map((tpot, i) => ({ row, tpotMs: tpot, ttftMs: ttftMs[i] ?? NaN, queueing })),
+  );
+  return [
+    '',
+    '/**',
+    ' * Measured / projected of families that were left out: the quantiles 0.1 and 0.9, of mixtures and of dense models, where the',
+    ' * framework has a name and where it has none.',
+    ' */',
+    'export const SPREAD = {',
+    ...both('named', named),
+    ...both(
+      'unnamed',
+      judged.map(({ row, unnamed }) => ({ row, ...unnamed })),
     ),
     '} as const;',
   ];
@@ -88,12 +109,15 @@ if (folder === undefined) {
   const some = rows.filter((_, i) => i % EVERY === 0);
   let logs: readonly number[] = SHIPPED;
   for (let round = 0; round < ROUNDS; round++) {
-    logs = fitted(simulate(some, logs), logs).map((value) => Math.log(Number(significant(Math.exp(value)))));
+    logs = rounded(fitted(simulate(some, logs), logs));
     tell(`round ${round + 1}`);
   }
+  const unnamed = rows.map((row) => ({ ...row, backend: 'typical' as const }));
+  const few = unnamed.filter((_, i) => i % EVERY === 0);
+  for (let round = 0; round < ROUNDS; round++) logs = rounded(fitted(simulate(few, logs), logs, TYPICAL));
   const sims = simulate(rows, logs);
   tell(`${sims.length} of ${rows.length} rows fit their memory`);
-  const judged = leftOut(sims, logs, EVERY, tell);
+  const judged = leftOut(sims, simulate(unnamed, logs), logs, EVERY, tell);
   const figures = [...figureLines(logs), ...spreadLines(judged)];
   writeFileSync(`${PLANNER}serving/figures.ts`, `${figures.join('\n')}\n`);
   writeFileSync(`${PLANNER}accuracy/left-out.ts`, `${tableLines(sims, judged).join('\n')}\n`);

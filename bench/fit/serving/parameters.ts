@@ -7,8 +7,8 @@ import {
   type FrameworkName,
 } from '../../../src/planner/serving/framework.ts';
 
-/** Frameworks that were measured. */
-export const MEASURED = ['vllm', 'sglang', 'trtllm'] as const satisfies readonly FrameworkName[];
+/** Frameworks that were measured, and all of them together. */
+export const MEASURED = ['vllm', 'sglang', 'trtllm', 'typical'] as const satisfies readonly FrameworkName[];
 export type Measured = (typeof MEASURED)[number];
 
 const OF_ALL = Object.keys(FITTED) as readonly (keyof Fitted)[];
@@ -31,6 +31,12 @@ export const PLACES: readonly Place[] = [
     OF_ONE.map((name) => ({ name: `${framework}.${name}`, shipped: FRAMEWORK[framework][name] })),
   ),
 ];
+
+const placesOf = (typical: boolean): number[] =>
+  PLACES.flatMap(({ name }, p) => (name.startsWith('typical.') === typical ? [p] : []));
+/** Places that rows tell whose framework is named, and those that the same rows tell where it is not. */
+export const NAMED: readonly number[] = placesOf(false);
+export const TYPICAL: readonly number[] = placesOf(true);
 
 export interface Figures {
   readonly fitted: Fitted;
@@ -60,7 +66,15 @@ export function figuresOf(logs: readonly number[]): Figures {
  * tell apart, such as launches of a layer and of its mixture, stays near here.
  */
 const PRIOR: Readonly<Record<string, number>> = {
-  ...{ attention: 1.1, dense: 0.9, experts: 0.85, widened: 0.4, reduce: 1.2, exchange: 1.4 },
+  ...{
+    attention: 1.1,
+    dense: 0.9,
+    experts: 0.85,
+    widensGbPerS: 27,
+    promptWidened: 1.2,
+    reduce: 1.2,
+    exchange: 1.4,
+  },
   ...{
     reduceUs: 8,
     reduceMoreUs: 3,
@@ -74,6 +88,7 @@ const PRIOR: Readonly<Record<string, number>> = {
   ...{ blackwell: 0.8, prompt: 1, promptExperts: 2.5, promptBlackwell: 1.2, eager: 10 },
   ...{ stepUs: 300, layerUs: 35, sequenceUs: 5, requestMs: 20 },
   ...{ 'sglang.stepUs': 2000, 'sglang.sequenceUs': 20, 'sglang.requestMs': 100 },
+  ...{ 'typical.stepUs': 550, 'typical.sequenceUs': 8, 'typical.requestMs': 40 },
 };
 
 /** Logarithms of the prior's middle. */

@@ -52,7 +52,7 @@ export function replayAccuracy(part = ''): { overall: RegionAccuracy[]; regions:
   const mean = (all: readonly Times[], of: keyof Times): number =>
     sum(all.map((one) => one[of])) / all.length;
   const regions = (['tpot', 'latency', 'ttft'] as const).map((of): RegionAccuracy => {
-    const [low, high] = SPREAD.dense[of === 'ttft' ? 'ttft' : 'tpot'];
+    const [low, high] = SPREAD.named.dense[of === 'ttft' ? 'ttft' : 'tpot'];
     const ratios = measured.map((one, i) => one[of] / Math.max(1e-9, at(projected, i)[of]));
     const within = ratios.filter((ratio) => ratio >= low && ratio <= high).length;
     return {

@@ -30,8 +30,11 @@ export interface LeftOutRow {
   readonly withoutHardware: Pair;
   /** By figures that no row of its model on its hardware went into. */
   readonly withoutFamily: Pair;
+  /** As that, and nobody said what framework it is; NaN where such a server has no room for the model. */
+  readonly unnamed: Pair;
   /** Share of TTFT that is queueing. */
   readonly queueing: number;
+  readonly unnamedQueueing: number;
 }
 
 let known: readonly LeftOutRow[] | undefined;
@@ -54,12 +57,13 @@ function rowOf(line: string): LeftOutRow {
     return { tpotMs, ttftMs };
   };
   const mixture = numbers.at(-1) === 1;
+  const shares = at(rest, 6).split(' ').map(Number);
   return {
     ...{ model, hardware, framework, precision, version, isl, osl, concurrency, gpus, mixture },
     layout: mixture ? `tp${attnTp} dp${attnDp} moe_tp${moeTp} ep${ep}` : `tp${attnTp} dp${attnDp}`,
     ...{ measured: pair(0), seen: pair(1), withoutModel: pair(2), withoutHardware: pair(3) },
-    withoutFamily: pair(4),
-    queueing: Number(rest.at(-1)),
+    ...{ withoutFamily: pair(4), unnamed: pair(5) },
+    ...{ queueing: shares[0] ?? NaN, unnamedQueueing: shares[1] ?? NaN },
   };
 }
 

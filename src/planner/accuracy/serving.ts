@@ -13,7 +13,8 @@ interface Quantity {
   readonly bounds: 'tpot' | 'ttft' | 'rate';
   /** Largest over least of one configuration repeated, less 1: README of the published measurements. */
   readonly noise: RegionAccuracy['noise'];
-  readonly takes: (row: LeftOutRow) => boolean;
+  /** @param queueing share of its TTFT. */
+  readonly takes: (queueing: number) => boolean;
 }
 
 const QUANTITIES: readonly Quantity[] = [
@@ -29,7 +30,7 @@ const QUANTITIES: readonly Quantity[] = [
     of: (_, { ttftMs }) => ttftMs,
     bounds: 'ttft',
     noise: { median: 0.036, p90: 0.178 },
-    takes: ({ queueing }) => queueing < MOST_QUEUEING,
+    takes: (queueing) => queueing < MOST_QUEUEING,
   },
   {
     name: 'serving rate',
@@ -40,17 +41,32 @@ const QUANTITIES: readonly Quantity[] = [
   },
 ];
 
-const WAYS = [
-  { leftOut: 'a model on a hardware', of: ({ withoutFamily }: LeftOutRow) => withoutFamily },
-  { leftOut: 'a model', of: ({ withoutModel }: LeftOutRow) => withoutModel },
-  { leftOut: 'a hardware', of: ({ withoutHardware }: LeftOutRow) => withoutHardware },
-] as const;
+interface Way {
+  readonly leftOut: string;
+  readonly of: (row: LeftOutRow) => Pair;
+  readonly queueing: (row: LeftOutRow) => number;
+  readonly spread: keyof typeof SPREAD;
+}
+
+const NAMED = { queueing: ({ queueing }: LeftOutRow) => queueing, spread: 'named' } as const;
+
+const WAYS: readonly Way[] = [
+  { leftOut: 'a model on a hardware', of: ({ withoutFamily }) => withoutFamily, ...NAMED },
+  { leftOut: 'a model', of: ({ withoutModel }) => withoutModel, ...NAMED },
+  { leftOut: 'a hardware', of: ({ withoutHardware }) => withoutHardware, ...NAMED },
+  {
+    leftOut: 'a model on a hardware, framework not named',
+    of: ({ unnamed }) => unnamed,
+    queueing: ({ unnamedQueueing }) => unnamedQueueing,
+    spread: 'unnamed',
+  },
+];
 
 /** A region's errors over these rows. */
 function regionOf(
   rows: readonly LeftOutRow[],
   { name, of, bounds, noise }: Quantity,
-  { leftOut, of: predicted }: (typeof WAYS)[number],
+  { leftOut, of: predicted, spread }: Way,
   part: Pick<RegionAccuracy, 'hardware' | 'kind' | 'model'>,
 ): RegionAccuracy {
   const errors: number[] = [];
@@ -58,7 +74,7 @@ function regionOf(
   for (const row of rows) {
     const ratio = of(row, row.measured) / of(row, predicted(row));
     errors.push(Math.abs(1 / ratio - 1));
-    const [low, high] = SPREAD[row.mixture ? 'mixture' : 'dense'][bounds];
+    const [low, high] = SPREAD[spread][row.mixture ? 'mixture' : 'dense'][bounds];
     if (ratio >= low && ratio <= high) within++;
   }
   return {
@@ -78,12 +94,13 @@ export function servingAccuracy(part = ''): { overall: RegionAccuracy[]; regions
       const name = [hardware, `${framework} ${precision}`, model].join('|');
       if (!`${quantity.name} ${name.replaceAll('|', ' ')}`.toLowerCase().includes(part.toLowerCase()))
         continue;
-      if (!quantity.takes(row)) continue;
       groups.set(name, [...(groups.get(name) ?? []), row]);
     }
     if (groups.size === 0) continue;
     for (const way of WAYS) {
-      const all = [...groups.values()].flat();
+      const told = (rows: readonly LeftOutRow[]): LeftOutRow[] =>
+        rows.filter((row) => quantity.takes(way.queueing(row)) && way.of(row).tpotMs > 0);
+      const all = told([...groups.values()].flat());
       for (const [kind, rows] of [
         ['mixtures', all.filter(({ mixture }) => mixture)],
         ['dense', all.filter(({ mixture }) => !mixture)],
@@ -91,7 +108,9 @@ export function servingAccuracy(part = ''): { overall: RegionAccuracy[]; regions
         if (rows.length > 0)
           overall.push(regionOf(rows, quantity, way, { hardware: 'all', kind, model: '' }));
       }
-      for (const [name, rows] of groups) {
+      for (const [name, some] of groups) {
+        const rows = told(some);
+        if (rows.length === 0) continue;
         const [hardware = '', kind = '', model = ''] = name.split('|');
         regions.push(regionOf(rows, quantity, way, { hardware, kind, model }));
       }

@@ -2,7 +2,7 @@
 import { ConfigError } from '../../core/errors.ts';
 import { ceilDiv, sum } from '../../core/math.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
-import type { ModelFacts } from '../models/facts.ts';
+import { mixtureLayers, type ModelFacts } from '../models/facts.ts';
 import { cacheBytes, rankLedger, requireFit, type RankLedger } from '../serving/ledger.ts';
 import { withRecipe, type Framework } from '../serving/framework.ts';
 import {
@@ -139,6 +139,7 @@ function poolOf(setting: ProjectSetting, placement: Placement, promptsOnly: bool
     groups: placement.attnDp,
     atOnce: workload.kind === 'closed' ? workload.concurrency / placement.replicas : undefined,
     longest: workload.requests.reduce((most, request) => Math.max(most, request.input), 1),
+    plainMixture: mixtureLayers(model) > 0 && model.attention.kind !== 'latent',
   });
   return {
     pool: {

@@ -2,6 +2,7 @@
 import type { Profile } from '../../hardware/profiles/profile.ts';
 import { mixtureLayers, type ModelFacts } from '../models/facts.ts';
 import { SPREAD } from '../serving/figures.ts';
+import type { FrameworkName } from '../serving/framework.ts';
 import type { Placement } from '../serving/placement.ts';
 
 /** The region of the calibration that a setting lies in, and whether there is one. */
@@ -9,7 +10,9 @@ export interface Region {
   readonly region: string;
   readonly covered: boolean;
   /** How far projections of its kind were off. */
-  readonly kind: keyof typeof SPREAD;
+  readonly kind: keyof (typeof SPREAD)['named'];
+  /** Whether the framework has a name. */
+  readonly spread: keyof typeof SPREAD;
 }
 
 export type Quantity = 'ttft' | 'tpot' | 'rate';
@@ -32,8 +35,14 @@ const ARCHITECTURES = /^(hopper|blackwell)$/;
 /** GPUs of an instance in the calibration. */
 const MOST_GPUS = 16;
 
-/** The region that a setting lies in. */
-export function regionOf(model: ModelFacts, hardware: Profile, placement: Placement): Region {
+/** The region that a setting lies in. @param framework without a name: the errors are those of all frameworks together. */
+export function regionOf(
+  model: ModelFacts,
+  hardware: Profile,
+  placement: Placement,
+  framework: FrameworkName = 'typical',
+): Region {
+  const spread = framework === 'typical' ? 'unnamed' : 'named';
   const kind = mixtureLayers(model) > 0 ? 'mixture' : 'dense';
   const region = `serving ${hardware.architecture} ${kind}`;
   const gpus = placement.attnTp * placement.attnDp * placement.pp;
@@ -46,13 +55,13 @@ export function regionOf(model: ModelFacts, hardware: Profile, placement: Placem
     ...(placement.pp === 1 ? [] : ['pipelines']),
   ];
   return why.length === 0
-    ? { region, covered: true, kind }
-    : { region: `none covers this: ${why.join(', ')}`, covered: false, kind };
+    ? { region, covered: true, kind, spread }
+    : { region: `none covers this: ${why.join(', ')}`, covered: false, kind, spread };
 }
 
 /** A number with its interval. */
-export function cellOf(value: number, quantity: Quantity, { region, covered, kind }: Region): Cell {
-  const [low, high] = SPREAD[kind][quantity];
+export function cellOf(value: number, quantity: Quantity, { region, covered, kind, spread }: Region): Cell {
+  const [low, high] = SPREAD[spread][kind][quantity];
   const more = covered ? 1 : UNSEEN;
   return {
     value,

@@ -13,7 +13,7 @@ import { routingHere, type Routing } from '../serving/routing.ts';
 import { closedLoop, lengthsOfBenchmark } from '../simulate/workload.ts';
 import { project, type Projection } from './project.ts';
 import { derivedPlacement } from './derived-placement.ts';
-import { cellOf, regionOf, type Cell } from './region.ts';
+import { cellOf, regionOf, type Cell, type Region } from './region.ts';
 
 /** Columns in. Empty ones are derived, or have a default. */
 export const SERVING_COLUMNS = [
@@ -179,18 +179,11 @@ export function projectRow(
     ),
     phase,
   });
-  return answerOf(projection, phase, model, hardware, placement);
+  return answerOf(projection, phase, regionOf(model, hardware, placement, framework.name));
 }
 
-function answerOf(
-  projection: Projection,
-  phase: Phase,
-  model: ModelFacts,
-  hardware: Profile,
-  placement: Placement,
-): ServingAnswer {
+function answerOf(projection: Projection, phase: Phase, region: Region): ServingAnswer {
   const { summary, gpus, memoryBytes } = projection;
-  const region = regionOf(model, hardware, placement);
   const inRate = cellOf(summary.inputTokensPerS / gpus, 'rate', region);
   const outRate = cellOf(summary.outputTokensPerS / gpus, 'rate', region);
   const cells = {

@@ -223,11 +223,11 @@ function refusalOf(
 function foundOf(
   { placement, names: [name, ...same] }: Candidate,
   outcome: Delivery,
-  { model, hardware }: SearchSetting,
+  { model, hardware, framework }: SearchSetting,
   targets: Targets,
   front: boolean,
 ): Found {
-  const region = regionOf(model, hardware, placement);
+  const region = regionOf(model, hardware, placement, framework.name);
   return {
     layout: name.layout,
     reading: name.reading,

@@ -12,7 +12,7 @@ export const FRAMEWORKS = ['vllm', 'sglang', 'trtllm', 'typical'] as const;
 export type FrameworkName = (typeof FRAMEWORKS)[number];
 
 export interface Framework {
-  readonly name: string;
+  readonly name: FrameworkName;
   /** us of a step whatever it holds: scheduling, sampling, reading back. */
   readonly stepUs: number;
   /** us of launches and small kernels of a layer: norms, rotary embedding, quantisation. */
@@ -35,30 +35,23 @@ export interface Framework {
 
 const COMMON = { maxTokens: 8192, memoryShare: 0.92, reserved: 0.5, pollSteps: 1, policy: 'mixed' } as const;
 
-const middle = (name: keyof (typeof OF_FRAMEWORK)['vllm']): number =>
-  Math.cbrt(OF_FRAMEWORK.vllm[name] * OF_FRAMEWORK.sglang[name] * OF_FRAMEWORK.trtllm[name]);
-
 export const FRAMEWORK: Readonly<Record<FrameworkName, Framework>> = {
   vllm: { ...COMMON, name: 'vllm', ...OF_FRAMEWORK.vllm },
   sglang: { ...COMMON, name: 'sglang', maxTokens: 16384, policy: 'prompts-first', ...OF_FRAMEWORK.sglang },
   // It lets nobody in whose output may not fit.
-  trtllm: { ...COMMON, name: 'trtllm', maxTokens: 16384, reserved: 1, ...OF_FRAMEWORK.trtllm },
-  // Where nobody says which: the geometric mean of the three, and steps as most have them.
-  typical: {
-    ...COMMON,
-    name: 'typical',
-    stepUs: middle('stepUs'),
-    layerUs: middle('layerUs'),
-    sequenceUs: middle('sequenceUs'),
-    requestMs: middle('requestMs'),
-  },
+  trtllm: { ...COMMON, name: 'trtllm', maxTokens: 20_000, reserved: 1, ...OF_FRAMEWORK.trtllm },
+  // Where nobody says which: fitted to the measurements of all three, and steps as most have them.
+  typical: { ...COMMON, name: 'typical', ...OF_FRAMEWORK.typical },
 };
 
 /** What published recipes set by the load. */
 const RECIPES = {
   /** SGLang on Blackwell looks for requests every 10 steps below 16 at once, else every 30. */
   sglang: { few: 10, many: 30, from: 16 },
-  /** TensorRT-LLM's attention groups wait so many steps for each other's prompts, and a step has room for one prompt. */
+  /**
+   * TensorRT-LLM's attention groups wait so many steps for each other's prompts, and a step has room for one prompt, but for
+   * mixtures without latent attention, whose servers are started with all that a step may have.
+   */
   trtllm: { waits: 60, spare: 64 },
 } as const;
 
@@ -71,18 +64,21 @@ export interface RecipeLoad {
   readonly atOnce: number | undefined;
   /** Tokens of the longest prompt. */
   readonly longest: number;
+  /** A mixture without latent attention. */
+  readonly plainMixture: boolean;
 }
 
 /** A framework as its published recipes set it up for a load. */
 export function withRecipe(framework: Framework, load: RecipeLoad): Framework {
-  const { architecture, groups, atOnce = 1, longest } = load;
+  const { architecture, groups, atOnce = 1, longest, plainMixture } = load;
   if (framework.name === 'sglang' && architecture.startsWith('blackwell')) {
     const { few, many, from } = RECIPES.sglang;
     return { ...framework, pollSteps: atOnce < from ? few : many };
   }
   if (framework.name === 'trtllm') {
     const { waits, spare } = RECIPES.trtllm;
-    const maxTokens = Math.min(framework.maxTokens, longest + Math.ceil(atOnce / groups) + spare);
+    const one = Math.min(framework.maxTokens, longest + Math.ceil(atOnce / groups) + spare);
+    const maxTokens = plainMixture ? framework.maxTokens : one;
     return { ...framework, maxTokens, pollSteps: groups > 1 ? waits : 1 };
   }
   return framework;
@@ -93,8 +89,10 @@ export interface Fitted {
   readonly attention: number;
   readonly dense: number;
   readonly experts: number;
-  /** More for experts of 4 bits that are widened to 16 before they are multiplied. */
-  readonly widened: number;
+  /** 1e9 bytes a second of experts of 4 bits that a multiprocessor widens to 16 before it multiplies. */
+  readonly widensGbPerS: number;
+  /** Prompts through such experts take so much longer: each tile of rows widens them anew. */
+  readonly promptWidened: number;
   /** Of the bytes of all-reduces, and of rows to the experts and back. */
   readonly reduce: number;
   readonly exchange: number;

@@ -6,7 +6,8 @@
 import { dtypeNamed } from '../../hardware/dtypes.ts';
 import { moeWork } from '../../hardware/plain.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
-import type { CollectiveQuery, ExchangeQuery, Query } from '../../hardware/queries.ts';
+import type { CollectiveQuery, ExchangeQuery, MoeQuery, Query } from '../../hardware/queries.ts';
+import { hottestRank } from '../../hardware/skew.ts';
 import {
   decodeWork,
   gemmWork,
@@ -52,6 +53,17 @@ function roofline(work: Work, hardware: Profile): number {
   if (reached === undefined) return Math.max(compute / REACHED.compute, memory / REACHED.memory);
   // Measured far from the ridge; near it neither hides the other, as in the curves of kernels. Fitted figures hold that for others.
   return Math.hypot(compute / reached.compute, memory / reached.memory);
+}
+
+/**
+ * us that a multiprocessor which widens 1e9 bytes a second takes for the weights of the hottest rank's active experts. A GPU
+ * without a printed number of them is not held up.
+ */
+export function widenedUs(query: MoeQuery, { multiprocessors }: Profile): number {
+  const { hidden, inter, tp = 1 } = query;
+  const weights = (3 * hidden * inter) / tp;
+  const bytes = (hottestRank(query).activeExperts * weights * dtypeNamed(query.dtype).weightBits) / 8;
+  return multiprocessors > 0 ? bytes / (multiprocessors * 1e3) : 0;
 }
 
 /** (r-1)/r of the buffer through a GPU's own link, twice for an all-reduce. */

@@ -1,13 +1,13 @@
 /** How long one step of an instance takes, part by part, from the curves of its hardware. */
 import { at, range, sum } from '../../core/math.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
-import type { Query } from '../../hardware/queries.ts';
+import type { MoeQuery, Query } from '../../hardware/queries.ts';
 import { cachedLayers, mixtureLayers, type ModelFacts } from '../models/facts.ts';
 import { exposedUs } from '../simulate/streams.ts';
 import { tabulated, tabulated2 } from './curve.ts';
 import { hottestLoads } from './hottest.ts';
 import { FITTED, type Fitted, type Framework } from './framework.ts';
-import { kernelUs } from './kernels.ts';
+import { kernelUs, widenedUs } from './kernels.ts';
 import { nodesOf, stageGpus, type Placement } from './placement.ts';
 import { formatsOf, type Precision } from './precision.ts';
 import { attentionProducts, linearProducts } from './products.ts';
@@ -99,24 +99,28 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
   );
   const slots = placement.expertSlots ?? model.experts;
   const lying = { experts: model.experts, slots, topk: model.topK, ep };
-  const moeOf = (routed: Routing): Curve => {
-    if (mixtures === 0) return () => 0;
+  const widens = formats.experts.weightBits < 8 && formats.experts.multiplier === 'bf16';
+  const moeOf = (routed: Routing): { whole: Curve; widened: Curve } => {
+    if (mixtures === 0) return { whole: () => 0, widened: () => 0 };
     const law = routed.kind === 'balanced' || routed.kind === 'power-law' ? { skew: routed } : undefined;
     const loads = law === undefined ? hottestLoads(routed, lying) : undefined;
-    return tabulated((tokens) =>
-      us({
-        op: 'moe',
-        tokens: Math.max(1, Math.round(tokens)),
-        hidden: D,
-        inter: model.expertDim,
-        experts: slots,
-        topk: model.topK,
-        tp: moeTp,
-        ep,
-        dtype: formats.experts.name,
-        ...(law ?? loads?.(tokens)),
-      }),
-    );
+    const query = (tokens: number): MoeQuery => ({
+      op: 'moe',
+      tokens: Math.max(1, Math.round(tokens)),
+      hidden: D,
+      inter: model.expertDim,
+      experts: slots,
+      topk: model.topK,
+      tp: moeTp,
+      ep,
+      dtype: formats.experts.name,
+      ...(law ?? loads?.(tokens)),
+    });
+    const whole = tabulated((tokens) => us(query(tokens)));
+    return {
+      whole,
+      widened: widens ? tabulated((tokens) => widenedUs(query(tokens), hardware)) : () => 0,
+    };
   };
   const moe = moeOf(routing);
   const even = moeOf({ kind: 'balanced' });
@@ -157,8 +161,14 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
       latent +
       (model.layers - gated) * fitted.linearUs +
       model.layers * (formats.dense.name === 'fp8_block' ? fitted.blocksUs : 0);
-    const widened =
-      formats.experts.weightBits < 8 && formats.experts.multiplier === 'bf16' ? fitted.widened : 0;
+    const promptExperts = slow * fitted.promptExperts * (widens ? fitted.promptWidened : 1);
+    // Widening is arithmetic of its own, which goes on while weights are read.
+    const expertsUs = ({ whole, widened }: typeof moe, tokens: number, mostly: number): number =>
+      mixtures *
+      Math.max(
+        whole(tokens) * fitted.experts * slower(promptExperts, mostly),
+        widened(tokens) / fitted.widensGbPerS,
+      );
     const starts =
       (attnTp > 1 ? sums * (fitted.reduceUs + fitted.reduceMoreUs * (Math.log2(attnTp) - 1)) : 0) +
       (attnDp > 1 ? mixtures * fitted.exchangeUs : 0);
@@ -172,9 +182,8 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
         fitted.attention;
       const dense =
         (perToken(fullest) * slower(slow * fitted.prompt, mostly) + head(load.sampled)) * fitted.dense;
-      const factor = (fitted.experts + widened) * slower(slow * fitted.promptExperts, mostly);
-      const routed = mixtures * moe(load.tokens) * factor;
-      const balanced = Math.min(routed, mixtures * even(load.tokens) * factor);
+      const routed = expertsUs(moe, load.tokens, mostly);
+      const balanced = Math.min(routed, expertsUs(even, load.tokens, mostly));
       const moved =
         (attnTp > 1 ? sums * reduce(fullest) * fitted.reduce : 0) +
         mixtures * exchange(fullest, load.tokens) * fitted.exchange;

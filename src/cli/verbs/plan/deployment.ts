@@ -150,7 +150,7 @@ export async function deployed(
     ...(maxSequences !== undefined && { maxSequences }),
   });
   const { summary, simulation, gpus, fullest, memoryBytes, stages } = projection;
-  const known = regionOf(model, hardware, placement);
+  const known = regionOf(model, hardware, placement, framework.name);
   const region =
     decode === undefined
       ? known
