@@ -19,7 +19,7 @@ interface Options {
   readonly area?: string;
   readonly list?: boolean;
   readonly json?: string;
-  readonly resume?: string;
+  readonly results?: string;
   readonly workers: number;
   readonly limit: number;
   readonly baseline: boolean;
@@ -38,10 +38,7 @@ const program = new Command('mutate')
   .option('--area <name>', `of ${Object.keys(catalogue).join(', ')}`)
   .option('--list', 'say what would be planted, and end')
   .option('--json <file>', 'all results, as JSON')
-  .option(
-    '--resume <file>',
-    'keep each result there, and take what it has of faults whose texts are the same',
-  )
+  .option('--results <file>', 'kept there, and taken from there where no text has changed')
   .option('--workers <n>', 'faults at a time', atLeast(1), 2)
   .option('--limit <seconds>', 'for the tests of one fault; longer counts as caught', atLeast(1), 600)
   .option('--no-baseline', 'skip the run without faults');
@@ -103,7 +100,7 @@ async function main(options: Options): Promise<number> {
     say(`${jobs.length} faults`);
     return 0;
   }
-  const kept = new KeptRuns(options.resume);
+  const kept = new KeptRuns(options.results);
   const judged: Judged[] = [];
   const open = jobs.filter(({ area, mutant }) => {
     const run = kept.runOf(mutant);
