@@ -26,7 +26,7 @@ import type { DeviceContext, Kernel } from './context.ts';
 import type { DeviceState } from './device-state.ts';
 import { BUFFER_USAGE, MAP_MODE } from './flags.ts';
 import type { KernelDefinition, SpecChange } from './kernel.ts';
-import type { MemoryLedger } from './ledger.ts';
+import { MemoryLedger } from './ledger.ts';
 import { lanesFollowInvocations } from './shader/lanes.ts';
 import { MATRIX_FEATURE, type MatrixUnit, matrixUnitsOf, SUBGROUP_SIZES } from './shader/matrices.ts';
 import { OpenDevice } from './open-device.ts';
@@ -110,14 +110,14 @@ export class Gpu implements DeviceContext {
   readonly signal: AbortSignal | undefined;
   readonly #opened: OpenDevice;
 
-  constructor(opened: OpenDevice, signal?: AbortSignal) {
+  constructor(opened: OpenDevice, signal?: AbortSignal, ledger = opened.ledger) {
     this.#opened = opened;
     this.device = opened.device;
     this.facts = opened.facts;
     this.kernelsFor = opened.kernelsFor;
     this.matrixUnits = opened.matrixUnits;
     this.limits = opened.device.limits;
-    this.ledger = opened.ledger;
+    this.ledger = ledger;
     this.pipelines = opened.pipelines;
     this.bindGroups = opened.bindGroups;
     this.params = opened.params;
@@ -129,7 +129,12 @@ export class Gpu implements DeviceContext {
 
   /** The same device for work that `signal` calls off, beside the view's own. Undefined: the view itself. */
   under(signal: AbortSignal | undefined): Gpu {
-    return signal === undefined ? this : new Gpu(this.#opened, anyOf(this.signal, signal));
+    return signal === undefined ? this : new Gpu(this.#opened, anyOf(this.signal, signal), this.ledger);
+  }
+
+  /** The same device, with a ledger of what is made through this view alone. */
+  accounted(): Gpu {
+    return new Gpu(this.#opened, this.signal, new MemoryLedger(this.ledger));
   }
 
   /** @throws CancelledError when the work was called off. @throws DeviceError when the device is lost or closed. */
@@ -156,10 +161,7 @@ export class Gpu implements DeviceContext {
     this.#opened.peak = peak;
   }
 
-  /**
-   * Work of one dispatch at most, FLOP: half a second of the peak, so that no watchdog ends it. The products and attention
-   * record more in several. Setting it sets the peak.
-   */
+  /** FLOP of one dispatch at most: half a second of the peak, so that no watchdog ends it. Setting it sets the peak. */
   get mostDispatchFlops(): number {
     return longestDispatch(this.peak);
   }

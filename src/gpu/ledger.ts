@@ -9,13 +9,20 @@ export interface LedgerEntry {
 export class MemoryLedger {
   readonly #live = new Map<number, LedgerEntry>();
   readonly #held = new Map<symbol, LedgerEntry>();
+  readonly #whole: MemoryLedger | undefined;
   #bytes = 0;
   #peak = 0;
+
+  /** @param whole that this one is a part of: what is entered here is entered there too. */
+  constructor(whole?: MemoryLedger) {
+    this.#whole = whole;
+  }
 
   add(id: number, entry: LedgerEntry): void {
     this.#live.set(id, entry);
     this.#bytes += entry.bytes;
     this.#peak = Math.max(this.#peak, this.#bytes);
+    this.#whole?.add(id, entry);
   }
 
   remove(id: number): void {
@@ -23,6 +30,7 @@ export class MemoryLedger {
     invariant(entry !== undefined, () => `buffer ${id} was destroyed twice`);
     this.#live.delete(id);
     this.#bytes -= entry.bytes;
+    this.#whole?.remove(id);
   }
 
   /**
@@ -32,7 +40,11 @@ export class MemoryLedger {
   hold(label: string, bytes: number): () => void {
     const key = Symbol(label);
     this.#held.set(key, { label, bytes });
-    return () => void this.#held.delete(key);
+    const end = this.#whole?.hold(label, bytes);
+    return () => {
+      this.#held.delete(key);
+      end?.();
+    };
   }
 
   /** Bytes that are held, by the first part of their label. */

@@ -60,7 +60,7 @@ export interface RunOpOptions {
 }
 
 /**
- * Runs an op once and reads its outputs.
+ * Runs an op once and reads its outputs. The tensors are read while it runs: they may be changed when it has come back.
  * @throws ConfigError for a name, attribute, tensor, size or variant that does not fit.
  * @throws CancelledError when it was called off; nothing of it is left on the device.
  */

@@ -105,8 +105,8 @@ function copied(requests: readonly Request[]): Request[] {
  * @throws ConfigError when the model does not fit the limits or the adapter.
  * @throws CancelledError when the making was called off.
  */
-export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<Engine> {
-  requireGpu(gpu);
+export async function createEngine(device: Gpu, options: EngineOptions): Promise<Engine> {
+  requireGpu(device);
   requireFields('The engine', options, {
     layout: 'record',
     weights: 'record',
@@ -123,11 +123,12 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
       `The layout was planned for ${given.model.name}, the weights are of ${source.config.name}.`,
     );
   }
+  // Others may make and destroy buffers meanwhile.
+  const gpu = device.accounted();
   const traits = traitsOf(gpu);
   const plan = planEngine(given, options, traits);
   const { layout, sizes, microBatches, dtypes, weightDtype } = plan;
   const scratchWords = attentionWords(sizes, traits);
-  const before = gpu.ledger.bytes;
   const store = new WeightStore(gpu, source);
   const owned: { destroy(): void }[] = [store];
   const own = <T extends { destroy(): void }>(thing: T): T => {
@@ -176,12 +177,12 @@ export async function createEngine(gpu: Gpu, options: EngineOptions): Promise<En
     );
     const memory: MemoryReport = {
       predictedBytes: totalBytes(deviceMemory(plan, traits)),
-      liveBytes: gpu.ledger.bytes - before,
-      byPurpose: gpu.ledger.byPurpose(),
+      liveBytes: gpu.ledger.bytes,
+      byPurpose: device.ledger.byPurpose(),
       fullestRankBytes: fullestRank(plan, traits).bytes,
     };
     return {
-      gpu,
+      gpu: device,
       layout,
       config: layout.model,
       memory,

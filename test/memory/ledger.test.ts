@@ -97,6 +97,20 @@ test.each([
   expect(cut.dispatches - whole.dispatches).toBe(layout.spec.tp * (rows - 1 + columns - 1));
 });
 
+test('engines that are made at once have each its own account', async () => {
+  const gpu = gpus.get('software');
+  if (gpu === undefined) return expect.unreachable();
+  const layout = planLayout(parseLayout('ep=4,pp=2,tp=2,dp=2'), model);
+  const sizing = { maxSequences: 3, maxLength: 40, weightDtype: 'int4', mostOwners: 2 } as const;
+  const make = () => createEngine(gpu, { ...sizing, layout, weights });
+  const engines = await Promise.all([make(), make()]);
+  for (const engine of engines) {
+    expect(engine.memory.liveBytes).toBe(engine.memory.predictedBytes);
+    engine.destroy();
+  }
+  expect(gpu.ledger.bytes).toBe(0);
+});
+
 test('random layouts and limits', { timeout: 600_000 }, async () => {
   const tp = fc.constantFrom(1, 2, 4);
   const layouts = fc.record({

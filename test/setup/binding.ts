@@ -7,7 +7,12 @@ export async function bindingAtMost<T>(gpu: Gpu, bytes: number, run: () => Promi
   const { limits } = gpu;
   const get = (target: GPUSupportedLimits, name: string | symbol): unknown =>
     name === 'maxStorageBufferBindingSize' ? bytes : Reflect.get(target, name, target);
-  Object.defineProperty(gpu, 'limits', { value: new Proxy(limits, { get }), configurable: true });
+  // A view that is made meanwhile takes them from the device.
+  const set = (value: GPUSupportedLimits): void => {
+    for (const target of [gpu, gpu.device])
+      Object.defineProperty(target, 'limits', { value, configurable: true });
+  };
+  set(new Proxy(limits, { get }));
   const bound = gpu.bindGroups.get.bind(gpu.bindGroups);
   gpu.bindGroups.get = (kernel, views) => {
     for (const view of views) expect(view.byteLength, view.buffer.label).toBeLessThanOrEqual(bytes);
@@ -17,6 +22,6 @@ export async function bindingAtMost<T>(gpu: Gpu, bytes: number, run: () => Promi
     return await run();
   } finally {
     gpu.bindGroups.get = bound;
-    Object.defineProperty(gpu, 'limits', { value: limits, configurable: true });
+    set(limits);
   }
 }
