@@ -123,6 +123,7 @@ test('a device that is destroyed ends what waits for it, with the reason; it ope
 test('a crash of the GPU process: it opens again; after the second the page has to be reloaded, and then works', async () => {
   const session = await browser.newBrowserCDPSession();
   await ask('work');
+  const began = performance.now();
   await session.send('Browser.crashGpuProcess');
   expect(await ask('waitForEnd')).toMatch(/^DeviceError: The device of .* was lost: /);
   await ask('open');
@@ -130,9 +131,13 @@ test('a crash of the GPU process: it opens again; after the second the page has 
   await ask('work');
   await session.send('Browser.crashGpuProcess');
   expect(await ask('waitForEnd')).toMatch(/^DeviceError: The device of .* was lost: /);
-  expect(await ask('openAgain')).toMatch(
-    /^ConfigError: the browser gives no adapter any more: .*Reload the page; what is finished is kept\.$/,
-  );
+  const opened = await ask('openAgain');
+  // Chrome forgets a crash after two minutes; a busy machine may take as long from one to the next.
+  if (performance.now() - began < 110_000 || opened !== 'it ended well') {
+    expect(opened).toMatch(
+      /^ConfigError: the browser gives no adapter any more: .*Reload the page; what is finished is kept\.$/,
+    );
+  }
   await page.reload();
   await ask('open');
   expect(await ask('op')).toEqual([14, 32, 32, 77]);
