@@ -90,41 +90,6 @@ export function scaleStart(dtype: WeightDtype, shape: readonly number[]): number
   return weightPlaces(dtype, shape).scalesAt / 4;
 }
 
-/** Scales, and inputs, of these sizes multiply in any order within f32, over millions of terms. */
-const ORDINARY = { leastScale: 2 ** -100, mostScale: 2 ** 100, leastInput: 2 ** -124, mostInput: 2 ** 90 };
-
-/** Least and most magnitude, of values that are neither 0 nor without an end. */
-export interface Magnitudes {
-  readonly least: number;
-  readonly most: number;
-}
-
-export function magnitudesOf(values: ArrayLike<number>): Magnitudes {
-  let [least, most] = [Infinity, 0];
-  for (let i = 0; i < values.length; i++) {
-    const size = Math.abs(values[i] as number);
-    if (!(size > 0 && size < Infinity)) continue;
-    if (size < least) least = size;
-    if (size > most) most = size;
-  }
-  return { least, most };
-}
-
-/**
- * Whether a product of inputs, values in few bits and their scales may leave f32 on the way although its result does
- * not: kernels then take half of a scale at a time, which is slower.
- */
-export function leavesRange(weight: HostWeight, input: Magnitudes): boolean {
-  if (!('format' in weight)) return false;
-  const scale = magnitudesOf(scalesInF32(weight));
-  return (
-    scale.least < ORDINARY.leastScale ||
-    scale.most > ORDINARY.mostScale ||
-    input.least < ORDINARY.leastInput ||
-    input.most > ORDINARY.mostInput
-  );
-}
-
 /** How a weight on the host will lie on the device. */
 export function weightDtypeOf(weight: HostWeight): WeightDtype {
   requireFields('The weight', weight, { shape: 'list', data: 'list' });

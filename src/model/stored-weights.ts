@@ -42,6 +42,8 @@ export interface WeightDtypes {
   readonly embedding: FloatWeight;
 }
 
+export type WeightKind = keyof WeightDtypes;
+
 /** One dtype for all, with the exceptions above. */
 export function dtypesOf(dtype: WeightDtype): WeightDtypes {
   return {
@@ -73,9 +75,14 @@ const KIND: Readonly<Partial<Record<Part, keyof WeightDtypes>>> = {
   ...{ denseW1: 'units', denseW2: 'units', denseW3: 'units' },
 };
 
-/** What a tensor is stored in; f32 of what is no matrix, and of a name that is none of a model. */
+/** The kind of matrix that a tensor is; undefined of what is none, and of a name that is none of a model. */
+export function kindOf(name: string): WeightKind | undefined {
+  return KIND[placeOf(name)?.part ?? 'finalNorm'];
+}
+
+/** What a tensor is stored in; f32 of what is of no kind. */
 export function dtypeOfPart(name: string, dtypes: WeightDtypes): WeightDtype {
-  const kind = KIND[placeOf(name)?.part ?? 'finalNorm'];
+  const kind = kindOf(name);
   return kind === undefined ? 'f32' : dtypes[kind];
 }
 
@@ -87,7 +94,7 @@ export function storedDtypes(source: WeightSource): WeightDtypes {
   requireFields('The weights', source, { config: 'record', get: 'function' });
   const seen = new Map<keyof WeightDtypes, Set<string>>();
   for (const [name] of weightShapes(source.config)) {
-    const kind = KIND[placeOf(name)?.part ?? 'finalNorm'];
+    const kind = kindOf(name);
     if (kind === undefined) continue;
     seen.set(kind, (seen.get(kind) ?? new Set()).add(source.storedAs?.(name) ?? 'f32'));
   }

@@ -84,8 +84,8 @@ export class PipelineEnds {
   ): Promise<PipelineEnds> {
     const { layout, sizes: z, dtypes, vocabulary } = plan;
     const shards = endShards(source, plan);
-    const prepareHead = async (columns: Run): Promise<Omit<Head, 'weights'>> => {
-      const shape = { numCols: columns.count, depth: z.modelDim, weightDtype: dtypes.head };
+    const prepareHead = async (columns: Run, wide = false): Promise<Omit<Head, 'weights'>> => {
+      const shape = { numCols: columns.count, depth: z.modelDim, weightDtype: dtypes.head, wide };
       const [one, more] = await Promise.all([
         prepareGemm(gpu, { ...shape, numRows: 1 }),
         prepareGemm(gpu, { ...shape, numRows: 8 }),
@@ -95,7 +95,7 @@ export class PipelineEnds {
     // Kernels first: nothing is held while they may be refused, or called off.
     const width = z.modelDim;
     const [prepared, gathers, pick, norm] = await Promise.all([
-      Promise.all(vocabulary.head.map((pieces) => Promise.all(pieces.map(prepareHead)))),
+      Promise.all(vocabulary.head.map((pieces) => Promise.all(pieces.map((piece) => prepareHead(piece))))),
       Promise.all(
         // The first writes NaN for what is no token.
         vocabulary.embedding.map((_, i) =>
@@ -112,6 +112,13 @@ export class PipelineEnds {
         own.push({ ...head, weights: await store.get(at(at(shards.lmHead, tp), i)) });
       }
       heads.push(own);
+    }
+    if (store.wideKinds().has('head')) {
+      for (const own of heads) {
+        for (const [i, { columns, weights }] of own.entries()) {
+          own[i] = { ...(await prepareHead(columns, true)), weights };
+        }
+      }
     }
     const embeddings: Embedding[] = [];
     for (const [i, gather] of gathers.entries()) {

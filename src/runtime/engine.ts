@@ -12,9 +12,10 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { ropeTable, ropeTableOf } from '../kernels/attention/rope.ts';
 import type { Layout } from '../layout/layout.ts';
 import type { MoeConfig, WeightSource } from '../model/config.ts';
+import type { WeightKind } from '../model/stored-weights.ts';
 import { PipelineEnds } from './ends.ts';
 import { Pipeline } from './pipeline.ts';
-import { prepareLayer, traitsOf } from './layer/kernels.ts';
+import { type LayerKernels, prepareLayer, traitsOf } from './layer/kernels.ts';
 import { attentionWords } from '../memory/arrays.ts';
 import { type EnginePlan, type EngineSizing, planEngine } from '../memory/engine-plan.ts';
 import { deviceMemory, fullestRank, totalBytes } from '../memory/lists.ts';
@@ -143,13 +144,15 @@ export async function createEngine(device: Gpu, options: EngineOptions): Promise
     gpu.pipelines.watching(work, (done, asked) => say(`${what}: ${done} of ${asked}`)).then((r) => r.result);
   try {
     const transport = options.transport ?? (await oneDeviceTransport(making.gpu));
-    const context: StageContext = {
+    const layerKernels = (wide?: ReadonlySet<WeightKind>): Promise<LayerKernels> =>
+      counted('kernels of the layers', () => prepareLayer(making.gpu, plan, transport, wide));
+    const context: StageContext & { kernels: LayerKernels } = {
       gpu,
       layout,
       sizes,
       plan,
       weightDtype,
-      kernels: await counted('kernels of the layers', () => prepareLayer(making.gpu, plan, transport)),
+      kernels: await layerKernels(),
       transport,
       weights: store,
       ropeTable: own(gpu.upload('tables/rope', tableOf(layout.model, maxLength))),
@@ -165,6 +168,9 @@ export async function createEngine(device: Gpu, options: EngineOptions): Promise
       const stage = await Stage.create(context, index, source, dtypes, () => making.rest());
       stages.push(own(stage));
     }
+    // Only now are all scales known. Few models have any for which others are needed.
+    const wide = store.wideKinds();
+    if (wide.size > 0) context.kernels = await layerKernels(wide);
     const ends = own(
       await counted('kernels of the ends', () => PipelineEnds.create(making.gpu, plan, source, store)),
     );

@@ -7,8 +7,16 @@ import { invariant } from '../core/errors.ts';
 import { at, product } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
+import {
+  hiddenLeavesRange,
+  type Magnitudes,
+  scaleMagnitudes,
+  scalesLeaveRange,
+  widest,
+} from '../kernels/scale-range.ts';
 import { weightDtypeOf, writeWeight, writeWeightPart } from '../kernels/weights.ts';
 import type { TensorBytes, WeightSource } from '../model/config.ts';
+import { kindOf, type WeightKind } from '../model/stored-weights.ts';
 import type { HostWeight, WeightDtype } from '../tensor/quantised.ts';
 import { requireIndexable, weightBytes } from '../tensor/weight-bytes.ts';
 import { type Shard, type ShardPart, stack } from './shards.ts';
@@ -36,6 +44,8 @@ export class WeightStore {
   readonly #gpu: Gpu;
   readonly #source: WeightSource;
   readonly #weights = new Map<string, GpuBuffer>();
+  /** Of the scales that have come so far. */
+  readonly #scales = new Map<WeightKind, Magnitudes>();
   #staging: Staging | undefined;
   #queued = 0;
   #copying: Promise<void> | undefined;
@@ -127,7 +137,19 @@ export class WeightStore {
   #make({ key, dtype }: Shard, part: ShardPart): HostWeight {
     const made = part.make();
     invariant(weightDtypeOf(made) === dtype, () => `${key} was made as ${weightDtypeOf(made)}, not ${dtype}`);
+    const kind = kindOf(part.names[0] ?? '');
+    if ('format' in made && kind !== undefined) {
+      this.#scales.set(kind, widest(this.#scales.get(kind), scaleMagnitudes(made)));
+    }
     return made;
+  }
+
+  /** Kinds of the matrices so far whose products may leave f32 on the way: their kernels take half of a scale at a time. */
+  wideKinds(): ReadonlySet<WeightKind> {
+    const wide = [...this.#scales].filter(([kind, scale]) =>
+      kind === 'experts' || kind === 'units' ? hiddenLeavesRange(scale) : scalesLeaveRange(scale),
+    );
+    return new Set(wide.map(([kind]) => kind));
   }
 
   /** A queue holds what is written until the device has copied it. */

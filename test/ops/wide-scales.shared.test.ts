@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { product } from '../../src/core/math.ts';
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts';
-import { leavesRange, magnitudesOf } from '../../src/kernels/weights.ts';
+import { leavesRange, magnitudesOf } from '../../src/kernels/scale-range.ts';
 import { quantisedTensors } from '../../src/ops/quantised-inputs.ts';
 import { dataBytes, type QuantFormat, type QuantisedMatrix, scaleCount } from '../../src/tensor/quantised.ts';
 import { f32Tensor, type Tensor } from '../../src/tensor/tensor.ts';

@@ -35,6 +35,8 @@ export interface GatedUnitShape {
   readonly downDtype: WeightDtype;
   /** Below w3 lies one row more, whose product's sigmoid scales the result. */
   readonly scaled: boolean;
+  /** Of both products: see `GemmShape.wide`. */
+  readonly wide?: boolean;
 }
 
 /** Rows of the matrix of both projections. */
@@ -53,9 +55,9 @@ export interface GatedUnit {
 }
 
 export async function prepareGatedUnit(gpu: Gpu, shape: GatedUnitShape): Promise<GatedUnit> {
-  const { modelDim, width, activation, upDtype, downDtype, scaled } = shape;
+  const { modelDim, width, activation, upDtype, downDtype, scaled, wide } = shape;
   const gemms = (size: { numCols: number; depth: number; weightDtype: WeightDtype }) =>
-    prepareSized((numRows): Promise<Gemm> => prepareGemm(gpu, { numRows, ...size }));
+    prepareSized((numRows): Promise<Gemm> => prepareGemm(gpu, { numRows, ...size, wide }));
   const [kernel, up, down] = await Promise.all([
     gpu.kernel(gatedMiddle, { ACT: CODE[activation], SCALED: scaled }),
     gemms({ numCols: unitRows(shape), depth: modelDim, weightDtype: upDtype }),

@@ -1,13 +1,7 @@
 /** The weights of a routed layer: which formats its products read, and the matrices in them. */
 import { ConfigError } from '../../core/errors.ts';
-import {
-  type HostWeight,
-  isQuantised,
-  leavesRange,
-  magnitudesOf,
-  weightDtypeOf,
-  type WeightDtype,
-} from '../../kernels/weights.ts';
+import { leavesRange, magnitudesOf } from '../../kernels/scale-range.ts';
+import { type HostWeight, isQuantised, weightDtypeOf, type WeightDtype } from '../../kernels/weights.ts';
 import { scalesInF32 } from '../../tensor/quantised.ts';
 import { castFloat, toF32 } from '../../tensor/tensor.ts';
 import type { OpInputs } from '../op.ts';

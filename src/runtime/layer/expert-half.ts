@@ -65,9 +65,9 @@ export async function createExpertHalf(
   const store = own(new WeightStore(gpu, source));
   try {
     const transport = await oneDeviceTransport(gpu);
-    const context: ExpertContext = {
+    const kernels = await prepareExpertHalf(gpu, plan, transport);
+    const prepared: Omit<ExpertContext, 'kernels'> = {
       ...{ layout, sizes: z, transport },
-      kernels: await prepareExpertHalf(gpu, plan, transport),
       places: admission && own(uploadPlaces(gpu, layout, admission)),
       tpGroups: own(groupTable(gpu, 'tables/tp-groups', stageGroups(layout, 'tp'))),
       epGroups: own(groupTable(gpu, 'tables/ep-groups', stageGroups(layout, 'ep'))),
@@ -75,6 +75,11 @@ export async function createExpertHalf(
     const weights: ExpertLayer['weights'][number][] = [];
     for (const rank of range(z.numRanks)) weights.push(await weightsOf(store, source, plan, rank));
     await store.written();
+    const wide = store.wideKinds();
+    const context: ExpertContext = {
+      ...prepared,
+      kernels: wide.size === 0 ? kernels : await prepareExpertHalf(gpu, plan, transport, wide),
+    };
     const bias = z.admission?.balances
       ? {
           bias: own(gpu.buffer('tables/bias/l0', 4 * z.numExperts)),

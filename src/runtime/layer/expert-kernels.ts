@@ -12,7 +12,7 @@ import type { Layout } from '../../layout/layout.ts';
 import type { EnginePlan } from '../../memory/engine-plan.ts';
 import { type RankSizes, tilesRefusal } from '../../memory/rank-sizes.ts';
 import type { MoeConfig } from '../../model/config.ts';
-import type { WeightDtypes } from '../../model/stored-weights.ts';
+import type { WeightDtypes, WeightKind } from '../../model/stored-weights.ts';
 import { type ExchangedExperts, prepareExchangedExperts } from '../../routed/exchanged.ts';
 import { type LocalExperts, prepareLocalExperts } from '../../routed/local.ts';
 import { type AdmissionKernels, prepareAdmission } from '../admission.ts';
@@ -31,19 +31,23 @@ export interface ExpertKernels {
   readonly experts: { readonly local: LocalExperts } | { readonly exchanged: ExchangedExperts };
 }
 
-/** @throws ConfigError for a layer that this device cannot run. */
+export const NO_KINDS: ReadonlySet<WeightKind> = new Set();
+
+/** @param wide see `prepareLayer`. @throws ConfigError for a layer that this device cannot run. */
 export async function prepareExpertHalf(
   gpu: Gpu,
   { layout, sizes: z, dtypes, admission: admits }: EnginePlan,
   transport: Transport,
+  wide = NO_KINDS,
 ): Promise<ExpertKernels> {
   const { model } = layout;
+  const stored = { dtypes, wide };
   const [normResidual, experts, routers, shared, dense, add, admission] = await Promise.all([
     prepareRmsNorm(gpu, { width: z.modelDim, eps: model.rmsEps, residual: true }),
-    prepareExperts(gpu, layout, z, dtypes, transport),
+    prepareExperts(gpu, layout, z, stored, transport),
     prepareSized((rows) => prepareRouterFor(gpu, model, z, dtypes, rows)),
-    model.shared && prepareGatedUnit(gpu, unitShape(model, dtypes, model.shared.dim, model.shared.gated)),
-    model.dense && prepareGatedUnit(gpu, unitShape(model, dtypes, model.dense.dim, false)),
+    model.shared && prepareGatedUnit(gpu, unitShape(model, stored, model.shared.dim, model.shared.gated)),
+    model.dense && prepareGatedUnit(gpu, unitShape(model, stored, model.dense.dim, false)),
     model.shared || model.dense ? prepareAdd(gpu) : undefined,
     admits && prepareAdmission(gpu, z, admits, model.router?.score ?? 'softmax'),
   ]);
@@ -53,19 +57,33 @@ export async function prepareExpertHalf(
   return { normResidual, routers, shared, dense, add, admission, experts };
 }
 
-function unitShape(model: MoeConfig, dtypes: WeightDtypes, width: number, scaled: boolean): GatedUnitShape {
+/** How a layer's matrices are stored, and which kinds have scales at the ends of f32. */
+interface Stored {
+  readonly dtypes: WeightDtypes;
+  readonly wide: ReadonlySet<WeightKind>;
+}
+
+function unitShape(
+  model: MoeConfig,
+  { dtypes, wide }: Stored,
+  width: number,
+  scaled: boolean,
+): GatedUnitShape {
   const { modelDim, activation } = model;
   if (activation === 'swiglu_oai') {
     throw new ConfigError(`${model.name} has plain units with the clamped SwiGLU, which only experts have.`);
   }
-  return { modelDim, width, activation, upDtype: dtypes.units, downDtype: dtypes.units, scaled };
+  return {
+    ...{ modelDim, width, activation, upDtype: dtypes.units, downDtype: dtypes.units, scaled },
+    wide: wide.has('units'),
+  };
 }
 
 async function prepareExperts(
   gpu: Gpu,
   { model, spec }: Layout,
   z: RankSizes,
-  dtypes: WeightDtypes,
+  { dtypes, wide }: Stored,
   transport: Transport,
 ): Promise<ExpertKernels['experts']> {
   const { numSlots: numExperts, topK, modelDim, expertDim, localExperts, owners, receiveRows } = z;
@@ -74,6 +92,7 @@ async function prepareExperts(
     ...{ numExperts, topK, modelDim, expertDim, gated: true, activation },
     ...{ upDtype: dtypes.experts, downDtype: dtypes.experts, residual: true },
     ...(biased && { upBiased: true, downBiased: true }),
+    ...(wide.has('experts') && { upWide: true, downWide: true }),
     ...(clamp && { clamp }),
   };
   if (spec.ep === 1) return { local: await prepareLocalExperts(gpu, shape, { upTo: z.shareTokens }) };

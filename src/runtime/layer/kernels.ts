@@ -7,7 +7,7 @@ import { prepareRmsNorm, type RmsNorm } from '../../kernels/dense/rms-norm.ts';
 import { prepareRopeAppend, type RopeAppend } from '../../kernels/attention/rope.ts';
 import { prepareSized, type Sized } from '../../kernels/sized.ts';
 import type { AttentionTraits, MoeConfig } from '../../model/config.ts';
-import type { WeightDtypes } from '../../model/stored-weights.ts';
+import type { WeightDtypes, WeightKind } from '../../model/stored-weights.ts';
 import type { Transport } from '../../collectives/transport.ts';
 import { invariant } from '../../core/errors.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
@@ -15,7 +15,7 @@ import type { Layout } from '../../layout/layout.ts';
 import type { EnginePlan } from '../../memory/engine-plan.ts';
 import type { DeviceTraits, KeySizes } from '../../memory/device-traits.ts';
 import type { RankSizes } from '../../memory/rank-sizes.ts';
-import { type ExpertKernels, prepareExpertHalf } from './expert-kernels.ts';
+import { type ExpertKernels, NO_KINDS, prepareExpertHalf } from './expert-kernels.ts';
 
 /** Queries that attention over whole prompts is chosen for. A guess. */
 const MANY_QUERIES = 64;
@@ -42,7 +42,13 @@ export interface LayerKernels extends ExpertKernels {
   readonly products: Sized<DenseKernels>;
 }
 
-export async function prepareLayer(gpu: Gpu, plan: EnginePlan, transport: Transport): Promise<LayerKernels> {
+/** @param wide kinds of matrices whose scales lie at the ends of f32: see `WeightStore.wideKinds`. */
+export async function prepareLayer(
+  gpu: Gpu,
+  plan: EnginePlan,
+  transport: Transport,
+  wide: ReadonlySet<WeightKind> = NO_KINDS,
+): Promise<LayerKernels> {
   const { layout, sizes: z, dtypes } = plan;
   const { model } = layout;
   const { headDim, numHeads, numKvHeads } = z;
@@ -50,9 +56,9 @@ export async function prepareLayer(gpu: Gpu, plan: EnginePlan, transport: Transp
     prepareRmsNorm(gpu, { width: z.modelDim, eps: model.rmsEps, residual: false }),
     prepareRopeAppend(gpu, { numHeads, numKvHeads, headDim, kvDtype: z.cacheDtype }),
     prepareHeads(gpu, layout, z),
-    prepareExpertHalf(gpu, plan, transport),
+    prepareExpertHalf(gpu, plan, transport, wide),
     prepareWindows(gpu, model, z),
-    prepareSized((rows) => prepareDense(gpu, layout, z, dtypes, rows)),
+    prepareSized((rows) => prepareDense(gpu, layout, z, { dtypes, wide }, rows)),
   ]);
   return { ...ofExperts, norm, ropeAppend, qkNorm, attention, products };
 }
@@ -111,22 +117,19 @@ async function prepareDense(
   gpu: Gpu,
   layout: Layout,
   z: RankSizes,
-  dtypes: WeightDtypes,
+  { dtypes, wide }: { readonly dtypes: WeightDtypes; readonly wide: ReadonlySet<WeightKind> },
   rows: number,
 ): Promise<DenseKernels> {
   const { modelDim, headDim, numHeads, numKvHeads } = z;
   const { attention = {} } = layout.model;
-  const weightDtype = dtypes.attention;
+  const both = { numRows: rows, weightDtype: dtypes.attention, wide: wide.has('attention') };
   const [qkv, out] = await Promise.all([
     prepareGemm(gpu, {
-      numRows: rows,
-      numCols: (numHeads + 2 * numKvHeads) * headDim,
-      depth: modelDim,
-      weightDtype,
+      ...{ ...both, numCols: (numHeads + 2 * numKvHeads) * headDim, depth: modelDim },
       ...(attention.bias && { biased: true }),
     }),
     prepareGemm(gpu, {
-      ...{ numRows: rows, numCols: modelDim, depth: numHeads * headDim, weightDtype },
+      ...{ ...both, numCols: modelDim, depth: numHeads * headDim },
       ...(attention.outBias && { biased: true }),
     }),
   ]);
