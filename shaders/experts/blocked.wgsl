@@ -17,6 +17,7 @@ const THREADS_M : u32 = 8u;     // spec: threads along the rows of a tile
 const THREADS_N : u32 = 8u;     // spec: threads along n
 const REG_M : u32 = 8u;         // spec: rows per thread: 4 or 8
 const TILE_K : u32 = 16u;       // spec: depth of one tile: a block of 4 x 4 per thread at most
+const AHEAD : bool = true;      // spec: the next tile is fetched while this one is multiplied, which takes registers
 const OPAQUE : bool = false;    // spec: for compilers that unroll what then spills: the loop over k has no known end
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4, 5 the same by way of f16
 const BF16 : bool = false;      // spec: what format 1 holds is bf16
@@ -35,6 +36,7 @@ const BLOCKS_M : u32 = TILE_M / 4u;
 const BLOCKS_N : u32 = TILE_N / 4u;
 // From a thread's near four rows to its far ones.
 const FAR_M : u32 = (REG_M / 4u - 1u) * THREADS_M;
+const BEGINS_HELD : bool = FORMAT > 0u || GATED;   // where each of four rows begins is held: fetched values of f32 fill the registers
 const STRIDE_M : u32 = BLOCKS_M + 1u;   // padded against bank conflicts of the turned stores
 const STRIDE_N : u32 = BLOCKS_N + 1u;
 
@@ -127,6 +129,13 @@ fn stored4(weights : ptr<storage, array<Pack>, read>, group : u32) -> vec4<u32> 
 fn storedRows(weights : ptr<storage, array<Pack>, read>, rows : vec4<u32>, k : u32) -> Stored {
   return Stored(stored4(weights, rows.x + k), stored4(weights, rows.y + k),
                 stored4(weights, rows.z + k), stored4(weights, rows.w + k));
+}
+
+// The groups at `k` of four rows of weights, one below the other: by where each begins, or, where registers are short of that,
+// by where the first and the last of all begin. What is computed of rows beyond the last is not stored.
+fn groupsAt(rows : vec4<u32>, first : u32, last : u32, k : u32) -> vec4<u32> {
+  if (BEGINS_HELD) { return rows + k; }
+  return min(vec4<u32>(first + k) + vec4<u32>(0u, 1u, 2u, 3u) * (params.depth / 4u), vec4<u32>(last + k));
 }
 
 // What four stored values are, not yet scaled; `half` of a word of nibbles, 0 or 1. Those of e2m1 may lack 2^14, which the held
@@ -332,8 +341,11 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   let fetchesUp = GATED && four >= BLOCKS_N / 2u;
   let at4 = min(fourFrom(tile.y + 4u * four), vec4<u32>(max(tile.z, 1u) - 1u));
   let rowsX = vec4<u32>(sourceOf(at4.x), sourceOf(at4.y), sourceOf(at4.z), sourceOf(at4.w)) * depth4;
-  let numbersW = weightRows(tile.x, firstCol + 4u * select(four, four % (BLOCKS_N / 2u), GATED));
+  let colsW = firstCol + 4u * select(four, four % (BLOCKS_N / 2u), GATED);
+  let numbersW = weightRows(tile.x, colsW);
   let rowsW = numbersW * depth4;
+  let ownW = (tile.x * params.numCols + colsW) * depth4;
+  let lastW = ((tile.x + 1u) * params.numCols - 1u) * depth4;
   let scalesW = firstScales(rowsW, numbersW);
   let putX = 4u * k * STRIDE_M + four;
   let putW = 4u * k * STRIDE_N + four;
@@ -347,20 +359,22 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   var scales = vec4<f32>(1.0);
   let scaled = FORMAT > 2u || (FORMAT == 2u && WIDE);
   var at = min(k, depth4 - 1u);
-  if (fetchesX) { x = rowsOfX(rowsX, at); }
-  if (fetchesW) {
+  if (AHEAD && fetchesX) { x = rowsOfX(rowsX, at); }
+  if (AHEAD && fetchesW) {
     if (fetchesUp) {
-      w = storedRows(&w3_ENK, rowsW, at);
+      w = storedRows(&w3_ENK, groupsAt(rowsW, ownW, lastW, at), 0u);
       if (scaled) { scales = scalesOfRows(&w3_ENK, scalesW, 0u); }
     } else {
-      w = storedRows(&w1_ENK, rowsW, at);
+      w = storedRows(&w1_ENK, groupsAt(rowsW, ownW, lastW, at), 0u);
       if (scaled) { scales = scalesOfRows(&w1_ENK, scalesW, 0u); }
     }
   }
   for (var first = 0u; first < depth4; first += GROUPS) {
     let inside = vec4<bool>(first + k < depth4);
+    if (!AHEAD) { at = min(first + k, depth4 - 1u); }
     workgroupBarrier();
     if (fetchesX) {
+      if (!AHEAD) { x = rowsOfX(rowsX, at); }
       let turnedX = transpose(x);
       tileX[putX] = select(vec4<f32>(), turnedX[0], inside);
       tileX[putX + STRIDE_M] = select(vec4<f32>(), turnedX[1], inside);
@@ -368,6 +382,15 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
       tileX[putX + 3u * STRIDE_M] = select(vec4<f32>(), turnedX[3], inside);
     }
     if (fetchesW) {
+      if (!AHEAD) {
+        if (fetchesUp) {
+          w = storedRows(&w3_ENK, groupsAt(rowsW, ownW, lastW, at), 0u);
+          if (scaled) { scales = scalesOfRows(&w3_ENK, scalesW, first); }
+        } else {
+          w = storedRows(&w1_ENK, groupsAt(rowsW, ownW, lastW, at), 0u);
+          if (scaled) { scales = scalesOfRows(&w1_ENK, scalesW, first); }
+        }
+      }
       let turnedW = turned(w, k & 1u, scales);
       tileW[putW] = select(vec4<f32>(), turnedW[0], inside);
       tileW[putW + STRIDE_N] = select(vec4<f32>(), turnedW[1], inside);
@@ -375,17 +398,20 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
       tileW[putW + 3u * STRIDE_N] = select(vec4<f32>(), turnedW[3], inside);
     }
     workgroupBarrier();
-    // The next tile is on its way while this one is multiplied; after the last it is the same once more.
-    let next = min(first + GROUPS, depth4 - 1u);
-    at = min(next + k, depth4 - 1u);
-    if (fetchesX) { x = rowsOfX(rowsX, at); }
-    if (fetchesW) {
-      if (fetchesUp) {
-        w = storedRows(&w3_ENK, rowsW, at);
-        if (scaled) { scales = scalesOfRows(&w3_ENK, scalesW, next); }
-      } else {
-        w = storedRows(&w1_ENK, rowsW, at);
-        if (scaled) { scales = scalesOfRows(&w1_ENK, scalesW, next); }
+    // The next tile is on its way while this one is multiplied; after the last it is the same once more. Under a condition that
+    // compilers cannot see, or Mesa moves the loads down to their use, behind the products.
+    if (AHEAD && params.numCols > 0u) {
+      let next = min(first + GROUPS, depth4 - 1u);
+      at = min(next + k, depth4 - 1u);
+      if (fetchesX) { x = rowsOfX(rowsX, at); }
+      if (fetchesW) {
+        if (fetchesUp) {
+          w = storedRows(&w3_ENK, groupsAt(rowsW, ownW, lastW, at), 0u);
+          if (scaled) { scales = scalesOfRows(&w3_ENK, scalesW, next); }
+        } else {
+          w = storedRows(&w1_ENK, groupsAt(rowsW, ownW, lastW, at), 0u);
+          if (scaled) { scales = scalesOfRows(&w1_ENK, scalesW, next); }
+        }
       }
     }
     // A tile lies within a block of scales, so each row of weights has one factor.

@@ -13,6 +13,7 @@ const THREADS_N : u32 = 8u;     // spec: threads along n
 const REG_M : u32 = 2u;         // spec: rows per thread
 const REG_N : u32 = 4u;         // spec: columns per thread
 const TILE_K : u32 = 16u;       // spec: depth of one tile
+const OPAQUE : bool = false;    // spec: for compilers that unroll what then spills: the loop over k has no known end
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4, 5 the same by way of f16
 const BF16 : bool = false;      // spec: what format 1 holds is bf16
 const WIDE : bool = false;      // spec: products with a whole scale may leave f32: half of it at a time
@@ -201,7 +202,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>,
         if (GATED) { upFactors[j] = factor(&w3_ENK, rowW * params.depth + k0, rowW); }
       }
     }
-    for (var k = 0u; k < TILE_K; k += 1u) {
+    for (var k = 0u; k < select(TILE_K, min(TILE_K, TILE_K * params.depth), OPAQUE); k += 1u) {
       var x : array<f32, REG_M>;
       for (var i = 0u; i < REG_M; i += 1u) { x[i] = tileX[(i * THREADS_M + local.y) * STRIDE + k]; }
       for (var j = 0u; j < REG_N; j += 1u) {

@@ -2,7 +2,7 @@
 // Grid    a workgroup covers TILE_M x TILE_N outputs; a thread owns REG_M x REG_N of them, in blocks of 4 x 4.
 // Memory  tiles lie k-major in workgroup storage, so that a thread reads its operands of one k by vec4: a byte per
 //         multiply-add with 8 x 8. A thread fetches a block of 4 rows x 4 k of each operand by vec4, as it is stored, while
-//         the tile before is multiplied, and turns it in registers.
+//         the tile before is multiplied (AHEAD), and turns it in registers.
 // Order   k ascending in every thread: the same bits on every run.
 // Edges   K is a multiple of 4. Rows and columns outside are clamped for the loads and never stored; what lies beyond K
 //         becomes zero when it is put into the tile: asked at the load, that would have to be waited for.
@@ -14,6 +14,7 @@ const THREADS_N : u32 = 8u;     // spec: threads along n
 const REG_M : u32 = 8u;         // spec: rows per thread: 4 or 8
 const REG_N : u32 = 8u;         // spec: columns per thread: 4 or 8
 const TILE_K : u32 = 16u;       // spec: depth of one tile: a block of 4 x 4 per thread at most
+const AHEAD : bool = true;      // spec: the next tile is fetched while this one is multiplied, which takes registers
 const OPAQUE : bool = false;    // spec: for compilers that unroll what then spills: the loop over k has no known end
 const FORMAT : u32 = 0u;        // spec: of b: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4, 5 the same by way of f16
 const BF16 : bool = false;      // spec: what format 1 holds is bf16
@@ -30,6 +31,7 @@ const BLOCKS_N : u32 = TILE_N / 4u;
 // From a thread's near four rows or columns to its far ones.
 const FAR_M : u32 = (REG_M / 4u - 1u) * THREADS_M;
 const FAR_N : u32 = (REG_N / 4u - 1u) * THREADS_N;
+const BEGINS_HELD : bool = FORMAT > 0u;   // where each of four rows begins is held: fetched values of f32 fill the registers
 const STRIDE_M : u32 = BLOCKS_M + 1u;   // padded against bank conflicts of the turned stores
 const STRIDE_N : u32 = BLOCKS_N + 1u;
 
@@ -109,6 +111,13 @@ fn stored4(weights : ptr<storage, array<Pack>, read>, group : u32) -> vec4<u32> 
 fn storedRows(weights : ptr<storage, array<Pack>, read>, rows : vec4<u32>, k : u32) -> Stored {
   return Stored(stored4(weights, rows.x + k), stored4(weights, rows.y + k),
                 stored4(weights, rows.z + k), stored4(weights, rows.w + k));
+}
+
+// The groups at `k` of four rows of weights, one below the other: by where each begins, or, where registers are short of that,
+// by where the first and the last of all begin. What is computed of rows beyond the last is not stored.
+fn groupsAt(rows : vec4<u32>, first : u32, last : u32, k : u32) -> vec4<u32> {
+  if (BEGINS_HELD) { return rows + k; }
+  return min(vec4<u32>(first + k) + vec4<u32>(0u, 1u, 2u, 3u) * (params.depth / 4u), vec4<u32>(last + k));
 }
 
 // What four stored values are, not yet scaled; `half` of a word of nibbles, 0 or 1. Those of e2m1 may lack 2^14, which the held
@@ -259,6 +268,8 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   let colsB = min(fourFrom(firstCol + 4u * four), vec4<u32>(params.numCols - 1u));
   let rowsB = colsB * depth4;
   let scalesB = firstScales(rowsB, colsB);
+  let ownB = (firstCol + 4u * four) * depth4;
+  let lastB = (params.numCols - 1u) * depth4;
   let putA = 4u * k * STRIDE_M + four;
   let putB = 4u * k * STRIDE_N + four;
   // The blocks that it owns: 4 x 4 each, THREADS_M and THREADS_N blocks apart.
@@ -271,15 +282,17 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
   var scales = vec4<f32>(1.0);
   let scaled = FORMAT > 2u || (FORMAT == 2u && WIDE);
   var at = min(k, depth4 - 1u);
-  if (fetchesA) { a = rowsOfA(rowsA, at); }
-  if (fetchesB) {
-    b = storedRows(&b_NK, rowsB, at);
+  if (AHEAD && fetchesA) { a = rowsOfA(rowsA, at); }
+  if (AHEAD && fetchesB) {
+    b = storedRows(&b_NK, groupsAt(rowsB, ownB, lastB, at), 0u);
     if (scaled) { scales = scalesOfRows(&b_NK, scalesB, 0u); }
   }
   for (var first = 0u; first < depth4; first += GROUPS) {
     let inside = vec4<bool>(first + k < depth4);
+    if (!AHEAD) { at = min(first + k, depth4 - 1u); }
     workgroupBarrier();
     if (fetchesA) {
+      if (!AHEAD) { a = rowsOfA(rowsA, at); }
       let turnedA = transpose(a);
       tileA[putA] = select(vec4<f32>(), turnedA[0], inside);
       tileA[putA + STRIDE_M] = select(vec4<f32>(), turnedA[1], inside);
@@ -287,6 +300,10 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
       tileA[putA + 3u * STRIDE_M] = select(vec4<f32>(), turnedA[3], inside);
     }
     if (fetchesB) {
+      if (!AHEAD) {
+        b = storedRows(&b_NK, groupsAt(rowsB, ownB, lastB, at), 0u);
+        if (scaled) { scales = scalesOfRows(&b_NK, scalesB, first); }
+      }
       let turnedB = turned(b, k & 1u, scales);
       tileB[putB] = select(vec4<f32>(), turnedB[0], inside);
       tileB[putB + STRIDE_N] = select(vec4<f32>(), turnedB[1], inside);
@@ -294,13 +311,16 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
       tileB[putB + 3u * STRIDE_N] = select(vec4<f32>(), turnedB[3], inside);
     }
     workgroupBarrier();
-    // The next tile is on its way while this one is multiplied; after the last it is the same once more.
-    let next = min(first + GROUPS, depth4 - 1u);
-    at = min(next + k, depth4 - 1u);
-    if (fetchesA) { a = rowsOfA(rowsA, at); }
-    if (fetchesB) {
-      b = storedRows(&b_NK, rowsB, at);
-      if (scaled) { scales = scalesOfRows(&b_NK, scalesB, next); }
+    // The next tile is on its way while this one is multiplied; after the last it is the same once more. Under a condition that
+    // compilers cannot see, or Mesa moves the loads down to their use, behind the products.
+    if (AHEAD && params.numCols > 0u) {
+      let next = min(first + GROUPS, depth4 - 1u);
+      at = min(next + k, depth4 - 1u);
+      if (fetchesA) { a = rowsOfA(rowsA, at); }
+      if (fetchesB) {
+        b = storedRows(&b_NK, groupsAt(rowsB, ownB, lastB, at), 0u);
+        if (scaled) { scales = scalesOfRows(&b_NK, scalesB, next); }
+      }
     }
     // A tile lies within a block of scales, so each column has one factor.
     var left = Left();

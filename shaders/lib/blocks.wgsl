@@ -19,6 +19,13 @@ fn storedRows(weights : ptr<storage, array<Pack>, read>, rows : vec4<u32>, k : u
                 stored4(weights, rows.z + k), stored4(weights, rows.w + k));
 }
 
+// The groups at `k` of four rows of weights, one below the other: by where each begins, or, where registers are short of that,
+// by where the first and the last of all begin. What is computed of rows beyond the last is not stored.
+fn groupsAt(rows : vec4<u32>, first : u32, last : u32, k : u32) -> vec4<u32> {
+  if (BEGINS_HELD) { return rows + k; }
+  return min(vec4<u32>(first + k) + vec4<u32>(0u, 1u, 2u, 3u) * (params.depth / 4u), vec4<u32>(last + k));
+}
+
 // What four stored values are, not yet scaled; `half` of a word of nibbles, 0 or 1. Those of e2m1 may lack 2^14, which the held
 // scales have.
 fn valuesOf(words : vec4<u32>, half : u32) -> vec4<f32> {

@@ -13,8 +13,8 @@ export function hasFewRegisters(gpu: Gpu): boolean {
 const FEW_REGISTERS: readonly string[] = ['intel', 'apple', 'mesa'];
 
 /**
- * Whether threads of attention may hold what they fetch ahead, and their queries: Intel's compiler and Apple's spill twice as
- * many then, where AMD's waves and NVIDIA's warps have registers to spare (`bench/isa`).
+ * Whether threads may hold what they fetch ahead, of products and of attention, and their queries: Intel's compiler and Apple's
+ * spill then, where AMD's waves and NVIDIA's warps have registers to spare (`bench/isa`).
  */
 export function hasManyRegisters(gpu: Gpu): boolean {
   return !FEW_REGISTERS.includes(gpu.device.adapterInfo.vendor);

@@ -6,7 +6,7 @@ import { type Bindable, viewOf } from '../../gpu/buffer.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel, type SpecChange } from '../../gpu/kernel.ts';
 import { ceilDiv } from '../../core/math.ts';
-import { hasFewRegisters } from '../registers.ts';
+import { hasFewRegisters, hasManyRegisters } from '../registers.ts';
 import { buffers, formatSpec, GEMM_INTERFACE, type GemmShape, params, wholeFours } from './gemm-family.ts';
 import { f16Gemm, f16Variant } from './gemm-f16.ts';
 import { int8Gemm, int8Variant } from './gemm-int8.ts';
@@ -52,7 +52,7 @@ const tiled = defineKernel({
 const blocked = defineKernel({
   shader: 'gemm/blocked.wgsl',
   spec: {
-    ...{ THREADS_M: 8, THREADS_N: 8, REG_M: 8, REG_N: 8, TILE_K: 16, OPAQUE: false },
+    ...{ THREADS_M: 8, THREADS_N: 8, REG_M: 8, REG_N: 8, TILE_K: 16, AHEAD: true, OPAQUE: false },
     ...{ FORMAT: 0, BF16: false, WIDE: false, BIASED: false, Pack: 'vec4<u32>' },
   },
   params,
@@ -129,7 +129,12 @@ const blocks = (name: string, idea: string, tile: SpecChange<(typeof blocked)['s
   name,
   idea,
   kernel: blocked,
-  spec: (shape, gpu) => ({ ...formatSpec(shape, gpu), ...tile, Pack: packType(shape.weightDtype) }),
+  spec: (shape, gpu) => ({
+    ...formatSpec(shape, gpu),
+    ...tile,
+    AHEAD: hasManyRegisters(gpu),
+    Pack: packType(shape.weightDtype),
+  }),
   refusal: wholeFours,
 });
 

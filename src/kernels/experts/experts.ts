@@ -20,7 +20,7 @@ import {
 } from './expert-family.ts';
 import { matrixExpert, matrixExperts } from './expert-matrix.ts';
 import { f16Expert, int8Expert, roundedExperts } from './expert-rounded.ts';
-import { hasFewRegisters } from '../registers.ts';
+import { hasFewRegisters, hasManyRegisters } from '../registers.ts';
 import { broadcastRefusal, broadcastSpec, broadcastTileSpec, rowLanes } from '../subgroups.ts';
 import { chooseVariant, preferring, type Variant } from '../variants.ts';
 import { blockGroups, chunkGroups, isQuantised, packType, scaleStart, wholeChunks } from '../weights.ts';
@@ -41,7 +41,7 @@ const plain = defineKernel({
 
 const tiled = defineKernel({
   shader: 'experts/tiled.wgsl',
-  spec: { THREADS_M: 8, THREADS_N: 8, REG_M: 2, REG_N: 4, TILE_K: 16, ...epilogue },
+  spec: { THREADS_M: 8, THREADS_N: 8, REG_M: 2, REG_N: 4, TILE_K: 16, OPAQUE: false, ...epilogue },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.THREADS_N * s.REG_N), 0, 1],
@@ -50,7 +50,7 @@ const tiled = defineKernel({
 const blocked = defineKernel({
   shader: 'experts/blocked.wgsl',
   spec: {
-    ...{ THREADS_M: 8, THREADS_N: 8, REG_M: 8, TILE_K: 16, OPAQUE: false, Pack: 'vec4<u32>' },
+    ...{ THREADS_M: 8, THREADS_N: 8, REG_M: 8, TILE_K: 16, AHEAD: true, OPAQUE: false, Pack: 'vec4<u32>' },
     ...epilogue,
   },
   params,
@@ -163,7 +163,12 @@ const blocks = (
   tile: SpecChange<(typeof blocked)['spec']>,
 ): ExpertVariant => ({
   ...{ name, idea, kernel: blocked, tileRows: rows },
-  spec: (shape, gpu) => ({ ...epilogueSpec(shape, gpu), ...tile, Pack: packType(shape.weightDtype) }),
+  spec: (shape, gpu) => ({
+    ...epilogueSpec(shape, gpu),
+    ...tile,
+    AHEAD: hasManyRegisters(gpu),
+    Pack: packType(shape.weightDtype),
+  }),
   refusal: wholeFours,
 });
 
@@ -205,7 +210,7 @@ export const expertVariants: readonly ExpertVariant[] = [
     name: 'tiled',
     idea: 'workgroup-memory tiles, any width',
     kernel: tiled,
-    spec: epilogueSpec,
+    spec: (shape, gpu) => ({ ...epilogueSpec(shape, gpu), OPAQUE: hasFewRegisters(gpu) }),
     refusal: () => undefined,
     tileRows: 16,
   },
