@@ -15,6 +15,7 @@ import { planEngine } from '../../src/memory/engine-plan.ts';
 import { presetNamed } from '../../src/model/presets.ts';
 import { prepareLayer, traitsOf } from '../../src/runtime/layer/kernels.ts';
 import { WEIGHT_DTYPES } from '../../src/tensor/quantised.ts';
+import { CARD_USES } from './goals.ts';
 
 export interface Asked {
   readonly what: string;
@@ -52,7 +53,7 @@ function* ofProducts(gpu: Gpu): Generator<Asked> {
     const matrix = { numCols: 3072, depth: 1024, weightDtype };
     for (const numRows of [1, 8, 512]) {
       const prepare = () => prepareGemm(gpu, { ...matrix, numRows });
-      yield { what: `gemm, ${numRows} rows`, chosen: true, prepare };
+      yield { what: numRows === 512 ? CARD_USES.gemm : `gemm, ${numRows} rows`, chosen: true, prepare };
     }
     for (const { name } of gemmVariants) {
       const prepare = () => prepareGemm(gpu, { ...matrix, numRows: 512 }, name);
@@ -79,8 +80,10 @@ function* ofProducts(gpu: Gpu): Generator<Asked> {
     };
     for (const rows of [1, 8, 64]) {
       const { up, down } = experts(rows);
-      yield { what: `experts up, ${rows} rows`, chosen: true, prepare: () => prepareExpertGemm(gpu, up) };
-      yield { what: `experts down, ${rows} rows`, chosen: true, prepare: () => prepareExpertGemm(gpu, down) };
+      const { up: ofUp, down: ofDown } =
+        rows === 64 ? CARD_USES : { up: `experts up, ${rows} rows`, down: `experts down, ${rows} rows` };
+      yield { what: ofUp, chosen: true, prepare: () => prepareExpertGemm(gpu, up) };
+      yield { what: ofDown, chosen: true, prepare: () => prepareExpertGemm(gpu, down) };
     }
     const { up, down } = experts(64);
     for (const { name } of expertVariants) {
@@ -107,7 +110,10 @@ function* ofAttention(gpu: Gpu): Generator<Asked> {
         ] as const) {
           const prepare = () => prepareAttention(gpu, { ...heads, queries, numSequences });
           yield {
-            what: `attention, ${queries} queries of ${numSequences}, heads of ${headDim}`,
+            what:
+              queries === 64
+                ? CARD_USES.prefill(headDim)
+                : `attention, ${queries} queries of ${numSequences}, heads of ${headDim}`,
             chosen: true,
             prepare,
           };

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { buildLayer, compileFor, faultsOf, missing, type TargetResult } from './compile.ts';
-import { resultLines } from './tables.ts';
+import { goalsOf } from './goals.ts';
+import { goalLines, goalText, resultLines } from './tables.ts';
 import { TARGETS, type Target } from './targets.ts';
 import { checkResultPlace, keepResult, stampOf } from '../../src/cli/files/keep.ts';
 import { printJson, printLines } from '../../src/cli/output.ts';
@@ -27,16 +28,19 @@ interface Options {
   readonly out?: string;
 }
 
+/** All kernels. */
+const WHOLE = '.';
+
 const program = new Command('bench:isa')
   .description(
     'Compiles the kernels for GPUs that are not here (Mesa: AMD, NVIDIA by NVK, Intel, Apple) and tells registers, ' +
-      'spills, occupancy and a modelled share of peak. Nothing runs. Exit code 1: a chosen kernel spills.',
+      'spills, occupancy and a modelled share of peak. Nothing runs. Exit code 1: a chosen kernel spills, or a goal is missed.',
   )
   .option(
     '--targets <names>',
     `of ${TARGETS.map(({ name }) => name).join(', ')} (default: all that can be compiled for)`,
   )
-  .option('--only <regex>', 'kernels whose name matches', '.')
+  .option('--only <regex>', 'kernels whose name matches', WHOLE)
   .option('--chosen', 'compile only what is chosen by default')
   .option('--all', 'show every kernel, not only those that are chosen')
   .option('--root <folder>', 'the newer Mesa for NVIDIA, Intel and Apple', '/var/tmp/moebius-mesa26')
@@ -92,13 +96,16 @@ async function run(options: Options): Promise<void> {
       );
     }
     const date = new Date().toISOString();
-    const kept = { format: 'moebius-isa-1', date, only, targets: results };
+    // A part of the kernels tells nothing of goals about others.
+    const goals = only === WHOLE ? results.flatMap(goalsOf) : [];
+    const kept = { format: 'moebius-isa-1', date, only, goals, targets: results };
     const text = `${JSON.stringify(kept, null, 1)}\n`;
     await keepResult(options.out, `isa-${stampOf(date)}.json`, text, (place) =>
       options.json === true
         ? printJson(kept)
         : printLines([
             ...resultLines(results, options.all === true),
+            ...goalLines(goals),
             ...(place === undefined ? [] : [`  All kernels are in ${place}.`]),
           ]),
     );
@@ -113,6 +120,8 @@ async function run(options: Options): Promise<void> {
     if (first !== undefined) {
       throw new CheckError(`${faults.length} chosen kernels spill or do not compile; the first: ${first}`);
     }
+    const missed = goals.filter(({ met }) => !met);
+    if (missed.length > 0) throw new CheckError(`Goals that are missed: ${missed.map(goalText).join('; ')}.`);
   } finally {
     if (options.keep === undefined) await rm(folder, { recursive: true, force: true });
   }

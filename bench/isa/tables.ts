@@ -1,6 +1,7 @@
 /** The result of `bench:isa` for people. */
 import { drawTable, paragraph } from '../../src/report/terminal/table.ts';
 import { faultsOf, type KernelRow, type TargetResult } from './compile.ts';
+import type { Goal } from './goals.ts';
 
 const percent = (share: number | undefined): string => (share === undefined ? '-' : (100 * share).toFixed(0));
 const count = (value: number | undefined): string => (value === undefined ? '-' : String(value));
@@ -82,4 +83,28 @@ export function resultLines(results: readonly TargetResult[], all: boolean): str
         'its text; cycles are the inverse throughput that AMD’s compiler estimates.',
     ),
   ];
+}
+
+const foundOf = ({ found, unit }: Goal): string =>
+  found === undefined ? 'not compiled' : unit === '%' ? found.toFixed(1) : String(found);
+
+/** What chosen kernels must come to, and the worst of them; nothing where a part of the kernels was compiled. */
+export function goalLines(goals: readonly Goal[]): string[] {
+  if (goals.length === 0) return [];
+  const heads = ['goal', 'target', 'limit', 'worst', 'met'];
+  return [
+    '',
+    ...drawTable(
+      heads.map((head, i) => ({ head, align: i === 3 ? ('right' as const) : ('left' as const) })),
+      goals.map((goal) => [
+        `${goal.what}${goal.unit === 'kernels' ? '' : `, ${goal.unit}`}`,
+        ...[goal.target, goal.limit, foundOf(goal), goal.met ? 'yes' : 'NO'],
+      ]),
+    ),
+  ];
+}
+
+export function goalText(goal: Goal): string {
+  const { target, what, limit, kernel } = goal;
+  return `${target}, ${what}: ${foundOf(goal)}, ${limit}${kernel === undefined ? '' : ` (${kernel})`}`;
 }

@@ -1,6 +1,7 @@
 /** What `bench:isa` reads from compilers' words: hand-made texts of the two kinds, and statistics of the four drivers. */
 import { expect, test } from 'vitest';
-import { missing } from '../../bench/isa/compile.ts';
+import { type KernelRow, missing } from '../../bench/isa/compile.ts';
+import { CARD_USES, goalsOf } from '../../bench/isa/goals.ts';
 import { loopsOf } from '../../bench/isa/isa-text.ts';
 import { shareOf } from '../../bench/isa/model.ts';
 import { statisticsOf } from '../../bench/isa/statistics.ts';
@@ -105,4 +106,49 @@ test('a compiler that is not here is told with how to get it', () => {
   const [ada] = TARGETS.filter(({ name }) => name === 'ada');
   if (ada === undefined) throw new Error('ada is a target');
   expect(missing(ada, { root: '/nowhere' })).toMatch(/no newer Mesa .* in \/nowhere .*newer-mesa\.sh/);
+});
+
+/** Chosen kernels of the card, all of one quality. */
+function kernelsOf(share: number, cycles: number): KernelRow[] {
+  const row = (kernel: string, use: string): KernelRow => ({
+    ...{ kernel, shader: 'any.wgsl', chosen: true, uses: [use], spills: false },
+    measured: {
+      ...{ registers: 128, spills: 0, scratchBytes: 0, occupancy: 8, wave: 64, inverseThroughput: cycles },
+    },
+    modelled: { share, limit: 'vector', alone: 0.3 },
+  });
+  const products = [CARD_USES.gemm, CARD_USES.up, CARD_USES.down].flatMap((use) =>
+    ['f32', 'f16', 'int8', 'int4'].map((format) => row(`${use.split(/[ ,]/)[0]}.blocked,${format}`, use)),
+  );
+  return [
+    ...products,
+    ...[64, 128, 256].map((dim) => row(`attention.blocked,${dim}`, CARD_USES.prefill(dim))),
+  ];
+}
+const resultOf = (target: string, kernels: KernelRow[]) => ({
+  ...{ target, gpu: '', driver: '', strict: true, kernels },
+});
+const missed = (target: string, kernels: KernelRow[]): string[] =>
+  goalsOf(resultOf(target, kernels)).flatMap(({ what, met }) => (met ? [] : [what]));
+
+test('goals are held against the worst kernel, and are missed where one was not compiled', () => {
+  const good = kernelsOf(0.86, 5000);
+  expect(missed('navi31', good)).toEqual([]);
+  expect(missed('navi21', good)).toEqual([]);
+  expect(missed('navi21', kernelsOf(0.849, 5000))).toEqual(['products: share of peak']);
+  expect(missed('navi31', kernelsOf(0.599, 5057))).toEqual([
+    'products: share of peak',
+    'prefill, heads of 64',
+  ]);
+  const [first, ...others] = good;
+  if (first?.modelled === undefined || first.measured === undefined) throw new Error('a kernel was made');
+  const slow = { ...first, modelled: { ...first.modelled, alone: 0.249 } };
+  expect(missed('navi31', [slow, ...others])).toEqual(['products: a wave alone']);
+  const spilling = { ...first, spills: true };
+  expect(missed('ampere', [spilling, ...others])).toEqual(['chosen kernels that spill or use scratch']);
+  expect(missed('navi31', others)).toEqual(['products: share of peak', 'products: a wave alone']);
+  expect(missed('ada', [])).toEqual([
+    'prefill that spills, heads of 64, 128, 256',
+    'chosen kernels that spill or use scratch',
+  ]);
 });
