@@ -45,7 +45,9 @@ export interface Attention {
 function bestFirst(gpu: Gpu, shape: AttentionShape): typeof attentionVariants {
   const few = shape.queries <= 4;
   const onGpu = gpu.kernelsFor === 'gpu';
-  if (!few) return onGpu ? attentionVariants : preferring(attentionVariants, 'subgroup');
+  if (!few && onGpu) return attentionVariants;
+  // Where subgroups are narrow: a GPU's tiles of 4 x 4 were no faster there, and results stay as they were.
+  if (!few) return preferring(preferring(attentionVariants, 'flash'), 'subgroup');
   const whole = preferring(attentionVariants, 'decode');
   const order = preferring(whole, onGpu ? 'decode-heads' : 'decode-subgroup');
   const { numSequences = 1, queries, numHeads, numKvHeads } = shape;
