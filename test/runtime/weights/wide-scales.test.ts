@@ -1,22 +1,22 @@
 /** Weights in few bits whose scales lie at the ends of f32: the engine sees them as they come, and takes kernels that hold them. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { logitsError } from '../../src/bench/model/check.ts';
-import { at, maxOf } from '../../src/core/math.ts';
-import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
-import { planLayout } from '../../src/layout/layout.ts';
-import { parseLayout } from '../../src/layout/spec.ts';
-import type { MoeConfig, WeightSource } from '../../src/model/config.ts';
-import { dtypesOf, kindOf, storedValues, type WeightKind } from '../../src/model/stored-weights.ts';
-import { syntheticWeights } from '../../src/model/synthetic.ts';
-import { referenceModel } from '../../src/reference/forward.ts';
-import { createEngine } from '../../src/runtime/engine.ts';
-import { layerShards } from '../../src/runtime/shards.ts';
-import { WeightStore } from '../../src/runtime/weight-store.ts';
-import { quantise } from '../../src/tensor/quantise.ts';
-import type { QuantFormat, QuantisedMatrix } from '../../src/tensor/quantised.ts';
-import { f32Tensor, toF32 } from '../../src/tensor/tensor.ts';
-import { isThorough } from '../setup/full.ts';
-import { testPlatform } from '../setup/gpu.ts';
+import { logitsError } from '../../../src/bench/model/check.ts';
+import { at, maxOf } from '../../../src/core/math.ts';
+import { openGpu, type Gpu } from '../../../src/gpu/gpu.ts';
+import { planLayout } from '../../../src/layout/layout.ts';
+import { parseLayout } from '../../../src/layout/spec.ts';
+import type { MoeConfig, WeightSource } from '../../../src/model/config.ts';
+import { dtypesOf, kindOf, storedValues, type WeightKind } from '../../../src/model/stored-weights.ts';
+import { syntheticWeights } from '../../../src/model/synthetic.ts';
+import { referenceModel } from '../../../src/reference/forward.ts';
+import { createEngine } from '../../../src/runtime/engine.ts';
+import { layerShards } from '../../../src/runtime/shards.ts';
+import { WeightStore } from '../../../src/runtime/weight-store.ts';
+import { quantise } from '../../../src/tensor/quantise.ts';
+import type { QuantFormat, QuantisedMatrix } from '../../../src/tensor/quantised.ts';
+import { f32Tensor, toF32 } from '../../../src/tensor/tensor.ts';
+import { isThorough } from '../../setup/full.ts';
+import { testPlatform } from '../../setup/gpu.ts';
 
 let gpu: Gpu;
 beforeAll(async () => {
