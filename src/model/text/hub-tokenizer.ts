@@ -1,9 +1,9 @@
 /** The tokenizer that a tokenizer.json describes, by @huggingface/tokenizers. */
-import { Template } from '@huggingface/jinja';
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
 import { ConfigError, messageOf } from '../../core/errors.ts';
 import { maxOf } from '../../core/math.ts';
 import { quoted, shortened } from '../../core/text/quoted.ts';
+import { renderChat } from './chat-template.ts';
 import type { ChatMessage, TextStream, Tokenizer } from './tokenizer.ts';
 
 /** What of the library is used: its own types cannot be resolved here. */
@@ -135,9 +135,7 @@ function streamOf(textOf: (ids: readonly number[]) => string, isByte: (id: numbe
 }
 
 function rendered({ text, label, tokens }: ChatTemplate, messages: readonly ChatMessage[]): string {
-  return guarded(`The chat template of ${label} fails`, () =>
-    new Template(text).render({ ...tokens, messages, add_generation_prompt: true }),
-  );
+  return guarded(`The chat template of ${label} fails`, () => renderChat(text, tokens, messages));
 }
 
 function guarded<T>(what: string, work: () => T): T {
