@@ -225,6 +225,10 @@ export const moeCases = opCases(moe, {
   },
   ...Object.fromEntries(QUANT_FORMATS.flatMap((format) => Object.entries(fewBits(format)))),
   'int8 weights, primes': { attrs: { k: 3 }, tensors: (make) => rounded(layer(make, PRIMES), 'int8') },
+  'int8 weights, in fours': {
+    attrs: { k: 2, activation: ACTIVATION_OF.int8 },
+    tensors: (make) => rounded(layer(make, { ...SMALL, dim: 20, width: 28 }), 'int8'),
+  },
   'int8 weights, infinite rows': {
     attrs: { k: 2, activation: ACTIVATION_OF.int8 },
     tensors: (make) => {
