@@ -11,6 +11,7 @@ import { at } from '../../../src/core/math.ts';
 import { nodePlatform } from '../../../src/platform/node/node.ts';
 import type { KernelKind } from '../../../src/platform/platform.ts';
 import { copyTree, scratchFolder } from '../copies.ts';
+import type { Watch } from '../mutant.ts';
 import { runTests } from '../run-tests.ts';
 import { exceptionOf } from './exceptions.ts';
 import { Kept } from './kept.ts';
@@ -72,10 +73,11 @@ function usesOf(path: string, uses: readonly Use[], most: number): { uses: Use[]
 }
 
 /** Tests of what cases of kernels do not run. */
-const TESTS: readonly (readonly [path: RegExp, tests: readonly string[]])[] = [
-  [/^probes\//, ['measure/probe-edges.test.ts']],
-  [/^(gemm|experts)\//, ['ops/wide-scales.shared.test.ts']],
-  [/^attention\//, ['ops/attention/attention-special.shared.test.ts']],
+const TESTS: readonly (readonly [path: RegExp, watch: Watch])[] = [
+  [/^probes\//, { tests: ['measure/probe-edges.test.ts'] }],
+  [/^gemm\//, { tests: ['ops/wide-scales.shared.test.ts'], only: 'matmul' }],
+  [/^experts\//, { tests: ['ops/wide-scales.shared.test.ts'], only: 'moe in|an up projection' }],
+  [/^attention\//, { tests: ['ops/attention/attention-special.shared.test.ts'] }],
 ];
 
 /** A driver's process, with what the cases compile there. */
@@ -139,12 +141,12 @@ class Judge {
 
   /** In a copy of the project, by the tests that are to notice. */
   async #byTests({ worker: { env } }: Driver, path: string, site: Site): Promise<Fate | undefined> {
-    const tests = TESTS.find(([pattern]) => pattern.test(path))?.[1];
-    if (tests === undefined) return undefined;
+    const watch = TESTS.find(([pattern]) => pattern.test(path))?.[1];
+    if (watch === undefined) return undefined;
     const file = join(this.#copy(), 'shaders', path);
     const before = readFileSync(file, 'utf8');
     writeFileSync(file, site.text);
-    const run = await runTests(this.#copy(), { tests, env }, 4 * this.#limit);
+    const run = await runTests(this.#copy(), { ...watch, env }, 4 * this.#limit);
     writeFileSync(file, before);
     if (run.state === 'passed') return { fate: 'survived' };
     if (run.state === 'hung') return { fate: 'hung' };
