@@ -201,6 +201,7 @@ describe("a file of one's own", () => {
       /a relation but no value/,
     ],
     ['a negative rate', { ...MINE, given: { gpus: 8, tokensPerMsPerGpu: -1 } }, /tokensPerMsPerGpu is -1/],
+    ['a negative number that no claim reads', { ...MINE, given: { gpus: 8, stages: -1 } }, /stages is -1/],
     ['half a GPU', { ...MINE, given: { gpus: 0.5 } }, /gpus is 0.5; it must be a whole number/],
     ['a claim twice', { ...MINE, claims: [MINE.claims[0], MINE.claims[0]] }, /twice/],
     ['no claims', { ...MINE, claims: [] }, /claims/],

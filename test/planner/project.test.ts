@@ -99,6 +99,16 @@ test('empty columns are derived: EP of the whole stage, replicas from the GPUs',
   expect(projection.gpus).toBe(4);
 });
 
+test('groups of attention that a row leaves out are as many as the model needs to fit', () => {
+  const { projection } = of({
+    ...{ model: 'deepseek-r1', hardware: 'h200', gpus: '16', attn_tp: '2', moe_tp: '1', precision: 'fp8' },
+    ...{ isl: '64', osl: '4', concurrency: '4' },
+  });
+  // Two GPUs would hold 337 GB each; four groups of two are the fewest that hold it, and two such instances 16 GPUs.
+  expect(projection.gpus).toBe(16);
+  expect(projection.ledger.weights).toBeLessThan(141e9);
+});
+
 test.each([
   [
     { model: 'deepseek-r1', hardware: 'h100', gpus: '8', attn_tp: '8', precision: 'bf16' },

@@ -58,10 +58,13 @@ const File = v.object({
   claims: v.pipe(v.array(ClaimFile), v.minLength(1), v.maxLength(1000)),
 });
 
-/** Names of inputs of any formula, and what explains more where it is given. */
-const INPUTS: ReadonlySet<string> = new Set(
-  [...CHECKS.values()].flatMap(({ inputs }) => Object.keys(inputs)),
-);
+/** Inputs of any formula by name, and what each formula that reads one asks of it. */
+const INPUTS: ReadonlyMap<string, readonly InputRule[]> = (() => {
+  const rules = new Map<string, InputRule[]>();
+  for (const { inputs } of CHECKS.values())
+    for (const [name, rule] of Object.entries(inputs)) rules.set(name, [...(rules.get(name) ?? []), rule]);
+  return rules;
+})();
 
 /**
  * @param label names the file in messages.
@@ -78,8 +81,15 @@ export function checkStrategy(value: unknown, label: string): Strategy {
   const { claims } = value as { claims: object[] };
   for (const [i, claim] of claims.entries())
     known(claim, Object.keys(ClaimFile.entries), `${label}, claim ${i + 1}`);
-  known(file.given, [...INPUTS], `${label}, "given"`);
-  known(file.assumed ?? {}, [...INPUTS], `${label}, "assumed"`);
+  for (const part of ['given', 'assumed'] as const) {
+    const numbers = file[part] ?? {};
+    const where = `${label}, "${part}"`;
+    known(numbers, [...INPUTS.keys()], where);
+    for (const [name, number] of Object.entries(numbers)) {
+      const rules = INPUTS.get(name) ?? [];
+      if (!rules.some((rule) => inRange(rule, number))) requireInRange(rules[0], name, number, where);
+    }
+  }
   const ids = new Set<string>();
   for (const claim of file.claims) {
     const where = `${label}, claim ${quoted(claim.id)}`;
@@ -99,14 +109,19 @@ export function checkStrategy(value: unknown, label: string): Strategy {
   return file as Strategy;
 }
 
-type InputRule =
-  { readonly whole?: boolean; readonly range?: readonly [number, number]; readonly unit: string } | undefined;
+interface InputRule {
+  readonly whole?: boolean;
+  readonly range?: readonly [number, number];
+  readonly unit: string;
+}
 
-function requireInRange(input: InputRule, name: string, value: number, where: string): void {
-  if (input === undefined) return;
+function inRange({ whole, range: [least, most] = [-Infinity, Infinity] }: InputRule, value: number): boolean {
+  return (whole !== true || Number.isInteger(value)) && value >= least && value <= most;
+}
+
+function requireInRange(input: InputRule | undefined, name: string, value: number, where: string): void {
+  if (input === undefined || inRange(input, value)) return;
   const [least, most] = input.range ?? [-Infinity, Infinity];
-  const isWhole = input.whole !== true || Number.isInteger(value);
-  if (isWhole && value >= least && value <= most) return;
   const kind = input.whole === true ? 'a whole number' : 'a number';
   throw new ConfigError(
     `${where}: ${name} is ${value}; it must be ${kind} from ${least} to ${most}${input.unit && ` ${input.unit}`}.`,

@@ -71,8 +71,15 @@ function attentionOf(
   { pp, byExperts, fits }: Rest,
 ): [number, number] {
   const whole = (value: number): number => (Number.isInteger(value) ? value : 1);
-  if (attnTp !== undefined)
-    return [attnTp, attnDp ?? (byExperts === undefined ? 1 : whole(byExperts / attnTp))];
+  if (attnTp !== undefined) {
+    if (attnDp !== undefined) return [attnTp, attnDp];
+    if (byExperts !== undefined) return [attnTp, whole(byExperts / attnTp)];
+    // Alone where the model fits so, else the fewest groups side by side that have room for it.
+    const groups = (gpus ?? 0) / (pp * attnTp);
+    for (let dp = 1; dp <= Math.min(groups, MOST_INSTANCE); dp++)
+      if (groups % dp === 0 && fits(attnTp, dp)) return [attnTp, dp];
+    return [attnTp, 1];
+  }
   if (attnDp !== undefined) return [byExperts === undefined ? 1 : whole(byExperts / attnDp), attnDp];
   if (byExperts !== undefined)
     return byExperts <= node.gpus && heads % byExperts === 0 ? [byExperts, 1] : [1, byExperts];
