@@ -1,10 +1,10 @@
 /** The parameters of every group, and the bounds of its intervals by what is left out. */
 import { FAMILIES, fitOf, measuredGroups, type GroupFit } from '../../src/hardware/curves/families.ts';
 import type { Row } from '../../src/hardware/curves/family.ts';
-import { leaveOut } from '../../src/hardware/curves/judge.ts';
+import { leaveOut, leaveSizes } from '../../src/hardware/curves/judge.ts';
 import { fittedParameters } from './fit.ts';
 
-/** A group of fewer cells takes the bounds of its family: its own would be chance. A guess. */
+/** A group of fewer cells takes the bounds of its kin, or of its family: its own would be chance. A guess. */
 const LEAST_CELLS = 100;
 
 const significant = (value: number): number => Number(value.toPrecision(4));
@@ -25,16 +25,24 @@ export function fits(keep: boolean): Record<string, Record<string, GroupFit>> {
       const model = ({ key }: Row): string => key.model ?? '';
       const byModel =
         new Set(rows.map(model)).size > 1 ? leaveOut(family, group, parameters, rows, model) : [];
-      const off = [...leaveOut(family, group, parameters, rows), ...byModel].map(
+      const bySize = family.name === 'collective' ? leaveSizes(family, group, parameters, rows) : [];
+      const off = [...leaveOut(family, group, parameters, rows), ...byModel, ...bySize].map(
         ({ error, deviation }) => error / deviation,
       );
       process.stderr.write(`${family.name} ${group}: ${off.length} cells\n`);
       return { group, parameters, off };
     });
-    const everyone = groups.flatMap(({ off }) => off);
+    const together = (alike: (group: string) => boolean): number[] =>
+      groups.flatMap(({ group, off }) => (alike(group) ? off : []));
+    const { kin } = family;
+    const boundsOf = (group: string, off: readonly number[]): readonly number[] => {
+      if (kin === undefined) return off.length >= LEAST_CELLS ? off : together(() => true);
+      const kind = kin.of(group);
+      return together((other) => kin.of(other) === kind);
+    };
     found[family.name] = Object.fromEntries(
       groups.map(({ group, parameters, off }) => {
-        const of = off.length >= LEAST_CELLS ? off : everyone;
+        const of = boundsOf(group, off);
         return [
           group,
           { parameters, low: significant(quantile(of, 0.1)), high: significant(quantile(of, 0.9)) },

@@ -2,7 +2,7 @@
 import { at } from '../../core/math.ts';
 import { FAMILIES, fitOf, measuredGroups, type GroupFit } from './families.ts';
 import type { Family, LeftOut, Row } from './family.ts';
-import { leaveOut } from './judge.ts';
+import { leaveOut, leaveSizes } from './judge.ts';
 
 /** One region: an operation on a hardware, of one model where rows name theirs. Shares, as 0.03 for 3 %. */
 export interface RegionAccuracy {
@@ -71,6 +71,12 @@ export function kernelAccuracy(part = ''): KernelAccuracy {
       if (fit === undefined || !name.toLowerCase().includes(part.toLowerCase())) continue;
       const off = leaveOut(family, group, fit.parameters, rows);
       parts.push(regionOf(family, group, fit, off, { leftOut: leftOutOf(family, group) }));
+      if (family.name === 'collective') {
+        const sizes = leaveSizes(family, group, fit.parameters, rows);
+        parts.push(
+          regionOf(family, group, fit, sizes, { leftOut: leftOutOf(family, group, 'every other size') }),
+        );
+      }
       const models = new Set(rows.map(({ key }) => key.model ?? ''));
       if (models.size > 1) for (const region of modelRegions(family, group, fit, rows)) parts.push(region);
     }
@@ -78,8 +84,11 @@ export function kernelAccuracy(part = ''): KernelAccuracy {
   return { overall: overall(parts), regions: parts.map(({ region }) => region) };
 }
 
-function leftOutOf({ name, kin }: Family, group: string): string {
-  const words = LEFT_OUT[name] ?? 'all sizes of a shape';
+function leftOutOf(
+  { name, kin }: Family,
+  group: string,
+  words = LEFT_OUT[name] ?? 'all sizes of a shape',
+): string {
   const [fabric = '', lib = ''] = kin?.of(group).split(' ') ?? [];
   if (fabric === '') return words;
   return `${words}, ${fabric === 'NVLink' ? `${fabric} and ${lib}` : 'no NVLink'}`;
