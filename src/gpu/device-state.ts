@@ -52,10 +52,13 @@ export class DeviceState {
       this.check();
       return await Promise.race([work, ended]);
     } catch (error) {
-      if (error instanceof CancelledError) throw error;
-      if (error instanceof ConfigError) this.check();
-      if (error instanceof ConfigError || error instanceof DeviceError) throw error;
+      if (error instanceof CancelledError || error instanceof DeviceError) throw error;
       if (this.#pending === undefined) await this.#grace();
+      if (error instanceof ConfigError) {
+        // What a lost device refuses is not the caller's mistake.
+        this.check();
+        throw error;
+      }
       this.throwPending();
       throw new DeviceError(`${what} failed on ${this.#name}: ${reasonOf(error)}`);
     } finally {

@@ -1,6 +1,6 @@
 /** A device that is lost is not forgotten: whoever waits next is told, and why. */
 import { afterEach, expect, test, vi } from 'vitest';
-import { DeviceError } from '../../src/core/errors.ts';
+import { ConfigError, DeviceError } from '../../src/core/errors.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { OpenDevice } from '../../src/gpu/open-device.ts';
 import { nodePlatform } from '../../src/platform/node/node.ts';
@@ -32,6 +32,17 @@ function gpuOn(device: GPUDevice): Gpu {
 test('the next wait names the reason', async () => {
   const gpu = gpuOn(lostDevice('unknown', 'the driver was reset'));
   await expect(gpu.sync()).rejects.toThrow(/lost.*the driver was reset/s);
+});
+
+test('a loss that is told after what it made fail is the reason all the same', async () => {
+  let lose: (info: GPUDeviceLostInfo) => void = () => undefined;
+  const lost = new Promise<GPUDeviceLostInfo>((resolve) => (lose = resolve));
+  const gpu = gpuOn({ ...lostDevice('unknown', ''), lost });
+  const refused = gpu.state.wait('Compiling', Promise.reject(new ConfigError('refused')));
+  setTimeout(() => lose({ reason: 'unknown', message: 'it crashed' } as GPUDeviceLostInfo), 1);
+  await expect(refused).rejects.toThrow(/^The device of x was lost: it crashed/);
+  const other = gpuOn({ ...lostDevice('unknown', ''), lost: new Promise(() => undefined) });
+  await expect(other.state.wait('Compiling', Promise.reject(new ConfigError('no')))).rejects.toThrow(/^no$/);
 });
 
 test('every later use says so, and an error that came before it is told along', async () => {
