@@ -17,7 +17,10 @@ export interface StageMemory {
   readonly rank: number;
   readonly weights: number;
   readonly kvCache: number;
-  /** Rows between layers and stages. */
+  /**
+   * Rows between layers and stages: one buffer, as the engine has it, whose stages take turns. Where they overlap, as `project`
+   * has it, there are two.
+   */
   readonly staging: number;
   /** What collectives send and receive. */
   readonly communication: number;
