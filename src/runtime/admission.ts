@@ -52,9 +52,13 @@ export async function readAccount(
 ): Promise<RoutingAccount> {
   const first = z.numExperts + 2 * z.numSlots;
   const found: { words: Uint32Array; masses: Float32Array; stage: number; rank: number }[] = [];
-  for (const [stage, w] of stages.entries()) {
-    const array = w.symmetric('admission');
-    const { data } = await gpu.read(array.buffer, [array.numParts * array.stride], 'u32');
+  const arrays = stages.map((w) => w.symmetric('admission'));
+  // All at once: the engine may be destroyed before the first has come.
+  const read = await Promise.all(
+    arrays.map(({ buffer, numParts, stride }) => gpu.read(buffer, [numParts * stride], 'u32')),
+  );
+  for (const [stage, { data }] of read.entries()) {
+    const array = at(arrays, stage);
     for (const rank of range(z.numRanks)) {
       const words = Uint32Array.from(data.subarray(rank * array.stride + first).subarray(0, ACCOUNT_WORDS));
       found.push({ words, masses: new Float32Array(words.buffer), stage, rank });

@@ -75,9 +75,9 @@ export interface Engine extends Steps {
   readonly config: MoeConfig;
   readonly memory: MemoryReport;
   /**
-   * What became of the rows since the engine was made: undefined unless it has a placement, a capacity or a balancer. Read back
-   * after the steps that were asked for before.
-   * @throws ConfigError when the router has given a score that is no finite number, with its token.
+   * What became of the rows since the engine was made: undefined unless it has a placement, a capacity or a balancer. It has a
+   * turn as steps have: those that were asked for before count, those after do not.
+   * @throws ConfigError when the router has given a score that is no finite number, with its token, or when the engine was destroyed.
    */
   routing(): Promise<RoutingAccount | undefined>;
   /** Tokens a sequence has so far. */
@@ -193,8 +193,7 @@ export async function createEngine(device: Gpu, options: EngineOptions): Promise
       config: layout.model,
       memory,
       lengthOf: (sequence) => pipeline.lengthOf(sequence),
-      routing: routingOf(gpu, plan, stages),
-      ...stepsInTurn(gpu, pipeline, layout.model),
+      ...stepsInTurn(gpu, pipeline, layout.model, accountOf(gpu, plan, stages)),
       destroy: () => {
         const pending = pipeline.close();
         if (pending === undefined) release();
@@ -231,7 +230,8 @@ function stepsInTurn(
   gpu: Gpu,
   pipeline: Pipeline,
   config: MoeConfig,
-): Pick<Engine, 'forward' | 'reset' | 'exclusively'> {
+  account: Engine['routing'],
+): Pick<Engine, 'forward' | 'reset' | 'exclusively' | 'routing'> {
   const turns = new Turns();
   const stepsOf = (own: Turns): Steps => ({
     forward: async (requests, options = {}) => {
@@ -254,10 +254,15 @@ function stepsInTurn(
   return {
     ...stepsOf(turns),
     exclusively: (run, signal) => turns.take(() => run(stepsOf(new Turns())), signal),
+    routing: () =>
+      turns.take(() => {
+        pipeline.requireOpen();
+        return account();
+      }),
   };
 }
 
-function routingOf(gpu: Gpu, { sizes, admission }: EnginePlan, stages: readonly Stage[]): Engine['routing'] {
+function accountOf(gpu: Gpu, { sizes, admission }: EnginePlan, stages: readonly Stage[]): Engine['routing'] {
   if (admission === undefined) return () => Promise.resolve(undefined);
   return () =>
     readAccount(

@@ -57,7 +57,7 @@ export class Pipeline {
   }
 
   reset(): void {
-    this.#checkOpen();
+    this.requireOpen();
     this.#lengths.clear();
   }
 
@@ -67,12 +67,13 @@ export class Pipeline {
     return this.#pending;
   }
 
-  #checkOpen(): void {
+  /** @throws ConfigError once it was closed. */
+  requireOpen(): void {
     if (this.#closed) throw new ConfigError('The engine was destroyed. Create another one.');
   }
 
   async forward(requests: readonly Request[], options: StepOptions): Promise<StepResult> {
-    this.#checkOpen();
+    this.requireOpen();
     const { layout, sizes: z } = this.#c;
     const { logits: which = 'last', experts = false, hidden = false } = options;
     const { timing = 'none', timesLater = false } = options;

@@ -59,6 +59,18 @@ test('rows that are kept and dropped are those of the reference', async () => {
   }
 });
 
+test('the account has its turn among steps that are not awaited, and none when the engine is destroyed', async () => {
+  const rule = { convention: 'megatron', factor: 0.75, scope: 'rank' } as const;
+  const engine = await createEngine(gpu, { ...sizing, capacity: { policy: 'drop-position', rule } });
+  const first = engine.forward(requests);
+  const between = engine.routing();
+  await first;
+  const rows = (await between)?.rows.offered ?? 0;
+  expect(rows).toBeGreaterThan(0);
+  engine.destroy();
+  await expect(engine.routing()).rejects.toThrow('The engine was destroyed. Create another one.');
+});
+
 test('a bias that follows the load evens it out, and the same bits come every time', async () => {
   const loadOf = (step: StepResult): number =>
     maxOverMean(
