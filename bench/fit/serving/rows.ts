@@ -88,7 +88,7 @@ export function servingRows(folder: string): ServingRow[] {
         id: text('id'),
         family: `${model.name} ${hardware.name}`,
         ...{ model, system: hardware.name, mixture, cells },
-        backend: frameworkNamed(text('backend')).name as FrameworkName,
+        backend: frameworkNamed(text('backend')).name,
         ...{ ttftMs, tpotMs },
         price,
         setting: {

@@ -6,7 +6,7 @@ import { sum } from '../../../src/core/math.ts';
 import { ConfigError } from '../../../src/core/errors.ts';
 import { project } from '../../../src/planner/project/project.ts';
 import type { StepLoad } from '../../../src/planner/serving/step-cost.ts';
-import type { Figures, Measured } from './parameters.ts';
+import type { Figures } from './parameters.ts';
 import type { ServingRow } from './rows.ts';
 
 /** A simulated row. ms. */
@@ -35,7 +35,7 @@ export function simulated(
   { fitted, framework }: Figures,
   most = 200_000,
 ): Simulated | undefined {
-  const of = framework[row.backend as Measured];
+  const of = framework[row.backend];
   try {
     const { summary, simulation } = project({ ...row.setting, framework: of, fitted, keepStretches: most });
     let running = 0;
@@ -78,7 +78,7 @@ export function predictor(
 ): (figures: Figures) => { tpot: number; ttft: number } {
   const { row, between, reading, queueingShare: q } = one;
   const priceOf = ({ fitted, framework }: Figures): { between: number; reading: number } => {
-    const cost = row.price(framework[row.backend as Measured], fitted);
+    const cost = row.price(framework[row.backend], fitted);
     const mean = (steps: readonly Weighted[]): number =>
       sum(steps.map(({ load, weight }) => weight * cost(load).total)) /
       sum(steps.map(({ weight }) => weight));
@@ -88,7 +88,7 @@ export function predictor(
   const rest = Math.max(0.1, one.ttftMs - one.requestMs);
   return (figures) => {
     const now = priceOf(figures);
-    const { requestMs } = figures.framework[row.backend as Measured];
+    const { requestMs } = figures.framework[row.backend];
     const scale = (1 - q) * (now.reading / before.reading) + q * (now.between / before.between);
     return {
       tpot: Math.log(one.tpotMs * (now.between / before.between)),
