@@ -74,8 +74,8 @@ export const maskSaboteurs: readonly Saboteur[] = [
   {
     ...decodeHeads,
     name: 'gives all heads of a workgroup the first one’s scores',
-    find: 'own = fma(q[n * OWN + d],',
-    replace: 'own = fma(q[d],',
+    find: 'fma(q[n * OWN + d],',
+    replace: 'fma(q[d],',
     caseName: 'decode with a cache',
   },
   {
