@@ -199,6 +199,35 @@ fn leading8(v : mat2x4<f32>, careful : bool) -> mat2x4<f32> {
   return mat2x4<f32>(select(v[0], leading[0], finite4(v[0])), select(v[1], leading[1], finite4(v[1])));
 }
 
+// The bits of the first halves, cut off: what is left has the sign of the value.
+fn cut4(v : vec4<f32>) -> vec4<f32> { return bitcast<vec4<f32>>(bitcast<vec4<u32>>(v) & vec4<u32>(0xffffe000u)); }
+
+// A part of values as a half, which is zero, Inf or NaN only where the value is.
+fn partOf4(part : vec4<f32>, v : vec4<f32>) -> vec4<f32> {
+  let least = select(vec4<f32>(-0x1p-24f), vec4<f32>(0x1p-24f), v > vec4<f32>());
+  let kept = select(part, least, (abs(part) < vec4<f32>(0x1p-24f)) & (v != vec4<f32>()));
+  return select(v, kept, finite4(v));
+}
+
+// The first halves of values that, in a careful turn, are multiplied with any others: Inf times either half of a value is the
+// same Inf, or NaN where the value is zero.
+fn firstHalves8(v : mat2x4<f32>, careful : bool) -> mat2x4<f32> {
+  if (!careful) { return leading8(v, false); }
+  return mat2x4<f32>(partOf4(cut4(v[0]), v[0]), partOf4(cut4(v[1]), v[1]));
+}
+
+// What those leave, likewise.
+fn secondHalves8(v : mat2x4<f32>, careful : bool) -> mat2x4<f32> {
+  if (!careful) { return rest8(v, false); }
+  return mat2x4<f32>(partOf4(v[0] - cut4(v[0]), v[0]), partOf4(v[1] - cut4(v[1]), v[1]));
+}
+
+// The only halves of values, likewise.
+fn onlyHalves8(v : mat2x4<f32>, careful : bool) -> mat2x4<f32> {
+  if (!careful) { return v; }
+  return mat2x4<f32>(partOf4(v[0], v[0]), partOf4(v[1], v[1]));
+}
+
 // Eight values as halves.
 fn packed8(v : mat2x4<f32>) -> vec4<u32> {
   return vec4<u32>(bitcast<vec2<u32>>(vec4<f16>(v[0])), bitcast<vec2<u32>>(vec4<f16>(v[1])));
@@ -322,10 +351,10 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
         // As bits: NaN is the largest.
         if (!careful) { mostA[i] = max(mostA[i], max(mostOf(a[i][0]), mostOf(a[i][1]))); }
         if (PARTS == 1u) {
-          tile[put] = within8(packed8(values), nearInside, farInside);
+          tile[put] = within8(packed8(onlyHalves8(values, careful)), nearInside, farInside);
         } else {
-          tile[put] = within8(packed8(leading8(values, careful)), nearInside, farInside);
-          tile[put + REST_A] = within8(packed8(rest8(values, careful)), nearInside, farInside);
+          tile[put] = within8(packed8(firstHalves8(values, careful)), nearInside, farInside);
+          tile[put + REST_A] = within8(packed8(secondHalves8(values, careful)), nearInside, farInside);
         }
       }
       for (var i = 0u; i < TURNS_N; i += 1u) {
@@ -337,10 +366,10 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
         if (FORMAT == 1u) {
           tile[put] = within8(b[i].x, nearInside, farInside);
         } else if (PARTS < 3u) {
-          tile[put] = within8(packed8(values), nearInside, farInside);
+          tile[put] = within8(packed8(onlyHalves8(values, careful)), nearInside, farInside);
         } else {
-          tile[put] = within8(packed8(leading8(values, careful)), nearInside, farInside);
-          tile[put + (REST_B - B)] = within8(packed8(rest8(values, careful)), nearInside, farInside);
+          tile[put] = within8(packed8(firstHalves8(values, careful)), nearInside, farInside);
+          tile[put + (REST_B - B)] = within8(packed8(secondHalves8(values, careful)), nearInside, farInside);
         }
       }
       workgroupBarrier();
