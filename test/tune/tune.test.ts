@@ -93,15 +93,15 @@ describe('recheck', () => {
   test('drops what has become slower than the default', async () => {
     const { points } = await tuneKernels(gpu, {
       ...options,
-      subjects: [{ ...small, dims: { M: 128, N: 512, K: 512 } }],
+      subjects: [{ ...small, dims: { M: 1, N: 512, K: 512 } }],
     });
     const [point] = points;
     if (point === undefined) throw new Error('no point');
-    // "plain" is several times slower than the best of these, on a busy machine too.
+    // For one row "plain" takes more than twice the default's time, on a busy machine too.
     const lying = { ...point, choice: 'plain' };
     const { dropped, kept, points: after } = await recheckPoints(gpu, [lying], options);
     expect(kept).toBe(0);
-    expect(dropped[0]?.reason).toMatch(/dropped/);
+    expect(dropped[0]?.reason).toMatch(/^dropped: /);
     expect(after[0]?.choice).toBeNull();
   });
 
