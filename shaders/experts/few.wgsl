@@ -15,6 +15,7 @@ requires unrestricted_pointer_parameters;
 const WG : u32 = 32u;           // spec: lanes per workgroup, a multiple of LANES
 const LANES : u32 = 8u;         // spec: lanes that share a column: 4 or 8
 const LOADS : u32 = 2u;         // spec: chunks of a panel per lane: 1 or 2, so that the loop stays short
+const WHOLE : bool = false;     // spec: rows end where panels do, so that nothing lies beyond their end
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of weights: 1, 2, 4, 8, 8
 const FORMAT : u32 = 0u;        // spec: of the weights: 0 f32, 1 f16, 2 int8, 3 int4, 4 MXFP4, 5 the same by way of f16
 const BF16 : bool = false;      // spec: what format 1 holds is bf16
@@ -191,15 +192,16 @@ fn scale(weights : ptr<storage, array<vec4<u32>>, read>, index : u32) -> f32 {
 // Four rows with chunk `chunk` of row `row` of the weights, with the scale of its block.
 fn rowDots(weights : ptr<storage, array<vec4<u32>>, read>, x : Four, row : u32, chunk : u32) -> vec4<f32> {
   let chunks = params.depth / (4u * GROUPS);
-  let at = row * chunks + min(chunk, chunks - 1u);
+  let held = WHOLE || chunk < chunks;
+  let at = row * chunks + select(chunks - 1u, chunk, held);
   if (WIDE) {
     let wide = dots(fourScaledBy(x, scale(weights, select(at, row, FORMAT == 2u))), (*weights)[at]);
-    return select(vec4<f32>(), wide, chunk < chunks);
+    return select(vec4<f32>(), wide, held);
   }
   let sums = dots(x, (*weights)[at]);
   var scaled = sums;
   if (FORMAT > 2u) { scaled = sums * scale(weights, at); }
-  return select(vec4<f32>(), scaled, chunk < chunks);
+  return select(vec4<f32>(), scaled, held);
 }
 
 fn panelDots(weights : ptr<storage, array<vec4<u32>>, read>, p : FourPanel, row : u32, own : u32) -> vec4<f32> {

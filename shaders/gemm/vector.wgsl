@@ -17,6 +17,7 @@ const WIDE : bool = false;      // spec: products with a whole scale may leave f
 const BIASED : bool = false;    // spec: add a bias per column
 const GROUPS : u32 = 1u;        // spec: groups of four values in a vec4<u32> of b: 1, 2, 4, 8, 8
 const LOADS : u32 = 4u;         // spec: chunks of a panel per lane: 2 or 4, so that the loop stays short
+const WHOLE : bool = false;     // spec: rows end where panels do, so that nothing lies beyond their end
 
 struct Params { numRows : u32, numCols : u32, depth : u32, scaleStart : u32, blockGroups : u32 }
 
@@ -161,15 +162,16 @@ fn scale(weights : ptr<storage, array<vec4<u32>>, read>, index : u32) -> f32 {
 // Chunk `chunk` of row `row` of the weights times x, with the scale of its block; zero beyond the row's end.
 fn rowDot(weights : ptr<storage, array<vec4<u32>>, read>, x : Chunk, row : u32, chunk : u32) -> f32 {
   let chunks = params.depth / (4u * GROUPS);
-  let at = row * chunks + min(chunk, chunks - 1u);
+  let held = WHOLE || chunk < chunks;
+  let at = row * chunks + select(chunks - 1u, chunk, held);
   if (WIDE) {
     let wide = chunkDot(scaledBy(x, scale(weights, select(at, row, FORMAT == 2u))), (*weights)[at]);
-    return select(0.0, wide, chunk < chunks);
+    return select(0.0, wide, held);
   }
   let sum = chunkDot(x, (*weights)[at]);
   var scaled = sum;
   if (FORMAT > 2u) { scaled = sum * scale(weights, at); }
-  return select(0.0, scaled, chunk < chunks);
+  return select(0.0, scaled, held);
 }
 
 // A panel times what lies at the same place of row `row` of the weights.

@@ -83,15 +83,16 @@ fn insideDot(weights : ptr<storage, array<vec4<u32>>, read>, x : Chunk, row : u3
 // Chunk `chunk` of row `row` of the weights times x, with the scale of its block; zero beyond the row's end.
 fn rowDot(weights : ptr<storage, array<vec4<u32>>, read>, x : Chunk, row : u32, chunk : u32) -> f32 {
   let chunks = params.depth / (4u * GROUPS);
-  let at = row * chunks + min(chunk, chunks - 1u);
+  let held = WHOLE || chunk < chunks;
+  let at = row * chunks + select(chunks - 1u, chunk, held);
   if (WIDE) {
     let wide = chunkDot(scaledBy(x, scale(weights, select(at, row, FORMAT == 2u))), (*weights)[at]);
-    return select(0.0, wide, chunk < chunks);
+    return select(0.0, wide, held);
   }
   let sum = chunkDot(x, (*weights)[at]);
   var scaled = sum;
   if (FORMAT > 2u) { scaled = sum * scale(weights, at); }
-  return select(0.0, scaled, chunk < chunks);
+  return select(0.0, scaled, held);
 }
 
 // Chunks of x that a lane holds: its own of a panel, LANES apart.

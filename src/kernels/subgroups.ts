@@ -1,6 +1,6 @@
 /** What kernels that share rows within a subgroup, by broadcasts or shuffles, ask of an adapter. */
 import type { Gpu } from '../gpu/gpu.ts';
-import { chunkGroups, packType, type WeightDtype } from './weights.ts';
+import { chunkGroups, packType, wholePanels, type WeightDtype } from './weights.ts';
 
 /** Rows that are broadcast at a time: one per lane, or two per lane on adapters with 4 lanes. */
 const SHARED_ROWS = 8;
@@ -26,6 +26,21 @@ export function broadcastSpec(gpu: Gpu): { readonly LANES: number; readonly WG: 
   const { subgroupMinSize = 0 } = gpu.device.adapterInfo;
   // A GPU wants whole wide subgroups, a CPU adapter small workgroups to spread over its cores.
   return { LANES: subgroupMinSize >= SHARED_ROWS ? 8 : 4, WG: gpu.kernelsFor === 'gpu' ? 64 : 16 };
+}
+
+/** What `broadcastSpec` gives, for lanes along k that hold `loads` vec4<u32> of a row each. */
+export function panelSpec(
+  gpu: Gpu,
+  { weightDtype, depth }: { readonly weightDtype: WeightDtype; readonly depth: number },
+  loads: number,
+) {
+  const spec = broadcastSpec(gpu);
+  return {
+    ...spec,
+    GROUPS: chunkGroups(weightDtype),
+    LOADS: loads,
+    WHOLE: wholePanels(weightDtype, depth, spec.LANES, loads),
+  };
 }
 
 /**

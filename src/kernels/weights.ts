@@ -59,6 +59,10 @@ export function wholeChunks(dtype: WeightDtype, depth: number): string | undefin
     : `K = ${depth} is not a multiple of ${CHUNK[dtype]}, the ${dtype} values of one vec4`;
 }
 
+/** Whether rows of this depth are whole panels of `lanes` lanes with `loads` vec4<u32> each: `WHOLE` of the shaders. */
+export const wholePanels = (dtype: WeightDtype, depth: number, lanes: number, loads: number): boolean =>
+  depth % (CHUNK[dtype] * lanes * loads) === 0;
+
 /** WGSL's products of four bytes each, with a sum. */
 const DOT = 'packed_4x8_integer_dot_product';
 

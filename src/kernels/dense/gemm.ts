@@ -11,7 +11,7 @@ import { buffers, formatSpec, GEMM_INTERFACE, type GemmShape, params, wholeFours
 import { f16Gemm, f16Variant } from './gemm-f16.ts';
 import { int8Gemm, int8Variant } from './gemm-int8.ts';
 import { matrixGemm, matrixGemms } from './gemm-matrix.ts';
-import { broadcastRefusal, broadcastSpec, broadcastTileSpec, rowLanes } from '../subgroups.ts';
+import { broadcastRefusal, broadcastTileSpec, panelSpec, rowLanes } from '../subgroups.ts';
 import { chooseVariant, preferring, type Variant } from '../variants.ts';
 import { blockGroups, chunkGroups, packType, scaleStart, type WeightDtype, wholeChunks } from '../weights.ts';
 import { requireIndexable } from '../../tensor/weight-bytes.ts';
@@ -89,7 +89,17 @@ const row = defineKernel({
 
 const vector = defineKernel({
   shader: 'gemm/vector.wgsl',
-  spec: { WG: 32, LANES: 8, FORMAT: 0, BF16: false, WIDE: false, BIASED: false, GROUPS: 1, LOADS: 4 },
+  spec: {
+    WG: 32,
+    LANES: 8,
+    FORMAT: 0,
+    BF16: false,
+    WIDE: false,
+    BIASED: false,
+    GROUPS: 1,
+    LOADS: 4,
+    WHOLE: false,
+  },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numRows, 1],
@@ -149,9 +159,7 @@ export const gemmVariants: readonly GemmVariant[] = [
     kernel: vector,
     spec: (shape, gpu) => ({
       ...formatSpec(shape, gpu),
-      ...broadcastSpec(gpu),
-      GROUPS: chunkGroups(shape.weightDtype),
-      LOADS: shape.weightDtype === 'int8' ? 2 : 4,
+      ...panelSpec(gpu, shape, shape.weightDtype === 'int8' ? 2 : 4),
     }),
     refusal: (shape, gpu) => rowRefusal(shape) ?? broadcastRefusal(gpu),
   },

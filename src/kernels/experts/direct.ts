@@ -11,7 +11,7 @@ import type { Gpu } from '../../gpu/gpu.ts';
 import { defineKernel } from '../../gpu/kernel.ts';
 import { expertParams, rowKernel, rowSpec, vectorKernel, vectorSpec } from './experts.ts';
 import { expertShapes, type ExpertWeights, type RoutedShape } from './products.ts';
-import { broadcastRefusal, broadcastSpec, rowLanes } from '../subgroups.ts';
+import { broadcastRefusal, panelSpec, rowLanes } from '../subgroups.ts';
 import { chunkGroups, formatOf, scaleStart } from '../weights.ts';
 import { requireIndexable } from '../../tensor/weight-bytes.ts';
 
@@ -46,7 +46,7 @@ export const downRow = defineKernel({
 
 const downVector = defineKernel({
   shader: 'experts/down-combine-vector.wgsl',
-  spec: { ...downSpec, LANES: 8, LOADS: 4 },
+  spec: { ...downSpec, LANES: 8, LOADS: 4, WHOLE: false },
   params: downParams,
   buffers: downBuffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numTokens, 1],
@@ -98,7 +98,7 @@ export async function prepareDirectExperts(gpu: Gpu, shape: RoutedShape): Promis
     RESIDUAL: residual,
   };
   const downKernel: Kernel<typeof downVector | typeof downRow> = inLanes
-    ? await gpu.kernel(downVector, { ...spec, ...broadcastSpec(gpu) })
+    ? await gpu.kernel(downVector, { ...spec, ...panelSpec(gpu, down, 4) })
     : await gpu.kernel(downRow, { ...spec, ...rowLanes(gpu) });
   const { numExperts, depth, numCols, weightDtype } = down;
   const start = scaleStart(weightDtype, [numExperts, numCols, depth]);

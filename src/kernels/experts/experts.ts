@@ -21,7 +21,7 @@ import {
 import { matrixExpert, matrixExperts } from './expert-matrix.ts';
 import { f16Expert, int8Expert, roundedExperts } from './expert-rounded.ts';
 import { hasFewRegisters, hasManyRegisters } from '../registers.ts';
-import { broadcastRefusal, broadcastSpec, broadcastTileSpec, rowLanes } from '../subgroups.ts';
+import { broadcastRefusal, broadcastTileSpec, panelSpec, rowLanes } from '../subgroups.ts';
 import { chooseVariant, preferring, type Variant } from '../variants.ts';
 import { blockGroups, chunkGroups, isQuantised, packType, scaleStart, wholeChunks } from '../weights.ts';
 import { requireIndexable } from '../../tensor/weight-bytes.ts';
@@ -69,7 +69,7 @@ const subgroup = defineKernel({
 
 const few = defineKernel({
   shader: 'experts/few.wgsl',
-  spec: { WG: 32, LANES: 8, LOADS: 2, GROUPS: 1, ...epilogue },
+  spec: { WG: 32, LANES: 8, LOADS: 2, WHOLE: false, GROUPS: 1, ...epilogue },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), 0, 1],
@@ -78,7 +78,7 @@ const few = defineKernel({
 
 export const vectorKernel = defineKernel({
   shader: 'experts/vector.wgsl',
-  spec: { WG: 32, LANES: 8, DIRECT: false, GROUPS: 1, ...epilogue },
+  spec: { WG: 32, LANES: 8, LOADS: 2, WHOLE: false, DIRECT: false, GROUPS: 1, ...epilogue },
   params,
   buffers,
   grid: (s, p) => [ceilDiv(p.numCols, s.WG * 4), p.numTiles, 1],
@@ -106,10 +106,10 @@ export const rowSpec = (
 export const vectorSpec = (
   shape: ExpertShape,
   gpu: Gpu,
-): typeof epilogue & { readonly GROUPS: number; readonly LANES: number; readonly WG: number } => ({
+  loads = 2,
+): typeof epilogue & ReturnType<typeof panelSpec> => ({
   ...epilogueSpec(shape, gpu),
-  ...broadcastSpec(gpu),
-  GROUPS: chunkGroups(shape.weightDtype),
+  ...panelSpec(gpu, shape, loads),
 });
 
 /** What every dispatch of a prepared expert is given. */
@@ -181,10 +181,7 @@ export const expertVariants: readonly ExpertVariant[] = [
     name: 'few',
     idea: 'lanes along k in a subgroup, 4 rows in registers: few rows per expert',
     kernel: few,
-    spec: (shape, gpu) => ({
-      ...vectorSpec(shape, gpu),
-      LOADS: chunkGroups(shape.weightDtype) === 8 ? 1 : 2,
-    }),
+    spec: (shape, gpu) => vectorSpec(shape, gpu, chunkGroups(shape.weightDtype) === 8 ? 1 : 2),
     refusal: alongLanes,
     tileRows: 4,
   },
@@ -192,7 +189,7 @@ export const expertVariants: readonly ExpertVariant[] = [
     name: 'vector',
     idea: 'lanes along k in a subgroup, a row in registers: one row per expert',
     kernel: vectorKernel,
-    spec: vectorSpec,
+    spec: (shape, gpu) => vectorSpec(shape, gpu),
     refusal: alongLanes,
     tileRows: 1,
   },
