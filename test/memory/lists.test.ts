@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { at, range, sum } from '../../src/core/math.ts';
+import { seededRandom } from '../../src/core/random.ts';
 import { planLayout } from '../../src/layout/layout.ts';
 import { parseLayout } from '../../src/layout/spec.ts';
 import { CPU_TRAITS, GPU_TRAITS } from '../../src/memory/device-traits.ts';
@@ -15,6 +16,7 @@ import {
   totalBytes,
 } from '../../src/memory/lists.ts';
 import { CACHE_DTYPES } from '../../src/memory/rank-sizes.ts';
+import { type ExpertPlacement, placementOf } from '../../src/routing/placement.ts';
 import { WEIGHT_DTYPES } from '../../src/tensor/quantised.ts';
 import { modelWith, plannable } from '../layout/support.ts';
 
@@ -77,6 +79,18 @@ test('a rank of a cluster holds its own experts, layers and vocabulary', () => {
   ]);
 });
 
+test('where a table places the experts, the fullest rank is the one with most of them', () => {
+  const placed = (layout: string, expertsOfRank: number[][]) =>
+    planOn(layout, { ...SIZING, placement: placementOf(expertsOfRank, 4) });
+  const last = placed('ep=2', [[3], [0, 1, 2]]);
+  const { rank, bytes } = fullestRank(last, GPU_TRAITS);
+  expect(rank).toBe(1);
+  // Two experts more of three matrices, in both layers of the model.
+  expect(bytes - totalBytes(rankMemory(last, GPU_TRAITS, 0))).toBe(2 * 2 * 3 * 4 * 96 * 64);
+  expect(fullestRank(placed('ep=2', [[0, 1, 2], [3]]), GPU_TRAITS).rank).toBe(0);
+  expect(fullestRank(placed('ep=4', [[0], [1], [2, 3, 0], [3]]), GPU_TRAITS).rank).toBe(2);
+});
+
 test('keys in parts take memory on a GPU, where sequences and heads are few and keys many', () => {
   const parts = (sizing: EngineSizing, traits = GPU_TRAITS) =>
     itemsNamed(deviceMemory(planOn('ep=1', sizing), traits), 'attention-parts');
@@ -102,10 +116,22 @@ const sizing = fc.record({
   mostOwners: fc.constantFrom(1, 2, Infinity),
 });
 
+/** Experts anywhere, with a replica or two; ranks may have none. */
+function anywhere(seed: number, ranks: number, experts: number): ExpertPlacement {
+  const random = seededRandom(seed);
+  const ofRank = range(ranks).map((): number[] => []);
+  const held = [...range(experts), random.integer(experts), random.integer(experts)];
+  for (const expert of held) at(ofRank, random.integer(ranks)).push(expert);
+  return placementOf(ofRank, experts);
+}
+
 test('random layouts: what all ranks of a cluster hold, against one device', () => {
   fc.assert(
-    fc.property(plannable, sizing, ({ spec, config }, limits) => {
-      const layout = planLayout(spec, config);
+    fc.property(plannable, sizing, fc.option(fc.nat()), ({ spec, config }, limits, seed) => {
+      const layout =
+        seed === null
+          ? planLayout(spec, config)
+          : planLayout(spec, config, anywhere(seed, spec.ep, config.numExperts));
       const plan = planEngine(layout, limits, CPU_TRAITS);
       const all = range(layout.worldSize).map((rank) => rankMemory(plan, CPU_TRAITS, rank));
       const device = bytesByPurpose(deviceMemory(plan, CPU_TRAITS));

@@ -157,6 +157,9 @@ describe('odd shapes', () => {
   test.each([
     ['ep=1,pp=1,tp=1,dp=1', shape],
     ['ep=6,pp=3,tp=3,dp=1', shape],
+    // Two workgroups of columns and more on the way out of an expert, one on the way in.
+    ['ep=1,pp=1,tp=1,dp=1', { ...shape, name: 'rows much wider than experts', modelDim: 300 }],
+    ['ep=2,pp=1,tp=1,dp=1', { ...shape, name: 'rows much wider than experts', modelDim: 300 }],
     ['ep=3,pp=2,tp=3,dp=2', { ...shape, name: 'all experts', topK: 6 }],
     ['ep=6,pp=1,tp=6,dp=1', { ...shape, name: 'more TP ranks than KV heads', numKvHeads: 2 }],
     ['ep=1,pp=2,tp=1,dp=2', { ...shape, name: 'one expert', numExperts: 1, topK: 1, renormalize: false }],
