@@ -8,6 +8,8 @@ import { baselineRuns } from '../mutate/baseline.ts';
 import { describeScore, fateOf, scoreOf } from '../mutate/judge.ts';
 import { KeptRuns } from '../mutate/kept.ts';
 import { nameOf, placesIn, type Mutant } from '../mutate/mutant.ts';
+import { Noticed, provenBy } from '../mutate/noticed.ts';
+import { sampleOf, shareInterval } from '../mutate/sample.ts';
 import { filesBelow, textOf } from './source-files.ts';
 
 const mutants = Object.values(catalogue).flat();
@@ -61,15 +63,79 @@ test('19 of 20 are enough, 18 are not, and what says nothing is no success', () 
       expect.stringMatching(/^FAIL: 18 of 20 planted faults caught \(90\.0 %/),
     ]),
   );
+  expect(describeScore(of(...caught, 'hung', 'survived'), 472).at(-1)).toBe(
+    'A sample: of all 472, 76.4 to 99.1 % are caught, at 95 % confidence.',
+  );
+});
+
+test('tests that noticed a fault are asked first about the next one, where all of them take longer', () => {
+  const noticed = new Noticed();
+  const own = { ...mutant, tests: ['a.test.ts', 'b.test.ts'], env: { A: '1' } };
+  const other = { ...own, only: 'x' };
+  const seen = (failed: string, seconds: number) =>
+    ({ state: 'failed', seconds, file: 'b.test.ts', failed }) as const;
+  noticed.note(own, seen('adds 1 (and 2)', 1));
+  expect(noticed.firstOf(other)).toEqual([]);
+  noticed.note(own, seen('takes', 60));
+  noticed.note(own, { state: 'failed', seconds: 9, file: 'a.test.ts', failed: '/copy/test/a.test.ts' });
+  const both = { tests: ['b.test.ts'], only: '^(?:adds 1 \\(and 2\\)|takes)$', env: { A: '1' } };
+  expect(noticed.firstOf(other)).toEqual([both]);
+  expect(new RegExp(both.only).test('adds 1 (and 2)')).toBe(true);
+  expect(noticed.firstOf({ ...own, env: {} })).toEqual([]);
+  expect(noticed.firstOf({ ...own, tests: ['a.test.ts'] })).toEqual([]);
+});
+
+test('what noticed is what must pass without a fault', () => {
+  const own = { ...mutant, only: 'x', env: { A: '1' } };
+  const failed = { state: 'failed', seconds: 1, file: 'a.test.ts' } as const;
+  expect(provenBy(own, { ...failed, failed: 'a + b' })).toEqual({
+    ...{ tests: ['a.test.ts'], only: '^(?:a \\+ b)$', env: { A: '1' } },
+  });
+  expect(provenBy(own, { ...failed, failed: '/copy/test/a.test.ts' })).toEqual({
+    ...{ tests: ['a.test.ts'], env: { A: '1' } },
+  });
+  expect(provenBy(own, { state: 'hung', seconds: 600 })).toEqual({
+    ...{ tests: ['a.test.ts'], only: 'x', env: { A: '1' } },
+  });
+});
+
+test('a sample has of every area its share, of the same seed the same faults, and all when it is as large', () => {
+  const all = Object.entries(catalogue).flatMap(([area, faults]) => faults.map((fault) => ({ area, fault })));
+  for (const [count, seed] of [
+    [59, 1],
+    [118, 2],
+    [472, 3],
+    [1, 4],
+  ] as const) {
+    const drawn = sampleOf(all, ({ area }) => area, count, seed);
+    expect(new Set(drawn.map(({ fault }) => fault)).size).toBe(Math.min(count, all.length));
+    expect(sampleOf(all, ({ area }) => area, count, seed)).toEqual(drawn);
+    for (const [area, faults] of Object.entries(catalogue)) {
+      const got = drawn.filter((one) => one.area === area).length;
+      expect(Math.abs(got - (faults.length * drawn.length) / all.length)).toBeLessThan(1);
+    }
+  }
+  const first = (seed: number) => sampleOf(all, ({ area }) => area, 20, seed).map(({ fault }) => fault);
+  expect(first(1)).not.toEqual(first(2));
+  expect(sampleOf(all, ({ area }) => area, 1000, 1).length).toBe(all.length);
+});
+
+test('the interval of a share, by hand', () => {
+  // 19 of 20 by Wilson: (0.95 + 0.0960) / 1.192 -+ 1.96 sqrt((0.0475 + 0.0480) / 20) / 1.192.
+  const [low, high] = shareInterval(0.95, 20);
+  expect(low).toBeCloseTo(0.7639, 3);
+  expect(high).toBeCloseTo(0.9911, 3);
+  const [none, some] = shareInterval(0, 10);
+  expect(none).toBeCloseTo(0, 12);
+  expect(some).toBeCloseTo(0.2775, 3);
 });
 
 test('the run without faults has every test once', () => {
-  const named = { ...mutant, only: 'x' };
   expect(
     baselineRuns([
-      mutant,
-      { ...named, tests: ['a.test.ts', 'b.test.ts'] },
-      { ...named, only: 'y', tests: ['b.test.ts'] },
+      { tests: ['a.test.ts'] },
+      { tests: ['a.test.ts', 'b.test.ts'], only: 'x' },
+      { tests: ['b.test.ts'], only: 'y' },
     ]),
   ).toEqual([
     { tests: ['a.test.ts'], env: {} },

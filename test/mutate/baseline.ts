@@ -1,15 +1,15 @@
-/** The tests that are to notice must pass without any fault, or noticing means nothing. */
-import type { Mutant, Watch } from './mutant.ts';
+/** The tests that noticed a fault must pass without any, or noticing means nothing. */
+import type { Watch } from './mutant.ts';
 
 /**
- * The tests of all mutants, each once: files that are run whole together, and of the others one run a file with all
+ * The tests of all watches, each once: files that are run whole together, and of the others one run a file with all
  * the names that are asked for.
  */
-export function baselineRuns(mutants: readonly Mutant[]): Watch[] {
+export function baselineRuns(watches: readonly Watch[]): Watch[] {
   const runs: Watch[] = [];
-  const environments = new Map(mutants.map(({ env = {} }) => [JSON.stringify(env), env]));
+  const environments = new Map(watches.map(({ env = {} }) => [JSON.stringify(env), env]));
   for (const [key, env] of environments) {
-    const own = mutants.filter((mutant) => JSON.stringify(mutant.env ?? {}) === key);
+    const own = watches.filter((watch) => JSON.stringify(watch.env ?? {}) === key);
     const whole = new Set(own.filter(({ only }) => only === undefined).flatMap(({ tests }) => tests));
     if (whole.size > 0) runs.push({ tests: [...whole].sort(), env });
     const named = new Map<string, Set<string>>();

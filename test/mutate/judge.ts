@@ -1,6 +1,7 @@
 /** Whether a fault was caught, and what all of them together come to. */
 import { nameOf, type Mutant } from './mutant.ts';
 import type { TestRun } from './run-tests.ts';
+import { shareInterval } from './sample.ts';
 
 /** `invalid`: it does not compile, or no test was chosen, so it says nothing of the tests. */
 export type Fate = 'caught' | 'hung' | 'survived' | 'invalid';
@@ -49,8 +50,10 @@ export function scoreOf(judged: readonly Judged[]): Score {
   };
 }
 
-/** The last lines of a run: who survived, and the verdict. */
-export function describeScore({ all, caught, hung, survived, invalid, share, pass }: Score): string[] {
+/** The last lines of a run: who survived, and the verdict. @param of how many these are a sample; absent when they are all. */
+export function describeScore(score: Score, of?: number): string[] {
+  const { all, caught, hung, survived, invalid, share, pass } = score;
+  const percent = (value: number): string => (100 * value).toFixed(1);
   const list = (head: string, which: readonly Judged[], more: (one: Judged) => string): string[] =>
     which.length === 0 ? [] : ['', head, ...which.flatMap((one) => [`  ${nameOf(one.mutant)}`, more(one)])];
   return [
@@ -63,9 +66,14 @@ export function describeScore({ all, caught, hung, survived, invalid, share, pas
       return `    ${(run.message ?? run.state).split('\n').slice(0, 3).join('\n    ')}`;
     }),
     '',
-    `${pass ? 'pass' : 'FAIL'}: ${caught + hung} of ${all} planted faults caught (${(100 * share).toFixed(1)} %, ` +
+    `${pass ? 'pass' : 'FAIL'}: ${caught + hung} of ${all} planted faults caught (${percent(share)} %, ` +
       `at least ${100 * LEAST_SHARE} % wanted), ${survived.length} survived` +
       (hung === 0 ? '' : `, ${hung} of those caught by a test that did not end`) +
       (invalid.length === 0 ? '' : `, ${invalid.length} say nothing`),
+    ...(of === undefined
+      ? []
+      : [
+          `A sample: of all ${of}, ${shareInterval(share, all).map(percent).join(' to ')} % are caught, at 95 % confidence.`,
+        ]),
   ];
 }

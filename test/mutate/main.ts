@@ -8,11 +8,15 @@ import { Command } from 'commander';
 import { atLeast } from '../../src/cli/options.ts';
 import { baselineRuns } from './baseline.ts';
 import { catalogue } from './catalogue.ts';
-import { copyTree, plant, scratchFolder } from './copies.ts';
+import { copyTree, scratchFolder } from './copies.ts';
+import { judgeFault, type Place } from './judge-fault.ts';
 import { describeScore, fateOf, scoreOf, type Judged } from './judge.ts';
 import { KeptRuns } from './kept.ts';
 import { nameOf, type Mutant } from './mutant.ts';
+import { Noticed, provenBy } from './noticed.ts';
 import { endAll, runTests, type TestRun } from './run-tests.ts';
+import { sampleOf } from './sample.ts';
+import { WarmTests } from './warm/process.ts';
 
 interface Options {
   readonly only?: string;
@@ -20,6 +24,8 @@ interface Options {
   readonly list?: boolean;
   readonly json?: string;
   readonly results?: string;
+  readonly sample?: number;
+  readonly seed: number;
   readonly workers: number;
   readonly limit: number;
   readonly baseline: boolean;
@@ -39,9 +45,11 @@ const program = new Command('mutate')
   .option('--list', 'say what would be planted, and end')
   .option('--json <file>', 'all results, as JSON')
   .option('--results <file>', 'kept there, and taken from there where no text has changed')
+  .option('--sample <n>', 'only so many, drawn from all areas alike', atLeast(1))
+  .option('--seed <n>', 'of the draw', atLeast(0), 1)
   .option('--workers <n>', 'faults at a time', atLeast(1), 2)
   .option('--limit <seconds>', 'for the tests of one fault; longer counts as caught', atLeast(1), 600)
-  .option('--no-baseline', 'skip the run without faults');
+  .option('--no-baseline', 'skip the run without faults of the tests that noticed one');
 
 function jobsOf({ only, area }: Options): Job[] {
   if (area !== undefined && !(area in catalogue)) {
@@ -56,14 +64,15 @@ function jobsOf({ only, area }: Options): Job[] {
 
 /** Deals `jobs` to workers, each with a copy of its own. */
 async function inCopies<T>(
-  folders: readonly string[],
+  places: readonly Place[],
   jobs: readonly T[],
-  work: (folder: string, job: T) => Promise<void>,
+  work: (place: Place, job: T) => Promise<void>,
 ): Promise<void> {
   const waiting = [...jobs];
   await Promise.all(
-    folders.map(async (folder) => {
-      for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) await work(folder, job);
+    places.map(async (place) => {
+      for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) await work(place, job);
+      place.warm.end();
     }),
   );
 }
@@ -71,17 +80,18 @@ async function inCopies<T>(
 const line = (i: number, all: number, word: string, { seconds }: TestRun, name: string): string =>
   `[${String(i).padStart(String(all).length)}/${all}] ${word.padEnd(8)} ${seconds.toFixed(1).padStart(6)} s  ${name}`;
 
-/** @returns whether all tests pass without faults. */
+/** @returns whether the tests that noticed a fault pass without any. */
 async function baseline(
-  folders: readonly string[],
-  mutants: readonly Mutant[],
+  places: readonly Place[],
+  judged: readonly Judged[],
   limit: number,
 ): Promise<boolean> {
-  const runs = baselineRuns(mutants);
-  say(`The tests without faults, in ${runs.length} runs:`);
+  const noticing = judged.filter(({ fate }) => fate === 'caught' || fate === 'hung');
+  const runs = baselineRuns(noticing.map(({ mutant, run }) => provenBy(mutant, run)));
+  say(`The tests that noticed, without faults, in ${runs.length} runs:`);
   let done = 0;
   let pass = true;
-  await inCopies(folders, runs, async (folder, watch) => {
+  await inCopies(places, runs, async ({ folder }, watch) => {
     // Whole files together take longer than any fault's tests.
     const run = await runTests(folder, watch, 10 * limit);
     const what = watch.tests.length > 3 ? `${watch.tests.length} files` : watch.tests.join(' ');
@@ -93,49 +103,55 @@ async function baseline(
   return pass;
 }
 
+function placesFor(jobs: number, { workers }: Options): Place[] {
+  const scratch = scratchFolder();
+  return Array.from({ length: Math.min(workers, jobs) }, (_, i) => {
+    const folder = join(scratch, `copy-${i}`);
+    mkdirSync(folder);
+    copyTree(folder);
+    return { folder, warm: new WarmTests(folder) };
+  });
+}
+
 async function main(options: Options): Promise<number> {
-  const jobs = jobsOf(options);
+  const all = jobsOf(options);
+  const { sample, seed } = options;
+  const jobs = sample === undefined ? all : sampleOf(all, ({ area }) => area, sample, seed);
   if (options.list === true) {
     for (const { area, mutant } of jobs) say(`${area}  ${nameOf(mutant)}`);
     say(`${jobs.length} faults`);
     return 0;
   }
   const kept = new KeptRuns(options.results);
+  const noticed = new Noticed();
   const judged: Judged[] = [];
-  const open = jobs.filter(({ area, mutant }) => {
-    const run = kept.runOf(mutant);
-    if (run !== undefined) judged.push({ area, mutant, fate: fateOf(mutant, run), run });
+  const take = ({ area, mutant }: Job, run: TestRun): Judged => {
+    noticed.note(mutant, run);
+    const one = { area, mutant, fate: fateOf(mutant, run), run };
+    judged.push(one);
+    return one;
+  };
+  const open = jobs.filter((job) => {
+    const run = kept.runOf(job.mutant);
+    if (run !== undefined) take(job, run);
     return run === undefined;
   });
   if (judged.length > 0) say(`${judged.length} of ${jobs.length} faults were judged before.`);
-  const scratch = scratchFolder();
-  const folders = Array.from({ length: Math.min(options.workers, open.length) }, (_, i) =>
-    join(scratch, `copy-${i}`),
-  );
-  for (const folder of folders) {
-    mkdirSync(folder);
-    copyTree(folder);
-  }
-  const mutants = open.map(({ mutant }) => mutant);
-  if (options.baseline && open.length > 0 && !(await baseline(folders, mutants, options.limit))) {
-    say('\nFAIL: tests fail without any fault; nothing was planted');
-    return 1;
-  }
+  const places = placesFor(jobs.length, options);
   say(`${open.length} faults, one at a time:`);
-  await inCopies(folders, open, async (folder, { area, mutant }) => {
-    const takeOut = plant(folder, mutant);
-    const run = await runTests(folder, mutant, options.limit);
-    takeOut();
-    const fate = fateOf(mutant, run);
-    judged.push({ area, mutant, fate, run });
-    kept.keep(mutant, run);
-    say(line(judged.length, jobs.length, fate, run, nameOf(mutant)));
+  await inCopies(places, open, async (place, job) => {
+    const run = await judgeFault(place, job.mutant, noticed, options.limit);
+    kept.keep(job.mutant, run);
+    const { fate } = take(job, run);
+    say(line(judged.length, jobs.length, fate, run, nameOf(job.mutant)));
   });
+  const isSound = !options.baseline || (await baseline(places, judged, options.limit));
   const score = scoreOf(judged);
-  for (const text of describeScore(score)) say(text);
+  for (const text of describeScore(score, sample === undefined ? undefined : all.length)) say(text);
+  if (!isSound) say('FAIL: tests that noticed a fault fail without any');
   if (options.json !== undefined)
-    writeFileSync(options.json, `${JSON.stringify({ ...score, judged }, null, 1)}\n`);
-  return score.pass ? 0 : 1;
+    writeFileSync(options.json, `${JSON.stringify({ ...score, isSound, judged }, null, 1)}\n`);
+  return score.pass && isSound ? 0 : 1;
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

@@ -1,7 +1,7 @@
 /** One vitest process in a copy of the project, and what came of it. */
 import { spawn } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { Watch } from './mutant.ts';
 
 /** What a run of tests says. `hung`: it ran past the limit and was ended. */
@@ -10,6 +10,8 @@ export interface TestRun {
   readonly seconds: number;
   /** The first test that failed, or the file that did not load. */
   readonly failed?: string;
+  /** Of that test, below `test/`. */
+  readonly file?: string;
   readonly message?: string;
 }
 
@@ -28,13 +30,20 @@ interface Report {
   }[];
 }
 
-/** Ends the running tests, with all their children. */
+/** A short run leaves out pairs of variants and cases, and who would notice with them. */
+export const THOROUGH = { MOEBIUS_THOROUGH: '1' } as const;
+
+/** Leaders of groups of processes, to be ended with this one. */
 const running = new Set<number>();
+export const begun = (pid: number): void => void running.add(pid);
+export const ended = (pid: number): void => void running.delete(pid);
+
+/** Ends the running tests, with all their children. */
 export function endAll(): void {
   for (const pid of running) endGroup(pid);
 }
 
-function endGroup(pid: number): void {
+export function endGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
@@ -50,7 +59,7 @@ export async function runTests(folder: string, watch: Watch, limitSeconds: numbe
   const { hung, output } = await vitest(folder, reportPath, watch, limitSeconds);
   const seconds = (performance.now() - began) / 1000;
   if (hung) return { state: 'hung', seconds };
-  return { ...verdictOf(reportPath, output), seconds };
+  return { ...verdictOf(folder, reportPath, output), seconds };
 }
 
 function vitest(
@@ -69,12 +78,11 @@ function vitest(
     const child = spawn(process.execPath, args, {
       cwd: folder,
       detached: true,
-      // A short run leaves out pairs of variants and cases, and who would notice with them.
-      env: { ...process.env, MOEBIUS_THOROUGH: '1', ...env },
+      env: { ...process.env, ...THOROUGH, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const { pid } = child;
-    if (pid !== undefined) running.add(pid);
+    if (pid !== undefined) begun(pid);
     let output = '';
     let hung = false;
     for (const stream of [child.stdout, child.stderr]) {
@@ -87,25 +95,30 @@ function vitest(
     child.on('error', reject);
     child.on('close', () => {
       clearTimeout(timer);
-      if (pid !== undefined) running.delete(pid);
+      if (pid !== undefined) ended(pid);
       resolve({ hung, output });
     });
   });
 }
 
-function verdictOf(reportPath: string, output: string): Omit<TestRun, 'seconds'> {
+function verdictOf(folder: string, reportPath: string, output: string): Omit<TestRun, 'seconds'> {
   let report: Report;
   try {
     report = JSON.parse(readFileSync(reportPath, 'utf8')) as Report;
   } catch {
     return { state: 'failed', failed: 'the run itself', message: output.trim().slice(-2000) };
   }
-  const tests = report.testResults.flatMap(({ assertionResults }) => assertionResults);
-  const failed = tests.find(({ status }) => status === 'failed');
-  if (failed !== undefined) {
-    return { state: 'failed', failed: failed.fullName, message: failed.failureMessages.join('\n') };
+  const fileOf = (name: string): string => relative(join(folder, 'test'), name);
+  for (const { name, assertionResults } of report.testResults) {
+    const test = assertionResults.find(({ status }) => status === 'failed');
+    if (test === undefined) continue;
+    const message = test.failureMessages.join('\n');
+    return { state: 'failed', file: fileOf(name), failed: test.fullName, message };
   }
   const broken = report.testResults.find(({ status }) => status === 'failed');
-  if (broken !== undefined) return { state: 'failed', failed: broken.name, message: broken.message };
+  if (broken !== undefined) {
+    const { name, message } = broken;
+    return { state: 'failed', file: fileOf(name), failed: name, message };
+  }
   return { state: report.numPassedTests === 0 ? 'no tests' : 'passed' };
 }

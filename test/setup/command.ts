@@ -33,16 +33,22 @@ async function writeModule(path: string, dist: string): Promise<void> {
   await writeFile(file, code.replace(IMPORT, '$1.js$2'));
 }
 
+/** Makes the module of one source anew in a command that was built before. @param command what tests are given. */
+export async function rebuild(command: string, path: string): Promise<void> {
+  if (isModule(path)) await writeModule(path, join(dirname(command), '../dist'));
+}
+
+const isModule = (path: string): boolean => /^src\/(?!page\/).*\.tsx?$/.test(path) && !path.endsWith('.d.ts');
+
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   await mkdir(CACHE, { recursive: true });
   const folder = await mkdtemp(join(CACHE, 'command-'));
   // Tests start it as other users too.
   await chmod(folder, 0o755);
-  const modules = filesBelow('src').filter(
-    (path) => /\.tsx?$/.test(path) && !path.endsWith('.d.ts') && !path.startsWith('src/page/'),
-  );
   await Promise.all([
-    ...modules.map((path) => writeModule(path, join(folder, 'dist'))),
+    ...filesBelow('src')
+      .filter(isModule)
+      .map((path) => writeModule(path, join(folder, 'dist'))),
     ...['bin', 'package.json', 'CHANGELOG.md'].map((name) =>
       cp(join(ROOT, name), join(folder, name), { recursive: true }),
     ),
