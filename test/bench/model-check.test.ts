@@ -31,7 +31,7 @@ beforeAll(async () => {
   const { logits_TV } = referenceModel(model).forward(ids);
   const nats = crossEntropySum(logits_TV, ids.slice(1), model.config.vocabSize);
   right = { ...answers, cross_entropy: { window: WINDOW, window_nll_sums: [nats] } };
-}, 120_000);
+});
 afterAll(() => gpu.destroy());
 
 const check = (answers: KnownAnswers, weights = model, say?: (text: string) => void): Promise<ModelReport> =>

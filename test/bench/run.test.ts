@@ -39,7 +39,7 @@ beforeAll(async () => {
     },
   });
   gpu.destroy();
-}, 120_000);
+});
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 

@@ -77,7 +77,7 @@ needsPython('a process that is ended', () => {
     const shapes = join(folder, 'shapes.json');
     const of = (M: number): object => ({ op: 'matmul', dims: { M, N: 64, K: 64 } });
     await writeFile(shapes, JSON.stringify([of(2), of(1), of(3)]));
-    const more = args[0] === 'tune' ? ['--cache', cache, '--shapes', shapes, '--budget', '6s'] : [];
+    const more = args[0] === 'tune' ? ['--cache', cache, '--shapes', shapes, '--budget', '60s'] : [];
     const { seen, hidden, shown, ...how } = await onTerminal(mark, end, ...args, ...more);
     // Called off by Ctrl-C it ends by itself, as a shell tells it.
     const calledOff = signal === 2;

@@ -52,7 +52,7 @@ export interface Visit {
 }
 
 /** No figure: a busy machine takes several times as long as a quiet one. */
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 600_000;
 
 export async function visit(site: Site, hash = '', view: View = {}): Promise<Visit> {
   const { width = 1200, scheme = 'light', before } = view;
