@@ -57,7 +57,7 @@ function* ofProducts(gpu: Gpu): Generator<Asked> {
     }
     for (const { name } of gemmVariants) {
       const prepare = () => prepareGemm(gpu, { ...matrix, numRows: 512 }, name);
-      yield { what: `gemm ${name}`, chosen: false, prepare };
+      yield { what: CARD_USES.gemmNamed(name), chosen: false, prepare };
     }
     const experts = (rowsPerExpert: number) => {
       const both = { numExperts: 16, weightDtype, biased: false, rowsPerExpert };
@@ -89,7 +89,7 @@ function* ofProducts(gpu: Gpu): Generator<Asked> {
     for (const { name } of expertVariants) {
       const prepare = async (): Promise<unknown> =>
         Promise.all([prepareExpertGemm(gpu, up, name), prepareExpertGemm(gpu, down, name)]);
-      yield { what: `experts ${name}`, chosen: false, prepare };
+      yield { what: CARD_USES.expertsNamed(name), chosen: false, prepare };
     }
   }
 }
@@ -123,7 +123,7 @@ function* ofAttention(gpu: Gpu): Generator<Asked> {
           if (headDim === 256 && name !== 'matrix') continue;
           const queries = /^(decode|split)/.test(name) ? 1 : 64;
           const prepare = () => prepareAttention(gpu, { ...heads, queries }, name);
-          yield { what: `attention ${name}`, chosen: false, prepare };
+          yield { what: CARD_USES.attentionNamed(name, headDim), chosen: false, prepare };
         }
       }
     }

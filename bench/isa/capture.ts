@@ -11,6 +11,7 @@ import { messageOf } from '../../src/core/errors.ts';
 import { openGpu } from '../../src/gpu/gpu.ts';
 import type { KernelDefinition } from '../../src/gpu/kernel.ts';
 import { assumeLanes } from '../../src/gpu/shader/lanes.ts';
+import { matrixUnitText } from '../../src/gpu/shader/matrices.ts';
 import { assumeSmallHalves } from '../../src/gpu/shader/small-halves.ts';
 import type { CompiledKernel } from '../../src/gpu/shader/pipeline-cache.ts';
 import type { Spec } from '../../src/gpu/shader/specialise.ts';
@@ -27,6 +28,16 @@ export interface Captured {
   readonly uses: string[];
   chosen: boolean;
   error?: string;
+}
+
+/** What index.json holds. */
+export interface Index {
+  readonly adapter: { readonly name: string; readonly driver: string };
+  /** As the driver lists them. */
+  readonly matrixUnits: readonly string[];
+  /** What this driver cannot have, of what was asked for. */
+  readonly refused: readonly { readonly what: string; readonly why: string }[];
+  readonly kernels: readonly Captured[];
 }
 
 const { values, positionals } = parseArgs({
@@ -65,6 +76,7 @@ function nameOf({ shader, spec: own }: KernelDefinition, spec: Spec): string {
 /** What a kernel that is not asked for is answered with: its variant is not prepared any further. */
 const NOT_WANTED = new Error('not wanted');
 
+const refused: { what: string; why: string }[] = [];
 let current = { what: '', chosen: false };
 /** One kernel after the other: the layer reads its name from the environment. */
 let queue: Promise<unknown> = Promise.resolve();
@@ -93,11 +105,14 @@ for (const { what, chosen, prepare } of asked(gpu)) {
   current = { what, chosen };
   // A variant that this driver cannot have is told; of several kernels the rest still come.
   await prepare().catch((error: unknown) => {
-    if (error !== NOT_WANTED) console.error(`${what}: ${messageOf(error).slice(0, 200)}`);
+    if (error === NOT_WANTED) return;
+    const why = messageOf(error).slice(0, 400);
+    if (!refused.some((one) => one.what === what && one.why === why)) refused.push({ what, why });
   });
   await queue;
 }
 
-const index = { adapter: gpu.facts, kernels: [...kernels.values()] };
+const matrixUnits = gpu.matrixUnits.map(matrixUnitText);
+const index: Index = { adapter: gpu.facts, matrixUnits, refused, kernels: [...kernels.values()] };
 writeFileSync(join(out, 'index.json'), `${JSON.stringify(index, null, 1)}\n`);
 process.exit(0);

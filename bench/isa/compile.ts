@@ -5,8 +5,9 @@ import { copyFile, mkdir, readFile, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { ConfigError } from '../../src/core/errors.ts';
-import type { Captured } from './capture.ts';
+import type { Captured, Index } from './capture.ts';
 import { EXCEPTIONS } from './exceptions.ts';
+import { matricesIn, matricesOf } from './isa-text.ts';
 import { shareOf, type Share } from './model.ts';
 import { spillsOf, statisticsOf, type Statistics } from './statistics.ts';
 import type { Target } from './targets.ts';
@@ -15,6 +16,14 @@ const run = promisify(execFile);
 const HERE = import.meta.dirname;
 const CHECKOUT = resolve(HERE, '../..');
 const RADV = '/usr/share/vulkan/icd.d/radeon_icd.json';
+
+/** Instructions of matrix units. */
+export interface Matrices {
+  /** In the whole text. */
+  readonly emitted: number;
+  /** In one turn of the loop, where the text's loops are read. */
+  readonly turn?: number;
+}
 
 /** A kernel as one target's compiler made it. */
 export interface KernelRow {
@@ -26,6 +35,8 @@ export interface KernelRow {
   readonly measured?: Statistics;
   /** Modelled: see `model.ts`. */
   readonly modelled?: Share;
+  /** Of kernels for matrix units. */
+  readonly matrices?: Matrices;
   readonly error?: string;
   readonly spills: boolean;
   /** Why it may. */
@@ -37,6 +48,10 @@ export interface TargetResult {
   readonly gpu: string;
   readonly driver: string;
   readonly strict: boolean;
+  /** As the driver lists them. */
+  readonly matrixUnits: readonly string[];
+  /** What cannot be had there, and why. */
+  readonly refused: Index['refused'];
   readonly kernels: readonly KernelRow[];
 }
 
@@ -129,17 +144,19 @@ export async function compileFor(target: Target, compilers: Compilers): Promise<
     const said = (error as ExecFileException).stderr?.trim().split('\n').slice(-3).join(' ') ?? String(error);
     throw new ConfigError(`${target.name}: no device of ${target.adapter} compiles here. ${said}`);
   }
-  const index = JSON.parse(await readFile(join(results, 'index.json'), 'utf8')) as {
-    readonly adapter: { readonly name: string; readonly driver: string };
-    readonly kernels: readonly Captured[];
-  };
+  const index = JSON.parse(await readFile(join(results, 'index.json'), 'utf8')) as Index;
   const kernels = await Promise.all(index.kernels.map((kernel) => rowOf(target, results, kernel)));
-  const { name: gpu } = index.adapter;
+  const { adapter, matrixUnits, refused } = index;
   kernels.sort((a, b) => (a.kernel < b.kernel ? -1 : 1));
-  return { target: target.name, gpu, driver: index.adapter.driver, strict: target.strict, kernels };
+  return {
+    ...{ target: target.name, gpu: adapter.name, driver: adapter.driver, strict: target.strict },
+    ...{ matrixUnits, refused, kernels },
+  };
 }
 
 const textOf = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined);
+
+const turnOf = (turn: number | undefined): Pick<Matrices, 'turn'> => (turn === undefined ? {} : { turn });
 
 async function rowOf(target: Target, folder: string, captured: Captured): Promise<KernelRow> {
   const { kernel, shader, spec, chosen, uses, error } = captured;
@@ -152,11 +169,16 @@ async function rowOf(target: Target, folder: string, captured: Captured): Promis
     measured === undefined || text === undefined || target.machine === undefined
       ? undefined
       : shareOf({ shader, spec }, text, measured.wave, target.machine);
+  const matrices =
+    measured === undefined || text === undefined || !shader.endsWith('/matrix.wgsl')
+      ? undefined
+      : { emitted: matricesIn(text), ...turnOf(matricesOf(text, measured.wave)) };
   const excepted = EXCEPTIONS[target.name]?.find((exception) => exception.kernel.test(kernel))?.why;
   return {
     ...{ kernel, shader, chosen, uses, spills: measured !== undefined && spillsOf(measured) },
     ...(measured && { measured }),
     ...(modelled && { modelled }),
+    ...(matrices && { matrices }),
     ...(error !== undefined && { error }),
     ...(excepted !== undefined && { excepted }),
   };

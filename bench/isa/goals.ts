@@ -7,6 +7,9 @@ export const CARD_USES = {
   up: 'experts up, 64 rows',
   down: 'experts down, 64 rows',
   prefill: (headDim: number): string => `attention, 64 queries of 1, heads of ${headDim}`,
+  gemmNamed: (variant: string): string => `gemm ${variant}`,
+  expertsNamed: (variant: string): string => `experts ${variant}`,
+  attentionNamed: (variant: string, headDim: number): string => `attention ${variant}, heads of ${headDim}`,
 } as const;
 
 const PRODUCTS = [CARD_USES.gemm, CARD_USES.up, CARD_USES.down].flatMap((use) =>
@@ -14,12 +17,22 @@ const PRODUCTS = [CARD_USES.gemm, CARD_USES.up, CARD_USES.down].flatMap((use) =>
 );
 const PREFILLS = [64, 128, 256].map((headDim) => ({ use: CARD_USES.prefill(headDim) }));
 
+/** Taken by name only: tiles of 128 x 128, and prefill. */
+const MATRICES = [
+  ...['f32', 'f16', 'int8', 'int4', 'mxfp4'].flatMap((format) =>
+    [CARD_USES.gemmNamed('matrix-128'), CARD_USES.expertsNamed('matrix-128')].map((use) => ({ use, format })),
+  ),
+  ...[64, 128, 256].map((headDim) => ({ use: CARD_USES.attentionNamed('matrix', headDim) })),
+].map((wanted) => ({ ...wanted, named: true }));
+
 /** Half of what AMD's compiler estimated for a query per thread with heads of 64: 10,113 cycles. */
 const MOST_PREFILL_CYCLES = 5056;
 
 interface Wanted {
   readonly use: string;
   readonly format?: string;
+  /** A variant that is not chosen. */
+  readonly named?: boolean;
 }
 
 interface Rule {
@@ -29,14 +42,16 @@ interface Rule {
   readonly value: (row: KernelRow) => number | undefined;
   readonly limit: number;
   readonly isLeast: boolean;
-  readonly unit: '%' | 'cycles' | 'kernels';
+  readonly unit: Unit;
 }
+
+type Unit = '%' | 'cycles' | 'instructions' | 'kernels';
 
 /** A goal on one target, with the worst of its kernels. */
 export interface Goal {
   readonly target: string;
   readonly what: string;
-  readonly unit: '%' | 'cycles' | 'kernels';
+  readonly unit: Unit;
   readonly limit: string;
   /** Absent where a kernel that it is about was not compiled, or nothing was told of one. */
   readonly found?: number;
@@ -50,6 +65,7 @@ const share = (what: string, limit: number, value: Rule['value']): Rule => ({
 const ofPeak = ({ modelled }: KernelRow): number | undefined => modelled && 100 * modelled.share;
 const alone = ({ modelled }: KernelRow): number | undefined =>
   modelled?.alone === undefined ? undefined : 100 * modelled.alone;
+const matricesOfTurn = ({ matrices }: KernelRow): number | undefined => matrices?.turn;
 const cycles = ({ measured }: KernelRow): number | undefined => measured?.inverseThroughput;
 const spills = ({ measured, spills: does }: KernelRow): number | undefined => measured && Number(does);
 
@@ -62,6 +78,14 @@ const RULES: Readonly<Record<string, readonly Rule[]>> = {
       ...{ what: 'prefill, heads of 64', of: PREFILLS.slice(0, 1), value: cycles },
       ...{ limit: MOST_PREFILL_CYCLES, isLeast: false, unit: 'cycles' },
     },
+    {
+      ...{ what: 'matrix units: WMMA in a turn of the loop', of: MATRICES, value: matricesOfTurn },
+      ...{ limit: 32, isLeast: true, unit: 'instructions' },
+    },
+    {
+      ...{ what: 'matrix units: tiles of 128 and prefill that spill', of: MATRICES, value: spills },
+      ...{ limit: 0, isLeast: false, unit: 'kernels' },
+    },
   ],
   navi21: [share('products: share of peak', 85, ofPeak), ONE_WAVE],
 };
@@ -71,9 +95,9 @@ const PREFILL_SPILLS: Rule = {
 };
 
 const isOf =
-  ({ use, format }: Wanted) =>
+  ({ use, format, named = false }: Wanted) =>
   ({ chosen, uses, kernel }: KernelRow): boolean =>
-    chosen && uses.includes(use) && (format === undefined || kernel.split(',')[1] === format);
+    chosen !== named && uses.includes(use) && (format === undefined || kernel.split(',')[1] === format);
 
 function goalOf(target: string, kernels: readonly KernelRow[], rule: Rule): Goal {
   const { what, unit, limit, isLeast, value } = rule;
@@ -87,10 +111,22 @@ function goalOf(target: string, kernels: readonly KernelRow[], rule: Rule): Goal
   return { ...told, ...worst, met: isLeast ? worst.found >= limit : worst.found <= limit };
 }
 
+/** Kernels for matrix units must issue what they are for, wherever the driver has them. */
+function matrixGoals({ target, kernels }: TargetResult): Goal[] {
+  const rows = kernels.filter(({ matrices }) => matrices !== undefined);
+  if (rows.length === 0) return [];
+  const found = rows.filter(({ matrices }) => matrices?.emitted === 0).length;
+  const what = 'matrix units: kernels without their instructions';
+  return [{ target, what, unit: 'kernels', limit: 'at most 0', found, met: found === 0 }];
+}
+
 /** The goals of a target. Exceptions, which only those have that are not strict, are told elsewhere. */
-export function goalsOf({ target, strict, kernels }: TargetResult): Goal[] {
-  const rules = [...(RULES[target] ?? []), ...(strict ? [PREFILL_SPILLS] : [])];
-  const goals = rules.map((rule) => goalOf(target, kernels, rule));
+export function goalsOf(result: TargetResult, chosenOnly = false): Goal[] {
+  const { target, strict, kernels } = result;
+  const rules = [...(RULES[target] ?? []), ...(strict ? [PREFILL_SPILLS] : [])]
+    // What is taken by name only was not compiled.
+    .filter(({ of }) => !chosenOnly || of.every(({ named }) => named !== true));
+  const goals = [...rules.map((rule) => goalOf(target, kernels, rule)), ...matrixGoals(result)];
   if (!strict) return goals;
   const chosen = kernels.filter((row) => row.chosen);
   const found = chosen.filter((row) => row.measured === undefined || row.spills).length;

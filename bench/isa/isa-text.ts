@@ -1,5 +1,7 @@
 /** A compiler's text as loops of counted instructions: LLVM's disassembly for AMD, NAK's own for NVIDIA. */
 
+import { minOf } from '../../src/core/math.ts';
+
 /** What a loop issues, without its inner loops. */
 export interface Mix {
   /** f32 multiply-adds per lane, and how many instructions issue them. */
@@ -16,6 +18,8 @@ export interface Mix {
   /** Waits until no load is left. */
   waits: number;
   scratch: number;
+  /** Of matrix units. */
+  matrices: number;
 }
 
 export interface Loop {
@@ -81,7 +85,7 @@ function blocksOfAmd(text: string): Block[] {
 
 const nothing = (): Mix => ({
   ...{ fmas: 0, fmaIssues: 0, pairs: 0, vector: 0, slow: 0 },
-  ...{ storageBytes: 0, cacheBytes: 0, waits: 0, scratch: 0 },
+  ...{ storageBytes: 0, cacheBytes: 0, waits: 0, scratch: 0, matrices: 0 },
 });
 
 function bytesOfAmd(name: string): number {
@@ -100,6 +104,7 @@ function countAmd(mix: Mix, instruction: string, wave: number): void {
     mix.fmas += instruction.split('::').filter((half) => /v_dual_fma/.test(half)).length;
   } else if (/^v_wmma/.test(name)) {
     // 16 x 16 x 16 of a wave.
+    mix.matrices++;
     mix.fmas += 4096 / wave;
     mix.vector += 16;
   } else if (/^v_pk_fma_f16/.test(name)) {
@@ -194,4 +199,21 @@ export function loopsOf(text: string, wave: number): Loop[] {
 /** A loop and all in it. */
 export function nested(loop: Loop): Loop[] {
   return [loop, ...loop.inner.flatMap(nested)];
+}
+
+/**
+ * Matrix instructions of one turn of a loop that issues some itself, with those of its inner loops once: of several such loops
+ * the least. Undefined where no loop does.
+ */
+export function matricesOf(text: string, wave: number): number | undefined {
+  const issuing = (loop: Loop): Loop[] => (loop.mix.matrices > 0 ? [loop] : loop.inner.flatMap(issuing));
+  const turns = loopsOf(text, wave)
+    .flatMap(issuing)
+    .map((loop) => nested(loop).reduce((sum, { mix }) => sum + mix.matrices, 0));
+  return turns.length > 0 ? minOf(turns) : undefined;
+}
+
+/** Matrix instructions in the text of any of the compilers. */
+export function matricesIn(text: string): number {
+  return text.match(/^\s+v_wmma|\b(?:dpas|hmma|imma)\b/gm)?.length ?? 0;
 }

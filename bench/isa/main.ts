@@ -81,12 +81,12 @@ async function run(options: Options): Promise<void> {
   requirePattern(options.only);
   await checkResultPlace(options.out);
   const targets = wanted(options);
+  const { root, only, chosen: chosenOnly = false } = options;
   const folder =
     options.keep === undefined ? await mkdtemp(join(tmpdir(), 'moebius-isa-')) : resolve(options.keep);
   try {
     await buildLayer(folder);
     const progress = cliProgress(options.json === true);
-    const { root, only, chosen: chosenOnly = false } = options;
     const results: TargetResult[] = [];
     for (const target of targets) {
       results.push(
@@ -97,7 +97,7 @@ async function run(options: Options): Promise<void> {
     }
     const date = new Date().toISOString();
     // A part of the kernels tells nothing of goals about others.
-    const goals = only === WHOLE ? results.flatMap(goalsOf) : [];
+    const goals = only === WHOLE ? results.flatMap((result) => goalsOf(result, chosenOnly)) : [];
     const kept = { format: 'moebius-isa-1', date, only, goals, targets: results };
     const text = `${JSON.stringify(kept, null, 1)}\n`;
     await keepResult(options.out, `isa-${stampOf(date)}.json`, text, (place) =>

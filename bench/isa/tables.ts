@@ -27,7 +27,7 @@ function nameLines(name: string): string[] {
 }
 
 /** A kernel, on more lines where its name is long. */
-function rowsOf(row: KernelRow): string[][] {
+function rowsOf(row: KernelRow, matrices: boolean): string[][] {
   const [first = '', ...more] = nameLines(row.kernel);
   const figures = [
     count(row.measured?.registers),
@@ -36,6 +36,7 @@ function rowsOf(row: KernelRow): string[][] {
     percent(row.modelled?.share),
     percent(row.modelled?.alone),
     count(row.measured?.inverseThroughput),
+    ...(matrices ? [count(row.matrices?.turn ?? row.matrices?.emitted)] : []),
   ];
   return [
     [`${row.chosen ? '*' : ' '} ${first}`, ...figures],
@@ -43,15 +44,20 @@ function rowsOf(row: KernelRow): string[][] {
   ];
 }
 
-function ofTarget({ target, gpu, driver, kernels }: TargetResult, all: boolean): string[] {
+function ofTarget({ target, gpu, driver, matrixUnits, kernels }: TargetResult, all: boolean): string[] {
   const shown = kernels.filter(({ chosen }) => all || chosen);
-  const heads = ['kernel', 'regs', 'waves', 'spills', 'share', 'alone', 'cycles'];
+  const matrices = shown.some((row) => row.matrices !== undefined);
+  const heads = [
+    ...['kernel', 'regs', 'waves', 'spills', 'share', 'alone', 'cycles'],
+    ...(matrices ? ['matrix'] : []),
+  ];
   return [
     '',
     `  ${target}: ${gpu}, ${driver}`,
+    ...paragraph(`Matrix units: ${matrixUnits.join('; ') || 'none are listed'}.`),
     ...drawTable(
       heads.map((head, i) => (i === 0 ? { head } : { head, align: 'right' as const })),
-      shown.flatMap(rowsOf),
+      shown.flatMap((row) => rowsOf(row, matrices)),
     ),
   ];
 }
@@ -80,7 +86,8 @@ export function resultLines(results: readonly TargetResult[], all: boolean): str
     ...paragraph(
       'Chosen kernels (*) are what the registry takes without being asked. Registers, waves and spills are the ' +
         "compiler's; share (percent of the f32 peak, waits hidden by other waves) and alone (one wave) are modelled from " +
-        'its text; cycles are the inverse throughput that AMD’s compiler estimates.',
+        'its text; cycles are the inverse throughput that AMD’s compiler estimates; matrix counts instructions of matrix units in a ' +
+        'turn of the loop, of the whole text where its loops are not read.',
     ),
   ];
 }

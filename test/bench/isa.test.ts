@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { type KernelRow, missing } from '../../bench/isa/compile.ts';
 import { CARD_USES, goalsOf } from '../../bench/isa/goals.ts';
-import { loopsOf } from '../../bench/isa/isa-text.ts';
+import { loopsOf, matricesIn, matricesOf } from '../../bench/isa/isa-text.ts';
 import { shareOf } from '../../bench/isa/model.ts';
 import { statisticsOf } from '../../bench/isa/statistics.ts';
 import { TARGETS } from '../../bench/isa/targets.ts';
@@ -55,6 +55,38 @@ test('loops are found by where jumps lead, and counted without their inner ones'
   const [nak] = loopsOf(NAK, 32);
   expect(nak?.mix).toMatchObject({ cacheBytes: 16, fmas: 0 });
   expect(nak?.inner[0]?.mix).toMatchObject({ storageBytes: 16, fmas: 2 });
+});
+
+/** Products of matrices in an inner loop, of 2, and behind it, of 3; the loop around both has none of its own but for them. */
+const WMMA = `
+BB0:
+	s_mov_b32 s0, 0
+BB1:
+	v_mov_b32_e32 v1, 0
+BB2:
+	s_barrier
+BB3:
+	v_wmma_f32_16x16x16_f16 v[0:7], v[8:15], v[16:23], v[0:7]
+	(then repeated 2 times)
+	s_cbranch_scc0 BB3
+BB4:
+	v_wmma_f32_16x16x16_f16 v[0:7], v[8:15], v[16:23], v[0:7]
+	(then repeated 3 times)
+	s_cbranch_scc0 BB2
+BB5:
+	s_cbranch_scc0 BB1
+BB6:
+	s_endpgm
+`;
+
+test('instructions of matrix units are counted in the loop that issues them, with its inner ones', () => {
+  expect(matricesOf(WMMA, 32)).toBe(5);
+  // What is in no loop does not count.
+  expect(matricesOf(WMMA.replace(/s_cbranch_scc0 BB[12]/g, 's_nop 0'), 32)).toBe(2);
+  expect(matricesOf(AMD, 64)).toBeUndefined();
+  expect(matricesIn(WMMA)).toBe(2);
+  expect(matricesIn('  dpas.8x8 (8) g10:f null:f g20:hf g30:hf')).toBe(1);
+  expect(matricesIn(AMD)).toBe(0);
 });
 
 test('the share of peak is that of the busiest part, with the turns that the spec comes to', () => {
@@ -120,16 +152,25 @@ function kernelsOf(share: number, cycles: number): KernelRow[] {
   const products = [CARD_USES.gemm, CARD_USES.up, CARD_USES.down].flatMap((use) =>
     ['f32', 'f16', 'int8', 'int4'].map((format) => row(`${use.split(/[ ,]/)[0]}.blocked,${format}`, use)),
   );
+  const named = ['f32', 'f16', 'int8', 'int4', 'mxfp4'].flatMap((format) => [
+    row(`gemm.matrix,${format}`, CARD_USES.gemmNamed('matrix-128')),
+    row(`experts.matrix,${format}`, CARD_USES.expertsNamed('matrix-128')),
+  ]);
+  const matrices = [
+    ...named,
+    ...[64, 128, 256].map((dim) => row(`attention.matrix,${dim}`, CARD_USES.attentionNamed('matrix', dim))),
+  ].map((one) => ({ ...one, chosen: false, matrices: { emitted: 64, turn: 32 } }));
   return [
     ...products,
     ...[64, 128, 256].map((dim) => row(`attention.blocked,${dim}`, CARD_USES.prefill(dim))),
+    ...matrices,
   ];
 }
 const resultOf = (target: string, kernels: KernelRow[]) => ({
-  ...{ target, gpu: '', driver: '', strict: true, kernels },
+  ...{ target, gpu: '', driver: '', strict: true, matrixUnits: [], refused: [], kernels },
 });
-const missed = (target: string, kernels: KernelRow[]): string[] =>
-  goalsOf(resultOf(target, kernels)).flatMap(({ what, met }) => (met ? [] : [what]));
+const missed = (target: string, kernels: KernelRow[], chosenOnly = false): string[] =>
+  goalsOf(resultOf(target, kernels), chosenOnly).flatMap(({ what, met }) => (met ? [] : [what]));
 
 test('goals are held against the worst kernel, and are missed where one was not compiled', () => {
   const good = kernelsOf(0.86, 5000);
@@ -151,4 +192,26 @@ test('goals are held against the worst kernel, and are missed where one was not 
     'prefill that spills, heads of 64, 128, 256',
     'chosen kernels that spill or use scratch',
   ]);
+});
+
+test('kernels for matrix units have goals of their own, where they were compiled', () => {
+  const good = kernelsOf(0.86, 5000);
+  const changed = (change: Partial<KernelRow>): KernelRow[] => {
+    const last = good.at(-1);
+    if (last === undefined) throw new Error('a kernel was made');
+    return [...good.slice(0, -1), { ...last, ...change }];
+  };
+  const [turn, spill, none] = [
+    'matrix units: WMMA in a turn of the loop',
+    'matrix units: tiles of 128 and prefill that spill',
+    'matrix units: kernels without their instructions',
+  ];
+  expect(missed('navi31', changed({ matrices: { emitted: 40, turn: 31 } }))).toEqual([turn]);
+  expect(missed('navi31', changed({ matrices: { emitted: 40 } }))).toEqual([turn]);
+  expect(missed('navi31', changed({ spills: true }))).toEqual([spill]);
+  expect(missed('arc', changed({ matrices: { emitted: 0 } }))).toEqual([none]);
+  expect(missed('navi31', good.slice(0, -1))).toEqual([turn, spill]);
+  const chosen = good.filter((row) => row.chosen);
+  expect(missed('navi31', chosen)).toEqual([turn, spill]);
+  expect(missed('navi31', chosen, true)).toEqual([]);
 });
