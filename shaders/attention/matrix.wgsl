@@ -92,7 +92,8 @@ struct Params {
 @group(1) @binding(0) var<uniform> params : Params;
 
 var<workgroup> tile : array<vec4<u32>, max(OPERANDS, BEHIND + max(VALUES, SUMS))>;
-var<workgroup> powers : array<u32, BLOCK + 2u * KEYS>;   // of rows of q, k and v: exponents, biased by 127
+// Exponents of rows of q, k and v, biased by 127; at last, in place of q's, those of the units of sums.
+var<workgroup> powers : array<u32, BLOCK + 2u * KEYS>;
 var<workgroup> factors : array<f32, BLOCK>;              // of sums of values: what they shrink by; at last their denominators
 var<workgroup> extremes : array<atomic<u32>, 1>;         // rows with Inf or NaN
 var<workgroup> shrunk : array<atomic<u32>, 1>;           // rows whose sums shrink with this tile
@@ -182,24 +183,11 @@ fn leading4(v : vec4<f32>) -> vec4<f32> {
   return bitcast<vec4<f32>>((bitcast<vec4<u32>>(v) + vec4<u32>(0x1000u)) & vec4<u32>(0xffffe000u));
 }
 
-// Whether each is neither Inf nor NaN.
-fn finite4(v : vec4<f32>) -> vec4<bool> {
-  return (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) < vec4<u32>(0x7f800000u);
-}
+// The first halves of values.
+fn leading8(v : mat2x4<f32>) -> mat2x4<f32> { return mat2x4<f32>(leading4(v[0]), leading4(v[1])); }
 
-// What the first halves leave of values; nothing of Inf and NaN, which the first ones are.
-fn rest8(v : mat2x4<f32>, careful : bool) -> mat2x4<f32> {
-  let rest = mat2x4<f32>(v[0] - leading4(v[0]), v[1] - leading4(v[1]));
-  if (!careful) { return rest; }
-  return mat2x4<f32>(select(vec4<f32>(), rest[0], finite4(v[0])), select(vec4<f32>(), rest[1], finite4(v[1])));
-}
-
-// The first halves as values.
-fn leading8(v : mat2x4<f32>, careful : bool) -> mat2x4<f32> {
-  let leading = mat2x4<f32>(leading4(v[0]), leading4(v[1]));
-  if (!careful) { return leading; }
-  return mat2x4<f32>(select(v[0], leading[0], finite4(v[0])), select(v[1], leading[1], finite4(v[1])));
-}
+// What those leave; of Inf and NaN it is NaN.
+fn rest8(v : mat2x4<f32>) -> mat2x4<f32> { return mat2x4<f32>(v[0] - leading4(v[0]), v[1] - leading4(v[1])); }
 
 // Eight values as halves.
 fn packed8(v : mat2x4<f32>) -> vec4<u32> {
@@ -209,6 +197,12 @@ fn packed8(v : mat2x4<f32>) -> vec4<u32> {
 // Eight halves of which the first or the last four, or all, or none lie within a row.
 fn within8(halves : vec4<u32>, near : bool, far : bool) -> vec4<u32> {
   return select(vec4<u32>(), halves, vec4<bool>(near, near, far, far));
+}
+
+// Puts eight values along what is summed into a tile as first halves and, `rest` further on, second ones.
+fn putHalves(at : u32, rest : u32, v : mat2x4<f32>, near : bool, far : bool) {
+  tile[at] = within8(packed8(leading8(v)), near, far);
+  tile[at + rest] = within8(packed8(rest8(v)), near, far);
 }
 
 // The largest of magnitudes as bits, which are in their order; NaN is the largest.
@@ -385,9 +379,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
       for (var i = 0u; i < TURNS_Q; i += 1u) {
         let row = lane / UNITS + i * ROWS;
         let values = (q[i] * scaleOfScores()) * powerOf(powers[row]);
-        let put = row * STRIDE + lane % UNITS;
-        tile[put] = within8(packed8(leading8(values, false)), nearInside, farInside);
-        tile[put + REST_Q] = within8(packed8(rest8(values, false)), nearInside, farInside);
+        putHalves(row * STRIDE + lane % UNITS, REST_Q, values, nearInside, farInside);
       }
       for (var i = 0u; i < TURNS_K; i += 1u) {
         let row = lane / UNITS + i * ROWS;
@@ -398,8 +390,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
           tile[put] = within8(halves, nearInside, farInside);
         } else {
           let values = mat2x4<f32>(four(nearOfKeys[i]), four(farOfKeys[i])) * powerOf(powers[BLOCK + row]);
-          tile[put] = within8(packed8(leading8(values, false)), nearInside, farInside);
-          tile[put + (REST_K - TILE_K)] = within8(packed8(rest8(values, false)), nearInside, farInside);
+          putHalves(put, REST_K - TILE_K, values, nearInside, farInside);
         }
       }
       workgroupBarrier();
@@ -475,9 +466,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
       let key = BLOCK + KEYS + 8u * (part * OWN + n);
       let weights = mat2x4<f32>(timesPowers(p[2u * n], exponents4(key) + (WEIGHT_BITS - unit)),
                                 timesPowers(p[2u * n + 1u], exponents4(key + 4u) + (WEIGHT_BITS - unit)));
-      let put = own * STRIP_S + part * OWN + n;
-      tile[put] = packed8(leading8(weights, true));
-      tile[put + UNITS] = packed8(rest8(weights, true));
+      putHalves(own * STRIP_S + part * OWN + n, UNITS, weights, true, true);
     }
     if (shrinks) {
       // DIM_M rows of each subgroup at a time, through workgroup storage.
@@ -528,9 +517,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
         let far = transpose(mat4x4<f32>(four(v[4]) * powerOf(powers[key + 4u]), four(v[5]) * powerOf(powers[key + 5u]),
                                         four(v[6]) * powerOf(powers[key + 6u]), four(v[7]) * powerOf(powers[key + 7u])));
         for (var c = 0u; c < 4u; c += 1u) {
-          let values = mat2x4<f32>(near[c], far[c]);
-          tile[put + c * STRIDE] = within8(packed8(leading8(values, false)), inside, inside);
-          tile[put + c * STRIDE + REST_V] = within8(packed8(rest8(values, false)), inside, inside);
+          putHalves(put + c * STRIDE, REST_V, mat2x4<f32>(near[c], far[c]), inside, inside);
         }
       }
     }

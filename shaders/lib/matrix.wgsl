@@ -52,19 +52,11 @@ fn finite4(v : vec4<f32>) -> vec4<bool> {
   return (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) < vec4<u32>(0x7f800000u);
 }
 
-// What the first halves leave of values; nothing of Inf and NaN, which the first ones are.
-fn rest8(v : mat2x4<f32>, careful : bool) -> mat2x4<f32> {
-  let rest = mat2x4<f32>(v[0] - leading4(v[0]), v[1] - leading4(v[1]));
-  if (!careful) { return rest; }
-  return mat2x4<f32>(select(vec4<f32>(), rest[0], finite4(v[0])), select(vec4<f32>(), rest[1], finite4(v[1])));
-}
+// The first halves of values.
+fn leading8(v : mat2x4<f32>) -> mat2x4<f32> { return mat2x4<f32>(leading4(v[0]), leading4(v[1])); }
 
-// The first halves as values.
-fn leading8(v : mat2x4<f32>, careful : bool) -> mat2x4<f32> {
-  let leading = mat2x4<f32>(leading4(v[0]), leading4(v[1]));
-  if (!careful) { return leading; }
-  return mat2x4<f32>(select(v[0], leading[0], finite4(v[0])), select(v[1], leading[1], finite4(v[1])));
-}
+// What those leave; of Inf and NaN it is NaN.
+fn rest8(v : mat2x4<f32>) -> mat2x4<f32> { return mat2x4<f32>(v[0] - leading4(v[0]), v[1] - leading4(v[1])); }
 
 // The bits of the first halves, cut off: what is left has the sign of the value.
 fn cut4(v : vec4<f32>) -> vec4<f32> { return bitcast<vec4<f32>>(bitcast<vec4<u32>>(v) & vec4<u32>(0xffffe000u)); }
@@ -79,13 +71,13 @@ fn partOf4(part : vec4<f32>, v : vec4<f32>) -> vec4<f32> {
 // The first halves of values that, in a careful turn, are multiplied with any others: Inf times either half of a value is the
 // same Inf, or NaN where the value is zero.
 fn firstHalves8(v : mat2x4<f32>, careful : bool) -> mat2x4<f32> {
-  if (!careful) { return leading8(v, false); }
+  if (!careful) { return leading8(v); }
   return mat2x4<f32>(partOf4(cut4(v[0]), v[0]), partOf4(cut4(v[1]), v[1]));
 }
 
 // What those leave, likewise.
 fn secondHalves8(v : mat2x4<f32>, careful : bool) -> mat2x4<f32> {
-  if (!careful) { return rest8(v, false); }
+  if (!careful) { return rest8(v); }
   return mat2x4<f32>(partOf4(v[0] - cut4(v[0]), v[0]), partOf4(v[1] - cut4(v[1]), v[1]));
 }
 
