@@ -184,6 +184,14 @@ async function rowOf(target: Target, folder: string, captured: Captured): Promis
   };
 }
 
+/** Exceptions of a target that none of its chosen kernels needs, where all were compiled. */
+export function idleExceptions({ target, kernels }: Pick<TargetResult, 'target' | 'kernels'>): string[] {
+  const needed = kernels.filter(({ chosen, spills }) => chosen && spills);
+  return (EXCEPTIONS[target] ?? [])
+    .filter(({ kernel: name }) => !needed.some(({ kernel }) => name.test(kernel)))
+    .map(({ kernel }) => `${target}: ${kernel.source}`);
+}
+
 /** Chosen kernels that spill, or were not compiled, without being excepted. */
 export function faultsOf({ kernels }: TargetResult): KernelRow[] {
   return kernels.filter(

@@ -11,7 +11,7 @@ const INTEL: readonly Exception[] = [
     why: 'SIMD16 has 64 values a lane: 32 sums and 16 values that are put into the tile leave too few',
   },
   {
-    kernel: /^(gemm|experts)\.(row|down-combine)/,
+    kernel: /^(gemm|experts)\.(row|down-combine),(int4|mxfp4)/,
     why: 'a chunk of 32 quantised values and their 32 factors are in flight for each of 8 columns',
   },
   {
@@ -19,7 +19,7 @@ const INTEL: readonly Exception[] = [
     why: 'SIMD16 has 64 values a lane: 16 scores and 32 sums fill 48 of them',
   },
   {
-    kernel: /^attention\.decode-heads,.*HEAD_VECS-/,
+    kernel: /^attention\.decode-heads,LANES-8,.*HEAD_VECS-/,
     why: 'subgroups may have 8 lanes, which then hold 16 or 32 values of a head of 128 or 256 each, four times',
   },
 ];

@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
-import { buildLayer, compileFor, faultsOf, missing, type TargetResult } from './compile.ts';
+import { buildLayer, compileFor, faultsOf, idleExceptions, missing, type TargetResult } from './compile.ts';
 import { goalsOf } from './goals.ts';
 import { goalLines, goalText, resultLines } from './tables.ts';
 import { TARGETS, type Target } from './targets.ts';
@@ -120,6 +120,8 @@ async function run(options: Options): Promise<void> {
     if (first !== undefined) {
       throw new CheckError(`${faults.length} chosen kernels spill or do not compile; the first: ${first}`);
     }
+    const idle = only === WHOLE ? results.flatMap(idleExceptions) : [];
+    if (idle.length > 0) throw new CheckError(`Exceptions that nothing needs any more: ${idle.join('; ')}.`);
     const missed = goals.filter(({ met }) => !met);
     if (missed.length > 0) throw new CheckError(`Goals that are missed: ${missed.map(goalText).join('; ')}.`);
   } finally {

@@ -1,6 +1,6 @@
 /** What `bench:isa` reads from compilers' words: hand-made texts of the two kinds, and statistics of the four drivers. */
 import { expect, test } from 'vitest';
-import { type KernelRow, missing } from '../../bench/isa/compile.ts';
+import { idleExceptions, type KernelRow, missing } from '../../bench/isa/compile.ts';
 import { CARD_USES, goalsOf } from '../../bench/isa/goals.ts';
 import { loopsOf, matricesIn, matricesOf } from '../../bench/isa/isa-text.ts';
 import { shareOf } from '../../bench/isa/model.ts';
@@ -138,6 +138,19 @@ test('a compiler that is not here is told with how to get it', () => {
   const [ada] = TARGETS.filter(({ name }) => name === 'ada');
   if (ada === undefined) throw new Error('ada is a target');
   expect(missing(ada, { root: '/nowhere' })).toMatch(/no newer Mesa .* in \/nowhere .*newer-mesa\.sh/);
+});
+
+test('an exception that no chosen kernel needs is told', () => {
+  const spilling = (kernel: string, chosen = true): KernelRow => ({
+    ...{ kernel, shader: 'any.wgsl', chosen, uses: [], spills: true },
+  });
+  expect(idleExceptions({ target: 'm1', kernels: [spilling('attention.blocked,KV_F16')] })).toEqual([]);
+  expect(idleExceptions({ target: 'm1', kernels: [spilling('attention.blocked', false)] })).toEqual([
+    'm1: ^attention\\.blocked',
+  ]);
+  expect(idleExceptions({ target: 'arc', kernels: [spilling('gemm.row,int4,WG-64')] })).toHaveLength(3);
+  expect(idleExceptions({ target: 'arc', kernels: [spilling('gemm.row,int8,WG-64')] })).toHaveLength(4);
+  expect(idleExceptions({ target: 'navi31', kernels: [] })).toEqual([]);
 });
 
 /** Chosen kernels of the card, all of one quality. */
