@@ -10,6 +10,10 @@ import { KeptRuns } from '../mutate/kept.ts';
 import { nameOf, placesIn, type Mutant } from '../mutate/mutant.ts';
 import { Noticed, provenBy } from '../mutate/noticed.ts';
 import { sampleOf, shareInterval } from '../mutate/sample.ts';
+import type { By, Use } from '../mutate/shaders/messages.ts';
+import { sitesOf } from '../mutate/shaders/sites.ts';
+import { runBy, runsOf } from '../mutate/shaders/uses.ts';
+import { placesOf, Witnesses } from '../mutate/shaders/witnesses.ts';
 import { filesBelow, textOf } from './source-files.ts';
 
 const mutants = Object.values(catalogue).flat();
@@ -161,4 +165,44 @@ test('a run that was ended goes on: results are taken over while texts are the s
   expect(again.runOf({ ...here, find: 'c' })).toBeUndefined();
   expect(again.runOf({ ...here, tests: ['core'] })).toBeUndefined();
   new KeptRuns().keep(here, run);
+});
+
+test('a shader without a bound: who noticed is found, and each case runs once, a few of each way to compile it first', () => {
+  const kind = 'gpu';
+  const use = (way: string, work: number): Use => ({
+    ...{ kind, family: 'moe', name: `${way} ${work}`, variant: 'plain', work, id: `${way}${work}` },
+    shaders: { 'experts/plain.wgsl': way },
+  });
+  const other: Use = { ...use('a', 0), shaders: { 'gemm/plain.wgsl': 'a' } };
+  const uses = [...Array.from({ length: 9 }, (_, i) => use('a', 9 - i)), use('b', 4), other];
+  const { first, rest } = runsOf('experts/plain.wgsl', uses, 4);
+  const whole = first.filter(({ inPieces }) => !inPieces).map(({ use: { id } }) => id);
+  expect(whole.slice(0, 2)).toEqual(['a1', 'a2']);
+  expect(whole.filter((id) => id.startsWith('a'))).toHaveLength(4);
+  expect(first.filter(({ inPieces }) => inPieces)).toHaveLength(whole.length);
+  expect([...whole, ...rest.map(({ use: { id } }) => id)].sort()).toEqual(
+    [...'123456789'].map((work) => `a${work}`).concat('b4'),
+  );
+  const by: By = {
+    how: 'case',
+    adapter: 'x',
+    kind,
+    family: 'moe',
+    name: 'b 4',
+    variant: 'plain',
+    inPieces: true,
+  };
+  expect(runBy('experts/plain.wgsl', uses, by)).toEqual({ use: uses[9], inPieces: true });
+  expect(runBy('gemm/plain.wgsl', uses, by)).toBeUndefined();
+});
+
+test('who noticed a bound is known by its words, and told apart from another with the same', () => {
+  const text = 'if (i >= n) { return; }\n';
+  const places = placesOf('a.wgsl', sitesOf(text + text));
+  expect(places.map(({ what, nth }) => `${what} ${nth}`)).toEqual(['i >= n 0', 'i >= n 1']);
+  const [first, second] = placesOf('a.wgsl', sitesOf(`\n${text}${text}`));
+  const witnesses = new Witnesses();
+  if (first !== undefined) witnesses.set(first, { how: 'races' });
+  expect(places.map((place) => witnesses.of(place))).toEqual([{ how: 'races' }, undefined]);
+  expect(second?.nth).toBe(1);
 });

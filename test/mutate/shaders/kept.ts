@@ -16,12 +16,9 @@ export class Kept {
     this.#lines = new KeptLines(file, 'fate');
   }
 
-  /** What need not be looked for again: who was noticed is, as long as the shader is the same. */
-  fateOf(path: string, site: Site, isArgued: boolean): Fate | undefined {
-    const fate = this.#lines.get(keyOf(path, site));
-    const isDone =
-      fate?.fate === 'caught' || fate?.fate === 'hung' || (isArgued && fate?.fate === 'survived');
-    return isDone ? fate : undefined;
+  /** What noticed, as long as the shader and what noticed are the same; or all that did not. */
+  fateOf(path: string, site: Site): Fate | undefined {
+    return this.#lines.get(keyOf(path, site));
   }
 
   add(path: string, site: Site, fate: Fate): void {

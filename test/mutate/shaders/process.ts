@@ -1,7 +1,7 @@
 /** The process that judges, seen from the one that asks. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { type Ask, GOES_ON } from './messages.ts';
+import type { Ask, GoesOn } from './messages.ts';
 
 const FILE = fileURLToPath(new URL('worker.ts', import.meta.url));
 
@@ -15,10 +15,12 @@ export class Worker {
     this.env = env;
   }
 
-  async ask<T>(ask: Ask, limitSeconds: number): Promise<T | 'hung'> {
+  /** The answer, or at what it was when it did not come: within `limitSeconds`, or before the process ended. */
+  async ask<T>(ask: Ask, limitSeconds: number): Promise<{ answer: T } | { hungAt: string }> {
     const child = (this.#child ??= fork(FILE, { env: { ...process.env, ...this.env } }));
     return await new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined;
+      let hungAt = '';
       const end = (): void => {
         clearTimeout(timer);
         child.removeAllListeners();
@@ -28,20 +30,25 @@ export class Worker {
         timer = setTimeout(() => {
           end();
           this.end();
-          resolve('hung');
+          resolve({ hungAt });
         }, 1000 * limitSeconds);
       };
       wait();
-      child.on('message', (answer) => {
-        if (answer === GOES_ON) return wait();
-        end();
-        resolve(answer as T);
+      child.on('message', (message) => {
+        const { goesOn } = message as Partial<GoesOn>;
+        if (goesOn === undefined) {
+          end();
+          resolve({ answer: message as T });
+        } else {
+          hungAt = goesOn;
+          wait();
+        }
       });
       child.on('exit', (code) => {
         end();
         this.#child = undefined;
         if (code === 0) reject(new Error('the worker ended'));
-        else resolve('hung');
+        else resolve({ hungAt });
       });
       child.send(ask);
     });
