@@ -1,8 +1,8 @@
 /** The parameters of every group, and the bounds of its intervals by what is left out. */
 import { FAMILIES, fitOf, measuredGroups, type GroupFit } from '../../src/hardware/curves/families.ts';
 import type { Row } from '../../src/hardware/curves/family.ts';
+import { fittedParameters } from '../../src/hardware/curves/fitted.ts';
 import { leaveOut, leaveSizes } from '../../src/hardware/curves/judge.ts';
-import { fittedParameters } from './fit.ts';
 
 /** A group of fewer cells takes the bounds of its kin, or of its family: its own would be chance. A guess. */
 const LEAST_CELLS = 100;

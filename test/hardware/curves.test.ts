@@ -5,7 +5,7 @@ import { inverted, Kriging } from '../../src/hardware/curves/kriging.ts';
 import { FAMILIES, fitOf, measuredGroups } from '../../src/hardware/curves/families.ts';
 import { kernelAccuracy } from '../../src/hardware/curves/accuracy.ts';
 import { leaveOut } from '../../src/hardware/curves/judge.ts';
-import { interpolated } from '../../src/hardware/curves/family.ts';
+import { formulaUs, interpolated } from '../../src/hardware/curves/family.ts';
 import { hardwareNamed } from '../../src/hardware/profiles/named.ts';
 import type { Query } from '../../src/hardware/queries.ts';
 import { timeOf } from '../../src/hardware/time-of.ts';
@@ -69,6 +69,20 @@ test('NCCL over NVLink of a number of ranks that was left out: median 3.5 %, one
   expect(nvlink?.rows).toBe(399);
   expect(nvlink?.median).toBeLessThan(0.035);
   expect(nvlink?.p90).toBeLessThan(0.1);
+});
+
+test('without NVLink a number of ranks is told by the others, whose fit has not seen it', () => {
+  const { regions } = kernelAccuracy('l40s all_gather nccl');
+  const ranks = regions.find(({ leftOut }) => leftOut === 'a number of ranks, no NVLink');
+  expect(ranks?.rows).toBe(63);
+  // A field alone is off by 70 % at 8 ranks, where an L40S has a fifteenth of the rate that two have.
+  expect(ranks?.median).toBeLessThan(0.2);
+  expect(ranks?.p90).toBeLessThan(0.45);
+});
+
+test('what overlaps is slower by a power of what slows it', () => {
+  expect(formulaUs({ plus: [1], compute: [3], memory: [4], slows: 4 }, [2, 1, 1, 0.5])).toBe(12);
+  expect(formulaUs({ plus: [1], compute: [3], memory: [4] }, [2, 1, 1])).toBe(7);
 });
 
 test('products of unseen shapes: median 3 %, one in ten beyond 10 %, 75 to 90 % within their intervals', () => {

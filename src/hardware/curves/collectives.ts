@@ -7,10 +7,12 @@ import { collectiveTerms } from '../plain.ts';
 import { COLLECTIVES, type Collective, type CollectiveQuery } from '../queries.ts';
 import type { Family } from './family.ts';
 
+/** Whether NVLink joins the GPUs of a node. */
+const joined = (system: string): boolean => hardwareNamed(system).node.what.startsWith('NVLink');
+
 /** Links of a node by what they can do: NCCL chooses algorithms by it, and by the number of ranks. */
 function fabricOf(system: string): string {
-  const { node, name } = hardwareNamed(system);
-  return node.what.startsWith('NVLink') ? 'NVLink' : name;
+  return joined(system) ? 'NVLink' : hardwareNamed(system).name;
 }
 
 const SYSTEMS = PROFILES.map(({ name }) => name);
@@ -30,15 +32,21 @@ export const COLLECTIVE: Family<CollectiveQuery> = {
       : { op: known satisfies Collective, bytes, ranks: Number(ranks), nodes: 1 };
   },
   terms: (query, hardware) => {
-    const { steps, nearUs, farUs } = collectiveTerms(query, hardware);
-    return { plus: [1, steps], compute: [nearUs], memory: [farUs] };
+    const { nodes, steps, nearUs, farUs } = collectiveTerms(query, hardware);
+    const terms = { plus: [1, steps], compute: [nearUs], memory: [farUs] };
+    // GPUs under one bridge have it to themselves in pairs; more share bridges, the host's memory and what joins its sockets.
+    return !hardware.node.what.startsWith('NVLink')
+      ? { ...terms, slows: Math.max(1, query.ranks / nodes / 2) }
+      : terms;
   },
   features: ({ ranks }) => [Math.log(ranks)],
   axes: ['ranks'],
   size: ({ bytes }) => Math.log(bytes),
   along: 'bytes',
-  start: [8, 2, 1.3, 1.3],
-  kriging: { scales: [1], nugget: 0.005, between: 0.01 },
+  start: [8, 2, 1.3, 1.3, 0.05],
+  // Three numbers of ranks each, and what slows tells of nothing else.
+  refitted: (group) => !joined(group.split(' ', 1).join('')),
+  kriging: { scales: [1], nugget: 0.005, between: 0.015 },
   // The same code runs on all that NVLink joins: how 4 ranks go from 8 on one of them is how they do on another.
   kin: {
     of: (group) => {

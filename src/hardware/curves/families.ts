@@ -76,19 +76,20 @@ export function fieldOf(family: Family, group: string, fit: GroupFit, rows: read
   return field;
 }
 
-/** A field of the rows of a group, the first ones, and those of its kin with the fits that ship. */
+/** A field of the rows of a group, the first ones, and those of its kin with the fits that ship, or with those of `fitOfKin`. */
 export function newField(
   family: Family,
   group: string,
   parameters: readonly number[],
   rows: readonly Row[],
+  fitOfKin = (kin: string): readonly number[] | undefined => fitOf(family, kin)?.parameters,
 ): ResidualField {
   const { kin, kriging } = family;
   const own = entriesOf(family, group, parameters, rows);
   if (kin === undefined) return new ResidualField(own, kriging);
   const others = [...measuredGroups(family)].flatMap(([other, theirs]) => {
-    const fit = other === group || kin.of(other) !== kin.of(group) ? undefined : fitOf(family, other);
-    return fit === undefined ? [] : entriesOf(family, other, fit.parameters, theirs);
+    const fit = other === group || kin.of(other) !== kin.of(group) ? undefined : fitOfKin(other);
+    return fit === undefined ? [] : entriesOf(family, other, fit, theirs);
   });
   return new ResidualField([...own, ...others], { ...kriging, scales: [...kriging.scales, ...kin.scales] });
 }

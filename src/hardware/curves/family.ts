@@ -11,12 +11,14 @@ import { rowsOf, type PackedTable } from './pack.ts';
 
 /**
  * What a shape has to do, us each at the printed figures. Terms of `plus` add up; those of `compute` and of `memory` overlap:
- * us = plus . p + hypot(compute . p, memory . p), every p fitted and positive.
+ * us = plus . p + hypot(compute . p, memory . p), every p fitted and positive. With `slows` the overlapping part is that times
+ * slows^p, p the last.
  */
 export interface Terms {
   readonly plus: readonly number[];
   readonly compute: readonly number[];
   readonly memory: readonly number[];
+  readonly slows?: number;
 }
 
 export interface Family<Q extends Query = Query> {
@@ -37,12 +39,14 @@ export interface Family<Q extends Query = Query> {
   size(query: Q): number;
   /** Its name. */
   readonly along: string;
-  /** The first parameters that a fit tries; as many as there are terms. */
+  /** The first parameters that a fit tries; as many as there are terms at most. */
   readonly start: readonly number[];
   readonly kriging: KrigingOptions & {
     /** Variance that an answer in the middle between two measured sizes has on top, relative to that of the field. */
     readonly between: number;
   };
+  /** Whether a group is judged by parameters that have not seen what is left out: where few rows tell each of them. */
+  refitted?(group: string): boolean;
   /** Groups that run the same code: what one misses at a shape tells what another misses there. */
   readonly kin?: Kin;
 }
@@ -68,15 +72,21 @@ export interface Cell {
   readonly logUs: number;
 }
 
+/** Parameters that terms have. */
+export const termCount = ({ plus, compute, memory, slows }: Terms): number =>
+  plus.length + compute.length + memory.length + (slows === undefined ? 0 : 1);
+
 /** us by the formula alone. */
-export function formulaUs({ plus, compute, memory }: Terms, parameters: readonly number[]): number {
+export function formulaUs({ plus, compute, memory, slows }: Terms, parameters: readonly number[]): number {
   let next = 0;
   const dot = (terms: readonly number[]): number => {
     let total = 0;
     for (const term of terms) total += term * at(parameters, next++);
     return total;
   };
-  return dot(plus) + Math.hypot(dot(compute), dot(memory));
+  const fixed = dot(plus);
+  const work = Math.hypot(dot(compute), dot(memory));
+  return fixed + (slows === undefined ? work : work * slows ** at(parameters, next));
 }
 
 /** The rows of a family by group. Read once. */
