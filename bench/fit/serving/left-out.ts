@@ -5,6 +5,9 @@ import { figuresOf, TYPICAL } from './parameters.ts';
 import type { ServingRow } from './rows.ts';
 import { predictor, type Simulated } from './surrogate.ts';
 
+/** Of all rows, spread evenly, one in so many is fitted to: two dozen figures need no more. All are judged. */
+export const EVERY = 5;
+
 /** How rows are left out together: no fit may know the model, the hardware, or the model on it. */
 export const LEAVINGS: readonly { readonly name: string; readonly of: (row: ServingRow) => string }[] = [
   { name: 'model', of: ({ model }) => model.name },
@@ -22,34 +25,36 @@ export interface Judged {
   readonly unnamed: { readonly tpotMs: number; readonly ttftMs: number; readonly queueing: number };
 }
 
-/**
- * Every row predicted once per way of leaving out. @param unnamed the same rows by a framework that is not named.
- * @param logs that the rows were simulated with, fitted to all. @param every one row in so many is fitted to.
- * @param tell is told of each fold.
- */
-export function leftOut(
-  sims: readonly Simulated[],
-  unnamed: readonly Simulated[],
-  logs: readonly number[],
-  every: number,
-  tell: (text: string) => void,
-): Judged[] {
+/** Rows, simulated, and logarithms that they were simulated with, fitted to all. */
+interface Known {
+  readonly sims: readonly Simulated[];
+  /** The same by the framework that serves such a model usually. */
+  readonly unnamed: readonly Simulated[];
+  /** One in `EVERY` by what all frameworks have in common. */
+  readonly typical: readonly Simulated[];
+  readonly logs: readonly number[];
+  /** Is told of each fold. */
+  readonly tell: (text: string) => void;
+}
+
+/** Every row predicted once per way of leaving out. */
+export function leftOut({ sims, unnamed, typical, logs, tell }: Known): Judged[] {
   const begun = figuresOf(logs);
   const judged = sims.map(({ row, queueingShare }) => ({
     ...{ row, queueing: queueingShare, tpotMs: [] as number[], ttftMs: [] as number[] },
     unnamed: { tpotMs: NaN, ttftMs: NaN, queueing: NaN },
   }));
-  const typical = new Map(unnamed.map((one) => [one.row.id, one]));
+  const usual = new Map(unnamed.map((one) => [one.row.id, one]));
   for (const { name, of } of LEAVINGS) {
     for (const out of new Set(sims.map(({ row }) => of(row)))) {
-      const rest = sims.filter(({ row }, i) => of(row) !== out && i % every === 0);
+      const rest = sims.filter(({ row }, i) => of(row) !== out && i % EVERY === 0);
       const found = fitted(rest, logs);
       const figures = figuresOf(found);
       const all =
         name === 'family'
           ? figuresOf(
               fitted(
-                rest.flatMap(({ row }) => typical.get(row.id) ?? []),
+                typical.filter(({ row }) => of(row) !== out),
                 found,
                 TYPICAL,
                 logs,
@@ -61,7 +66,7 @@ export function leftOut(
         const { tpot, ttft } = predictor(one, begun)(figures);
         at(judged, i).tpotMs.push(Math.exp(tpot));
         at(judged, i).ttftMs.push(Math.exp(ttft));
-        const other = typical.get(one.row.id);
+        const other = usual.get(one.row.id);
         if (all === undefined || other === undefined) continue;
         const told = predictor(other, begun)(all);
         at(judged, i).unnamed = {

@@ -6,17 +6,15 @@ import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { quantileOf } from '../../../src/hardware/curves/accuracy.ts';
 import { fitted } from './fit.ts';
-import { leftOut, type Judged } from './left-out.ts';
+import { EVERY, leftOut, type Judged } from './left-out.ts';
 import { figuresOf, MEASURED, PLACES, SHIPPED, TYPICAL } from './parameters.ts';
 import { servingRows, type ServingRow } from './rows.ts';
+import { usualFramework } from '../../../src/planner/serving/framework.ts';
 import { simulated, type Simulated } from './surrogate.ts';
 import { tableLines } from './table.ts';
 
 /** A fit to priced steps, then the steps anew: so many times. */
 const ROUNDS = 2;
-/** Of all rows, spread evenly, one in so many is fitted to: two dozen figures need no more. All are judged. */
-const EVERY = 5;
-
 const PLANNER = fileURLToPath(new URL('../../../src/planner/', import.meta.url));
 const significant = (value: number): string => String(Number(value.toPrecision(4)));
 const rounded = (logs: readonly number[]): number[] =>
@@ -112,12 +110,16 @@ if (folder === undefined) {
     logs = rounded(fitted(simulate(some, logs), logs));
     tell(`round ${round + 1}`);
   }
-  const unnamed = rows.map((row) => ({ ...row, backend: 'typical' as const }));
-  const few = unnamed.filter((_, i) => i % EVERY === 0);
+  const few = some.map((row) => ({ ...row, backend: 'typical' as const }));
   for (let round = 0; round < ROUNDS; round++) logs = rounded(fitted(simulate(few, logs), logs, TYPICAL));
   const sims = simulate(rows, logs);
   tell(`${sims.length} of ${rows.length} rows fit their memory`);
-  const judged = leftOut(sims, simulate(unnamed, logs), logs, EVERY, tell);
+  const known = new Map(sims.map((one) => [`${one.row.backend} ${one.row.id}`, one]));
+  const unnamed = rows.flatMap((row) => {
+    const { name } = usualFramework(row.model.name);
+    return known.get(`${name} ${row.id}`) ?? simulate([{ ...row, backend: name }], logs);
+  });
+  const judged = leftOut({ sims, unnamed, typical: simulate(few, logs), logs, tell });
   const figures = [...figureLines(logs), ...spreadLines(judged)];
   writeFileSync(`${PLANNER}serving/figures.ts`, `${figures.join('\n')}\n`);
   writeFileSync(`${PLANNER}accuracy/left-out.ts`, `${tableLines(sims, judged).join('\n')}\n`);

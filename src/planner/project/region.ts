@@ -35,14 +35,14 @@ const ARCHITECTURES = /^(hopper|blackwell)$/;
 /** GPUs of an instance in the calibration. */
 const MOST_GPUS = 16;
 
-/** The region that a setting lies in. @param framework without a name: the errors are those of all frameworks together. */
+/** The region that a setting lies in. @param framework that was named: without one errors are larger. */
 export function regionOf(
   model: ModelFacts,
   hardware: Profile,
   placement: Placement,
-  framework: FrameworkName = 'typical',
+  framework?: FrameworkName,
 ): Region {
-  const spread = framework === 'typical' ? 'unnamed' : 'named';
+  const spread = framework === undefined || framework === 'typical' ? 'unnamed' : 'named';
   const kind = mixtureLayers(model) > 0 ? 'mixture' : 'dense';
   const region = `serving ${hardware.architecture} ${kind}`;
   const gpus = placement.attnTp * placement.attnDp * placement.pp;

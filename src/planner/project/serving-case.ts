@@ -5,7 +5,7 @@ import { cellText } from '../../hardware/case-columns.ts';
 import { hardwareNamed } from '../../hardware/profiles/named.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
 import { type ModelFacts } from '../models/facts.ts';
-import { frameworkNamed } from '../serving/framework.ts';
+import { frameworkNamed, usualFramework } from '../serving/framework.ts';
 import type { Placement } from '../serving/placement.ts';
 import { rankLedger, shortOf } from '../serving/ledger.ts';
 import { precisionInName, precisionNamed, type Precision } from '../serving/precision.ts';
@@ -130,12 +130,13 @@ export function projectRow(
   }
   const model = modelOf(text('model'));
   const hardware = hardwareOf(text('hardware'));
-  const named = phaseNamed(text('phase') || 'both');
+  const asked = phaseNamed(text('phase') || 'both');
   const isl = whole('isl', MOST_TOKENS) ?? 1024;
   // Who asks for one token asks for the prompt alone.
-  const osl = named === 'prefill' ? 1 : (whole('osl', MOST_TOKENS) ?? 1024);
-  const phase = named === 'both' && osl === 1 ? 'prefill' : named;
-  const framework = frameworkNamed(text('framework') || 'typical');
+  const osl = asked === 'prefill' ? 1 : (whole('osl', MOST_TOKENS) ?? 1024);
+  const phase = asked === 'both' && osl === 1 ? 'prefill' : asked;
+  const named = text('framework') === '' ? undefined : frameworkNamed(text('framework'));
+  const framework = named ?? usualFramework(model.name);
   const precision =
     text('precision') === ''
       ? (precisionInName(text('model')) ?? usualPrecision(model, hardware))
@@ -179,7 +180,10 @@ export function projectRow(
     ),
     phase,
   });
-  return answerOf(projection, phase, regionOf(model, hardware, placement, framework.name));
+  const answer = answerOf(projection, phase, regionOf(model, hardware, placement, named?.name));
+  return named === undefined
+    ? { ...answer, note: `${answer.note}; no framework is named: ${framework.name}'s habits` }
+    : answer;
 }
 
 function answerOf(projection: Projection, phase: Phase, region: Region): ServingAnswer {

@@ -40,7 +40,7 @@ export const FRAMEWORK: Readonly<Record<FrameworkName, Framework>> = {
   sglang: { ...COMMON, name: 'sglang', maxTokens: 16384, policy: 'prompts-first', ...OF_FRAMEWORK.sglang },
   // It lets nobody in whose output may not fit.
   trtllm: { ...COMMON, name: 'trtllm', maxTokens: 20_000, reserved: 1, ...OF_FRAMEWORK.trtllm },
-  // Where nobody says which: fitted to the measurements of all three, and steps as most have them.
+  // None of them: fitted to the measurements of all three, and steps as most have them.
   typical: { ...COMMON, name: 'typical', ...OF_FRAMEWORK.typical },
 };
 
@@ -120,6 +120,17 @@ export interface Fitted {
 }
 
 export const FITTED: Fitted = FIGURES;
+
+/**
+ * Models whose plain published recipe, the script with no framework in its name, starts SGLang; the others start vLLM
+ * (SemiAnalysisAI/InferenceX 843c625, benchmarks/single_node).
+ */
+const SERVED_WITH_SGLANG = /^(deepseek-(v3|r1)|qwen3\.5|glm-)/;
+
+/** The framework of a model where nobody names one. @param model as `ModelFacts` names it. */
+export function usualFramework(model: string): Framework {
+  return FRAMEWORK[SERVED_WITH_SGLANG.test(model) ? 'sglang' : 'vllm'];
+}
 
 /** @throws ConfigError for a framework that is not known. */
 export function frameworkNamed(text: string): Framework {
