@@ -16,6 +16,13 @@ test('names are unique', () => {
   expect(new Set(saboteurs.map((s) => s.name)).size).toBe(saboteurs.length);
 });
 
+test('each has its text in its shader, once, and its case', () => {
+  for (const saboteur of saboteurs) {
+    expect(() => sabotaged(testPlatform(), saboteur)).not.toThrow();
+    expect(caseOf(saboteur).name).toBe(saboteur.caseName);
+  }
+});
+
 /** Each is a kernel to compile: a short run takes every fifth. */
 const chosen = saboteurs.filter((_, i) => isThorough || i % 5 === 0);
 

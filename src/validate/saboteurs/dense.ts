@@ -80,8 +80,8 @@ export const denseSaboteurs: readonly Saboteur[] = [
   {
     ...vector,
     name: 'leaves out the last chunk of a row',
-    find: 'return select(0.0, scaled, chunk < chunks);',
-    replace: 'return select(0.0, scaled, chunk + 1u < chunks);',
+    find: 'return select(0.0, scaled, held);',
+    replace: 'return select(0.0, scaled, held && chunk + 1u < chunks);',
     caseName: 'one row',
   },
   {
