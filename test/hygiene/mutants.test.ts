@@ -119,6 +119,9 @@ test('a sample has of every area its share, of the same seed the same faults, an
       expect(Math.abs(got - (faults.length * drawn.length) / all.length)).toBeLessThan(1);
     }
   }
+  // What an interrupted run has judged is of all areas too.
+  const begun = sampleOf(all, ({ area }) => area, 118, 1).slice(0, 40);
+  expect(new Set(begun.map(({ area }) => area)).size).toBeGreaterThan(Object.keys(catalogue).length / 2);
   const first = (seed: number) => sampleOf(all, ({ area }) => area, 20, seed).map(({ fault }) => fault);
   expect(first(1)).not.toEqual(first(2));
   expect(sampleOf(all, ({ area }) => area, 1000, 1).length).toBe(all.length);

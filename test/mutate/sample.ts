@@ -2,7 +2,10 @@
 import { at } from '../../src/core/math.ts';
 import { seededRandom } from '../../src/core/random.ts';
 
-/** `count` of `all`, of every kind its share, rounded up or down. The same seed draws the same. */
+/**
+ * `count` of `all`, of every kind its share, rounded up or down, in an order that mixes them: the first of them are a sample
+ * too. The same seed draws the same.
+ */
 export function sampleOf<T>(all: readonly T[], kindOf: (one: T) => string, count: number, seed: number): T[] {
   const random = seededRandom(seed);
   const drawn = all.map((one) => ({ one, kind: kindOf(one), key: random.uniform() }));
@@ -10,10 +13,13 @@ export function sampleOf<T>(all: readonly T[], kindOf: (one: T) => string, count
   const most = Math.min(count, all.length);
   const step = all.length / Math.max(1, most);
   const start = random.uniform() * step;
-  return Array.from(
-    { length: most },
-    (_, i) => at(drawn, Math.min(all.length - 1, Math.floor(start + i * step))).one,
+  const places = Array.from({ length: most }, (_, i) =>
+    Math.min(all.length - 1, Math.floor(start + i * step)),
   );
+  return places
+    .map((place) => at(drawn, place))
+    .sort((a, b) => a.key - b.key)
+    .map(({ one }) => one);
 }
 
 /** Standard deviations to either side that hold 95 % of a normal distribution. */
