@@ -65,7 +65,7 @@ const rounded = (
   );
 
 /** Rows that end where the lanes of kernels along k have each read whole panels. */
-const PANELS: Sizes = { tokens: 3, dim: 256, experts: 3, width: 512 };
+const PANELS: Sizes = { tokens: 3, dim: 64, experts: 3, width: 128 };
 const BLOCKS: Sizes = { tokens: 21, dim: 64, experts: 5, width: 96 };
 
 /** Each format with an activation of its own, which saves compiling one for the other. */
@@ -226,7 +226,7 @@ export const moeCases = opCases(moe, {
     tensors: (make) => inBf16(layer(make, { ...PRIMES, tokens: 1 })),
   },
   ...Object.fromEntries(QUANT_FORMATS.flatMap((format) => Object.entries(fewBits(format)))),
-  'int8 weights, whole panels': { attrs: { k: 2 }, tensors: (make) => rounded(layer(make, PANELS), 'int8') },
+  'whole panels': { attrs: { k: 2 }, tensors: (make) => layer(make, PANELS) },
   'int8 weights, primes': { attrs: { k: 3 }, tensors: (make) => rounded(layer(make, PRIMES), 'int8') },
   'int8 weights, in fours': {
     attrs: { k: 2, activation: ACTIVATION_OF.int8 },
