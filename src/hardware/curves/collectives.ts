@@ -3,16 +3,18 @@ import { NCCL_TABLE } from '../data/nccl.ts';
 import { ALL_REDUCE_TABLE } from '../data/all-reduce.ts';
 import { hardwareNamed } from '../profiles/named.ts';
 import { PROFILES } from '../profiles/list.ts';
+import type { Profile } from '../profiles/profile.ts';
 import { collectiveTerms } from '../plain.ts';
 import { COLLECTIVES, type Collective, type CollectiveQuery } from '../queries.ts';
-import type { Family } from './family.ts';
+import { hardwareOf, type Family } from './family.ts';
 
 /** Whether NVLink joins the GPUs of a node. */
-const joined = (system: string): boolean => hardwareNamed(system).node.what.startsWith('NVLink');
+const joined = ({ node }: Profile): boolean => node.what.startsWith('NVLink');
 
 /** Links of a node by what they can do: NCCL chooses algorithms by it, and by the number of ranks. */
 function fabricOf(system: string): string {
-  return joined(system) ? 'NVLink' : hardwareNamed(system).name;
+  const hardware = hardwareNamed(system);
+  return joined(hardware) ? 'NVLink' : hardware.name;
 }
 
 const SYSTEMS = PROFILES.map(({ name }) => name);
@@ -35,9 +37,7 @@ export const COLLECTIVE: Family<CollectiveQuery> = {
     const { nodes, steps, nearUs, farUs } = collectiveTerms(query, hardware);
     const terms = { plus: [1, steps], compute: [nearUs], memory: [farUs] };
     // GPUs under one bridge have it to themselves in pairs; more share bridges, the host's memory and what joins its sockets.
-    return !hardware.node.what.startsWith('NVLink')
-      ? { ...terms, slows: Math.max(1, query.ranks / nodes / 2) }
-      : terms;
+    return joined(hardware) ? terms : { ...terms, slows: Math.max(1, query.ranks / nodes / 2) };
   },
   features: ({ ranks }) => [Math.log(ranks)],
   axes: ['ranks'],
@@ -45,7 +45,7 @@ export const COLLECTIVE: Family<CollectiveQuery> = {
   along: 'bytes',
   start: [8, 2, 1.3, 1.3, 0.05],
   // Three numbers of ranks each, and what slows tells of nothing else.
-  refitted: (group) => !joined(group.split(' ', 1).join('')),
+  refitted: (group) => !joined(hardwareOf(group)),
   kriging: { scales: [1], nugget: 0.005, between: 0.015 },
   // The same code runs on all that NVLink joins: how 4 ranks go from 8 on one of them is how they do on another.
   kin: {

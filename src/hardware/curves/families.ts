@@ -1,11 +1,18 @@
 /** All families, and of each group of measurements: its fitted parameters and its field. */
 import { FITS } from '../data/fits.ts';
-import { hardwareNamed } from '../profiles/named.ts';
 import type { Query } from '../queries.ts';
 import { DECODE, PREFILL } from './attention.ts';
 import { COLLECTIVE } from './collectives.ts';
 import { EXCHANGE } from './exchange.ts';
-import { formulaUs, groupsOf, ResidualField, type Family, type FieldEntry, type Row } from './family.ts';
+import {
+  formulaUs,
+  groupsOf,
+  hardwareOf,
+  ResidualField,
+  type Family,
+  type FieldEntry,
+  type Row,
+} from './family.ts';
 import { GEMM } from './gemm.ts';
 import { MLA_DECODE, MLA_PREFILL } from './mla.ts';
 import { MOE } from './moe.ts';
@@ -100,7 +107,7 @@ function entriesOf(
   parameters: readonly number[],
   rows: readonly Row[],
 ): FieldEntry[] {
-  const hardware = hardwareNamed(group.split(' ', 1).join(''));
+  const hardware = hardwareOf(group);
   const formula = (query: Query): number => formulaUs(family.terms(query, hardware), parameters);
   return rows.map((row) => ({ row, features: placeOf(family, group, row.features), formula }));
 }

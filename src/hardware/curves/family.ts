@@ -4,6 +4,7 @@
  * a query of any shape, and of hardware that was not measured, has an answer.
  */
 import { at } from '../../core/math.ts';
+import { hardwareNamed } from '../profiles/named.ts';
 import type { Profile } from '../profiles/profile.ts';
 import type { Query } from '../queries.ts';
 import { Kriging, type KrigingOptions } from './kriging.ts';
@@ -71,6 +72,9 @@ export interface Cell {
   readonly size: number;
   readonly logUs: number;
 }
+
+/** What a group was measured on, its first word. @throws ConfigError for hardware that is not known. */
+export const hardwareOf = (group: string): Profile => hardwareNamed(group.split(' ', 1).join(''));
 
 /** Parameters that terms have. */
 export const termCount = ({ plus, compute, memory, slows }: Terms): number =>

@@ -1,7 +1,6 @@
 /** Fits the few parameters of a family's formula to the logarithms of the times of one group. */
 import { levenbergMarquardt } from 'ml-levenberg-marquardt';
-import { formulaUs, termCount, type Family, type Row } from './family.ts';
-import { hardwareNamed } from '../profiles/named.ts';
+import { formulaUs, hardwareOf, termCount, type Family, type Row } from './family.ts';
 
 /** Parameters are fitted as logarithms, within a factor of e^5 of where they start: none becomes negative or runs away. */
 const MOST_OFF = 5;
@@ -11,7 +10,7 @@ const MOST_CELLS = 1500;
 
 /** One per term, by rows of one group. */
 export function fittedParameters(family: Family, group: string, rows: readonly Row[]): number[] {
-  const hardware = hardwareNamed(group.split(' ', 1).join(''));
+  const hardware = hardwareOf(group);
   const all = rows.flatMap((row) => row.cells);
   const step = Math.max(1, Math.ceil(all.length / MOST_CELLS));
   const cells = all.filter((_, i) => i % step === 0);

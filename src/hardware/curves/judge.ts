@@ -1,8 +1,7 @@
 /** How far the curves are off at shapes that they were not given. */
 import { fitOf, measuredGroups, newField, placeOf } from './families.ts';
-import { formulaUs, ResidualField, type Family, type LeftOut, type Row } from './family.ts';
+import { formulaUs, hardwareOf, ResidualField, type Family, type LeftOut, type Row } from './family.ts';
 import { fittedParameters } from './fitted.ts';
-import { hardwareNamed } from '../profiles/named.ts';
 
 /** Each block of a group left out in turn, with its kin's rows of that name. @param blockOf names the rows that go together. */
 export function leaveOut(
@@ -58,7 +57,7 @@ export function leaveSizes(
 ): LeftOut[] {
   const kept = rows.map((row) => ({ ...row, cells: row.cells.filter((_, i) => i % 2 === 0) }));
   const field = newField(family, group, parameters, kept);
-  const hardware = hardwareNamed(group.split(' ', 1).join(''));
+  const hardware = hardwareOf(group);
   return rows.flatMap((row) =>
     row.cells.slice(0, -1).flatMap((cell, i) => {
       if (i % 2 === 0) return [];

@@ -93,13 +93,12 @@ export async function prepareDirectExperts(gpu: Gpu, shape: RoutedShape): Promis
   const spec = {
     ...formatOf(down.weightDtype, gpu),
     WIDE: down.wide ?? false,
-    GROUPS: chunkGroups(down.weightDtype),
     BIASED: down.biased,
     RESIDUAL: residual,
   };
   const downKernel: Kernel<typeof downVector | typeof downRow> = inLanes
     ? await gpu.kernel(downVector, { ...spec, ...panelSpec(gpu, down, 4) })
-    : await gpu.kernel(downRow, { ...spec, ...rowLanes(gpu) });
+    : await gpu.kernel(downRow, { ...spec, ...rowLanes(gpu), GROUPS: chunkGroups(down.weightDtype) });
   const { numExperts, depth, numCols, weightDtype } = down;
   const start = scaleStart(weightDtype, [numExperts, numCols, depth]);
   const upParams = { ...expertParams(up), topK };
