@@ -135,12 +135,19 @@ export const attentionFaults: readonly Mutant[] = [
       why: 'the upper columns miss a quarter of the keys',
     },
   ]),
+  // Only a CPU adapter's choice cuts these cases into parts whose maxima differ.
+  ...faultsIn(
+    'shaders/attention/merge.wgsl',
+    attention('sinks and soft cap while decoding|keys and values in f16'),
+    [
+      {
+        find: 'denominator += shrink * seen.y;',
+        replace: 'denominator += seen.y;',
+        why: 'denominators of parts are not brought to one maximum',
+      },
+    ],
+  ),
   ...faultsIn('shaders/attention/merge.wgsl', { ...attention(SPLIT), ...AS_ON_A_GPU }, [
-    {
-      find: 'denominator += shrink * seen.y;',
-      replace: 'denominator += seen.y;',
-      why: 'denominators of parts are not brought to one maximum',
-    },
     {
       find: 'let count = (numKeys + params.keysPerPart - 1u) / params.keysPerPart;',
       replace: 'let count = numKeys / params.keysPerPart;',
