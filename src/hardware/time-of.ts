@@ -1,6 +1,6 @@
 /** How long an operation takes on a hardware: the one question that planners ask of this folder. */
 import { chooseGroup, type Choice } from './curves/choose.ts';
-import { familyOf, fieldOf, fitOf, placeOf } from './curves/families.ts';
+import { familyOf, fieldOf, placeOf } from './curves/families.ts';
 import { formulaUs, type Family } from './curves/family.ts';
 import { beyondOf } from './curves/region.ts';
 import { plainUs } from './plain.ts';
@@ -45,9 +45,9 @@ function alone({ op }: Query): Timing {
 
 function byCurve(family: Family, choice: Choice, query: Query, hardware: Profile): Timing | undefined {
   const { group, rows, instead } = choice;
-  const fit = fitOf(family, group);
-  if (fit === undefined) return undefined;
-  const field = fieldOf(family, group, fit, rows);
+  const known = fieldOf(family, group);
+  if (known === undefined) return undefined;
+  const { fit, field } = known;
   const { left, deviation } = field.at(placeOf(family, group, family.features(query)), family.size(query));
   const us = formulaUs(family.terms(query, hardware), fit.parameters) * Math.exp(left);
   const beyond = beyondOf(family, query, rows);

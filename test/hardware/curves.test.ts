@@ -80,6 +80,22 @@ test('without NVLink a number of ranks is told by the others, whose fit has not 
   expect(ranks?.p90).toBeLessThan(0.45);
 });
 
+test('what left-out rows are told by is fitted to the rows that were given, whoever asked before', () => {
+  const family = FAMILIES.find(({ name }) => name === 'collective');
+  if (family === undefined) throw new Error('no family');
+  const group = 'l40s all_gather nccl';
+  const rows = measuredGroups(family).get(group) ?? [];
+  const parameters = fitOf(family, group)?.parameters ?? [];
+  const before = leaveOut(family, group, parameters, rows);
+  const slower = rows.map((row) => ({
+    ...row,
+    cells: row.cells.map((cell) => ({ ...cell, logUs: cell.logUs + Math.log(20) })),
+  }));
+  const after = leaveOut(family, group, parameters, slower);
+  // A formula in proportion to its parameters misses as much of times that are all 20 times as long.
+  after.forEach(({ error }, i) => expect(Math.abs(error - (before[i]?.error ?? NaN))).toBeLessThan(0.2));
+});
+
 test('what overlaps is slower by a power of what slows it', () => {
   expect(formulaUs({ plus: [1], compute: [3], memory: [4], slows: 4 }, [2, 1, 1, 0.5])).toBe(12);
   expect(formulaUs({ plus: [1], compute: [3], memory: [4] }, [2, 1, 1])).toBe(7);

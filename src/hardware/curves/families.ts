@@ -50,7 +50,7 @@ export function familyOf({ op }: Query): Family | undefined {
 }
 
 const groups = new Map<string, ReadonlyMap<string, readonly Row[]>>();
-const fields = new Map<string, ResidualField>();
+const fields = new WeakMap<GroupFit, ResidualField>();
 
 /** Names of the groups that a family has measurements of, and their rows. */
 export function measuredGroups(family: Family): ReadonlyMap<string, readonly Row[]> {
@@ -73,14 +73,17 @@ export function fitOf(family: Family, group: string): GroupFit | undefined {
   return fits.get(`${family.name} ${group}`);
 }
 
-/** The field of a group; built at its first question. @param fit in place of the one that ships. */
-export function fieldOf(family: Family, group: string, fit: GroupFit, rows: readonly Row[]): ResidualField {
-  const name = `${family.name} ${group}`;
-  const known = fields.get(name);
-  if (known !== undefined) return known;
-  const field = newField(family, group, fit.parameters, rows);
-  fields.set(name, field);
-  return field;
+/** The field of a group by the fit that ships; built at its first question. Undefined where there is none. */
+export function fieldOf(
+  family: Family,
+  group: string,
+): { readonly fit: GroupFit; readonly field: ResidualField } | undefined {
+  const fit = fitOf(family, group);
+  const rows = measuredGroups(family).get(group);
+  if (fit === undefined || rows === undefined) return undefined;
+  const field = fields.get(fit) ?? newField(family, group, fit.parameters, rows);
+  fields.set(fit, field);
+  return { fit, field };
 }
 
 /** A field of the rows of a group, the first ones, and those of its kin with the fits that ship, or with those of `fitOfKin`. */

@@ -30,7 +30,8 @@ export function leaveOut(
     });
 }
 
-const blind = new Map<string, readonly number[]>();
+/** Of rows, what was fitted to them without a block: whoever has other rows of the group fits them anew. */
+const blind = new WeakMap<readonly Row[], Map<string, readonly number[]>>();
 
 /** As `newField`, by parameters of every group that have not seen the rows of a block. */
 function fieldWithout(family: Family, group: string, rows: readonly Row[], block: string): ResidualField {
@@ -39,8 +40,9 @@ function fieldWithout(family: Family, group: string, rows: readonly Row[], block
     if (rest.length === all.length) return fitOf(family, name)?.parameters;
     if (rest.length === 0) return undefined;
     const label = `${family.name} ${name} without ${block}`;
-    const parameters = blind.get(label) ?? fittedParameters(family, name, rest);
-    blind.set(label, parameters);
+    const known = blind.get(all) ?? new Map<string, readonly number[]>();
+    const parameters = known.get(label) ?? fittedParameters(family, name, rest);
+    blind.set(all, known.set(label, parameters));
     return parameters;
   };
   const kin = (name: string): readonly number[] | undefined =>
