@@ -190,6 +190,36 @@ describe('the verb', () => {
     }
   });
 
+  test('without a framework it and `project` take that of the recipe, as rows of cases do, and are less sure', async () => {
+    const small = { hardware: 'h200', isl: 64, osl: 16, concurrency: 16 };
+    for (const [model, framework] of [
+      ['deepseek-r1', 'sglang'],
+      ['gpt-oss-120b', 'vllm'],
+    ] as const) {
+      const one = { ...small, model, layout: 'ep=8,tp=8' };
+      const searched = { ...one, gpus: 8, rounds: 1, threads: 1 };
+      for (const tell of [
+        async (given: { framework?: string }) => (await deployed({ ...one, ...given }, 0)).report,
+        async (given: { framework?: string }) => {
+          const report = await search({ ...searched, ...given });
+          return { ...report, cells: { tpot_ms: report.given?.layout.cells.tpot_ms } };
+        },
+      ]) {
+        const [unnamed, named, typical] = [
+          await tell({}),
+          await tell({ framework }),
+          await tell({ framework: 'typical' }),
+        ];
+        expect([unnamed.framework, unnamed.frameworkNamed]).toEqual([framework, false]);
+        expect([named.framework, named.frameworkNamed]).toEqual([framework, true]);
+        const [a, b, c] = [unnamed, named, typical].map(({ cells }) => cells.tpot_ms);
+        expect(a?.value).toBe(b?.value);
+        expect(a?.low).not.toBe(b?.low);
+        expect(c?.value).not.toBe(a?.value);
+      }
+    }
+  });
+
   test('a signal ends it with what was found', async () => {
     const controller = new AbortController();
     const report = await search({

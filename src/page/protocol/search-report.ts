@@ -32,6 +32,7 @@ const Found = v.object({
 
 export const FoundLayouts = v.object({
   ...{ model: Text, hardware: Text, gpus: v.array(Count), precision: Text, framework: Text },
+  frameworkNamed: v.boolean(),
   workload: v.object({
     ...{ isl: Value, osl: Value, concurrency: v.nullable(Count) },
     ...{ requests: v.nullable(Count), ratePerS: v.nullable(Value) },

@@ -5,7 +5,7 @@ import { cellText } from '../../hardware/case-columns.ts';
 import { hardwareNamed } from '../../hardware/profiles/named.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
 import { type ModelFacts } from '../models/facts.ts';
-import { frameworkNamed, usualFramework } from '../serving/framework.ts';
+import { frameworkOf } from '../serving/framework.ts';
 import type { Placement } from '../serving/placement.ts';
 import { rankLedger, shortOf } from '../serving/ledger.ts';
 import { precisionInName, precisionNamed, type Precision } from '../serving/precision.ts';
@@ -135,8 +135,7 @@ export function projectRow(
   // Who asks for one token asks for the prompt alone.
   const osl = asked === 'prefill' ? 1 : (whole('osl', MOST_TOKENS) ?? 1024);
   const phase = asked === 'both' && osl === 1 ? 'prefill' : asked;
-  const named = text('framework') === '' ? undefined : frameworkNamed(text('framework'));
-  const framework = named ?? usualFramework(model.name);
+  const { framework, named } = frameworkOf(cellText(row.framework), model.name);
   const precision =
     text('precision') === ''
       ? (precisionInName(text('model')) ?? usualPrecision(model, hardware))
@@ -180,7 +179,7 @@ export function projectRow(
     ),
     phase,
   });
-  const answer = answerOf(projection, phase, regionOf(model, hardware, placement, named?.name));
+  const answer = answerOf(projection, phase, regionOf(model, hardware, placement, named));
   return named === undefined
     ? { ...answer, note: `${answer.note}; no framework is named: ${framework.name}'s habits` }
     : answer;

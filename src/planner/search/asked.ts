@@ -6,7 +6,7 @@ import type { Profile } from '../../hardware/profiles/profile.ts';
 import { CARD_LAYOUT, formatLayout, parseLayout } from '../../layout/spec.ts';
 import type { ModelFacts } from '../models/facts.ts';
 import { usualPrecision } from '../project/serving-case.ts';
-import { frameworkNamed } from '../serving/framework.ts';
+import { frameworkOf } from '../serving/framework.ts';
 import { placementOfLayout, worldGpus, type Placement } from '../serving/placement.ts';
 import { precisionNamed } from '../serving/precision.ts';
 import { routingHere, type Routing } from '../serving/routing.ts';
@@ -28,6 +28,7 @@ export interface SearchAsked {
   readonly ttft?: number;
   readonly tpot?: number;
   readonly precision?: string;
+  /** That of the model's plain published recipe when absent. */
   readonly framework?: string;
   /** Tokens in and out, nominal: lengths are uniform in 0.8 to 1.0 of them. */
   readonly isl: number;
@@ -75,7 +76,7 @@ export function searchOf(asked: SearchAsked): Search {
     model,
     hardware: { ...named, node: { ...named.node, gpus: gpusPerNode } },
     precision: asked.precision === undefined ? usualPrecision(model, named) : precisionNamed(asked.precision),
-    framework: frameworkNamed(asked.framework ?? 'typical'),
+    ...frameworkOf(asked.framework, model.name),
     routing: routingHere(asked.routing ?? 'uniform'),
     isl,
     osl,

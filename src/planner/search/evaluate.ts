@@ -4,7 +4,7 @@ import { ceilDiv } from '../../core/math.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
 import type { ModelFacts } from '../models/facts.ts';
 import { project, type Projection } from '../project/project.ts';
-import type { Framework } from '../serving/framework.ts';
+import type { Framework, FrameworkName } from '../serving/framework.ts';
 import { worldGpus, type Placement } from '../serving/placement.ts';
 import type { Precision } from '../serving/precision.ts';
 import type { Routing } from '../serving/routing.ts';
@@ -17,6 +17,8 @@ export interface SearchSetting {
   readonly hardware: Profile;
   readonly precision: Precision;
   readonly framework: Framework;
+  /** Its name, where somebody gave it: without, intervals are wider. */
+  readonly named?: FrameworkName;
   readonly routing: Routing;
   /** Tokens in and out, nominal. */
   readonly isl: number;

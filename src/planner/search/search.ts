@@ -61,6 +61,8 @@ export interface SearchReport {
   readonly gpus: readonly number[];
   readonly precision: string;
   readonly framework: string;
+  /** Whether somebody named it; else it is that of the model's plain published recipe, and intervals are wider. */
+  readonly frameworkNamed: boolean;
   readonly workload: SearchWorkload;
   readonly targets: Targets;
   /** Layouts that the model can be cut into; of them those that do not fit the memory, and those that were simulated. */
@@ -168,6 +170,7 @@ export function reportSearch(
     gpus,
     precision,
     framework: framework.name,
+    frameworkNamed: setting.named !== undefined,
     workload: workloadOf(setting),
     targets,
     layouts: plan.layouts,
@@ -223,11 +226,11 @@ function refusalOf(
 function foundOf(
   { placement, names: [name, ...same] }: Candidate,
   outcome: Delivery,
-  { model, hardware, framework }: SearchSetting,
+  { model, hardware, named }: SearchSetting,
   targets: Targets,
   front: boolean,
 ): Found {
-  const region = regionOf(model, hardware, placement, framework.name);
+  const region = regionOf(model, hardware, placement, named);
   return {
     layout: name.layout,
     reading: name.reading,

@@ -132,6 +132,16 @@ export function usualFramework(model: string): Framework {
   return FRAMEWORK[SERVED_WITH_SGLANG.test(model) ? 'sglang' : 'vllm'];
 }
 
+/** The framework of a name, and without one that of the model; `named` as a projection's region is told. @throws ConfigError */
+export function frameworkOf(
+  text: string | undefined,
+  model: string,
+): { readonly framework: Framework; readonly named?: FrameworkName } {
+  if (text === undefined) return { framework: usualFramework(model) };
+  const framework = frameworkNamed(text);
+  return { framework, named: framework.name };
+}
+
 /** @throws ConfigError for a framework that is not known. */
 export function frameworkNamed(text: string): Framework {
   const plain = text.toLowerCase().replace(/[^a-z]/g, '');

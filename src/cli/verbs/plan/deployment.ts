@@ -10,7 +10,7 @@ import { cacheBytesPerToken } from '../../../planner/models/facts.ts';
 import { project, type Projection } from '../../../planner/project/project.ts';
 import { cellOf, regionOf, type Cell } from '../../../planner/project/region.ts';
 import { phaseNamed, usualPrecision, type Phase } from '../../../planner/project/serving-case.ts';
-import { frameworkNamed } from '../../../planner/serving/framework.ts';
+import { frameworkOf } from '../../../planner/serving/framework.ts';
 import { placementOfLayout } from '../../../planner/serving/placement.ts';
 import { formatsOf, precisionNamed } from '../../../planner/serving/precision.ts';
 import {
@@ -37,6 +37,7 @@ export interface DeploymentOptions extends ArrivalOptions {
   readonly disaggregate?: string;
   readonly gpusPerNode?: number;
   readonly precision?: string;
+  /** That of the model's plain published recipe when absent. */
   readonly framework?: string;
   /** Tokens in and out, nominal: lengths are uniform in 0.8 to 1.0 of them. */
   readonly isl?: number;
@@ -83,6 +84,8 @@ export interface DeploymentReport {
   readonly stages: readonly number[];
   readonly precision: string;
   readonly framework: string;
+  /** Whether somebody named it; else it is that of the model's plain published recipe, and intervals are wider. */
+  readonly frameworkNamed: boolean;
   readonly phase: Phase;
   /** ms and tokens/ms, each with its interval, tag and region. */
   readonly cells: Readonly<Record<string, Cell>>;
@@ -131,10 +134,8 @@ export async function deployed(
   const { maxSequences, maxTokens } = options;
   if (maxSequences !== undefined) requireInteger('maxSequences', maxSequences, 1, 65536);
   if (maxTokens !== undefined) requireInteger('maxTokens', maxTokens, 1, 2 ** 24);
-  const framework = {
-    ...frameworkNamed(options.framework ?? 'typical'),
-    ...(maxTokens !== undefined && { maxTokens }),
-  };
+  const { framework: usual, named } = frameworkOf(options.framework, model.name);
+  const framework = { ...usual, ...(maxTokens !== undefined && { maxTokens }) };
   const workload = await workloadOf(options, phase);
   const projection = project({
     model,
@@ -150,7 +151,7 @@ export async function deployed(
     ...(maxSequences !== undefined && { maxSequences }),
   });
   const { summary, simulation, gpus, fullest, memoryBytes, stages } = projection;
-  const known = regionOf(model, hardware, placement, framework.name);
+  const known = regionOf(model, hardware, placement, named);
   const region =
     decode === undefined
       ? known
@@ -174,6 +175,7 @@ export async function deployed(
     stages,
     precision,
     framework: framework.name,
+    frameworkNamed: named !== undefined,
     phase,
     cells,
     memory: {
@@ -227,8 +229,9 @@ export function renderDeployment(report: DeploymentReport): string {
     `${digits(low)} to ${digits(high)}`,
   ]);
   const { ttftMs, tpotMs, queueingMs } = percentiles;
+  const served = `${framework} framework${report.frameworkNamed ? '' : ', that of its plain recipe since none was named'}`;
   return [
-    ...wrap(`${model} on ${gpus} ${hardware}, ${layout}, ${precision}, ${framework} framework`, '', '  '),
+    ...wrap(`${model} on ${gpus} ${hardware}, ${layout}, ${precision}, ${served}`, '', '  '),
     ...alignColumns([['', 'mean', '80 % interval'], ...rows]),
     ...(stages.length > 1 ? wrap(`Stages of ${stages.join(', ')} layers.`, '  ', '  ') : []),
     ...wrap(`All of it is ${first?.tag ?? 'modelled'}: ${first?.region ?? ''}.`, '  ', '  '),
@@ -272,6 +275,9 @@ function memoryLines(memory: DeploymentReport['memory']): string[] {
   ];
 }
 
+/** Of `project` and `search`. */
+export const FRAMEWORK_OPTION = "vllm, sglang, trtllm, typical (default: that of the model's plain recipe)";
+
 /** The options of one deployment. */
 export function describeDeployment(command: Command): Command {
   return command
@@ -281,7 +287,7 @@ export function describeDeployment(command: Command): Command {
     .option('--disaggregate <axes>', 'instances that decode what those of --layout have read')
     .option('--gpus-per-node <n>', 'that reach each other without a network', integer(1, 65536))
     .option('--precision <name>', 'bf16, fp8, fp4, int4 (default: as released)')
-    .option('--framework <name>', 'vllm, sglang, trtllm, typical')
+    .option('--framework <name>', FRAMEWORK_OPTION)
     .option('--isl <n>', 'tokens in; lengths are uniform in 0.8 to 1.0 of it', integer(1))
     .option('--osl <n>', 'tokens out, the same', integer(1))
     .option('--concurrency <n>', 'requests at once, in a closed loop', integer(1, 100_000))

@@ -258,6 +258,7 @@ Columns of an operation: op, hardware, dtype, and its sizes
 Columns of a deployment: id, model, hardware, gpus, attn_tp, attn_dp, pp,
   moe_tp, ep, expert_slots, precision, phase, isl, osl, concurrency,
   batch_per_gpu, routing, framework; empty is derived or a default
+  (framework: that of the model's plain published recipe)
   Model, hardware and routing may be paths: a config.json, a file of your
   own hardware, a trace of moebius routing.
 

@@ -15,6 +15,7 @@ import { interruption } from '../../process/interrupt.ts';
 import { threadEntry } from '../../threads/entry.ts';
 import { LEAST_LENGTH } from '../../../planner/simulate/workload.ts';
 import { arrivalsOf, type ArrivalOptions } from './arrivals.ts';
+import { FRAMEWORK_OPTION } from './deployment.ts';
 import { hardwareAt, modelAt, routingAt } from './places.ts';
 import { tellSearch } from './search-progress.ts';
 
@@ -163,7 +164,7 @@ export function describeSearch(command: Command): Command {
     .option('--requests <n>', 'of a rate, that are simulated (default: 1000)', integer(1, 1_000_000))
     .option('--gpus-per-node <n>', 'that reach each other without a network', integer(1, 65536))
     .option('--precision <name>', 'bf16, fp8, fp4, int4 (default: as released)')
-    .option('--framework <name>', 'vllm, sglang, trtllm, typical')
+    .option('--framework <name>', FRAMEWORK_OPTION)
     .option('--routing <law>', 'uniform, balanced, zipf:1.2, power-law:1.2, or a trace')
     .option('--rounds <n>', 'requests for each that is there at once (default: 5)', integer(1, 100))
     .option('--seed <n>', 'of lengths and arrivals', integer(0, MOST_SEED))

@@ -10,12 +10,12 @@ import type { Style } from '../style.ts';
 const SHOWN = 12;
 
 export function renderSearch(report: SearchReport, style: Style): string[] {
-  const { model, hardware, gpus, precision, workload, layouts, outOfMemory, simulated, front, given } =
-    report;
+  const { model, hardware, gpus, precision, framework, workload, layouts, outOfMemory, simulated } = report;
+  const { front, given } = report;
   const several = gpus.length > 1;
   const rest = front.length - SHOWN;
   return [
-    style.bold(`Layouts of ${model} on ${gpus.join(', ')} ${hardware}, ${precision}`),
+    style.bold(`Layouts of ${model} on ${gpus.join(', ')} ${hardware}, ${precision}, ${framework} framework`),
     ...paragraph(
       `${layouts} layouts: ${outOfMemory} do not fit the memory, ${simulated} simulated ${workloadText(workload)}.${report.interrupted ? ' Interrupted: the others were not reached.' : ''}`,
     ),
