@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { compareRuns } from '../../src/compare/compare.ts';
 import { leastEffect, wordFor } from '../../src/compare/decide.ts';
 import { effectOf } from '../../src/compare/effect.ts';
-import { holm, jointPValues, relabellings } from '../../src/compare/relabel.ts';
+import { falseAlarms, holm, jointPValues, relabellings } from '../../src/compare/relabel.ts';
 import type { Run } from '../../src/compare/units.ts';
-import { at, range } from '../../src/core/math.ts';
+import { at, range, sum } from '../../src/core/math.ts';
 import { seededRandom, type Random } from '../../src/core/random.ts';
 
 const ROUNDS = 9;
@@ -132,4 +132,14 @@ test('p for all rows: one row that is wholly apart has 2 of 252 ways, whatever t
   const [p, other] = jointPValues([apart, mixed, mixed], relabellings(5, 10, seededRandom(1)));
   expect(p).toBeCloseTo(2 / 252, 12);
   expect(other).toBeGreaterThan(0.5);
+});
+
+test('false alarms are of chance alone: what differs between the sides is taken out', () => {
+  const ways = relabellings(3, 6, seededRandom(1));
+  const mean = (values: readonly number[]): number => sum(values) / values.length;
+  const isNamed = (a: readonly number[], b: readonly number[]): boolean => Math.abs(mean(a) - mean(b)) > 2;
+  // As dealt they are 10 apart; however sides of -1, 0, 1 and -1, 0, 1 are dealt, at most 4 / 3.
+  expect(falseAlarms([[9, 10, 11, -1, 0, 1]], 3, ways, isNamed)).toBe(0);
+  // Ways that part 9 from -9 have means that are 6 apart.
+  expect(falseAlarms([[9, 0, 0, -9, 0, 0]], 3, ways, isNamed)).toBeGreaterThan(0);
 });

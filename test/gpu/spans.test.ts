@@ -109,6 +109,8 @@ test('lists that are open at once share one set, and a block that is free again 
   at(blocks, 7).release();
   at(blocks, 7).release();
   expect(pool.take()).toMatchObject({ set: at(blocks, 0).set, first: 7 * 32 });
+  // What was released twice is no two blocks: the next one is of a further set.
+  expect(pool.take().set).not.toBe(at(blocks, 0).set);
   pool.destroy();
   expect(held()).toBeUndefined();
   // Of a device that has gone meanwhile.

@@ -108,6 +108,7 @@ describe('uneven and shared ownership', () => {
   test('4 ranks, 8 experts: two neighbours each', () => {
     const layout = planLayout({ ep: 4, pp: 1, tp: 1, dp: 1 }, modelWith({ numExperts: 8 }));
     expect(layout.expertsOf(3)).toEqual([6, 7]);
+    expect(layout.slotsOf(3)).toEqual({ first: 6, count: 2 });
     expect(range(8).flatMap(layout.ownersOfExpert)).toEqual([0, 0, 1, 1, 2, 2, 3, 3]);
   });
 });

@@ -63,7 +63,15 @@ function broken(kernelCase: KernelCase): KernelCase {
 }
 
 test('a kernel whose check failed is reported and never timed', async () => {
-  const { rows: timings } = await timeKernels(gpu, [broken(rope), rope], { clock, budgetNs: 60e9 });
+  const originNs = gpu.platform.now();
+  const options = { clock, budgetNs: 60e9, originNs };
+  const { rows: timings, rounds } = await timeKernels(gpu, [broken(rope), rope], options);
+  // Rounds name rows as the result has them, and count from the origin.
+  expect(new Set(rounds.order?.flat())).toEqual(new Set([1]));
+  const ends = (rounds.times ?? []).flatMap(({ beginNs, endNs }) => [beginNs, endNs]);
+  expect(ends.length).toBeGreaterThan(0);
+  expect(Math.min(...ends)).toBeGreaterThan(0);
+  expect(Math.max(...ends)).toBeLessThan(gpu.platform.now() - originNs);
   expect(timings.map(({ name, timing }) => [name, timing.state])).toEqual([
     ['broken', 'failed'],
     ['halves', 'measured'],

@@ -133,6 +133,18 @@ describe('condemned is one that', () => {
     expect(lines).toContain(lineOf(GEMM, 'for (var i'));
   });
 
+  test('races where nothing is wrong in its results', async () => {
+    const unread = GEMM.replace('@compute', 'var<workgroup> last : u32;\n\n@compute').replace(
+      'let mine =',
+      'last = local.x;\n  let mine =',
+    );
+    const report = await reportOn(gemm, unread, few);
+    expect(failures(report)).toEqual([]);
+    expect(report.pass).toBe(false);
+    const [first] = report.races.filter(({ state }) => state === 'races');
+    expect(first?.message).toMatch(/gemm\.wgsl races, with no barrier in between: last/);
+  });
+
   test('chooses the second best', async () => {
     const report = await reportOn(topk, spoilt(TOPK, 'key > best)', 'key >= best)'), casesOf('gate-topk'));
     expect(failures(report)).toContainEqual(expect.stringMatching(/^many ties: ids: \d+ of \d+ over budget/));

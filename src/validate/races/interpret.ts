@@ -41,7 +41,8 @@ export function examine(dispatch: Dispatch): Examined {
   if (enabled !== undefined) return unknown(`it enables ${enabled}, which the interpreter does not know`);
   if (plain === undefined)
     return unknown('it has an atomic that is not stored, loaded or added to by itself');
-  const { text, additions } = plain;
+  const text = withElements(plain.text);
+  const { additions } = plain;
   try {
     const reflection = new WgslReflect(text);
     const [main] = reflection.entry.compute;
@@ -124,6 +125,17 @@ function withoutAtomics(source: string): { text: string; additions: ReadonlySet<
     text,
     additions: new Set(lines.flatMap((line, i) => (line.includes('atomicAdd(') ? [i + 1] : []))),
   };
+}
+
+/** The detector follows elements of arrays alone: what the workgroup shares beside them becomes an array of one. */
+function withElements(source: string): string {
+  let text = source;
+  for (const [, name = ''] of source.matchAll(/var<workgroup>\s*(\w+)\s*:\s*(?!\s|array\b)/g)) {
+    const isUsed = new RegExp(`(?<![.\\w])${name}\\b(?!\\s*:)`, 'g');
+    const declared = new RegExp(`(var<workgroup>\\s*${name}\\s*:\\s*)([^;]+);`);
+    text = text.replace(isUsed, `${name}[0]`).replace(declared, '$1array<$2, 1>;');
+  }
+  return text;
 }
 
 /**

@@ -135,30 +135,28 @@ export const attentionFaults: readonly Mutant[] = [
       why: 'the upper columns miss a quarter of the keys',
     },
   ]),
-  // Only a CPU adapter's choice cuts these cases into parts whose maxima differ.
+  // Only a CPU adapter's choice cuts these cases into parts, of which maxima differ, the last is not full or a window has none.
   ...faultsIn(
     'shaders/attention/merge.wgsl',
-    attention('sinks and soft cap while decoding|keys and values in f16'),
+    attention(`${SPLIT}|sinks and soft cap while decoding|keys and values in f16`),
     [
       {
         find: 'denominator += shrink * seen.y;',
         replace: 'denominator += seen.y;',
         why: 'denominators of parts are not brought to one maximum',
       },
+      {
+        find: 'let count = (numKeys + params.keysPerPart - 1u) / params.keysPerPart;',
+        replace: 'let count = numKeys / params.keysPerPart;',
+        why: 'a last part that is not full is left out',
+      },
+      {
+        find: 'if (params.window > 0u) { numKeys = min(numKeys, params.window); }',
+        replace: '',
+        why: 'parts that no window has are read',
+      },
     ],
   ),
-  ...faultsIn('shaders/attention/merge.wgsl', { ...attention(SPLIT), ...AS_ON_A_GPU }, [
-    {
-      find: 'let count = (numKeys + params.keysPerPart - 1u) / params.keysPerPart;',
-      replace: 'let count = numKeys / params.keysPerPart;',
-      why: 'a last part that is not full is left out',
-    },
-    {
-      find: 'if (params.window > 0u) { numKeys = min(numKeys, params.window); }',
-      replace: '',
-      why: 'parts that no window has are read',
-    },
-  ]),
   ...faultsIn('shaders/attention/plain.wgsl', paged, [
     {
       find: 'key / params.pageSize;',

@@ -2,6 +2,7 @@
 import { faultsIn, type Mutant } from '../mutant.ts';
 
 const tensors = { tests: ['model/safetensors.test.ts', 'model/header-bytes.test.ts'] };
+const halves = { tests: ['tensor'] };
 
 export const modelFaults: readonly Mutant[] = [
   ...faultsIn('src/model/safetensors/header.ts', tensors, [
@@ -41,17 +42,29 @@ export const modelFaults: readonly Mutant[] = [
       why: 'sizes may overflow',
     },
   ]),
-  ...faultsIn('src/tensor/tensor.ts', tensors, [
+  ...faultsIn('src/tensor/tensor.ts', halves, [
     {
       find: '(halves[i] as number) << 16;',
       replace: '(halves[i] as number) << 15;',
       why: 'bf16 is read as half of its bits',
     },
   ]),
-  ...faultsIn('src/model/families/rope.ts', { tests: ['model/families/families.test.ts'] }, [
-    { find: 'truncate ? Math.floor(from) : from', replace: 'Math.floor(from)', why: 'YaRN always truncates' },
-    { find: '(f / factor) * ramp + f * (1 - ramp)', replace: 'f / factor', why: 'YaRN stretches every wave' },
-  ]),
+  ...faultsIn(
+    'src/model/families/rope.ts',
+    { tests: ['model/families/families.test.ts', 'model/families/rope.test.ts'] },
+    [
+      {
+        find: 'truncate ? Math.floor(from) : from',
+        replace: 'Math.floor(from)',
+        why: 'YaRN always truncates',
+      },
+      {
+        find: '(f / factor) * ramp + f * (1 - ramp)',
+        replace: 'f / factor',
+        why: 'YaRN stretches every wave',
+      },
+    ],
+  ),
   ...faultsIn('src/model/safetensors/safetensors.ts', tensors, [
     {
       find: 'if (BigInt.asIntN(32, value) !== value) {',

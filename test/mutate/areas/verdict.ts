@@ -120,6 +120,13 @@ export const verdictFaults: readonly Mutant[] = [
       why: 'what does not compile is tried for every case',
     },
   ]),
+  ...faultsIn('src/validate/races/interpret.ts', { tests: ['validate/races.test.ts'] }, [
+    {
+      find: 'const text = withElements(plain.text);',
+      replace: 'const { text } = plain;',
+      why: 'lanes may race for a scalar',
+    },
+  ]),
   ...faultsIn('src/kernels/variants.ts', register, [
     {
       find: 'const [first] = able;',
