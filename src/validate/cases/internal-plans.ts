@@ -179,6 +179,12 @@ function receive(sizes: ReceiveSizes): Internal {
 const counts = (make: Maker, sources: number, experts: number, most: number): number[][] =>
   range(sources).map(() => range(experts).map(() => make.random.integer(most + 1)));
 
+/** Dropped choices with as many experts as there are counters: one counted by mistake is one of the last expert. */
+const AS_COUNTERS = {
+  ...{ topK: 2, experts: 64 },
+  id: (make: Maker) => (make.random.integer(4) === 0 ? DROPPED : make.random.integer(64)),
+};
+
 export const planCases: Readonly<Record<string, InternalCase>> = {
   'route plan': (make) => route(make, { tokens: 40, topK: 3, experts: 7 }),
   'route plan, three dispatches for few choices': (make) =>
@@ -190,17 +196,8 @@ export const planCases: Readonly<Record<string, InternalCase>> = {
   'route plan, one expert': (make) => route(make, { tokens: 300, topK: 1, experts: 1, allowSmall: false }),
   'route plan, all to the last expert': (make) =>
     route(make, { tokens: 2600, topK: 1, experts: 9, id: () => 8 }),
-  'route plan, dropped choices': (make) =>
-    route(make, {
-      ...{ tokens: 50, topK: 2, experts: 6 },
-      id: (m) => (m.random.integer(4) === 0 ? DROPPED : m.random.integer(6)),
-    }),
-  'route plan, dropped choices, three dispatches': (make) =>
-    route(make, {
-      // As many experts as there are counters.
-      ...{ tokens: 1400, topK: 2, experts: 64 },
-      id: (m) => (m.random.integer(4) === 0 ? DROPPED : m.random.integer(64)),
-    }),
+  'route plan, dropped choices': (make) => route(make, { ...AS_COUNTERS, tokens: 200 }),
+  'route plan, dropped choices, three dispatches': (make) => route(make, { ...AS_COUNTERS, tokens: 1400 }),
   'route plan, no tokens': (make) => route(make, { tokens: 0, topK: 2, experts: 5 }),
   'local plan': (make) => local(make, { tokens: 40, topK: 3, experts: 7, tileRows: 8 }),
   'local plan, one token': (make) => local(make, { tokens: 1, topK: 2, experts: 16, tileRows: 2 }),
@@ -211,11 +208,7 @@ export const planCases: Readonly<Record<string, InternalCase>> = {
     local(make, { tokens: 13, topK: 4, experts: 300, tileRows: 8 }),
   'local plan, three dispatches, 1,024 experts': (make) =>
     local(make, { tokens: 700, topK: 16, experts: 1024, tileRows: 8 }),
-  'local plan, dropped choices': (make) =>
-    local(make, {
-      ...{ tokens: 50, topK: 2, experts: 6, tileRows: 3 },
-      id: (m) => (m.random.integer(4) === 0 ? DROPPED : m.random.integer(6)),
-    }),
+  'local plan, dropped choices': (make) => local(make, { ...AS_COUNTERS, tokens: 200, tileRows: 3 }),
   'local plan, one expert of two blocks': (make) =>
     local(make, { tokens: 1500, topK: 1, experts: 3, tileRows: 8, id: () => 1 }),
   'receive plan, the example in its shader': () =>

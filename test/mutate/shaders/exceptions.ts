@@ -73,6 +73,11 @@ const EXCEPTIONS: readonly Exception[] = [
     why: 'only saves work: rows past the last repeat it, with the same bits',
   },
   {
+    path: /^routing\/scatter/,
+    context: /^if \(begin >= params\.numChoices\) \{ return; \}/,
+    why: 'only saves work: a block past the last choice has none to place',
+  },
+  {
     path: /^gemm\/tiled/,
     context: /^if \((row|col) < params\.num\w+ && k < params\.depth\) \{ value/,
     why: 'a row beyond the last goes into sums that are not stored',

@@ -152,7 +152,9 @@ export class Judge {
     };
     const byRest = async (driver: Driver): Promise<Fate> => {
       const { first, rest } = runsOf(path, await driver.uses(), this.#most);
-      const fate = first.length === 0 ? undefined : await this.#byTests(driver, subject);
+      // A shader that cases compile on other adapters only has nothing to test here; one of no case has its test.
+      const isHere = first.length > 0 || !(await this.#isRun(path));
+      const fate = isHere ? await this.#byTests(driver, subject) : undefined;
       return fate === undefined || fate.fate === 'survived' ? this.#byRuns(driver, subject, rest) : fate;
     };
     const byRaces = async (): Promise<Fate> => {
