@@ -127,6 +127,9 @@ fn nibbles16(words : vec4<u32>, scales : vec4<f32>) -> mat4x4<f32> {
 // Sums of eight rows, a column per row.
 struct Eight { low : mat4x4<f32>, high : mat4x4<f32> }
 
+// Four along k of the rows of x that a lane holds of eight: one, or one of 0 to 3 and one of 4 to 7 where four lanes share.
+struct Held { low : vec4<f32>, high : vec4<f32> }
+
 // One row's four sums, and a group of four along k more. Column i of w4 is k = i.
 fn row(sums : vec4<f32>, x : vec4<f32>, w4 : mat4x4<f32>) -> vec4<f32> {
   if (WIDE) {
@@ -136,30 +139,34 @@ fn row(sums : vec4<f32>, x : vec4<f32>, w4 : mat4x4<f32>) -> vec4<f32> {
   return fma(x.wwww, w4[3], fma(x.zzzz, w4[2], fma(x.yyyy, w4[1], fma(x.xxxx, w4[0], sums))));
 }
 
-// Rows that lanes hold: 0 to 3 in `low`, 4 to 7 in `high`.
-fn eight(sums : Eight, low : vec4<f32>, high : vec4<f32>, w4 : mat4x4<f32>) -> Eight {
+// Eight rows' sums, and a group of four along k more. llvmpipe shuffles eight lanes by a literal faster than it broadcasts one,
+// and four lanes in a loop; SwiftShader broadcasts faster.
+fn eight(sums : Eight, x : Held, w4 : mat4x4<f32>) -> Eight {
   var next : Eight;
-  next.low = mat4x4<f32>(
-    row(sums.low[0], subgroupShuffle(low, 0u), w4), row(sums.low[1], subgroupShuffle(low, 1u), w4),
-    row(sums.low[2], subgroupShuffle(low, 2u), w4), row(sums.low[3], subgroupShuffle(low, 3u), w4));
   if (LANES == 4u) {
+    next.low = mat4x4<f32>(
+      row(sums.low[0], subgroupBroadcast(x.low, 0u), w4), row(sums.low[1], subgroupBroadcast(x.low, 1u), w4),
+      row(sums.low[2], subgroupBroadcast(x.low, 2u), w4), row(sums.low[3], subgroupBroadcast(x.low, 3u), w4));
     next.high = mat4x4<f32>(
-      row(sums.high[0], subgroupShuffle(high, 0u), w4), row(sums.high[1], subgroupShuffle(high, 1u), w4),
-      row(sums.high[2], subgroupShuffle(high, 2u), w4), row(sums.high[3], subgroupShuffle(high, 3u), w4));
+      row(sums.high[0], subgroupBroadcast(x.high, 0u), w4), row(sums.high[1], subgroupBroadcast(x.high, 1u), w4),
+      row(sums.high[2], subgroupBroadcast(x.high, 2u), w4), row(sums.high[3], subgroupBroadcast(x.high, 3u), w4));
   } else {
+    next.low = mat4x4<f32>(
+      row(sums.low[0], subgroupShuffle(x.low, 0u), w4), row(sums.low[1], subgroupShuffle(x.low, 1u), w4),
+      row(sums.low[2], subgroupShuffle(x.low, 2u), w4), row(sums.low[3], subgroupShuffle(x.low, 3u), w4));
     next.high = mat4x4<f32>(
-      row(sums.high[0], subgroupShuffle(high, 4u), w4), row(sums.high[1], subgroupShuffle(high, 5u), w4),
-      row(sums.high[2], subgroupShuffle(high, 6u), w4), row(sums.high[3], subgroupShuffle(high, 7u), w4));
+      row(sums.high[0], subgroupShuffle(x.low, 4u), w4), row(sums.high[1], subgroupShuffle(x.low, 5u), w4),
+      row(sums.high[2], subgroupShuffle(x.low, 6u), w4), row(sums.high[3], subgroupShuffle(x.low, 7u), w4));
   }
   return next;
 }
 
-// The group of four at k of the rows that the lane holds, shared with the others.
-fn eightMore(x : ptr<storage, array<vec4<f32>>, read>, sums : Eight, rows : vec2<u32>, k : u32, w4 : mat4x4<f32>) -> Eight {
+// The group of four at k of the rows that the lane holds.
+fn heldGroup(x : ptr<storage, array<vec4<f32>>, read>, rows : vec2<u32>, k : u32) -> Held {
   let low = (*x)[rows.x + k];
   var high = low;
   if (LANES == 4u) { high = (*x)[rows.y + k]; }
-  return eight(sums, low, high, w4);
+  return Held(low, high);
 }
 
 // Offsets of the rows of a that this lane holds of the eight from `first` on.
@@ -205,15 +212,25 @@ fn main(@builtin(global_invocation_id) gid : vec3<u32>,
     for (var k = first; k < first + params.blockGroups; k += STEP) {
       if (STEP == 2u) {
         let words = words4(&b_NK, &b_NK, (rowB + k) / 2u);
-        sums0 = eightMore(&a_MK, sums0, rows0, k, nibbles16(words, scales));
-        sums0 = eightMore(&a_MK, sums0, rows0, k + 1u, nibbles16(words >> vec4<u32>(16u), scales));
+        let a0 = heldGroup(&a_MK, rows0, k);
+        let a1 = heldGroup(&a_MK, rows0, k + 1u);
+        sums0 = eight(sums0, a0, nibbles16(words, scales));
+        sums0 = eight(sums0, a1, nibbles16(words >> vec4<u32>(16u), scales));
         continue;
       }
       let b4 = weights4(&b_NK, &b_NK, rowB, k, scales);
-      sums0 = eightMore(&a_MK, sums0, rows0, k, b4);
-      if (ROWS > 8u) { sums1 = eightMore(&a_MK, sums1, rows1, k, b4); }
-      if (ROWS > 16u) { sums2 = eightMore(&a_MK, sums2, rows2, k, b4); }
-      if (ROWS > 24u) { sums3 = eightMore(&a_MK, sums3, rows3, k, b4); }
+      // All loads before all products: llvmpipe branches at each, puts products behind the last, and what they share into memory.
+      let a0 = heldGroup(&a_MK, rows0, k);
+      var a1 : Held;
+      var a2 : Held;
+      var a3 : Held;
+      if (ROWS > 8u) { a1 = heldGroup(&a_MK, rows1, k); }
+      if (ROWS > 16u) { a2 = heldGroup(&a_MK, rows2, k); }
+      if (ROWS > 24u) { a3 = heldGroup(&a_MK, rows3, k); }
+      sums0 = eight(sums0, a0, b4);
+      if (ROWS > 8u) { sums1 = eight(sums1, a1, b4); }
+      if (ROWS > 16u) { sums2 = eight(sums2, a2, b4); }
+      if (ROWS > 24u) { sums3 = eight(sums3, a3, b4); }
     }
   }
   if (FORMAT > 2u || WIDE) { scales = vec4<f32>(1.0); }

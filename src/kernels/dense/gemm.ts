@@ -11,7 +11,7 @@ import { buffers, formatSpec, GEMM_INTERFACE, type GemmShape, params, wholeFours
 import { f16Gemm, f16Variant } from './gemm-f16.ts';
 import { int8Gemm, int8Variant } from './gemm-int8.ts';
 import { matrixGemm, matrixGemms } from './gemm-matrix.ts';
-import { broadcastRefusal, broadcastTileSpec, panelSpec, rowLanes } from '../subgroups.ts';
+import { broadcastRefusal, broadcastTile, broadcastTileSpec, panelSpec, rowLanes } from '../subgroups.ts';
 import { chooseVariant, preferring, type Variant } from '../variants.ts';
 import { blockGroups, chunkGroups, packType, scaleStart, type WeightDtype, wholeChunks } from '../weights.ts';
 import { requireIndexable } from '../../tensor/weight-bytes.ts';
@@ -276,5 +276,5 @@ function preferred(gpu: Gpu, { numRows }: GemmShape): typeof gemmVariants {
     return preferring(gemmVariants, numRows <= 48 || hasFewRegisters(gpu) ? 'blocked-small' : 'blocked');
   }
   if (numRows <= 2) return preferring(gemmVariants, 'vector');
-  return preferring(gemmVariants, numRows <= 8 ? 'subgroup-8' : numRows <= 16 ? 'subgroup-16' : 'subgroup');
+  return preferring(gemmVariants, broadcastTile(gpu, numRows <= 8 ? 8 : numRows <= 16 ? 16 : 32));
 }

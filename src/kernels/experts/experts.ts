@@ -21,7 +21,7 @@ import {
 import { matrixExpert, matrixExperts } from './expert-matrix.ts';
 import { f16Expert, int8Expert, roundedExperts } from './expert-rounded.ts';
 import { hasFewRegisters, hasManyRegisters } from '../registers.ts';
-import { broadcastRefusal, broadcastTileSpec, panelSpec, rowLanes } from '../subgroups.ts';
+import { broadcastRefusal, broadcastTile, broadcastTileSpec, panelSpec, rowLanes } from '../subgroups.ts';
 import { chooseVariant, preferring, type Variant } from '../variants.ts';
 import { blockGroups, chunkGroups, isQuantised, packType, scaleStart, wholeChunks } from '../weights.ts';
 import { requireIndexable } from '../../tensor/weight-bytes.ts';
@@ -325,5 +325,5 @@ function preferred(gpu: Gpu, { rowsPerExpert, weightDtype }: ExpertShape): strin
   if (rowsPerExpert <= 1) return 'vector';
   if (rowsPerExpert <= 4) return 'few';
   if (rowsPerExpert < 8) return 'subgroup-8';
-  return rowsPerExpert < 48 || isQuantised(weightDtype) ? 'subgroup-16' : 'subgroup';
+  return broadcastTile(gpu, rowsPerExpert < 48 || isQuantised(weightDtype) ? 16 : 32);
 }

@@ -46,8 +46,8 @@ export const expertFaults: readonly Mutant[] = [
     upBias,
     limit,
     {
-      find: 'row(sums.low[2], subgroupShuffle(low, 2u), w4)',
-      replace: 'row(sums.low[2], subgroupShuffle(low, 1u), w4)',
+      find: 'row(sums.low[2], subgroupShuffle(x.low, 2u), w4)',
+      replace: 'row(sums.low[2], subgroupShuffle(x.low, 1u), w4)',
       why: 'the third row is the second',
     },
   ]),
@@ -76,7 +76,7 @@ export const expertFaults: readonly Mutant[] = [
     moe('1,000 tokens|(int8|int4|mxfp4) weights, an empty expert, 70 tokens'),
     [
       {
-        find: 'if (ROWS > 16u) { sums1 = eightMore(&x_RK, sums1, rows1, k, w4); }',
+        find: 'if (ROWS > 16u) { sums1 = eight(sums1, x1, w4); }',
         replace: '',
         why: 'the shorter loop stops at eight rows',
       },
