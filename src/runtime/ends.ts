@@ -1,7 +1,7 @@
 /** The two ends of the pipeline: token embedding on the first stage, logits on the last. */
 import type { CommandList } from '../gpu/command-list.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import { at, range } from '../core/math.ts';
+import { at, maxOf, range } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { prepareGemm, type Gemm } from '../kernels/dense/gemm.ts';
 import { prepareRmsNorm, type RmsNorm } from '../kernels/dense/rms-norm.ts';
@@ -11,6 +11,7 @@ import type { WeightSource } from '../model/config.ts';
 import { headWords } from '../memory/arrays.ts';
 import type { EnginePlan } from '../memory/engine-plan.ts';
 import { endShards } from './shards.ts';
+import { type LogitPlace, logitPlaces, rowsPerOffset } from './step/logit-places.ts';
 import { logitRows } from './step/plan.ts';
 import type { StageStep } from './layer/context.ts';
 import type { WeightStore } from './weight-store.ts';
@@ -22,6 +23,8 @@ export interface LogitsBlock {
   readonly rank: number;
   readonly piece: number;
   readonly columns: Run;
+  /** Where they are computed. */
+  readonly place: LogitPlace;
   /** Words from the start of the read-back buffer; [rows, columns]. */
   readonly offset: number;
   readonly words: number;
@@ -58,6 +61,11 @@ export class PipelineEnds {
   readonly #scratch: readonly HeadScratch[];
   readonly #pick: GatherRows;
   readonly #norm: RmsNorm;
+  readonly #width: number;
+  /** Rows that one rank's scratch holds. */
+  readonly #room: number;
+  /** Rows of the scratch from one place to the next at which a binding may begin. */
+  readonly #stepRows: number;
 
   private constructor(
     parts: {
@@ -67,6 +75,7 @@ export class PipelineEnds {
       scratch: readonly HeadScratch[];
     },
     kernels: { pick: GatherRows; norm: RmsNorm },
+    sizes: { width: number; room: number; stepRows: number },
   ) {
     this.#embeddings = parts.embeddings;
     this.#finalNorm = parts.finalNorm;
@@ -74,6 +83,9 @@ export class PipelineEnds {
     this.#scratch = parts.scratch;
     this.#pick = kernels.pick;
     this.#norm = kernels.norm;
+    this.#width = sizes.width;
+    this.#room = sizes.room;
+    this.#stepRows = sizes.stepRows;
   }
 
   static async create(
@@ -132,7 +144,9 @@ export class PipelineEnds {
       normed: gpu.buffer(`workspace/head/r${rank}/normed`, 4 * words.normed),
       logits: words.logits.map((size) => gpu.buffer(`workspace/head/r${rank}/logits`, 4 * size)),
     }));
-    return new PipelineEnds({ embeddings, finalNorm, heads, scratch }, { pick, norm });
+    const stepRows = rowsPerOffset(4 * width, gpu.limits.minStorageBufferOffsetAlignment);
+    const rooms = { width, room: z.maxTokens, stepRows };
+    return new PipelineEnds({ embeddings, finalNorm, heads, scratch }, { pick, norm }, rooms);
   }
 
   /** Token ids -> x of the first stage, on every member of a TP group. */
@@ -148,46 +162,67 @@ export class PipelineEnds {
 
   /** x of the last stage -> logits of the wanted rows, every TP member its part of the vocabulary. */
   recordLogits(commands: CommandList, last: StageWorkspace, step: StageStep, which: 'last' | 'all'): void {
-    step.loads.forEach(({ group, tp, numTokens }, rank) => {
-      const numRows = logitRows(at(step.batch, group), which).length;
+    const places = this.#places(step, which);
+    places.forEach(({ holder, firstRow, numRows }, rank) => {
       if (numRows === 0) return;
-      const own = at(this.#scratch, rank);
-      const index = step.tables.rows.part(group);
+      const { group, numTokens } = at(step.loads, rank);
       this.#pick.record(
         commands,
         { numRows, numSource: numTokens },
-        { x: last.symmetric('x').part(rank), index, y: own.rows },
+        {
+          x: last.symmetric('x').part(rank),
+          index: step.tables.rows.part(group),
+          y: at(this.#scratch, holder).rows.view(4 * firstRow * this.#width),
+        },
       );
+    });
+    step.loads.forEach(({ tp }, rank) => {
+      const numRows = maxOf(
+        places.map((p) => (p.holder === rank ? p.firstRow + p.numRows : 0)),
+        0,
+      );
+      if (numRows === 0) return;
+      const { rows, normed, logits } = at(this.#scratch, rank);
       this.#norm.record(
         commands,
         { numRows },
-        { x: own.rows, weight: this.#finalNorm, y: own.normed, sum: at(own.logits, 0) },
+        { x: rows, weight: this.#finalNorm, y: normed, sum: at(logits, 0) },
       );
       for (const [i, { one, more, weights }] of at(this.#heads, tp).entries()) {
         const gemm = numRows === 1 ? one : more;
-        gemm.record(commands, numRows, { a: own.normed, b: weights, c: at(own.logits, i) });
+        gemm.record(commands, numRows, { a: normed, b: weights, c: at(logits, i) });
       }
     });
+  }
+
+  #places(step: StageStep, which: 'last' | 'all'): LogitPlace[] {
+    const wanted = step.loads.map(({ group, tp }) => ({
+      tp,
+      numRows: logitRows(at(step.batch, group), which).length,
+    }));
+    return logitPlaces(wanted, this.#room, this.#stepRows);
   }
 
   /** The blocks of one micro-batch from `offset` on: rank by rank, piece by piece. */
   logitsBlocks(step: StageStep, which: 'last' | 'all', offset: number): LogitsBlock[] {
     let next = offset;
+    const places = this.#places(step, which);
     return step.loads.flatMap(({ group, tp }, rank) => {
-      const rows = logitRows(at(step.batch, group), which).length;
+      const place = at(places, rank);
       return at(this.#heads, tp).map(({ columns }, piece) => {
-        const words = rows * columns.count;
+        const words = place.numRows * columns.count;
         next += words;
-        return { group, rank, piece, columns, offset: next - words, words };
+        return { group, rank, piece, columns, place, offset: next - words, words };
       });
     });
   }
 
   /** Copies the blocks into the read-back buffer. */
   recordCopy(commands: CommandList, blocks: readonly LogitsBlock[], target: GpuBuffer): void {
-    for (const { rank, piece, words, offset } of blocks) {
-      const from = at(at(this.#scratch, rank).logits, piece);
-      if (words > 0) commands.copy(from, target.view(4 * offset), 4 * words);
+    for (const { place, piece, columns, words, offset } of blocks) {
+      if (words === 0) continue;
+      const from = at(at(this.#scratch, place.holder).logits, piece);
+      commands.copy(from.view(4 * place.firstRow * columns.count), target.view(4 * offset), 4 * words);
     }
   }
 

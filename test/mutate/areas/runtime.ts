@@ -98,6 +98,18 @@ export const runtimeFaults: readonly Mutant[] = [
       why: 'the last busy rank is left out',
     },
   ]),
+  ...faultsIn('src/runtime/step/logit-places.ts', plan, [
+    {
+      find: 'firstRow + numRows <= room',
+      replace: 'firstRow <= room',
+      why: 'rows of the last rank reach beyond the scratch of the first',
+    },
+    {
+      find: 'roundUp(last.next, step)',
+      replace: 'last.next',
+      why: 'rows begin where no binding may',
+    },
+  ]),
   ...faultsIn('src/runtime/step/plan.ts', { tests: ['runtime/engine.test.ts'], only: 'refuses' }, [
     {
       find: 'id >= z.vocabSize);',
@@ -156,6 +168,17 @@ export const runtimeFaults: readonly Mutant[] = [
       why: 'the last norm has an eps of its own',
     },
   ]),
+  ...faultsIn(
+    'src/runtime/ends.ts',
+    { tests: ['runtime/layouts.shared.test.ts', 'runtime/engine.test.ts'] },
+    [
+      {
+        find: 'from.view(4 * place.firstRow * columns.count)',
+        replace: 'from.view(0)',
+        why: 'ranks that share a product have the logits of the first',
+      },
+    ],
+  ),
   ...faultsIn(
     'src/runtime/pipeline.ts',
     { tests: ['runtime/engine.test.ts'], only: '(pieces|gives the same bits|ep=3,pp=2)' },
