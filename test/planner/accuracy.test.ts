@@ -12,11 +12,11 @@ describe('deployments of families that no figure has seen', () => {
   const named = overall.filter(({ leftOut }) => !leftOut.includes('not named'));
   const of = (operation: string) => named.filter((region) => region.operation === operation);
 
-  test('tokens are told within 13 % in the middle and 33 % for nine of ten, first tokens within 25 %', () => {
+  test('tokens are told within 10 % in the middle and 30 % for nine of ten, first tokens within 25 %', () => {
     expect(of('serving TPOT')).toHaveLength(3);
     for (const { median, p90 } of of('serving TPOT')) {
-      expect(median).toBeLessThan(0.13);
-      expect(p90).toBeLessThan(0.33);
+      expect(median).toBeLessThan(0.1);
+      expect(p90).toBeLessThan(0.3);
     }
     for (const { median } of of('serving TTFT')) expect(median).toBeLessThan(0.25);
   });

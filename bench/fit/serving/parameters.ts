@@ -69,7 +69,9 @@ const PRIOR: Readonly<Record<string, number>> = {
   ...{
     attention: 1.1,
     dense: 0.9,
+    denseBlackwell: 1,
     experts: 0.85,
+    expertsOfFour: 1,
     widensGbPerS: 27,
     promptWidened: 1.2,
     reduce: 1.2,

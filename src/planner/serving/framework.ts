@@ -88,7 +88,11 @@ export function withRecipe(framework: Framework, load: RecipeLoad): Framework {
 export interface Fitted {
   readonly attention: number;
   readonly dense: number;
+  /** Times that on Blackwell, whose memory is faster than what its products read at. */
+  readonly denseBlackwell: number;
   readonly experts: number;
+  /** Times that where experts of 4 bits are multiplied by units for them. */
+  readonly expertsOfFour: number;
   /** 1e9 bytes a second of experts of 4 bits that a multiprocessor widens to 16 before it multiplies. */
   readonly widensGbPerS: number;
   /** Prompts through such experts take so much longer: each tile of rows widens them anew. */
@@ -106,7 +110,7 @@ export interface Fitted {
   readonly sharedUs: number;
   readonly latentUs: number;
   readonly linearUs: number;
-  /** us of a layer whose activations are scaled by blocks of 128 before each of its products. */
+  /** us of a layer whose activations are scaled by blocks, of 128 or of 16, before each of its products. */
   readonly blocksUs: number;
   /** Times of all these launches on Blackwell, which starts a kernel before the last one has ended. */
   readonly blackwell: number;

@@ -1,5 +1,6 @@
 /** How long one step of an instance takes, part by part, from the curves of its hardware. */
 import { at, range, sum } from '../../core/math.ts';
+import type { Dtype } from '../../hardware/dtypes.ts';
 import type { Profile } from '../../hardware/profiles/profile.ts';
 import type { MoeQuery, Query } from '../../hardware/queries.ts';
 import { cachedLayers, mixtureLayers, type ModelFacts } from '../models/facts.ts';
@@ -99,7 +100,8 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
   );
   const slots = placement.expertSlots ?? model.experts;
   const lying = { experts: model.experts, slots, topk: model.topK, ep };
-  const widens = formats.experts.weightBits < 8 && formats.experts.multiplier === 'bf16';
+  const narrow = formats.experts.weightBits < 8;
+  const widens = narrow && formats.experts.multiplier === 'bf16';
   const moeOf = (routed: Routing): { whole: Curve; widened: Curve } => {
     if (mixtures === 0) return { whole: () => 0, widened: () => 0 };
     const law = routed.kind === 'balanced' || routed.kind === 'power-law' ? { skew: routed } : undefined;
@@ -150,23 +152,26 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
   );
   return (framework, given) => {
     // Figures that correct general shares of the peaks are nothing to hardware that knows its own.
-    const fitted = hardware.reached === undefined ? given : { ...given, attention: 1, dense: 1, experts: 1 };
+    const own = { attention: 1, dense: 1, denseBlackwell: 1, experts: 1, expertsOfFour: 1 };
+    const fitted = hardware.reached === undefined ? given : { ...given, ...own };
     const blackwell = hardware.architecture.startsWith('blackwell');
     const launches = blackwell ? fitted.blackwell : 1;
     const slow = blackwell ? fitted.promptBlackwell : 1;
+    const denseTimes = fitted.dense * (blackwell ? fitted.denseBlackwell : 1);
+    const expertTimes = fitted.experts * (narrow && !widens ? fitted.expertsOfFour : 1);
     const latent = model.attention.kind === 'latent' ? gated * fitted.latentUs : 0;
     const layersUs =
       model.layers * framework.layerUs +
       mixtures * (fitted.mixtureUs + (model.sharedDim > 0 ? fitted.sharedUs : 0)) +
       latent +
       (model.layers - gated) * fitted.linearUs +
-      model.layers * (formats.dense.name === 'fp8_block' ? fitted.blocksUs : 0);
+      model.layers * (scaledByBlocks(formats.dense) ? fitted.blocksUs : 0);
     const promptExperts = slow * fitted.promptExperts * (widens ? fitted.promptWidened : 1);
     // Widening is arithmetic of its own, which goes on while weights are read.
     const expertsUs = ({ whole, widened }: typeof moe, tokens: number, mostly: number): number =>
       mixtures *
       Math.max(
-        whole(tokens) * fitted.experts * slower(promptExperts, mostly),
+        whole(tokens) * expertTimes * slower(promptExperts, mostly),
         widened(tokens) / fitted.widensGbPerS,
       );
     const starts =
@@ -181,7 +186,7 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
           (load.prompts > 0 ? prefill(load.prompts, load.pairs) * slow * fitted.prompt : 0)) *
         fitted.attention;
       const dense =
-        (perToken(fullest) * slower(slow * fitted.prompt, mostly) + head(load.sampled)) * fitted.dense;
+        (perToken(fullest) * slower(slow * fitted.prompt, mostly) + head(load.sampled)) * denseTimes;
       const routed = expertsUs(moe, load.tokens, mostly);
       const balanced = Math.min(routed, expertsUs(even, load.tokens, mostly));
       const moved =
@@ -207,9 +212,9 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
     const layers = (load: StepLoad): number[] => {
       const { total, experts, imbalance } = cost(load);
       const m = load.decodes + load.prompts;
-      const ends = head(load.sampled) * fitted.dense;
-      const dense = denseFeed(m) * fitted.dense;
-      const mixture = mixtures > 0 ? (experts + imbalance) / mixtures + sharedFeed(m) * fitted.dense : 0;
+      const ends = head(load.sampled) * denseTimes;
+      const dense = denseFeed(m) * denseTimes;
+      const mixture = mixtures > 0 ? (experts + imbalance) / mixtures + sharedFeed(m) * denseTimes : 0;
       const rest = Math.max(0, total - ends - model.denseLayers * dense - mixtures * mixture) / model.layers;
       const each = range(model.layers).map((layer) => rest + (layer < model.denseLayers ? dense : mixture));
       each[model.layers - 1] = at(each, model.layers - 1) + ends;
@@ -218,6 +223,9 @@ export function stepPricer(setting: Tabled): (framework: Framework, fitted: Fitt
     return Object.assign(cost, { handOver: hop, layers });
   };
 }
+
+/** NVFP4 has a scale for 16 activations, which is found before each product as that of 128 is. */
+const scaledByBlocks = ({ name }: Dtype): boolean => name === 'fp8_block' || name === 'nvfp4';
 
 /** What products take longer in a step of which so much is prompts. */
 const slower = (times: number, mostly: number): number => 1 + (times - 1) * mostly;
