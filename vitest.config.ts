@@ -23,7 +23,7 @@ const isThorough = process.env['MOEBIUS_RUNS'] !== undefined || process.env['MOE
 
 /**
  * What a page shows no better than Node, and takes minutes there: only in a thorough run. There CI takes every
- * kernel's cases to Chromium; a short run takes the smaller families, ops, and the engine on checkpoints of other families.
+ * kernel's cases and checkpoints of other families to Chromium; a short run takes the smaller families and ops.
  */
 const SLOW_IN_PAGE = isThorough
   ? []
@@ -39,6 +39,7 @@ const SLOW_IN_PAGE = isThorough
       'test/collectives/grids.shared.test.ts',
       'test/measure/probes.shared.test.ts',
       'test/runtime/layouts.shared.test.ts',
+      'test/model/families/engine.shared.test.ts',
       'test/kernels/attention/attention.shared.test.ts',
       'test/kernels/attention/paged-attention.shared.test.ts',
       'test/kernels/dense/matmul.shared.test.ts',
