@@ -66,6 +66,16 @@ test.each(['ep=1', 'ep=2,pp=2,tp=2,dp=2', 'ep=4,pp=1,tp=2,dp=1'])(
   },
 );
 
+test('the vocabulary counts once for each pass of logits, however many groups have a row', async (context) => {
+  if (!gpu.has('timestamp-query')) context.skip('this adapter has no timestamps');
+  const { spans } = await stepOn('ep=4,pp=1,tp=2,dp=1', 8, { timing: 'span' });
+  const passes = spans.map(({ tag }) => tag).filter(({ operation }) => operation === 'logits');
+  const { modelDim: width, vocabSize } = model;
+  // A micro-batch has 4 sequences, each a row on both of its TP ranks.
+  const rows = 8 * (4 * width + 2 * vocabSize);
+  expect(passes.map(({ bytes }) => bytes)).toEqual([0, 1].map(() => 4 * vocabSize * width + rows));
+});
+
 test('every pass says where it was, and neighbours of one name are one pass', async (context) => {
   if (!gpu.has('timestamp-query')) context.skip('this adapter has no timestamps');
   const { spans } = await stepOn('ep=2,pp=2,tp=2,dp=1', 4, { timing: 'span' });

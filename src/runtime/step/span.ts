@@ -69,7 +69,10 @@ interface Cost {
   readonly bytes: number;
 }
 
-/** Of all ranks of the stage. Each reads its own weights, as on a cluster. */
+/**
+ * Of all ranks of the stage. Each reads its own weights, as on a cluster; but ranks with the same part of the vocabulary read it
+ * once, for their logits are one product.
+ */
 function costOf({ sizes: z, weightDtype, which, step }: SpanPlaceInStep, operation: string): Cost {
   const { modelDim: width, topK, numExperts, expertDim, headDim, numHeads, numKvHeads } = z;
   const weight = BYTES_PER_WEIGHT[weightDtype];
@@ -114,9 +117,10 @@ function costOf({ sizes: z, weightDtype, which, step }: SpanPlaceInStep, operati
     case 'logits': {
       const perRank = z.vocabSize / (z.numRanks / z.numGroups);
       const rows = sum(busy.map(({ group }) => logitRows(at(step.batch, group), which).length));
+      const parts = new Set(busy.map(({ tp }) => tp)).size;
       return {
         flop: 2 * rows * width * perRank,
-        bytes: busy.length * perRank * width * weight + rows * (row + 4 * perRank),
+        bytes: parts * perRank * width * weight + rows * (row + 4 * perRank),
       };
     }
     default:
