@@ -103,10 +103,12 @@ test('a profile: steps of before, by stage, while its rounds go', async () => {
   if (response === undefined) throw new Error('the rounds were never told');
   const samples = await samplesOf(response);
   expect(samples.get('moebius_run_info{verb="profile",version="' + packageVersion() + '"}')).toBe(1);
-  // The first run, and the one that tells whose rows they are: a prompt and a token each, the rounds not yet.
-  expect(samples.get('moebius_steps_total')).toBe(4);
-  expect(samples.get('moebius_tokens_total')).toBe(2 * (4 + 1));
-  expect(samples.get('moebius_step_seconds_count')).toBe(4);
+  // The first run, and the one that tells whose rows they are: a prompt and a token each. Of the rounds as many as are over by the
+  // time that the answer is made.
+  const steps = samples.get('moebius_steps_total') ?? NaN;
+  expect(steps).toBeGreaterThanOrEqual(4);
+  expect(samples.get('moebius_tokens_total')).toBeGreaterThanOrEqual(2 * (4 + 1) + (steps - 4));
+  expect(samples.get('moebius_step_seconds_count')).toBe(steps);
 });
 
 test('a bench of one family: what runs, on what, and what it holds', async () => {
