@@ -1,6 +1,7 @@
 /** Verdicts on the reference deployment's statements, by hand-worked values, and files of one's own. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { range, sum } from '../../src/core/math.ts';
 import { CARD_STRATEGY } from '../../src/planner/claims/card.ts';
 import { checkNamed, CHECKS } from '../../src/planner/claims/checks.ts';
 import { evaluateClaims, type ClaimResult } from '../../src/planner/claims/evaluate.ts';
@@ -139,6 +140,29 @@ test('capacity: the exact table of 16 experts, top-2', () => {
   near(lost(0, 1024), [3.3], 2);
   near(lost(0.8, 1024), [27.2, 20.7, 15.9, 9.3], 1);
   near(lost(1.2, 1024), [40.6, 34.6, 29.8, 22.4], 1);
+});
+
+test('capacity: sums of the binomial as its definition has them', () => {
+  const choose = (n: number, x: number): number =>
+    range(x).reduce((ways, i) => (ways * (n - i)) / (i + 1), 1);
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 60 }),
+      fc.double({ min: 0.01, max: 0.99, noNaN: true }),
+      fc.double({ min: 0.1, max: 2, noNaN: true }),
+      (tokens, p, factor) => {
+        const capacity = Math.ceil((tokens * factor) / 2 - 1e-9);
+        const lost = [p, 1 - p].map((q) =>
+          sum(
+            range(tokens + 1).map(
+              (x) => Math.max(0, x - capacity) * choose(tokens, x) * q ** x * (1 - q) ** (tokens - x),
+            ),
+          ),
+        );
+        expect(overflowShare([p, 1 - p], tokens, 1, factor)).toBeCloseTo(sum(lost) / tokens, 11);
+      },
+    ),
+  );
 });
 
 test('every check reads its inputs only, and gives numbers', () => {

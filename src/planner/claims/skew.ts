@@ -1,5 +1,6 @@
 /** Loads of experts under a Zipf law, by named conventions, and what a capacity leaves over. */
-import { at, maxOf, range, sum } from '../../core/math.ts';
+import { gammaln } from 'simple-statistics';
+import { maxOf, range, sum } from '../../core/math.ts';
 
 /** 1/i^s, normalised. */
 export function zipfWeights(experts: number, exponent: number): number[] {
@@ -14,18 +15,23 @@ export function zipfWeights(experts: number, exponent: number): number[] {
  * remainder are used, which keeps every expert below 1/k.
  */
 export function shares(weights: readonly number[], k: number): number[] {
-  let taken = [...weights];
+  let taken = Float64Array.from(weights);
   if (k >= 2) {
     const ratio = sum(weights.map((p) => p / (1 - p)));
-    taken = weights.map((p) => p + p * (ratio - p / (1 - p)));
+    taken = taken.map((p) => p + p * (ratio - p / (1 - p)));
+    // Solvers ask for thousands of experts and as many draws, so this loop makes no arrays.
+    const left = new Float64Array(weights.length);
     for (let draw = 2; draw < k; draw++) {
-      const left = taken.map((p, e) => at(weights, e) * Math.max(0, 1 - p));
-      const total = sum(left);
-      taken = taken.map((p, e) => p + at(left, e) / total);
+      let total = 0;
+      for (let e = 0; e < left.length; e++) {
+        left[e] = (weights[e] ?? 0) * Math.max(0, 1 - (taken[e] ?? 0));
+        total += left[e] ?? 0;
+      }
+      for (let e = 0; e < left.length; e++) taken[e] = (taken[e] ?? 0) + (left[e] ?? 0) / total;
     }
   }
   const total = sum(taken);
-  return taken.map((p) => p / total);
+  return Array.from(taken, (p) => p / total);
 }
 
 /** The hottest group over the mean when experts are dealt to `groups` equally large groups, the largest first to the lightest. */
@@ -55,16 +61,29 @@ export function overflowShare(
   return sum(perExpert.map((share) => excess(tokens, Math.min(1, k * share), capacity))) / (tokens * k);
 }
 
-/** E[(X - c)+] for X binomial(n, p), by the recurrence of its terms in logarithms. */
+/** Of a sum so far; smaller terms change no digit of it. */
+const NEGLIGIBLE = 1e-18;
+
+/** E[(X - c)+] for X binomial(n, p): its terms from the likeliest beyond c on, up and down, by their ratio. */
 function excess(n: number, p: number, c: number): number {
-  if (p <= 0) return 0;
-  if (p >= 1) return Math.max(0, n - c);
-  let log = n * Math.log(1 - p);
-  const odds = Math.log(p) - Math.log(1 - p);
+  if (p <= 0 || c >= n) return 0;
+  if (p >= 1) return n - c;
+  const odds = p / (1 - p);
+  const start = Math.max(c + 1, Math.floor((n + 1) * p));
+  const ways = gammaln(n + 1) - gammaln(start + 1) - gammaln(n - start + 1);
+  const likeliest = Math.exp(ways + start * Math.log(p) + (n - start) * Math.log1p(-p));
   let total = 0;
-  for (let x = 0; x <= n; x++) {
-    if (x > c) total += (x - c) * Math.exp(log);
-    log += Math.log((n - x) / (x + 1)) + odds;
+  for (let x = start, chance = likeliest; x <= n; x++) {
+    const term = (x - c) * chance;
+    total += term;
+    if (term <= NEGLIGIBLE * total) break;
+    chance *= ((n - x) / (x + 1)) * odds;
+  }
+  for (let x = start - 1, chance = likeliest; x > c; x--) {
+    chance *= (x + 1) / ((n - x) * odds);
+    const term = (x - c) * chance;
+    total += term;
+    if (term <= NEGLIGIBLE * total) break;
   }
   return total;
 }
