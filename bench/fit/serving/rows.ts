@@ -13,6 +13,7 @@ import { kernelUs, REACHED } from '../../../src/planner/serving/kernels.ts';
 import { stepPricer } from '../../../src/planner/serving/step-cost.ts';
 import { formatsOf, precisionNamed, type Precision } from '../../../src/planner/serving/precision.ts';
 import { closedLoop, lengthsOfBenchmark } from '../../../src/planner/simulate/workload.ts';
+import { startedAs } from './layouts.ts';
 
 /** One measured deployment. */
 export interface ServingRow {
@@ -62,16 +63,26 @@ export function servingRows(folder: string): ServingRow[] {
     const hardware = hardwareNamed(text('system'));
     const mixture = mixtureLayers(model) > 0;
     const [gpus, ttftMs, tpotMs] = [number('gpus'), number('ttft_ms'), number('tpot_ms')];
-    const [attnTp, attnDp, pp] = [number('attn_tp'), number('attn_dp') || 1, number('pp') || 1];
-    const placement = {
-      ...{ attnTp, attnDp, pp, gpusPerNode: hardware.node.gpus },
-      moeTp: mixture ? number('moe_tp') || 1 : attnTp,
-      ep: mixture ? number('ep') || 1 : 1,
-      replicas: gpus / (attnTp * attnDp * pp),
-    };
+    const pp = number('pp') || 1;
     const precision = text('precision') === '' ? 'bf16' : precisionNamed(text('precision'));
     const concurrency = number('concurrency');
     const [input, output] = [number('isl'), number('osl')];
+    const backend = frameworkNamed(text('backend')).name;
+    const layout = startedAs({
+      ...{ model: model.name, hardware: hardware.name, backend, precision, date: text('date') },
+      ...{ isl: input, osl: output, concurrency, gpus },
+      layout: {
+        ...{ attnTp: number('attn_tp'), attnDp: number('attn_dp') || 1 },
+        moeTp: mixture ? number('moe_tp') || 1 : number('attn_tp'),
+        ep: mixture ? number('ep') || 1 : 1,
+      },
+    });
+    const { attnTp, attnDp } = layout;
+    const placement = {
+      ...layout,
+      ...{ pp, gpusPerNode: hardware.node.gpus },
+      replicas: gpus / (attnTp * attnDp * pp),
+    };
     // Whoever is faster than products ever are has read prompts from a cache, which the table does not say.
     const whole = { gpus, concurrency, input, output, ttftMs, tpotMs };
     if (arithmeticShare(model, hardware, precision, whole) > REACHED.compute) return [];
@@ -88,7 +99,7 @@ export function servingRows(folder: string): ServingRow[] {
         id: text('id'),
         family: `${model.name} ${hardware.name}`,
         ...{ model, system: hardware.name, mixture, cells },
-        backend: frameworkNamed(text('backend')).name,
+        backend,
         ...{ ttftMs, tpotMs },
         price,
         setting: {

@@ -1,34 +1,34 @@
 /** Made by bench/fit/serving/main.ts: factors and us, fitted to all serving measurements (`Fitted`, `Framework` say of what). */
 export const FIGURES = {
-  attention: 1.235,
-  dense: 0.9478,
-  denseBlackwell: 1.271,
-  experts: 0.8956,
-  expertsOfFour: 0.6695,
-  widensGbPerS: 25.39,
-  promptWidened: 1.187,
-  reduce: 1.344,
-  exchange: 1.34,
-  reduceUs: 8.338,
-  reduceMoreUs: 3.094,
-  exchangeUs: 18.86,
-  mixtureUs: 31.91,
-  sharedUs: 4.958,
-  latentUs: 18.94,
-  linearUs: 17.08,
-  blocksUs: 9.544,
-  blackwell: 0.7863,
-  prompt: 0.9206,
-  promptExperts: 2.648,
-  promptBlackwell: 1.255,
-  eager: 9.534,
+  attention: 1.214,
+  dense: 0.9532,
+  denseBlackwell: 1.287,
+  experts: 0.9215,
+  expertsOfFour: 0.6822,
+  widensGbPerS: 25.73,
+  promptWidened: 1.186,
+  reduce: 1.313,
+  exchange: 1.375,
+  reduceUs: 7.931,
+  reduceMoreUs: 3.043,
+  exchangeUs: 20.05,
+  mixtureUs: 31.55,
+  sharedUs: 4.986,
+  latentUs: 19.37,
+  linearUs: 17.09,
+  blocksUs: 9.682,
+  blackwell: 0.7818,
+  prompt: 0.9346,
+  promptExperts: 2.585,
+  promptBlackwell: 1.267,
+  eager: 9.465,
 } as const;
 
 export const OF_FRAMEWORK = {
-  vllm: { stepUs: 296.4, layerUs: 34.66, sequenceUs: 5.023, requestMs: 17.3 },
-  sglang: { stepUs: 1805, layerUs: 33.84, sequenceUs: 24.89, requestMs: 150.9 },
-  trtllm: { stepUs: 301, layerUs: 33.05, sequenceUs: 4.783, requestMs: 22.21 },
-  typical: { stepUs: 510.5, layerUs: 34.38, sequenceUs: 8.541, requestMs: 37.11 },
+  vllm: { stepUs: 297.8, layerUs: 36.09, sequenceUs: 4.984, requestMs: 17.19 },
+  sglang: { stepUs: 1785, layerUs: 32.85, sequenceUs: 25.04, requestMs: 151.2 },
+  trtllm: { stepUs: 297.7, layerUs: 32.85, sequenceUs: 4.773, requestMs: 22.23 },
+  typical: { stepUs: 507.3, layerUs: 35.17, sequenceUs: 8.314, requestMs: 36.92 },
 } as const;
 
 /**
@@ -37,11 +37,11 @@ export const OF_FRAMEWORK = {
  */
 export const SPREAD = {
   named: {
-    mixture: { tpot: [0.8274, 1.215], ttft: [0.7112, 1.724], rate: [0.8112, 1.196] },
-    dense: { tpot: [0.8294, 1.196], ttft: [0.6612, 1.847], rate: [0.8406, 1.187] },
+    mixture: { tpot: [0.8378, 1.198], ttft: [0.7075, 1.669], rate: [0.817, 1.185] },
+    dense: { tpot: [0.8246, 1.192], ttft: [0.6515, 1.837], rate: [0.8451, 1.193] },
   },
   unnamed: {
-    mixture: { tpot: [0.8109, 1.183], ttft: [0.6797, 1.732], rate: [0.8287, 1.21] },
-    dense: { tpot: [0.8346, 1.293], ttft: [0.5609, 2.532], rate: [0.7788, 1.126] },
+    mixture: { tpot: [0.8169, 1.168], ttft: [0.6739, 1.693], rate: [0.8403, 1.213] },
+    dense: { tpot: [0.8176, 1.287], ttft: [0.5499, 2.484], rate: [0.7871, 1.154] },
   },
 } as const;
