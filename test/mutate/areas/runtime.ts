@@ -168,17 +168,13 @@ export const runtimeFaults: readonly Mutant[] = [
       why: 'the last norm has an eps of its own',
     },
   ]),
-  ...faultsIn(
-    'src/runtime/ends.ts',
-    { tests: ['runtime/layouts.shared.test.ts', 'runtime/engine.test.ts'] },
-    [
-      {
-        find: 'from.view(4 * place.firstRow * columns.count)',
-        replace: 'from.view(0)',
-        why: 'ranks that share a product have the logits of the first',
-      },
-    ],
-  ),
+  ...faultsIn('src/runtime/ends.ts', { tests: ['runtime/step/shared-logits.test.ts'] }, [
+    {
+      find: 'from.view(4 * place.firstRow * columns.count)',
+      replace: 'from.view(0)',
+      why: 'ranks that share a product have the logits of the first',
+    },
+  ]),
   ...faultsIn(
     'src/runtime/pipeline.ts',
     { tests: ['runtime/engine.test.ts'], only: '(pieces|gives the same bits|ep=3,pp=2)' },
