@@ -1,7 +1,7 @@
 /** The two ends of the pipeline: token embedding on the first stage, logits on the last. */
 import type { CommandList } from '../gpu/command-list.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import { at, maxOf, range } from '../core/math.ts';
+import { at, range } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { prepareGemm, type Gemm } from '../kernels/dense/gemm.ts';
 import { prepareRmsNorm, type RmsNorm } from '../kernels/dense/rms-norm.ts';
@@ -162,8 +162,8 @@ export class PipelineEnds {
 
   /** x of the last stage -> logits of the wanted rows, every TP member its part of the vocabulary. */
   recordLogits(commands: CommandList, last: StageWorkspace, step: StageStep, which: 'last' | 'all'): void {
-    const places = this.#places(step, which);
-    places.forEach(({ holder, firstRow, numRows }, rank) => {
+    const rowsHeld = new Map<number, number>();
+    this.#places(step, which).forEach(({ holder, firstRow, numRows }, rank) => {
       if (numRows === 0) return;
       const { group, numTokens } = at(step.loads, rank);
       this.#pick.record(
@@ -175,24 +175,20 @@ export class PipelineEnds {
           y: at(this.#scratch, holder).rows.view(4 * firstRow * this.#width),
         },
       );
+      rowsHeld.set(holder, firstRow + numRows);
     });
-    step.loads.forEach(({ tp }, rank) => {
-      const numRows = maxOf(
-        places.map((p) => (p.holder === rank ? p.firstRow + p.numRows : 0)),
-        0,
-      );
-      if (numRows === 0) return;
-      const { rows, normed, logits } = at(this.#scratch, rank);
+    for (const [holder, numRows] of rowsHeld) {
+      const { rows, normed, logits } = at(this.#scratch, holder);
       this.#norm.record(
         commands,
         { numRows },
         { x: rows, weight: this.#finalNorm, y: normed, sum: at(logits, 0) },
       );
-      for (const [i, { one, more, weights }] of at(this.#heads, tp).entries()) {
+      for (const [i, { one, more, weights }] of at(this.#heads, at(step.loads, holder).tp).entries()) {
         const gemm = numRows === 1 ? one : more;
         gemm.record(commands, numRows, { a: normed, b: weights, c: at(logits, i) });
       }
-    });
+    }
   }
 
   #places(step: StageStep, which: 'last' | 'all'): LogitPlace[] {
