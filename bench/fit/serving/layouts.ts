@@ -5,6 +5,7 @@
  * as they are given.
  */
 import type { FrameworkName } from '../../../src/planner/serving/framework.ts';
+import type { Placement } from '../../../src/planner/serving/placement.ts';
 
 /** What the table says of one run. */
 export interface Run {
@@ -22,12 +23,7 @@ export interface Run {
 }
 
 /** Ranks of attention and of the experts, by tensors and by data or by experts. */
-export interface Layout {
-  readonly attnTp: number;
-  readonly attnDp: number;
-  readonly moeTp: number;
-  readonly ep: number;
-}
+export type Layout = Pick<Placement, 'attnTp' | 'attnDp' | 'moeTp' | 'ep'>;
 
 type Kind = 'tp' | 'tp-ep' | 'dp-ep';
 
