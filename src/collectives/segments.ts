@@ -37,6 +37,11 @@ export function ofRanks(commands: CommandList, first: number, count = 1): void {
   commands.part({ ranks: { first, count } } satisfies SpanPart);
 }
 
+/** What follows in the span is of all its ranks. */
+export function ofAllRanks(commands: CommandList): void {
+  commands.part(undefined);
+}
+
 /** A collective's time counts as `span`. */
 export function within<S extends Segment>(span: string, segment: S): S {
   return { ...segment, span };

@@ -45,8 +45,10 @@ const LEAST_ROUNDS = 6;
 /** @throws ConfigError for what the subject cannot run. */
 export async function profileRuns(subject: Subject, options: ProfileOptions): Promise<RunProfile> {
   const { detail, rounds, anchors = [], say = () => undefined } = options;
+  // A rank's own time is that of its own products.
+  const apart = detail === 'dispatch';
   say('first run');
-  const firstNs = (await subject.run('none')).wallNs;
+  const firstNs = (await subject.run('none', apart)).wallNs;
   say('whose rows');
   const expertRows = (await subject.expertRows?.()) ?? [];
   const timing = detail === 'pass' ? 'span' : 'dispatch';
@@ -55,7 +57,7 @@ export async function profileRuns(subject: Subject, options: ProfileOptions): Pr
   for (const round of range(rounds)) {
     say(`round ${round + 1} of ${rounds}`);
     for (const which of shuffled(['bare', 'instrumented'] as const, random)) {
-      runs[which].push(await subject.run(which === 'bare' ? 'none' : timing));
+      runs[which].push(await subject.run(which === 'bare' ? 'none' : timing, apart));
     }
   }
   const timesOf = (of: readonly ProfiledRun[]): number[] => of.map(({ wallNs }) => wallNs);

@@ -1,4 +1,5 @@
 /** The two ends of the pipeline: token embedding on the first stage, logits on the last. */
+import { ofAllRanks, ofRanks } from '../collectives/segments.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { at, range } from '../core/math.ts';
@@ -11,7 +12,7 @@ import type { WeightSource } from '../model/config.ts';
 import { headWords } from '../memory/arrays.ts';
 import type { EnginePlan } from '../memory/engine-plan.ts';
 import { endShards } from './shards.ts';
-import { type LogitPlace, logitPlaces, rowsPerOffset } from './step/logit-places.ts';
+import { ownPlaces, type RowPlace, rowPlaces, rowsHeld, rowsPerOffset } from './step/row-places.ts';
 import { logitRows } from './step/plan.ts';
 import type { StageStep } from './layer/context.ts';
 import type { WeightStore } from './weight-store.ts';
@@ -24,7 +25,7 @@ export interface LogitsBlock {
   readonly piece: number;
   readonly columns: Run;
   /** Where they are computed. */
-  readonly place: LogitPlace;
+  readonly place: RowPlace;
   /** Words from the start of the read-back buffer; [rows, columns]. */
   readonly offset: number;
   readonly words: number;
@@ -144,7 +145,7 @@ export class PipelineEnds {
       normed: gpu.buffer(`workspace/head/r${rank}/normed`, 4 * words.normed),
       logits: words.logits.map((size) => gpu.buffer(`workspace/head/r${rank}/logits`, 4 * size)),
     }));
-    const stepRows = rowsPerOffset(4 * width, gpu.limits.minStorageBufferOffsetAlignment);
+    const stepRows = rowsPerOffset([4 * width], gpu.limits.minStorageBufferOffsetAlignment);
     const rooms = { width, room: z.maxTokens, stepRows };
     return new PipelineEnds({ embeddings, finalNorm, heads, scratch }, { pick, norm }, rooms);
   }
@@ -162,9 +163,10 @@ export class PipelineEnds {
 
   /** x of the last stage -> logits of the wanted rows, every TP member its part of the vocabulary. */
   recordLogits(commands: CommandList, last: StageWorkspace, step: StageStep, which: 'last' | 'all'): void {
-    const rowsHeld = new Map<number, number>();
-    this.#places(step, which).forEach(({ holder, firstRow, numRows }, rank) => {
+    const places = this.#places(step, which);
+    places.forEach(({ holder, firstRow, numRows }, rank) => {
       if (numRows === 0) return;
+      ofRanks(commands, rank);
       const { group, numTokens } = at(step.loads, rank);
       this.#pick.record(
         commands,
@@ -175,9 +177,10 @@ export class PipelineEnds {
           y: at(this.#scratch, holder).rows.view(4 * firstRow * this.#width),
         },
       );
-      rowsHeld.set(holder, firstRow + numRows);
     });
-    for (const [holder, numRows] of rowsHeld) {
+    for (const [holder, numRows] of rowsHeld(places)) {
+      if (step.apart) ofRanks(commands, holder);
+      else ofAllRanks(commands);
       const { rows, normed, logits } = at(this.#scratch, holder);
       this.#norm.record(
         commands,
@@ -191,12 +194,12 @@ export class PipelineEnds {
     }
   }
 
-  #places(step: StageStep, which: 'last' | 'all'): LogitPlace[] {
+  #places(step: StageStep, which: 'last' | 'all'): RowPlace[] {
     const wanted = step.loads.map(({ group, tp }) => ({
       tp,
       numRows: logitRows(at(step.batch, group), which).length,
     }));
-    return logitPlaces(wanted, this.#room, this.#stepRows);
+    return step.apart ? ownPlaces(wanted) : rowPlaces(wanted, this.#room, this.#stepRows);
   }
 
   /** The blocks of one micro-batch from `offset` on: rank by rank, piece by piece. */

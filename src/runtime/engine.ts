@@ -215,6 +215,7 @@ const STEP_OPTIONS: Fields = {
     experts: 'flag?',
     hidden: 'flag?',
     timing: 'string?',
+    apart: 'flag?',
     timesLater: 'flag?',
     signal: 'signal?',
   },

@@ -20,6 +20,7 @@ import { worthwhileMicroBatches } from '../memory/rank-sizes.ts';
 import type { LayerSegments, Stage } from './layer/stage.ts';
 import type { StageContext, StageStep } from './layer/context.ts';
 import { logitRows, planStep, rankLoads, type Request } from './step/plan.ts';
+import { ownPlaces, projectionStep, rowPlaces } from './step/row-places.ts';
 import { StepTables } from './step/tables.ts';
 
 export interface MicroBatchPolicy {
@@ -35,6 +36,8 @@ export class Pipeline {
   readonly #ends: PipelineEnds;
   readonly #microBatches: MicroBatchPolicy;
   readonly #tables: StepTables[];
+  /** Rows from one place of a rank's rows to the next. */
+  readonly #placeStep: number;
   readonly #lengths = new Map<number, number>();
   #pending: Promise<void> | undefined;
   #closed = false;
@@ -49,6 +52,7 @@ export class Pipeline {
     this.#stages = stages;
     this.#ends = ends;
     this.#microBatches = microBatches;
+    this.#placeStep = projectionStep(context.sizes, context.gpu.limits.minStorageBufferOffsetAlignment);
     this.#tables = range(microBatches.prepared).map((i) => new StepTables(context.gpu, i, context.plan));
   }
 
@@ -76,7 +80,7 @@ export class Pipeline {
     this.requireOpen();
     const { layout, sizes: z } = this.#c;
     const { logits: which = 'last', experts = false, hidden = false } = options;
-    const { timing = 'none', timesLater = false } = options;
+    const { timing = 'none', timesLater = false, apart = false } = options;
     const gpu = this.#c.gpu.under(options.signal);
     gpu.requireUsable();
     const began = gpu.now();
@@ -86,7 +90,9 @@ export class Pipeline {
       const loads = rankLoads(layout, z, batch);
       const tables = this.#tablesOf(m);
       tables.write(batch, loads, this.#c, which);
-      return { batch, loads, tables, isLast: m === batches.length - 1 };
+      const wanted = loads.map((load) => ({ tp: load.tp, numRows: load.numTokens }));
+      const places = apart ? ownPlaces(wanted) : rowPlaces(wanted, z.maxTokens, this.#placeStep);
+      return { batch, loads, tables, apart, places, isLast: m === batches.length - 1 };
     });
     const blocks = this.#blocks(steps, which);
     const readBack = gpu.elements('read-back/logits', totalWords(blocks), 'f32', 'parts');

@@ -248,6 +248,10 @@ describe('of real steps', () => {
     for (const subject of subjects) {
       const found = await profileRuns(subject, { detail, rounds: 1, anchors });
       holds(found, layout);
+      if (detail === 'pass' || !gpu.has('timestamp-query')) continue;
+      const own = found.cluster.slices.filter(({ operation }) => ['attention', 'logits'].includes(operation));
+      expect(own.length).toBeGreaterThan(0);
+      expect(own.filter(({ source }) => source !== 'measured')).toEqual([]);
     }
     expect(gpu.ledger.heldByPurpose().staging).toBeUndefined();
     engine.destroy();

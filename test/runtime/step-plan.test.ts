@@ -5,7 +5,7 @@ import { parseLayout } from '../../src/layout/spec.ts';
 import { presetNamed } from '../../src/model/presets.ts';
 import { defaultMicroBatches, rankSizes, worthwhileMicroBatches } from '../../src/memory/rank-sizes.ts';
 import { busyRun, groupTables, logitRows, planStep, rankLoads } from '../../src/runtime/step/plan.ts';
-import { logitPlaces, rowsPerOffset } from '../../src/runtime/step/logit-places.ts';
+import { rowPlaces, rowsPerOffset } from '../../src/runtime/step/row-places.ts';
 
 const layout = planLayout(parseLayout('ep=4,pp=2,tp=2,dp=1'), presetNamed('tiny-moe').config);
 const sizes = rankSizes(layout, { maxSequences: 6, maxLength: 32, maxTokens: 8 });
@@ -154,7 +154,7 @@ test.each([
 const one = (tp: number): { tp: number; numRows: number } => ({ tp, numRows: 1 });
 
 test('ranks of a TP member lie behind each other, each member by itself', () => {
-  expect(logitPlaces([one(0), one(1), one(0), { tp: 1, numRows: 3 }], 8, 1)).toEqual([
+  expect(rowPlaces([one(0), one(1), one(0), { tp: 1, numRows: 3 }], 8, 1)).toEqual([
     { holder: 0, firstRow: 0, numRows: 1 },
     { holder: 1, firstRow: 0, numRows: 1 },
     { holder: 0, firstRow: 1, numRows: 1 },
@@ -164,7 +164,7 @@ test('ranks of a TP member lie behind each other, each member by itself', () => 
 
 test('what does not fit begins anew with its own rank, which the next ones join', () => {
   expect(
-    logitPlaces([one(0), one(0), one(0), one(0)], 2, 1).map(({ holder, firstRow }) => [holder, firstRow]),
+    rowPlaces([one(0), one(0), one(0), one(0)], 2, 1).map(({ holder, firstRow }) => [holder, firstRow]),
   ).toEqual([
     [0, 0],
     [0, 1],
@@ -175,7 +175,7 @@ test('what does not fit begins anew with its own rank, which the next ones join'
 
 test('a rank without rows opens nothing, and rows begin where a binding may', () => {
   const wanted = [{ tp: 0, numRows: 0 }, one(0), one(0), { tp: 0, numRows: 2 }];
-  expect(logitPlaces(wanted, 4, 2)).toEqual([
+  expect(rowPlaces(wanted, 4, 2)).toEqual([
     { holder: 0, firstRow: 0, numRows: 0 },
     { holder: 1, firstRow: 0, numRows: 1 },
     { holder: 1, firstRow: 2, numRows: 1 },
@@ -184,5 +184,5 @@ test('a rank without rows opens nothing, and rows begin where a binding may', ()
 });
 
 test('rows per offset: 128 bytes need two for a multiple of 256, 1024 one, 96 eight', () => {
-  expect([128, 1024, 96].map((bytes) => rowsPerOffset(bytes, 256))).toEqual([2, 1, 8]);
+  expect([128, 1024, 96].map((bytes) => rowsPerOffset([bytes], 256))).toEqual([2, 1, 8]);
 });

@@ -19,8 +19,8 @@ export function stepSubject(
       return steps.forward(requests, options);
     });
   return {
-    run: async (timing) => {
-      const result = await step({ timing });
+    run: async (timing, apart = false) => {
+      const result = await step({ timing, apart });
       return { wallNs: result.hostNs, pieces: [{ ...result, hostSyncs: 1 + result.hostSyncsInLayers }] };
     },
     expertRows: async () => [(await step({ experts: true })).expertRows ?? []],

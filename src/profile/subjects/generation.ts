@@ -21,11 +21,11 @@ export function generationSubject(
     return { wallNs: endNs - beganNs, endNs };
   };
   return {
-    run: async (timing) => {
+    run: async (timing, apart = false) => {
       const results: StepResult[] = [];
       try {
         // Reading the times of one step would come before the next.
-        const { wallNs, endNs } = await steps({ timing, timesLater: true }, results);
+        const { wallNs, endNs } = await steps({ timing, apart, timesLater: true }, results);
         const pieces: RunPiece[] = [];
         for (const [i, result] of results.entries()) {
           const times = await result.later?.read();

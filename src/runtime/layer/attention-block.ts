@@ -2,12 +2,15 @@
  * x -> norm -> qkv -> norm of queries and keys -> rope, KV append -> attention -> output projection -> reduce-scatter over
  * TP. A norm over the heads of all ranks sums squares over them first.
  */
-import { local, ofRanks, type Segment, within } from '../../collectives/segments.ts';
+import { local, ofAllRanks, ofRanks, type Segment, within } from '../../collectives/segments.ts';
 import { invariant } from '../../core/errors.ts';
 import { at, maxOf } from '../../core/math.ts';
+import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import { sizedFor } from '../../kernels/sized.ts';
+import type { RankSizes } from '../../memory/rank-sizes.ts';
 import { busyRun } from '../step/plan.ts';
+import { rowsHeld, sharedHolders } from '../step/row-places.ts';
 import type { StageContext, StageLayer, StageStep } from './context.ts';
 import type { StageWorkspace } from '../stage-workspace.ts';
 
@@ -22,24 +25,19 @@ export function attentionSegments(
   step: StageStep,
 ): Segment[] {
   const { tp } = c.layout.spec;
-  const apart = tp > 1 && c.sizes.widthNorm;
-  const attend = apart
-    ? [
-        local('attention', (commands) =>
-          eachRank(commands, step, (rank) => project(commands, c, w, layer, step, rank)),
-        ),
-        within('attention', sumSquares(c, w, step)),
-        local('attention', (commands) =>
-          eachRank(commands, step, (rank) => attendOn(commands, c, w, layer, step, rank)),
-        ),
-      ]
+  const summed = tp > 1 && c.sizes.widthNorm;
+  const before = (commands: CommandList): void => recordQkv(commands, c, w, layer, step);
+  const after = (commands: CommandList): void => {
+    eachRank(commands, step, (rank) => attendOn(commands, c, w, layer, step, rank));
+    recordOut(commands, c, w, layer, step);
+  };
+  const attend = summed
+    ? [local('attention', before), within('attention', sumSquares(c, w, step)), local('attention', after)]
     : [
-        local('attention', (commands) =>
-          eachRank(commands, step, (rank) => {
-            project(commands, c, w, layer, step, rank);
-            attendOn(commands, c, w, layer, step, rank);
-          }),
-        ),
+        local('attention', (commands) => {
+          before(commands);
+          after(commands);
+        }),
       ];
   if (tp === 1) return attend;
   const { loads, tables } = step;
@@ -67,43 +65,63 @@ function eachRank(commands: CommandList, { loads }: StageStep, record: (rank: nu
   });
 }
 
+/** Of several ranks: of all, split by their rows. */
+function eachProduct(
+  commands: CommandList,
+  { places }: StageStep,
+  record: (holder: number, numRows: number) => void,
+): void {
+  const shared = sharedHolders(places);
+  for (const [holder, numRows] of rowsHeld(places)) {
+    if (shared.has(holder)) ofAllRanks(commands);
+    else ofRanks(commands, holder);
+    record(holder, numRows);
+  }
+}
+
 /** x -> norm -> qkv, and the sums of squares of a norm over all heads. */
-function project(
+function recordQkv(
   commands: CommandList,
   { kernels, sizes }: StageContext,
   w: StageWorkspace,
   layer: StageLayer,
-  { loads }: StageStep,
-  rank: number,
+  step: StageStep,
 ): void {
-  const { numTokens } = at(loads, rank);
-  const weights = at(layer.weights, rank);
-  const own = w.rank(rank);
-  kernels.norm.record(
-    commands,
-    { numRows: numTokens },
-    { x: w.symmetric('x').part(rank), weight: weights.attentionNorm, y: own.normed, sum: own.sum },
-  );
-  const { qkv } = sizedFor(kernels.products, numTokens);
-  qkv.record(commands, numTokens, { a: own.normed, b: weights.qkv, c: own.qkv, bias: weights.qkvBias });
+  eachRank(commands, step, (rank) => {
+    const { numTokens } = at(step.loads, rank);
+    const y = rowsOf(w, sizes, step, rank).normed;
+    const { attentionNorm: weight } = at(layer.weights, rank);
+    const x = w.symmetric('x').part(rank);
+    kernels.norm.record(commands, { numRows: numTokens }, { x, weight, y, sum: w.rank(rank).sum });
+  });
+  eachProduct(commands, step, (holder, numRows) => {
+    const { normed: a, qkv: c } = w.rank(holder);
+    const { qkv: b, qkvBias: bias } = at(layer.weights, holder);
+    sizedFor(kernels.products, numRows).qkv.record(commands, numRows, { a, b, c, bias });
+  });
   if (!sizes.widthNorm) return;
-  const squares = w.symmetric('squares').part(rank);
-  kernels.qkNorm?.recordSquares(commands, numTokens, { qkv: own.qkv, squares });
+  eachRank(commands, step, (rank) => {
+    const { numTokens } = at(step.loads, rank);
+    const { qkv } = rowsOf(w, sizes, step, rank);
+    kernels.qkNorm?.recordSquares(commands, numTokens, { qkv, squares: w.symmetric('squares').part(rank) });
+  });
 }
 
-/** The rest, from qkv to the output projection. */
+/** From qkv to the output of its heads. */
 function attendOn(
   commands: CommandList,
   { kernels, sizes, layout, ropeTable: table, attentionScratch: scratch }: StageContext,
   w: StageWorkspace,
   layer: StageLayer,
-  { batch, loads, tables }: StageStep,
+  step: StageStep,
   rank: number,
 ): void {
+  const { batch, loads, tables } = step;
   const { group, numTokens } = at(loads, rank);
   const weights = at(layer.weights, rank);
   const cache = at(layer.cache, rank);
-  const own = w.rank(rank);
+  const { q } = w.rank(rank);
+  const { qkv, heads: o } = rowsOf(w, sizes, step, rank);
   const { maxQueries, sequences } = at(batch, group);
   const window = layout.model.attention?.windows?.[layer.index] ?? 0;
   const attention = kernels.attention.get(window);
@@ -112,14 +130,14 @@ function attendOn(
   kernels.qkNorm?.record(
     commands,
     numTokens,
-    { qkv: own.qkv, weight: weights.qkNorm, squares },
+    { qkv, weight: weights.qkNorm, squares },
     weights.attentionNorm,
   );
   kernels.ropeAppend.record(commands, numTokens, {
-    qkv: own.qkv,
+    qkv,
     table,
     place: tables.place.part(group),
-    q: own.q,
+    q,
     kCache: cache.k,
     vCache: cache.v,
   });
@@ -127,19 +145,52 @@ function attendOn(
     commands,
     { numSequences: sequences.length, maxQueries },
     {
-      q: own.q,
+      q,
       k: cache.k,
       v: cache.v,
       sequences: tables.sequences.part(group),
-      o: own.heads,
+      o,
       scratch,
       ...(weights.sinks && { sinks: weights.sinks }),
     },
   );
-  sizedFor(kernels.products, numTokens).out.record(commands, numTokens, {
-    a: own.heads,
-    b: weights.out,
-    c: w.symmetric('partial').part(rank),
-    bias: weights.outBias,
+}
+
+/** Output projection. Rows of several ranks are multiplied where their normed ones lay, and taken to each from there. */
+function recordOut(
+  commands: CommandList,
+  { kernels, sizes }: StageContext,
+  w: StageWorkspace,
+  layer: StageLayer,
+  step: StageStep,
+): void {
+  const partial = w.symmetric('partial');
+  const shared = sharedHolders(step.places);
+  eachProduct(commands, step, (holder, numRows) => {
+    const { heads: a, normed } = w.rank(holder);
+    const { out: b, outBias: bias } = at(layer.weights, holder);
+    const c = shared.has(holder) ? normed : partial.part(holder);
+    sizedFor(kernels.products, numRows).out.record(commands, numRows, { a, b, c, bias });
   });
+  step.places.forEach(({ holder, numRows }, rank) => {
+    if (numRows === 0 || !shared.has(holder)) return;
+    commands.copy(rowsOf(w, sizes, step, rank).normed, partial.part(rank), 4 * numRows * sizes.modelDim);
+  });
+}
+
+/** Where a rank's rows lie in its holder's scratch. */
+function rowsOf(
+  w: StageWorkspace,
+  { modelDim, headDim, numHeads, numKvHeads }: RankSizes,
+  { places }: StageStep,
+  rank: number,
+): Readonly<Record<'normed' | 'qkv' | 'heads', BufferView>> {
+  const { holder, firstRow } = at(places, rank);
+  const { normed, qkv, heads } = w.rank(holder);
+  const from = (buffer: GpuBuffer, width: number): BufferView => buffer.view(4 * firstRow * width);
+  return {
+    normed: from(normed, modelDim),
+    qkv: from(qkv, (numHeads + 2 * numKvHeads) * headDim),
+    heads: from(heads, numHeads * headDim),
+  };
 }

@@ -8,6 +8,7 @@ import { BYTES_OF } from '../../tensor/tensor.ts';
 import type { StageStep } from '../layer/context.ts';
 import type { RankSizes } from '../../memory/rank-sizes.ts';
 import { logitRows } from './plan.ts';
+import { rowsHeld } from './row-places.ts';
 
 export interface StepSpan {
   readonly stage: number;
@@ -69,10 +70,7 @@ interface Cost {
   readonly bytes: number;
 }
 
-/**
- * Of all ranks of the stage. Each reads its own weights, as on a cluster; but ranks with the same part of the vocabulary read it
- * once, for their logits are one product.
- */
+/** Of all ranks of the stage. Each reads its own weights, as on a cluster, but for products that serve several. */
 function costOf({ sizes: z, weightDtype, which, step }: SpanPlaceInStep, operation: string): Cost {
   const { modelDim: width, topK, numExperts, expertDim, headDim, numHeads, numKvHeads } = z;
   const weight = BYTES_PER_WEIGHT[weightDtype];
@@ -91,7 +89,7 @@ function costOf({ sizes: z, weightDtype, which, step }: SpanPlaceInStep, operati
       return {
         flop: 2 * tokens * matrices + 4 * numHeads * headDim * seen,
         bytes:
-          busy.length * matrices * weight +
+          rowsHeld(step.places).size * matrices * weight +
           2 * tokens * row +
           2 * kept * numKvHeads * headDim * BYTES_OF[z.cacheDtype],
       };
@@ -117,7 +115,7 @@ function costOf({ sizes: z, weightDtype, which, step }: SpanPlaceInStep, operati
     case 'logits': {
       const perRank = z.vocabSize / (z.numRanks / z.numGroups);
       const rows = sum(busy.map(({ group }) => logitRows(at(step.batch, group), which).length));
-      const parts = new Set(busy.map(({ tp }) => tp)).size;
+      const parts = step.apart ? busy.length : new Set(busy.map(({ tp }) => tp)).size;
       return {
         flop: 2 * rows * width * perRank,
         bytes: parts * perRank * width * weight + rows * (row + 4 * perRank),

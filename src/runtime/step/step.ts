@@ -14,6 +14,11 @@ export interface StepOptions {
   /** Read the residual stream after every layer back at the end of the step. */
   readonly hidden?: boolean;
   readonly timing?: TimingDetail;
+  /**
+   * Give every rank products of its own, as on a device of its own. Otherwise the rows of ranks that hold the same weights are
+   * multiplied with them once.
+   */
+  readonly apart?: boolean;
   /** Leave the times of passes on the device, for `later`: reading them waits for it. */
   readonly timesLater?: boolean;
   /** Calls the step off: it is rejected with a CancelledError, and the sequences are as long as they were before. */

@@ -2,6 +2,7 @@
 import { faultsIn, type Mutant } from '../mutant.ts';
 
 const sampling = { tests: ['runtime/sampling.test.ts'] };
+const products = { tests: ['runtime/step/shared-products.test.ts'] };
 const plan = { tests: ['runtime/step-plan.test.ts'] };
 const sizes = { tests: ['runtime/step-plan.test.ts', 'runtime/limits.test.ts'] };
 
@@ -98,7 +99,7 @@ export const runtimeFaults: readonly Mutant[] = [
       why: 'the last busy rank is left out',
     },
   ]),
-  ...faultsIn('src/runtime/step/logit-places.ts', plan, [
+  ...faultsIn('src/runtime/step/row-places.ts', plan, [
     {
       find: 'firstRow + numRows <= room',
       replace: 'firstRow <= room',
@@ -168,7 +169,40 @@ export const runtimeFaults: readonly Mutant[] = [
       why: 'the last norm has an eps of its own',
     },
   ]),
-  ...faultsIn('src/runtime/ends.ts', { tests: ['runtime/step/shared-logits.test.ts'] }, [
+  ...faultsIn('src/runtime/step/row-places.ts', products, [
+    {
+      find: 'held.set(holder, firstRow + numRows);',
+      replace: 'held.set(holder, numRows);',
+      why: 'a shared product ends before the rows of the last rank',
+    },
+  ]),
+  ...faultsIn('src/runtime/layer/attention-block.ts', products, [
+    {
+      find: 'buffer.view(4 * firstRow * width)',
+      replace: 'buffer.view(0)',
+      why: 'ranks that share projections have the rows of the first',
+    },
+    {
+      find: 'commands.copy(rowsOf(w, sizes, step, rank).normed, partial.part(rank)',
+      replace: 'commands.copy(w.rank(rank).normed, partial.part(rank)',
+      why: 'a rank takes its attention output from its own scratch',
+    },
+  ]),
+  ...faultsIn('src/runtime/pipeline.ts', products, [
+    {
+      find: 'apart ? ownPlaces(wanted) : rowPlaces(',
+      replace: '!apart ? ownPlaces(wanted) : rowPlaces(',
+      why: 'ranks share projections where each is to have its own',
+    },
+  ]),
+  ...faultsIn('src/profile/profile.ts', { tests: ['profile/account.test.ts'] }, [
+    {
+      find: "const apart = detail === 'dispatch';",
+      replace: 'const apart = false;',
+      why: 'ranks are timed by products that they share',
+    },
+  ]),
+  ...faultsIn('src/runtime/ends.ts', products, [
     {
       find: 'from.view(4 * place.firstRow * columns.count)',
       replace: 'from.view(0)',
