@@ -176,7 +176,7 @@ export async function prepareExchangedExperts(
   });
 
   return {
-    tileRows: sized.many.tileRows,
+    tileRows: sizedFor(sized, Infinity).tileRows,
     dispatch: (work) => {
       const { groups, arrays, clearStarts } = work;
       if (groups.length === 0) return [];

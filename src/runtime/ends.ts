@@ -6,6 +6,7 @@ import { at, range } from '../core/math.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { prepareGemm, type Gemm } from '../kernels/dense/gemm.ts';
 import { prepareRmsNorm, type RmsNorm } from '../kernels/dense/rms-norm.ts';
+import { prepareSized, type Sized, sizedFor } from '../kernels/sized.ts';
 import { prepareGatherRows, type GatherRows } from '../kernels/routing/rows.ts';
 import type { Run } from '../layout/layout.ts';
 import type { WeightSource } from '../model/config.ts';
@@ -34,9 +35,7 @@ export interface LogitsBlock {
 /** Columns of the logits that one binding holds. */
 interface Head {
   readonly weights: GpuBuffer;
-  /** For one row, and for more. */
-  readonly one: Gemm;
-  readonly more: Gemm;
+  readonly products: Sized<Gemm>;
   readonly columns: Run;
 }
 
@@ -99,11 +98,7 @@ export class PipelineEnds {
     const shards = endShards(source, plan);
     const prepareHead = async (columns: Run, wide = false): Promise<Omit<Head, 'weights'>> => {
       const shape = { numCols: columns.count, depth: z.modelDim, weightDtype: dtypes.head, wide };
-      const [one, more] = await Promise.all([
-        prepareGemm(gpu, { ...shape, numRows: 1 }),
-        prepareGemm(gpu, { ...shape, numRows: 8 }),
-      ]);
-      return { one, more, columns };
+      return { products: await prepareSized((numRows) => prepareGemm(gpu, { ...shape, numRows })), columns };
     };
     // Kernels first: nothing is held while they may be refused, or called off.
     const width = z.modelDim;
@@ -187,9 +182,8 @@ export class PipelineEnds {
         { numRows },
         { x: rows, weight: this.#finalNorm, y: normed, sum: at(logits, 0) },
       );
-      for (const [i, { one, more, weights }] of at(this.#heads, at(step.loads, holder).tp).entries()) {
-        const gemm = numRows === 1 ? one : more;
-        gemm.record(commands, numRows, { a: normed, b: weights, c: at(logits, i) });
+      for (const [i, { products, weights }] of at(this.#heads, at(step.loads, holder).tp).entries()) {
+        sizedFor(products, numRows).record(commands, numRows, { a: normed, b: weights, c: at(logits, i) });
       }
     }
   }
