@@ -3,7 +3,6 @@
  * device, and otherwise is something to wait for, between two submits.
  */
 import type { CommandList, SubmittedList } from '../gpu/command-list.ts';
-import type { Run } from '../layout/layout.ts';
 
 /** Joins the list at hand. Decides nothing, waits for nothing. */
 export interface Recorded {
@@ -29,22 +28,23 @@ export function local(span: string, record: (commands: CommandList) => void): Re
 
 /** Whose rows a dispatch of a span works on, where not all its ranks'. */
 export interface SpanPart {
-  readonly ranks: Run;
+  /** Numbered within the stage. */
+  readonly ranks: readonly number[];
 }
 
-/** What follows in the span is of `count` ranks from `first` on, numbered within the stage. */
-export function ofRanks(commands: CommandList, first: number, count = 1): void {
-  commands.part({ ranks: { first, count } } satisfies SpanPart);
+/** What follows in the span is of these ranks, numbered within the stage. */
+export function ofRanks(commands: CommandList, ...ranks: readonly number[]): void {
+  commands.part({ ranks } satisfies SpanPart);
 }
 
-/** What follows in the span is of all its ranks. */
-export function ofAllRanks(commands: CommandList): void {
-  commands.part(undefined);
-}
-
-/** A collective's time counts as `span`. */
+/** A collective's time counts as `span`, and is of all its ranks. */
 export function within<S extends Segment>(span: string, segment: S): S {
-  return { ...segment, span };
+  if (!('record' in segment)) return { ...segment, span };
+  const record = (commands: CommandList): void => {
+    commands.part(undefined);
+    segment.record(commands);
+  };
+  return { ...segment, span, record };
 }
 
 /** For segments that are all recorded, as on one device. */

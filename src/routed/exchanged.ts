@@ -7,7 +7,7 @@ import { local, ofRanks, within } from '../collectives/segments.ts';
 import type { SymmetricArray } from '../collectives/symmetric.ts';
 import type { RowExchange, Transport } from '../collectives/transport.ts';
 import { invariant } from '../core/errors.ts';
-import { at, ceilDiv, maxOf, minOf } from '../core/math.ts';
+import { at, ceilDiv, maxOf, minOf, range } from '../core/math.ts';
 import type { Bindable } from '../gpu/buffer.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -158,7 +158,7 @@ export async function prepareExchangedExperts(
       const stack = stackOf(first);
       // A rank without experts receives nothing.
       if (stack.weights.numExperts === 0) continue;
-      ofRanks(commands, first, owners);
+      ofRanks(commands, ...range(owners).map((i) => first + i));
       productsOf(g).record(commands, {
         ...stack,
         x: arrays.receive.parts(first, owners),

@@ -1,5 +1,5 @@
 /** The two ends of the pipeline: token embedding on the first stage, logits on the last. */
-import { ofAllRanks, ofRanks } from '../collectives/segments.ts';
+import { ofRanks } from '../collectives/segments.ts';
 import type { CommandList } from '../gpu/command-list.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { at, range } from '../core/math.ts';
@@ -13,8 +13,16 @@ import type { WeightSource } from '../model/config.ts';
 import { headWords } from '../memory/arrays.ts';
 import type { EnginePlan } from '../memory/engine-plan.ts';
 import { endShards } from './shards.ts';
-import { ownPlaces, type RowPlace, rowPlaces, rowsHeld, rowsPerOffset } from './step/row-places.ts';
-import { logitRows } from './step/plan.ts';
+import {
+  eachPlace,
+  eachProduct,
+  ownRows,
+  type PlacedRows,
+  type RowPlace,
+  rowsPerOffset,
+  sharedRows,
+} from './step/row-places.ts';
+import { logitRows, type MicroBatch, type RankLoad } from './step/plan.ts';
 import type { StageStep } from './layer/context.ts';
 import type { WeightStore } from './weight-store.ts';
 import type { StageWorkspace } from './stage-workspace.ts';
@@ -148,6 +156,7 @@ export class PipelineEnds {
   /** Token ids -> x of the first stage, on every member of a TP group. */
   recordEmbedding(commands: CommandList, first: StageWorkspace, { loads, tables }: StageStep): void {
     loads.forEach(({ group, numTokens }, rank) => {
+      ofRanks(commands, rank);
       const [index, y] = [tables.ids.part(group), first.symmetric('x').part(rank)];
       for (const { weights, rows, gather } of this.#embeddings) {
         const p = { numRows: numTokens, numSource: rows.count, firstRow: rows.first };
@@ -157,11 +166,8 @@ export class PipelineEnds {
   }
 
   /** x of the last stage -> logits of the wanted rows, every TP member its part of the vocabulary. */
-  recordLogits(commands: CommandList, last: StageWorkspace, step: StageStep, which: 'last' | 'all'): void {
-    const places = this.#places(step, which);
-    places.forEach(({ holder, firstRow, numRows }, rank) => {
-      if (numRows === 0) return;
-      ofRanks(commands, rank);
+  recordLogits(commands: CommandList, last: StageWorkspace, step: StageStep): void {
+    eachPlace(commands, step.logits, (rank, { holder, firstRow, numRows }) => {
       const { group, numTokens } = at(step.loads, rank);
       this.#pick.record(
         commands,
@@ -173,9 +179,7 @@ export class PipelineEnds {
         },
       );
     });
-    for (const [holder, numRows] of rowsHeld(places)) {
-      if (step.apart) ofRanks(commands, holder);
-      else ofAllRanks(commands);
+    eachProduct(commands, step.logits, ({ holder, numRows }) => {
       const { rows, normed, logits } = at(this.#scratch, holder);
       this.#norm.record(
         commands,
@@ -185,23 +189,20 @@ export class PipelineEnds {
       for (const [i, { products, weights }] of at(this.#heads, at(step.loads, holder).tp).entries()) {
         sizedFor(products, numRows).record(commands, numRows, { a: normed, b: weights, c: at(logits, i) });
       }
-    }
+    });
   }
 
-  #places(step: StageStep, which: 'last' | 'all'): RowPlace[] {
-    const wanted = step.loads.map(({ group, tp }) => ({
-      tp,
-      numRows: logitRows(at(step.batch, group), which).length,
-    }));
-    return step.apart ? ownPlaces(wanted) : rowPlaces(wanted, this.#room, this.#stepRows);
+  /** Where the rows lie of which logits are wanted. @param apart see `StepOptions`. */
+  place(loads: readonly RankLoad[], batch: MicroBatch, which: 'last' | 'all', apart: boolean): PlacedRows {
+    const wanted = loads.map(({ group, tp }) => ({ tp, numRows: logitRows(at(batch, group), which).length }));
+    return apart ? ownRows(wanted) : sharedRows(wanted, this.#room, this.#stepRows);
   }
 
   /** The blocks of one micro-batch from `offset` on: rank by rank, piece by piece. */
-  logitsBlocks(step: StageStep, which: 'last' | 'all', offset: number): LogitsBlock[] {
+  logitsBlocks({ loads, logits }: StageStep, offset: number): LogitsBlock[] {
     let next = offset;
-    const places = this.#places(step, which);
-    return step.loads.flatMap(({ group, tp }, rank) => {
-      const place = at(places, rank);
+    return loads.flatMap(({ group, tp }, rank) => {
+      const place = at(logits.places, rank);
       return at(this.#heads, tp).map(({ columns }, piece) => {
         const words = place.numRows * columns.count;
         next += words;

@@ -20,7 +20,7 @@ import { worthwhileMicroBatches } from '../memory/rank-sizes.ts';
 import type { LayerSegments, Stage } from './layer/stage.ts';
 import type { StageContext, StageStep } from './layer/context.ts';
 import { logitRows, planStep, rankLoads, type Request } from './step/plan.ts';
-import { ownPlaces, projectionStep, rowPlaces } from './step/row-places.ts';
+import { ownRows, projectionStep, sharedRows } from './step/row-places.ts';
 import { StepTables } from './step/tables.ts';
 
 export interface MicroBatchPolicy {
@@ -36,8 +36,8 @@ export class Pipeline {
   readonly #ends: PipelineEnds;
   readonly #microBatches: MicroBatchPolicy;
   readonly #tables: StepTables[];
-  /** Rows from one place of a rank's rows to the next. */
-  readonly #placeStep: number;
+  /** Of the rows before and behind projections. */
+  readonly #rowsPerOffset: number;
   readonly #lengths = new Map<number, number>();
   #pending: Promise<void> | undefined;
   #closed = false;
@@ -52,7 +52,7 @@ export class Pipeline {
     this.#stages = stages;
     this.#ends = ends;
     this.#microBatches = microBatches;
-    this.#placeStep = projectionStep(context.sizes, context.gpu.limits.minStorageBufferOffsetAlignment);
+    this.#rowsPerOffset = projectionStep(context.sizes, context.gpu.limits.minStorageBufferOffsetAlignment);
     this.#tables = range(microBatches.prepared).map((i) => new StepTables(context.gpu, i, context.plan));
   }
 
@@ -91,10 +91,11 @@ export class Pipeline {
       const tables = this.#tablesOf(m);
       tables.write(batch, loads, this.#c, which);
       const wanted = loads.map((load) => ({ tp: load.tp, numRows: load.numTokens }));
-      const places = apart ? ownPlaces(wanted) : rowPlaces(wanted, z.maxTokens, this.#placeStep);
-      return { batch, loads, tables, apart, places, isLast: m === batches.length - 1 };
+      const projections = apart ? ownRows(wanted) : sharedRows(wanted, z.maxTokens, this.#rowsPerOffset);
+      const scored = this.#ends.place(loads, batch, which, apart);
+      return { batch, loads, tables, projections, logits: scored, isLast: m === batches.length - 1 };
     });
-    const blocks = this.#blocks(steps, which);
+    const blocks = this.#blocks(steps);
     const readBack = gpu.elements('read-back/logits', totalWords(blocks), 'f32', 'parts');
     const trace = experts ? expertTrace(gpu, layout, z, steps) : undefined;
     const rows = hidden ? hiddenTrace(gpu, layout, z, steps) : undefined;
@@ -109,7 +110,7 @@ export class Pipeline {
         dispatches += count;
       };
       host.begin('record', gpu.now());
-      this.#pending = this.#run(gpu, onSubmit, steps, blocks, which, readBack, { trace, rows }, timing);
+      this.#pending = this.#run(gpu, onSubmit, steps, blocks, readBack, { trace, rows }, timing);
       if (this.#pending !== undefined) await this.#pending;
       const hostSyncsInLayers = gpu.hostSyncs - syncsBefore;
       host.begin('read-back', gpu.now());
@@ -154,7 +155,6 @@ export class Pipeline {
     onSubmit: (list: SubmittedList, dispatches: number) => void,
     steps: readonly StageStep[],
     blocks: readonly (readonly LogitsBlock[])[],
-    which: 'last' | 'all',
     readBack: GpuBuffer,
     { trace, rows }: { trace: ExpertTrace | undefined; rows: HiddenTrace | undefined },
     timing: NonNullable<StepOptions['timing']>,
@@ -170,7 +170,7 @@ export class Pipeline {
         const onSlots: StageStep['onIds'] =
           trace && ((commands, layer, rank, slots) => trace.recordSlots(commands, m, layer, rank, slots));
         const x = (rank: number): BufferView => stage.workspace.symmetric('x').part(rank);
-        const own = this.#stageSegments(stage, { ...step, onIds, onSlots }, which, toBlocks).map((of) => {
+        const own = this.#stageSegments(stage, { ...step, onIds, onSlots }, toBlocks).map((of) => {
           const { layer } = of;
           if (rows === undefined || layer === undefined) return of;
           const copy = local('hidden', (commands) => rows.record(commands, m, layer, x));
@@ -178,7 +178,7 @@ export class Pipeline {
         });
         if (timing === 'none') return own.flatMap(({ segments }) => segments);
         const { sizes, weightDtype } = this.#c;
-        const place = { sizes, weightDtype, which, stage: stage.index, microBatch: m, step };
+        const place = { sizes, weightDtype, stage: stage.index, microBatch: m, step };
         return own.flatMap(({ layer, segments }) => tagged(place, layer, segments));
       });
       return runSegments(segments, () => gpu.commands(`clock ${clock}`, timing), onSubmit);
@@ -188,7 +188,6 @@ export class Pipeline {
   #stageSegments(
     stage: Stage,
     step: StageStep,
-    which: 'last' | 'all',
     { blocks, readBack }: { blocks: readonly LogitsBlock[]; readBack: GpuBuffer },
   ): (Omit<LayerSegments, 'layer'> & { readonly layer?: number })[] {
     const { workspace, index } = stage;
@@ -196,7 +195,7 @@ export class Pipeline {
     const last: Segment =
       next === undefined
         ? local('logits', (commands) => {
-            this.#ends.recordLogits(commands, workspace, step, which);
+            this.#ends.recordLogits(commands, workspace, step);
             this.#ends.recordCopy(commands, blocks, readBack);
           })
         : within('send', this.#handOver(stage, next, step));
@@ -216,10 +215,10 @@ export class Pipeline {
   }
 
   /** Each micro-batch's blocks, one micro-batch after the other in the read-back buffer. */
-  #blocks(steps: readonly StageStep[], which: 'last' | 'all'): LogitsBlock[][] {
+  #blocks(steps: readonly StageStep[]): LogitsBlock[][] {
     let offset = 0;
     return steps.map((step) => {
-      const blocks = this.#ends.logitsBlocks(step, which, offset);
+      const blocks = this.#ends.logitsBlocks(step, offset);
       offset += totalWords([blocks]);
       return blocks;
     });

@@ -177,7 +177,7 @@ describe('by hand', () => {
   test('ranks: a shared pass is split by rows, and what a rank waits for is idle or bubble', () => {
     // Stage 0: 40 split 30 + 10. Stage 1: each rank its own pass, 10 and 20, in the second clock.
     const second = tagOf({ stage: 1, operation: 'all-to-all' });
-    const own = (first: number): unknown => ({ ranks: { first, count: 1 } });
+    const own = (rank: number): unknown => ({ ranks: [rank] });
     const { wallNs, ranks, slices } = virtualCluster({
       spans: [span(attention, 0, 40), span(second, 50, 60, own(0)), span(second, 60, 80, own(1))],
     });

@@ -5,7 +5,7 @@ import { parseLayout } from '../../src/layout/spec.ts';
 import { presetNamed } from '../../src/model/presets.ts';
 import { defaultMicroBatches, rankSizes, worthwhileMicroBatches } from '../../src/memory/rank-sizes.ts';
 import { busyRun, groupTables, logitRows, planStep, rankLoads } from '../../src/runtime/step/plan.ts';
-import { rowPlaces, rowsPerOffset } from '../../src/runtime/step/row-places.ts';
+import { ownRows, rowsPerOffset, sharedRows } from '../../src/runtime/step/row-places.ts';
 
 const layout = planLayout(parseLayout('ep=4,pp=2,tp=2,dp=1'), presetNamed('tiny-moe').config);
 const sizes = rankSizes(layout, { maxSequences: 6, maxLength: 32, maxTokens: 8 });
@@ -154,17 +154,25 @@ test.each([
 const one = (tp: number): { tp: number; numRows: number } => ({ tp, numRows: 1 });
 
 test('ranks of a TP member lie behind each other, each member by itself', () => {
-  expect(rowPlaces([one(0), one(1), one(0), { tp: 1, numRows: 3 }], 8, 1)).toEqual([
+  const { places, products } = sharedRows([one(0), one(1), one(0), { tp: 1, numRows: 3 }], 8, 1);
+  expect(places).toEqual([
     { holder: 0, firstRow: 0, numRows: 1 },
     { holder: 1, firstRow: 0, numRows: 1 },
     { holder: 0, firstRow: 1, numRows: 1 },
     { holder: 1, firstRow: 1, numRows: 3 },
   ]);
+  expect(products).toEqual([
+    { holder: 0, numRows: 2, ranks: [0, 2] },
+    { holder: 1, numRows: 4, ranks: [1, 3] },
+  ]);
 });
 
 test('what does not fit begins anew with its own rank, which the next ones join', () => {
   expect(
-    rowPlaces([one(0), one(0), one(0), one(0)], 2, 1).map(({ holder, firstRow }) => [holder, firstRow]),
+    sharedRows([one(0), one(0), one(0), one(0)], 2, 1).places.map(({ holder, firstRow }) => [
+      holder,
+      firstRow,
+    ]),
   ).toEqual([
     [0, 0],
     [0, 1],
@@ -175,11 +183,22 @@ test('what does not fit begins anew with its own rank, which the next ones join'
 
 test('a rank without rows opens nothing, and rows begin where a binding may', () => {
   const wanted = [{ tp: 0, numRows: 0 }, one(0), one(0), { tp: 0, numRows: 2 }];
-  expect(rowPlaces(wanted, 4, 2)).toEqual([
+  const { places, products } = sharedRows(wanted, 4, 2);
+  expect(places).toEqual([
     { holder: 0, firstRow: 0, numRows: 0 },
     { holder: 1, firstRow: 0, numRows: 1 },
     { holder: 1, firstRow: 2, numRows: 1 },
     { holder: 3, firstRow: 0, numRows: 2 },
+  ]);
+  // The row between the two places counts.
+  expect(products).toEqual([
+    { holder: 1, numRows: 3, ranks: [1, 2] },
+    { holder: 3, numRows: 2, ranks: [3] },
+  ]);
+  expect(ownRows(wanted).products).toEqual([
+    { holder: 1, numRows: 1, ranks: [1] },
+    { holder: 2, numRows: 1, ranks: [2] },
+    { holder: 3, numRows: 2, ranks: [3] },
   ]);
 });
 

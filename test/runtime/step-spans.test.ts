@@ -9,6 +9,7 @@ import { syntheticWeights } from '../../src/model/synthetic.ts';
 import type { MoeConfig } from '../../src/model/config.ts';
 import type { Checkpoint } from '../../src/model/checkpoint.ts';
 import { createEngine, type StepOptions, type StepResult } from '../../src/runtime/engine.ts';
+import { virtualCluster } from '../../src/runtime/step/virtual-cluster.ts';
 import { testPlatform } from '../setup/gpu.ts';
 import { loadTinyMoe } from '../model/tiny-moe.ts';
 
@@ -105,16 +106,69 @@ test('every pass says where it was, and neighbours of one name are one pass', as
   ]);
 });
 
-test('with a pass per dispatch a rank has its own passes, and experts those of their stack', async (context) => {
+test('apart, with a pass per dispatch, a rank has its own passes, and experts those of their stack', async (context) => {
   if (!gpu.has('timestamp-query')) context.skip('this adapter has no timestamps');
-  const { spans } = await stepOn('ep=4,pp=1,tp=2,dp=1', 4, { timing: 'dispatch' });
+  const { spans } = await stepOn('ep=4,pp=1,tp=2,dp=1', 4, { timing: 'dispatch', apart: true });
   const partsOf = (operation: string) =>
     new Set(spans.filter(({ tag }) => tag.operation === operation).map(({ part }) => JSON.stringify(part)));
-  const one = range(4).map((first) => JSON.stringify({ ranks: { first, count: 1 } }));
+  const one = range(4).map((rank) => JSON.stringify({ ranks: [rank] }));
+  expect(partsOf('embedding')).toEqual(new Set(one));
   expect(partsOf('attention')).toEqual(new Set(one));
+  expect(partsOf('logits')).toEqual(new Set(one));
   expect(partsOf('combine')).toEqual(new Set(one));
-  expect(partsOf('experts')).toEqual(new Set([JSON.stringify({ ranks: { first: 0, count: 4 } })]));
+  expect(partsOf('experts')).toEqual(new Set([JSON.stringify({ ranks: [0, 1, 2, 3] })]));
   expect(partsOf('all-gather')).toEqual(new Set([undefined]));
+});
+
+test('a product of several ranks is theirs alone, and reads its weights once', async (context) => {
+  if (!gpu.has('timestamp-query')) context.skip('this adapter has no timestamps');
+  // Rank 0 fills the room that each has; the rows of the others are one product.
+  const counts = [8, 1, 1, 1];
+  const partsAndBytes = async (options: StepOptions) => {
+    const engine = await createEngine(gpu, {
+      layout: planLayout(parseLayout('ep=4,pp=1,tp=1,dp=1'), model),
+      weights: syntheticWeights(model, 1),
+      ...{ maxSequences: 4, maxLength: 8, maxStepTokens: 8, microBatches: 1 },
+    });
+    try {
+      const requests = counts.map((count, sequence) => ({ sequence, ids: range(count).map((i) => i + 1) }));
+      const result = await engine.forward(requests, { timing: 'dispatch', logits: 'all', ...options });
+      const of = (operation: string) =>
+        result.spans.filter(({ tag }) => tag.operation === operation && (tag.layer ?? 0) === 0);
+      const firstOf = (operation: string) => of(operation)[0]?.tag.bytes ?? expect.fail();
+      const several = (operation: string) =>
+        of(operation).flatMap(({ part }) => {
+          const { ranks } = part as { ranks: readonly number[] };
+          return ranks.length > 1 ? [ranks] : [];
+        });
+      const slices = virtualCluster(result).slices.filter(({ operation }) => operation === 'logits');
+      return {
+        attention: [several('attention'), firstOf('attention')] as const,
+        logits: [several('logits'), firstOf('logits')] as const,
+        sources: range(4).map((rank) => slices.find((slice) => slice.rank === rank)?.source),
+      };
+    } finally {
+      engine.destroy();
+    }
+  };
+  const shared = await partsAndBytes({});
+  const apart = await partsAndBytes({ apart: true });
+  // qkv and the output projection; the norm and the product of logits.
+  expect(shared.attention[0]).toEqual([
+    [1, 2, 3],
+    [1, 2, 3],
+  ]);
+  expect(shared.logits[0]).toEqual([
+    [1, 2, 3],
+    [1, 2, 3],
+  ]);
+  expect([apart.attention[0], apart.logits[0]]).toEqual([[], []]);
+  expect(apart.sources).toEqual(range(4).map(() => 'measured'));
+  expect(shared.sources).toEqual(range(4).map(() => 'split'));
+  const { modelDim: width, vocabSize, numHeads, numKvHeads, headDim } = model;
+  const matrices = width * headDim * (2 * numHeads + 2 * numKvHeads);
+  expect(apart.attention[1] - shared.attention[1]).toBe(2 * 4 * matrices);
+  expect(apart.logits[1] - shared.logits[1]).toBe(2 * 4 * width * vocabSize);
 });
 
 test.each(['none', 'span', 'dispatch'] as const)(

@@ -209,7 +209,10 @@ export function describeProfile(command: Command): Command {
     .addOption(new Option('--weights <dtype>', 'how matrices are stored').choices(WEIGHT_DTYPES))
     .addOption(new Option('--cache <dtype>', 'how keys and values are stored').choices(CACHE_DTYPES))
     .addOption(
-      new Option('--detail <what>', 'what has timestamps of its own')
+      new Option(
+        '--detail <what>',
+        'what has timestamps of its own; with dispatch ranks share no projections',
+      )
         .choices([...DETAILS])
         .default(DEFAULTS.detail),
     )

@@ -2,15 +2,15 @@
  * x -> norm -> qkv -> norm of queries and keys -> rope, KV append -> attention -> output projection -> reduce-scatter over
  * TP. A norm over the heads of all ranks sums squares over them first.
  */
-import { local, ofAllRanks, ofRanks, type Segment, within } from '../../collectives/segments.ts';
+import { local, type Segment, within } from '../../collectives/segments.ts';
 import { invariant } from '../../core/errors.ts';
 import { at, maxOf } from '../../core/math.ts';
-import type { BufferView, GpuBuffer } from '../../gpu/buffer.ts';
+import type { BufferView } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import { sizedFor } from '../../kernels/sized.ts';
 import type { RankSizes } from '../../memory/rank-sizes.ts';
 import { busyRun } from '../step/plan.ts';
-import { rowsHeld, sharedHolders } from '../step/row-places.ts';
+import { eachPlace, eachProduct, type RowPlace } from '../step/row-places.ts';
 import type { StageContext, StageLayer, StageStep } from './context.ts';
 import type { StageWorkspace } from '../stage-workspace.ts';
 
@@ -28,7 +28,7 @@ export function attentionSegments(
   const summed = tp > 1 && c.sizes.widthNorm;
   const before = (commands: CommandList): void => recordQkv(commands, c, w, layer, step);
   const after = (commands: CommandList): void => {
-    eachRank(commands, step, (rank) => attendOn(commands, c, w, layer, step, rank));
+    eachPlace(commands, step.projections, (rank) => attendOn(commands, c, w, layer, step, rank));
     recordOut(commands, c, w, layer, step);
   };
   const attend = summed
@@ -57,28 +57,6 @@ function sumSquares(c: StageContext, w: StageWorkspace, { loads }: StageStep): S
   return c.transport.allReduce(w.symmetric('squares'), w.symmetric('allSquares'), c.tpGroups, count);
 }
 
-function eachRank(commands: CommandList, { loads }: StageStep, record: (rank: number) => void): void {
-  loads.forEach(({ numTokens }, rank) => {
-    if (numTokens === 0) return;
-    ofRanks(commands, rank);
-    record(rank);
-  });
-}
-
-/** Of several ranks: of all, split by their rows. */
-function eachProduct(
-  commands: CommandList,
-  { places }: StageStep,
-  record: (holder: number, numRows: number) => void,
-): void {
-  const shared = sharedHolders(places);
-  for (const [holder, numRows] of rowsHeld(places)) {
-    if (shared.has(holder)) ofAllRanks(commands);
-    else ofRanks(commands, holder);
-    record(holder, numRows);
-  }
-}
-
 /** x -> norm -> qkv, and the sums of squares of a norm over all heads. */
 function recordQkv(
   commands: CommandList,
@@ -87,23 +65,22 @@ function recordQkv(
   layer: StageLayer,
   step: StageStep,
 ): void {
-  eachRank(commands, step, (rank) => {
-    const { numTokens } = at(step.loads, rank);
-    const y = rowsOf(w, sizes, step, rank).normed;
+  const rows = step.projections;
+  eachPlace(commands, rows, (rank, place) => {
+    const y = placeIn(w, sizes, place, 'normed');
     const { attentionNorm: weight } = at(layer.weights, rank);
     const x = w.symmetric('x').part(rank);
-    kernels.norm.record(commands, { numRows: numTokens }, { x, weight, y, sum: w.rank(rank).sum });
+    kernels.norm.record(commands, place, { x, weight, y, sum: w.rank(rank).sum });
   });
-  eachProduct(commands, step, (holder, numRows) => {
+  eachProduct(commands, rows, ({ holder, numRows }) => {
     const { normed: a, qkv: c } = w.rank(holder);
     const { qkv: b, qkvBias: bias } = at(layer.weights, holder);
     sizedFor(kernels.products, numRows).qkv.record(commands, numRows, { a, b, c, bias });
   });
   if (!sizes.widthNorm) return;
-  eachRank(commands, step, (rank) => {
-    const { numTokens } = at(step.loads, rank);
-    const { qkv } = rowsOf(w, sizes, step, rank);
-    kernels.qkNorm?.recordSquares(commands, numTokens, { qkv, squares: w.symmetric('squares').part(rank) });
+  eachPlace(commands, rows, (rank, place) => {
+    const tensors = { qkv: placeIn(w, sizes, place, 'qkv'), squares: w.symmetric('squares').part(rank) };
+    kernels.qkNorm?.recordSquares(commands, place.numRows, tensors);
   });
 }
 
@@ -121,7 +98,8 @@ function attendOn(
   const weights = at(layer.weights, rank);
   const cache = at(layer.cache, rank);
   const { q } = w.rank(rank);
-  const { qkv, heads: o } = rowsOf(w, sizes, step, rank);
+  const place = at(step.projections.places, rank);
+  const qkv = placeIn(w, sizes, place, 'qkv');
   const { maxQueries, sequences } = at(batch, group);
   const window = layout.model.attention?.windows?.[layer.index] ?? 0;
   const attention = kernels.attention.get(window);
@@ -149,7 +127,7 @@ function attendOn(
       k: cache.k,
       v: cache.v,
       sequences: tables.sequences.part(group),
-      o,
+      o: placeIn(w, sizes, place, 'heads'),
       scratch,
       ...(weights.sinks && { sinks: weights.sinks }),
     },
@@ -165,32 +143,31 @@ function recordOut(
   step: StageStep,
 ): void {
   const partial = w.symmetric('partial');
-  const shared = sharedHolders(step.places);
-  eachProduct(commands, step, (holder, numRows) => {
+  const { places } = step.projections;
+  eachProduct(commands, step.projections, ({ holder, numRows, ranks }) => {
     const { heads: a, normed } = w.rank(holder);
     const { out: b, outBias: bias } = at(layer.weights, holder);
-    const c = shared.has(holder) ? normed : partial.part(holder);
+    const c = ranks.length > 1 ? normed : partial.part(holder);
     sizedFor(kernels.products, numRows).out.record(commands, numRows, { a, b, c, bias });
   });
-  step.places.forEach(({ holder, numRows }, rank) => {
-    if (numRows === 0 || !shared.has(holder)) return;
-    commands.copy(rowsOf(w, sizes, step, rank).normed, partial.part(rank), 4 * numRows * sizes.modelDim);
-  });
+  for (const rank of step.projections.products.flatMap(({ ranks }) => (ranks.length > 1 ? ranks : []))) {
+    const place = at(places, rank);
+    const bytes = 4 * place.numRows * sizes.modelDim;
+    commands.copy(placeIn(w, sizes, place, 'normed'), partial.part(rank), bytes);
+  }
 }
 
-/** Where a rank's rows lie in its holder's scratch. */
-function rowsOf(
+/** From where a rank's rows lie in its holder's scratch on. */
+function placeIn(
   w: StageWorkspace,
   { modelDim, headDim, numHeads, numKvHeads }: RankSizes,
-  { places }: StageStep,
-  rank: number,
-): Readonly<Record<'normed' | 'qkv' | 'heads', BufferView>> {
-  const { holder, firstRow } = at(places, rank);
-  const { normed, qkv, heads } = w.rank(holder);
-  const from = (buffer: GpuBuffer, width: number): BufferView => buffer.view(4 * firstRow * width);
-  return {
-    normed: from(normed, modelDim),
-    qkv: from(qkv, (numHeads + 2 * numKvHeads) * headDim),
-    heads: from(heads, numHeads * headDim),
-  };
+  { holder, firstRow }: RowPlace,
+  name: 'normed' | 'qkv' | 'heads',
+): BufferView {
+  const width = {
+    normed: modelDim,
+    qkv: (numHeads + 2 * numKvHeads) * headDim,
+    heads: numHeads * headDim,
+  }[name];
+  return w.rank(holder)[name].view(4 * firstRow * width);
 }

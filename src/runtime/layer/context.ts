@@ -12,7 +12,7 @@ import type { LayerShards } from '../../memory/shards.ts';
 import type { EnginePlan } from '../../memory/engine-plan.ts';
 import type { RankSizes } from '../../memory/rank-sizes.ts';
 import type { MicroBatch, RankLoad } from '../step/plan.ts';
-import type { RowPlace } from '../step/row-places.ts';
+import type { PlacedRows } from '../step/row-places.ts';
 import type { StepTables } from '../step/tables.ts';
 import type { WeightStore } from '../weight-store.ts';
 
@@ -77,10 +77,9 @@ export interface StageStep {
   /** Per rank of a stage. */
   readonly loads: readonly RankLoad[];
   readonly tables: StepTables;
-  /** See `StepOptions`. */
-  readonly apart: boolean;
-  /** Per rank of a stage: where its rows of the projections around attention lie. */
-  readonly places: readonly RowPlace[];
+  /** Rows of the projections around attention, and those of which logits are wanted. */
+  readonly projections: PlacedRows;
+  readonly logits: PlacedRows;
   /** Called after a layer's routing with a rank's expert ids, u32 [share, K]. */
   readonly onIds?: ((commands: CommandList, layer: number, rank: number, ids: Bindable) => void) | undefined;
   /** And with the slots that they were given, where that is not their number. */

@@ -17,7 +17,7 @@ import { stageGroups } from '../groups.ts';
 import { layerShards, type Shard } from '../shards.ts';
 import { StageWorkspace } from '../stage-workspace.ts';
 import { planStep, rankLoads } from '../step/plan.ts';
-import { ownPlaces } from '../step/row-places.ts';
+import { ownRows } from '../step/row-places.ts';
 import { StepTables } from '../step/tables.ts';
 import { WeightStore } from '../weight-store.ts';
 import { admissionSegments } from './admission.ts';
@@ -99,8 +99,9 @@ export async function createExpertHalf(
     );
     const loads = rankLoads(layout, z, batch);
     tables.write(batch, loads, context, 'last');
-    const places = ownPlaces(loads.map(({ numTokens }) => ({ numRows: numTokens })));
-    const step: StageStep = { batch, loads, tables, apart: true, places, isLast: true };
+    // Nothing is projected, and nobody asks for logits.
+    const none = ownRows([]);
+    const step: StageStep = { batch, loads, tables, projections: none, logits: none, isLast: true };
     const busy = busyGroups(context, step);
     return {
       ...{ layout, sizes: z, workspace, bias, tokens: loads.map(({ share }) => share.count) },

@@ -7,8 +7,6 @@ import type { WeightDtype } from '../../tensor/quantised.ts';
 import { BYTES_OF } from '../../tensor/tensor.ts';
 import type { StageStep } from '../layer/context.ts';
 import type { RankSizes } from '../../memory/rank-sizes.ts';
-import { logitRows } from './plan.ts';
-import { rowsHeld } from './row-places.ts';
 
 export interface StepSpan {
   readonly stage: number;
@@ -33,7 +31,6 @@ export type StepSpanTime = SpanTime & { readonly tag: StepSpan };
 export interface SpanPlaceInStep {
   readonly sizes: RankSizes;
   readonly weightDtype: WeightDtype;
-  readonly which: 'last' | 'all';
   readonly stage: number;
   readonly microBatch: number;
   readonly step: StageStep;
@@ -70,8 +67,8 @@ interface Cost {
   readonly bytes: number;
 }
 
-/** Of all ranks of the stage. Each reads its own weights, as on a cluster, but for products that serve several. */
-function costOf({ sizes: z, weightDtype, which, step }: SpanPlaceInStep, operation: string): Cost {
+/** Of all ranks of the stage. Each reads its own weights, as on a cluster, but of ranks that share a product its holder. */
+function costOf({ sizes: z, weightDtype, step }: SpanPlaceInStep, operation: string): Cost {
   const { modelDim: width, topK, numExperts, expertDim, headDim, numHeads, numKvHeads } = z;
   const weight = BYTES_PER_WEIGHT[weightDtype];
   const row = 4 * width;
@@ -89,7 +86,7 @@ function costOf({ sizes: z, weightDtype, which, step }: SpanPlaceInStep, operati
       return {
         flop: 2 * tokens * matrices + 4 * numHeads * headDim * seen,
         bytes:
-          rowsHeld(step.places).size * matrices * weight +
+          step.projections.products.length * matrices * weight +
           2 * tokens * row +
           2 * kept * numKvHeads * headDim * BYTES_OF[z.cacheDtype],
       };
@@ -114,11 +111,10 @@ function costOf({ sizes: z, weightDtype, which, step }: SpanPlaceInStep, operati
       return { flop: 0, bytes: (tokens + shares) * row };
     case 'logits': {
       const perRank = z.vocabSize / (z.numRanks / z.numGroups);
-      const rows = sum(busy.map(({ group }) => logitRows(at(step.batch, group), which).length));
-      const parts = step.apart ? busy.length : new Set(busy.map(({ tp }) => tp)).size;
+      const rows = sum(step.logits.places.map(({ numRows }) => numRows));
       return {
         flop: 2 * rows * width * perRank,
-        bytes: parts * perRank * width * weight + rows * (row + 4 * perRank),
+        bytes: step.logits.products.length * perRank * width * weight + rows * (row + 4 * perRank),
       };
     }
     default:

@@ -15,8 +15,8 @@ export interface StepOptions {
   readonly hidden?: boolean;
   readonly timing?: TimingDetail;
   /**
-   * Give every rank products of its own, as on a device of its own. Otherwise the rows of ranks that hold the same weights are
-   * multiplied with them once.
+   * Give every rank projections and logits of its own, as on a device of its own. Otherwise the rows of ranks that hold the same
+   * weights are multiplied with them once. Experts of an EP group share dispatches either way: see `mostOwners`.
    */
   readonly apart?: boolean;
   /** Leave the times of passes on the device, for `later`: reading them waits for it. */

@@ -252,15 +252,14 @@ function worksOf(
       if (work === undefined) works.set(key, [last]);
       else work.push(last);
     }
-    const { first, count } = (part as SpanPart | undefined)?.ranks ?? tag.ranks;
-    const rows = range(count).map((i) =>
-      rowsOf === undefined ? 1 : at(rowsOf, first + i - tag.ranks.first),
-    );
+    const { first, count: whole } = tag.ranks;
+    const ranks = (part as SpanPart | undefined)?.ranks ?? range(whole).map((i) => first + i);
+    const rows = ranks.map((rank) => (rowsOf === undefined ? 1 : at(rowsOf, rank - first)));
     const all = sum(rows);
-    if (count > 1) last.source = weaker(rowsOf === undefined ? 'assumed' : 'split', last.source);
-    for (const i of range(count)) {
-      const share = all === 0 ? 1 / count : at(rows, i) / all;
-      last.ns[first + i] = at(last.ns, first + i) + ns * share;
+    if (ranks.length > 1) last.source = weaker(rowsOf === undefined ? 'assumed' : 'split', last.source);
+    for (const [i, rank] of ranks.entries()) {
+      const share = all === 0 ? 1 / ranks.length : at(rows, i) / all;
+      last.ns[rank] = at(last.ns, rank) + ns * share;
     }
   }
   return works;

@@ -14,7 +14,7 @@ export const deviceFaults: readonly Mutant[] = [
       why: 'views of equal length at different offsets share a bind group',
     },
     {
-      find: 'this.#groups.delete(key);\n    }\n    this.#keysOfBuffer',
+      find: 'this.#young.delete(key);\n      this.#old.delete(key);\n    }\n    this.#keysOfBuffer',
       replace: '}\n    this.#keysOfBuffer',
       why: 'bind groups of destroyed buffers are kept',
     },

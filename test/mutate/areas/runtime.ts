@@ -3,6 +3,7 @@ import { faultsIn, type Mutant } from '../mutant.ts';
 
 const sampling = { tests: ['runtime/sampling.test.ts'] };
 const products = { tests: ['runtime/step/shared-products.test.ts'] };
+const spans = { tests: ['runtime/step-spans.test.ts'] };
 const plan = { tests: ['runtime/step-plan.test.ts'] };
 const sizes = { tests: ['runtime/step-plan.test.ts', 'runtime/limits.test.ts'] };
 
@@ -171,28 +172,66 @@ export const runtimeFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('src/runtime/step/row-places.ts', products, [
     {
-      find: 'held.set(holder, firstRow + numRows);',
-      replace: 'held.set(holder, numRows);',
+      find: 'numRows: firstRow + numRows, ranks',
+      replace: 'numRows, ranks',
       why: 'a shared product ends before the rows of the last rank',
     },
   ]),
   ...faultsIn('src/runtime/layer/attention-block.ts', products, [
     {
-      find: 'buffer.view(4 * firstRow * width)',
-      replace: 'buffer.view(0)',
+      find: '.view(4 * firstRow * width)',
+      replace: '.view(0)',
       why: 'ranks that share projections have the rows of the first',
     },
     {
-      find: 'commands.copy(rowsOf(w, sizes, step, rank).normed, partial.part(rank)',
-      replace: 'commands.copy(w.rank(rank).normed, partial.part(rank)',
+      find: "commands.copy(placeIn(w, sizes, place, 'normed'), partial.part(rank), bytes)",
+      replace: 'commands.copy(w.rank(rank).normed, partial.part(rank), bytes)',
       why: 'a rank takes its attention output from its own scratch',
     },
   ]),
   ...faultsIn('src/runtime/pipeline.ts', products, [
     {
-      find: 'apart ? ownPlaces(wanted) : rowPlaces(',
-      replace: '!apart ? ownPlaces(wanted) : rowPlaces(',
+      find: 'apart ? ownRows(wanted) : sharedRows(',
+      replace: '!apart ? ownRows(wanted) : sharedRows(',
       why: 'ranks share projections where each is to have its own',
+    },
+  ]),
+  ...faultsIn('src/runtime/ends.ts', spans, [
+    {
+      find: 'apart ? ownRows(wanted) : sharedRows(',
+      replace: 'sharedRows(',
+      why: 'ranks share logits where each is to have its own',
+    },
+  ]),
+  ...faultsIn('src/runtime/step/row-places.ts', spans, [
+    {
+      find: 'ofRanks(commands, ...product.ranks);',
+      replace: 'ofRanks(commands, product.holder);',
+      why: 'the time of a shared product is all of its holder',
+    },
+  ]),
+  ...faultsIn('src/runtime/step/span.ts', spans, [
+    {
+      find: 'step.projections.products.length * matrices',
+      replace: 'busy.length * matrices',
+      why: 'shared projections cost as many reads as there are ranks',
+    },
+    {
+      find: 'step.logits.products.length * perRank',
+      replace: 'new Set(busy.map(({ tp }) => tp)).size * perRank',
+      why: 'the vocabulary counts once where it is read for each rank',
+    },
+  ]),
+  ...faultsIn('src/gpu/bind-groups.ts', { tests: ['gpu/bind-groups.test.ts'] }, [
+    {
+      find: 'this.#old = this.#young;',
+      replace: 'this.#old = new Map([...this.#old, ...this.#young]);',
+      why: 'bind groups are kept without end',
+    },
+    {
+      find: 'this.#old.delete(key);\n    this.#keep(key, entry);',
+      replace: 'return entry;',
+      why: 'a bind group that is used is dropped with the old ones',
     },
   ]),
   ...faultsIn('src/profile/profile.ts', { tests: ['profile/account.test.ts'] }, [

@@ -170,7 +170,7 @@ export function renderProfile(profile: ProfileFacts & ProfiledFacts, style: Styl
     ...paragraph(
       'To win is time x (1 - share of the measured roof), all of it where the GPU does nothing; hidden is host work ' +
         'behind a busy GPU, which costs nothing. Times are measured, FLOP and bytes modelled; passes that served many ' +
-        'ranks are split by their rows (--detail dispatch gives every rank its own); ranks whose rows nobody knows are ' +
+        'ranks are split by their rows (--detail dispatch gives every rank projections and logits of its own, in bare runs too); ranks whose rows nobody knows are ' +
         'assumed to have equal parts.',
     ),
     ...paragraph(cellText(profile.tuning.note)),

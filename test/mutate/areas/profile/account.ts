@@ -52,7 +52,7 @@ export const profileFaults: readonly Mutant[] = [
       why: 'experts are split into equal parts though their rows are known',
     },
     {
-      find: "if (count > 1) last.source = weaker(rowsOf === undefined ? 'assumed' : 'split', last.source);",
+      find: "if (ranks.length > 1) last.source = weaker(rowsOf === undefined ? 'assumed' : 'split', last.source);",
       replace: '',
       why: 'a part of a shared pass is called measured',
     },
