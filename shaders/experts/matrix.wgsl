@@ -188,6 +188,7 @@ fn powered(w : Stored8, scale : f32, power : f32, careful : bool) -> mat2x4<f32>
   if (FORMAT == 0u) { return values * power; }
   if (careful) {
     let halves = halvesOf(scale);
+    if (power < 0.0) { return (values * halves.x) * -power; }
     return ((values * halves.x) * power) * halves.y;
   }
   return values * (scale * power);
@@ -263,6 +264,13 @@ fn exponentOf(most : u32) -> u32 { return most >> 23u; }
 // A power of two that brings the largest magnitude of a row between 2^14 and 2^15, where f16 ends.
 fn powerFor(exponent : u32) -> f32 { return bitcast<f32>(clamp(268u - exponent, 1u, 253u) << 23u); }
 
+// That of a row of b. Where all its scales lie below f32's normal numbers they are taken without their second halves, 2^-74, and
+// the power is negative.
+fn powerOfB(most : u32) -> f32 {
+  if (FORMAT > 2u && most < 0x800000u) { return -powerFor(exponentOf(bitcast<u32>(f32(most) * 0x1p-75f)) + SHIFT_B); }
+  return powerFor(exponentOf(most) + SHIFT_B);
+}
+
 // value times 2^exponent, in two steps, so that a power beyond f32 is none of them.
 fn timesPower(value : f32, exponent : i32) -> f32 {
   let first = clamp(exponent / 2, -126, 127);
@@ -272,7 +280,8 @@ fn timesPower(value : f32, exponent : i32) -> f32 {
 
 // A sum of products of powered rows, without the powers and with the scale of its column where that was left to the end.
 fn restored(sum : f32, powerA : f32, powerB : f32, scale : f32) -> f32 {
-  let exponent = 254 - i32(bitcast<u32>(powerA) >> 23u) - i32(bitcast<u32>(powerB) >> 23u);
+  let bitsB = bitcast<u32>(powerB);
+  let exponent = 254 - i32(bitcast<u32>(powerA) >> 23u) - i32((bitsB >> 23u) & 255u) - 74 * i32(bitsB >> 31u);
   if (FORMAT != 2u) { return timesPower(sum, exponent); }
   let halves = halvesOf(scale);
   return timesPower(sum * halves.x, exponent + i32(bitcast<u32>(halves.y) >> 23u) - 127);
@@ -538,7 +547,7 @@ fn main(@builtin(workgroup_id) group : vec3<u32>, @builtin(local_invocation_inde
     for (var row = lane; row < TILE_M; row += THREADS) { powers[row] = powerFor(exponentOf(mostOfRow(0u, row))); }
     if (POWERED) {
       for (var row = lane; row < TILE_N; row += THREADS) {
-        powers[TILE_M + row] = powerFor(exponentOf(mostOfRow(B, row)) + SHIFT_B);
+        powers[TILE_M + row] = powerOfB(mostOfRow(B, row));
       }
     }
   }

@@ -72,6 +72,7 @@ const TOKENS = [2, 11];
 describe.each([
   ['int8', 126, -126],
   ['int4', -120, 120],
+  ['int4', -140, 120],
   ['mxfp4', 127, -126],
   ['mxfp4', -127, 120],
 ] as const)('moe in %s, scales of 2^%i and then of 2^%i', (format, up, down) => {
