@@ -249,7 +249,7 @@ fn powerFor(exponent : u32) -> f32 { return bitcast<f32>(clamp(268u - exponent, 
 // That of a row of b. Where all its scales lie below f32's normal numbers they are taken without their second halves, 2^-74, and
 // the power is negative.
 fn powerOfB(most : u32) -> f32 {
-  if (FORMAT > 2u && most < 0x800000u) { return -powerFor(exponentOf(bitcast<u32>(f32(most) * 0x1p-75f)) + SHIFT_B); }
+  if (FORMAT > 2u && exponentOf(most) == 0u) { return -powerFor(exponentOf(bitcast<u32>(f32(most) * 0x1p-75f)) + SHIFT_B); }
   return powerFor(exponentOf(most) + SHIFT_B);
 }
 
