@@ -37,14 +37,9 @@ export function ofRanks(commands: CommandList, ...ranks: readonly number[]): voi
   commands.part({ ranks } satisfies SpanPart);
 }
 
-/** A collective's time counts as `span`, and is of all its ranks. */
+/** A collective's time counts as `span`. */
 export function within<S extends Segment>(span: string, segment: S): S {
-  if (!('record' in segment)) return { ...segment, span };
-  const record = (commands: CommandList): void => {
-    commands.part(undefined);
-    segment.record(commands);
-  };
-  return { ...segment, span, record };
+  return { ...segment, span };
 }
 
 /** For segments that are all recorded, as on one device. */
@@ -93,6 +88,8 @@ export function runSegments(
       commands ??= open();
       const tag = segment.tag ?? segment.span;
       if (tag !== undefined) commands.span(tag);
+      // Of all ranks until it says whose.
+      commands.part(undefined);
       segment.record(commands);
       return undefined;
     });

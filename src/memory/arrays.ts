@@ -106,14 +106,25 @@ export function purposeOf(name: SymmetricName, { tp, ep }: GroupSizes): ArrayPur
   return reached ? 'communication' : 'workspace';
 }
 
+/** Values of a row before and behind the projections around attention. */
+export function projectedWidths({
+  modelDim,
+  headDim,
+  numHeads,
+  numKvHeads,
+}: RankSizes): Record<'normed' | 'qkv' | 'heads', number> {
+  return { normed: modelDim, qkv: (numHeads + 2 * numKvHeads) * headDim, heads: numHeads * headDim };
+}
+
 /** Every private array of one rank of a stage; what collectives reach on it is no private one. */
 export function privateWords(z: RankSizes): Record<PrivateName, number> {
   const D = z.modelDim;
+  const { normed, qkv, heads } = projectedWidths(z);
   return {
-    normed: z.maxTokens * D,
-    qkv: z.maxTokens * (z.numHeads + 2 * z.numKvHeads) * z.headDim,
-    q: z.maxTokens * z.numHeads * z.headDim,
-    heads: z.maxTokens * z.numHeads * z.headDim,
+    normed: z.maxTokens * normed,
+    qkv: z.maxTokens * qkv,
+    q: z.maxTokens * heads,
+    heads: z.maxTokens * heads,
     sum: z.shareTokens * D,
     routed: z.shareTokens * D,
     logits: z.admission?.asks ? 0 : z.shareTokens * z.numExperts,

@@ -16,11 +16,10 @@ import { endShards } from './shards.ts';
 import {
   eachPlace,
   eachProduct,
-  ownRows,
   type PlacedRows,
+  placeRows,
   type RowPlace,
   rowsPerOffset,
-  sharedRows,
 } from './step/row-places.ts';
 import { logitRows, type MicroBatch, type RankLoad } from './step/plan.ts';
 import type { StageStep } from './layer/context.ts';
@@ -195,7 +194,7 @@ export class PipelineEnds {
   /** Where the rows lie of which logits are wanted. @param apart see `StepOptions`. */
   place(loads: readonly RankLoad[], batch: MicroBatch, which: 'last' | 'all', apart: boolean): PlacedRows {
     const wanted = loads.map(({ group, tp }) => ({ tp, numRows: logitRows(at(batch, group), which).length }));
-    return apart ? ownRows(wanted) : sharedRows(wanted, this.#room, this.#stepRows);
+    return placeRows(wanted, this.#room, this.#stepRows, apart);
   }
 
   /** The blocks of one micro-batch from `offset` on: rank by rank, piece by piece. */

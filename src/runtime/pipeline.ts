@@ -16,11 +16,12 @@ import { tagged, type StepSpanTime } from './step/span.ts';
 import { laterTimes } from './step/timed-lists.ts';
 import type { StepOptions, StepResult } from './step/step.ts';
 import { collectExperts, expertTrace, type ExpertTrace } from './step/trace.ts';
+import { projectedWidths } from '../memory/arrays.ts';
 import { worthwhileMicroBatches } from '../memory/rank-sizes.ts';
 import type { LayerSegments, Stage } from './layer/stage.ts';
 import type { StageContext, StageStep } from './layer/context.ts';
 import { logitRows, planStep, rankLoads, type Request } from './step/plan.ts';
-import { ownRows, projectionStep, sharedRows } from './step/row-places.ts';
+import { placeRows, rowsPerOffset } from './step/row-places.ts';
 import { StepTables } from './step/tables.ts';
 
 export interface MicroBatchPolicy {
@@ -52,7 +53,8 @@ export class Pipeline {
     this.#stages = stages;
     this.#ends = ends;
     this.#microBatches = microBatches;
-    this.#rowsPerOffset = projectionStep(context.sizes, context.gpu.limits.minStorageBufferOffsetAlignment);
+    const rowBytes = Object.values(projectedWidths(context.sizes)).map((width) => 4 * width);
+    this.#rowsPerOffset = rowsPerOffset(rowBytes, context.gpu.limits.minStorageBufferOffsetAlignment);
     this.#tables = range(microBatches.prepared).map((i) => new StepTables(context.gpu, i, context.plan));
   }
 
@@ -91,7 +93,7 @@ export class Pipeline {
       const tables = this.#tablesOf(m);
       tables.write(batch, loads, this.#c, which);
       const wanted = loads.map((load) => ({ tp: load.tp, numRows: load.numTokens }));
-      const projections = apart ? ownRows(wanted) : sharedRows(wanted, z.maxTokens, this.#rowsPerOffset);
+      const projections = placeRows(wanted, z.maxTokens, this.#rowsPerOffset, apart);
       const scored = this.#ends.place(loads, batch, which, apart);
       return { batch, loads, tables, projections, logits: scored, isLast: m === batches.length - 1 };
     });

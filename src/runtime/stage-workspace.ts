@@ -1,6 +1,7 @@
 /**
- * The arrays of one stage: symmetric ones, which collectives reach on every rank, and private ones, which
- * hold a rank's own rows, and those of others whose product is one with its own. Both come from a list that is also what the memory prediction adds up.
+ * The arrays of one stage: symmetric ones, which collectives reach on every rank, and private ones, which hold a rank's
+ * own rows, and those of others whose product is one with its own. Both come from a list that is also what the memory prediction
+ * adds up.
  */
 import { at, range } from '../core/math.ts';
 import { invariant } from '../core/errors.ts';

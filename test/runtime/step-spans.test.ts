@@ -30,10 +30,11 @@ async function stepOn(
   layout: string,
   sequences: number,
   options: StepOptions,
+  config = model,
 ): Promise<StepResult & { readonly wallNs: number }> {
   const engine = await createEngine(gpu, {
-    layout: planLayout(parseLayout(layout), model),
-    weights: syntheticWeights(model, 1),
+    layout: planLayout(parseLayout(layout), config),
+    weights: syntheticWeights(config, 1),
     maxSequences: sequences,
     maxLength: LENGTH,
     microBatches: 2,
@@ -118,6 +119,15 @@ test('apart, with a pass per dispatch, a rank has its own passes, and experts th
   expect(partsOf('combine')).toEqual(new Set(one));
   expect(partsOf('experts')).toEqual(new Set([JSON.stringify({ ranks: [0, 1, 2, 3] })]));
   expect(partsOf('all-gather')).toEqual(new Set([undefined]));
+});
+
+test('a collective within an operation is of all ranks, and not of the last one before it', async (context) => {
+  if (!gpu.has('timestamp-query')) context.skip('this adapter has no timestamps');
+  const config: MoeConfig = { ...model, attention: { qkNorm: 'width' } };
+  const { spans } = await stepOn('ep=2,pp=1,tp=2,dp=1', 2, { timing: 'dispatch', apart: true }, config);
+  const reduced = spans.filter(({ kernel }) => kernel?.includes('all-reduce'));
+  expect(reduced.map(({ tag, part }) => [tag.operation, part])).toContainEqual(['attention', undefined]);
+  expect(reduced.filter(({ part }) => part !== undefined)).toEqual([]);
 });
 
 test('a product of several ranks is theirs alone, and reads its weights once', async (context) => {

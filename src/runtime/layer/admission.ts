@@ -6,14 +6,14 @@ import { local, type Recorded } from '../../collectives/segments.ts';
 import { at } from '../../core/math.ts';
 import type { ExchangeGroup } from '../../routed/exchanged.ts';
 import type { StageWorkspace } from '../stage-workspace.ts';
-import type { ExpertContext, ExpertLayer, StageStep } from './context.ts';
+import type { ExpertContext, ExpertLayer, ExpertStep } from './context.ts';
 
 /** The slots of one layer's choices, group by group, and its bias for the next step. Nothing without an admission. */
 export function admissionSegments(
   c: ExpertContext,
   w: StageWorkspace,
   layer: ExpertLayer,
-  step: StageStep,
+  step: ExpertStep,
   busy: readonly ExchangeGroup[],
 ): Recorded[] {
   const { admission } = c.kernels;

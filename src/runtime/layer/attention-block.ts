@@ -8,6 +8,7 @@ import { at, maxOf } from '../../core/math.ts';
 import type { BufferView } from '../../gpu/buffer.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
 import { sizedFor } from '../../kernels/sized.ts';
+import { projectedWidths } from '../../memory/arrays.ts';
 import type { RankSizes } from '../../memory/rank-sizes.ts';
 import { busyRun } from '../step/plan.ts';
 import { eachPlace, eachProduct, type RowPlace } from '../step/row-places.ts';
@@ -143,14 +144,15 @@ function recordOut(
   step: StageStep,
 ): void {
   const partial = w.symmetric('partial');
-  const { places } = step.projections;
+  const { places, products } = step.projections;
   eachProduct(commands, step.projections, ({ holder, numRows, ranks }) => {
     const { heads: a, normed } = w.rank(holder);
     const { out: b, outBias: bias } = at(layer.weights, holder);
     const c = ranks.length > 1 ? normed : partial.part(holder);
     sizedFor(kernels.products, numRows).out.record(commands, numRows, { a, b, c, bias });
   });
-  for (const rank of step.projections.products.flatMap(({ ranks }) => (ranks.length > 1 ? ranks : []))) {
+  // Behind all products: a copy ends the pass.
+  for (const rank of products.flatMap(({ ranks }) => (ranks.length > 1 ? ranks : []))) {
     const place = at(places, rank);
     const bytes = 4 * place.numRows * sizes.modelDim;
     commands.copy(placeIn(w, sizes, place, 'normed'), partial.part(rank), bytes);
@@ -160,14 +162,9 @@ function recordOut(
 /** From where a rank's rows lie in its holder's scratch on. */
 function placeIn(
   w: StageWorkspace,
-  { modelDim, headDim, numHeads, numKvHeads }: RankSizes,
+  sizes: RankSizes,
   { holder, firstRow }: RowPlace,
   name: 'normed' | 'qkv' | 'heads',
 ): BufferView {
-  const width = {
-    normed: modelDim,
-    qkv: (numHeads + 2 * numKvHeads) * headDim,
-    heads: numHeads * headDim,
-  }[name];
-  return w.rank(holder)[name].view(4 * firstRow * width);
+  return w.rank(holder)[name].view(4 * firstRow * projectedWidths(sizes)[name]);
 }

@@ -71,21 +71,25 @@ export interface StageLayer extends ExpertLayer {
   readonly cache: readonly { readonly k: GpuBuffer; readonly v: GpuBuffer }[];
 }
 
-/** One micro-batch as the stages see it. */
-export interface StageStep {
+/** One micro-batch as the half behind attention sees it. */
+export interface ExpertStep {
   readonly batch: MicroBatch;
   /** Per rank of a stage. */
   readonly loads: readonly RankLoad[];
   readonly tables: StepTables;
-  /** Rows of the projections around attention, and those of which logits are wanted. */
-  readonly projections: PlacedRows;
-  readonly logits: PlacedRows;
   /** Called after a layer's routing with a rank's expert ids, u32 [share, K]. */
   readonly onIds?: ((commands: CommandList, layer: number, rank: number, ids: Bindable) => void) | undefined;
   /** And with the slots that they were given, where that is not their number. */
-  readonly onSlots?: StageStep['onIds'];
+  readonly onSlots?: ExpertStep['onIds'];
   /** Whether no micro-batch of this step follows. */
   readonly isLast: boolean;
   /** By how much a bias changes in this step, where not by the engine's rate. */
   readonly biasRate?: number | undefined;
+}
+
+/** One micro-batch as the stages see it. */
+export interface StageStep extends ExpertStep {
+  /** Rows of the projections around attention, and those of which logits are wanted. */
+  readonly projections: PlacedRows;
+  readonly logits: PlacedRows;
 }

@@ -16,7 +16,7 @@ import type { LocalRows } from '../../routed/local.ts';
 import { type ChoicePlaces, type RoutedRows, routedSegments } from '../../routed/routed-experts.ts';
 import { admissionSegments } from './admission.ts';
 import { busyGroups } from './busy-groups.ts';
-import type { ExpertContext, ExpertLayer, StageStep } from './context.ts';
+import type { ExpertContext, ExpertLayer, ExpertStep } from './context.ts';
 import type { ExpertKernels } from './expert-kernels.ts';
 import { busyRun } from '../step/plan.ts';
 import type { StageWorkspace } from '../stage-workspace.ts';
@@ -26,7 +26,7 @@ export function expertSegments(
   c: ExpertContext,
   w: StageWorkspace,
   layer: ExpertLayer,
-  step: StageStep,
+  step: ExpertStep,
 ): Segment[] {
   const busy = busyGroups(c, step);
   const { experts } = c.kernels;
@@ -49,7 +49,7 @@ export function routerSegment(
   c: ExpertContext,
   w: StageWorkspace,
   layer: ExpertLayer,
-  step: StageStep,
+  step: ExpertStep,
   busy: readonly ExchangeGroup[],
 ): Recorded {
   return local('route', (commands) => recordRouters(commands, c, w, layer, step, busy));
@@ -61,7 +61,7 @@ function recordRouters(
   { kernels }: ExpertContext,
   w: StageWorkspace,
   layer: ExpertLayer,
-  step: StageStep,
+  step: ExpertStep,
   busy: readonly ExchangeGroup[],
 ): void {
   eachShare(step, busy, (rank, { count }) => {
@@ -93,7 +93,7 @@ function recordDense(
   { kernels }: ExpertContext,
   w: StageWorkspace,
   layer: ExpertLayer,
-  step: StageStep,
+  step: ExpertStep,
   busy: readonly ExchangeGroup[],
 ): void {
   eachShare(step, busy, (rank, { count }) => {
@@ -109,7 +109,7 @@ function recordDense(
 }
 
 function eachShare(
-  { loads }: StageStep,
+  { loads }: ExpertStep,
   busy: readonly ExchangeGroup[],
   record: (rank: number, share: Run) => void,
 ): void {
@@ -125,7 +125,7 @@ function recordNorm(
   { normResidual }: ExpertKernels,
   w: StageWorkspace,
   layer: ExpertLayer,
-  { loads }: StageStep,
+  { loads }: ExpertStep,
   rank: number,
 ): void {
   const { share } = at(loads, rank);
@@ -177,7 +177,7 @@ function ownStack({ layout, sizes: z }: ExpertContext, layer: ExpertLayer, rank:
 function routedRows(
   { kernels }: ExpertContext,
   w: StageWorkspace,
-  { loads }: StageStep,
+  { loads }: ExpertStep,
   rank: number,
 ): RoutedRows & ChoicePlaces {
   const { slot, rowToken, planScratch, routed, sum } = w.rank(rank);
@@ -194,7 +194,7 @@ function localRows(
   c: ExpertContext,
   w: StageWorkspace,
   layer: ExpertLayer,
-  step: StageStep,
+  step: ExpertStep,
   busy: readonly ExchangeGroup[],
 ): LocalRows[] {
   return busy
@@ -218,7 +218,7 @@ function exchangeWork(
   c: ExpertContext,
   w: StageWorkspace,
   layer: ExpertLayer,
-  step: StageStep,
+  step: ExpertStep,
   groups: readonly ExchangeGroup[],
 ): ExchangeWork {
   return {
@@ -243,7 +243,7 @@ function exchangeWork(
 }
 
 /** Every member of a TP group has all its rows again. */
-function gatherShares(c: ExpertContext, w: StageWorkspace, { loads, tables }: StageStep): Segment[] {
+function gatherShares(c: ExpertContext, w: StageWorkspace, { loads, tables }: ExpertStep): Segment[] {
   if (c.layout.spec.tp === 1) return [];
   const gather = c.transport.allGatherRows(w.symmetric('mixed'), w.symmetric('x'), {
     groups: c.tpGroups,

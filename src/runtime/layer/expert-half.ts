@@ -17,12 +17,11 @@ import { stageGroups } from '../groups.ts';
 import { layerShards, type Shard } from '../shards.ts';
 import { StageWorkspace } from '../stage-workspace.ts';
 import { planStep, rankLoads } from '../step/plan.ts';
-import { ownRows } from '../step/row-places.ts';
 import { StepTables } from '../step/tables.ts';
 import { WeightStore } from '../weight-store.ts';
 import { admissionSegments } from './admission.ts';
 import { busyGroups } from './busy-groups.ts';
-import { ATTENTION_SHARDS, type ExpertContext, type ExpertLayer, type StageStep } from './context.ts';
+import { ATTENTION_SHARDS, type ExpertContext, type ExpertLayer, type ExpertStep } from './context.ts';
 import { expertSegments, routerSegment } from './expert-block.ts';
 import { prepareExpertHalf } from './expert-kernels.ts';
 
@@ -99,9 +98,7 @@ export async function createExpertHalf(
     );
     const loads = rankLoads(layout, z, batch);
     tables.write(batch, loads, context, 'last');
-    // Nothing is projected, and nobody asks for logits.
-    const none = ownRows([]);
-    const step: StageStep = { batch, loads, tables, projections: none, logits: none, isLast: true };
+    const step: ExpertStep = { batch, loads, tables, isLast: true };
     const busy = busyGroups(context, step);
     return {
       ...{ layout, sizes: z, workspace, bias, tokens: loads.map(({ share }) => share.count) },

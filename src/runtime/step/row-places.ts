@@ -2,7 +2,6 @@
 import { ofRanks } from '../../collectives/segments.ts';
 import { maxOf, roundUp } from '../../core/math.ts';
 import type { CommandList } from '../../gpu/command-list.ts';
-import type { RankSizes } from '../../memory/rank-sizes.ts';
 
 /** What a rank wants to multiply: rows with the part of a matrix that TP members of its number hold. */
 export interface WantedRows {
@@ -56,8 +55,18 @@ export function sharedRows(wanted: readonly WantedRows[], room: number, step: nu
 }
 
 /** Each rank's rows in its own scratch, as on a device of its own. */
-export function ownRows(wanted: readonly Pick<WantedRows, 'numRows'>[]): PlacedRows {
+export function ownRows(wanted: readonly WantedRows[]): PlacedRows {
   return placed(wanted.map(({ numRows }, rank) => ({ holder: rank, firstRow: 0, numRows })));
+}
+
+/** @param apart see `StepOptions`. */
+export function placeRows(
+  wanted: readonly WantedRows[],
+  room: number,
+  step: number,
+  apart: boolean,
+): PlacedRows {
+  return apart ? ownRows(wanted) : sharedRows(wanted, room, step);
 }
 
 function placed(places: readonly RowPlace[]): PlacedRows {
@@ -108,11 +117,4 @@ export function rowsPerOffset(rowBytes: readonly number[], alignment: number): n
       return rows;
     }),
   );
-}
-
-/** The same of the rows before and behind the projections around attention. */
-export function projectionStep(z: RankSizes, alignment: number): number {
-  const heads = 4 * z.headDim;
-  const widths = [4 * z.modelDim, (z.numHeads + 2 * z.numKvHeads) * heads, z.numHeads * heads];
-  return rowsPerOffset(widths, alignment);
 }

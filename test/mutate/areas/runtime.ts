@@ -179,7 +179,7 @@ export const runtimeFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('src/runtime/layer/attention-block.ts', products, [
     {
-      find: '.view(4 * firstRow * width)',
+      find: '.view(4 * firstRow * projectedWidths(sizes)[name])',
       replace: '.view(0)',
       why: 'ranks that share projections have the rows of the first',
     },
@@ -191,15 +191,15 @@ export const runtimeFaults: readonly Mutant[] = [
   ]),
   ...faultsIn('src/runtime/pipeline.ts', products, [
     {
-      find: 'apart ? ownRows(wanted) : sharedRows(',
-      replace: '!apart ? ownRows(wanted) : sharedRows(',
+      find: 'this.#rowsPerOffset, apart);',
+      replace: 'this.#rowsPerOffset, !apart);',
       why: 'ranks share projections where each is to have its own',
     },
   ]),
   ...faultsIn('src/runtime/ends.ts', spans, [
     {
-      find: 'apart ? ownRows(wanted) : sharedRows(',
-      replace: 'sharedRows(',
+      find: 'this.#stepRows, apart);',
+      replace: 'this.#stepRows, false);',
       why: 'ranks share logits where each is to have its own',
     },
   ]),
@@ -208,6 +208,13 @@ export const runtimeFaults: readonly Mutant[] = [
       find: 'ofRanks(commands, ...product.ranks);',
       replace: 'ofRanks(commands, product.holder);',
       why: 'the time of a shared product is all of its holder',
+    },
+  ]),
+  ...faultsIn('src/collectives/segments.ts', spans, [
+    {
+      find: 'commands.part(undefined);\n',
+      replace: '',
+      why: 'a collective within an operation is all of the last rank before it',
     },
   ]),
   ...faultsIn('src/runtime/step/span.ts', spans, [
