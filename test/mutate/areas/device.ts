@@ -19,6 +19,18 @@ export const deviceFaults: readonly Mutant[] = [
       why: 'bind groups of destroyed buffers are kept',
     },
   ]),
+  ...faultsIn('src/gpu/bind-groups.ts', { tests: ['gpu/bind-groups.test.ts'] }, [
+    {
+      find: 'this.#old = this.#young;',
+      replace: 'this.#old = new Map([...this.#old, ...this.#young]);',
+      why: 'bind groups are kept without end',
+    },
+    {
+      find: 'this.#old.delete(key);\n    this.#keep(key, entry);',
+      replace: 'return entry;',
+      why: 'a bind group that is used is dropped with the old ones',
+    },
+  ]),
   ...faultsIn(
     'src/gpu/param-arena.ts',
     { tests: ['gpu/memory-kept.test.ts', 'gpu/kernels.shared.test.ts'] },

@@ -229,18 +229,6 @@ export const runtimeFaults: readonly Mutant[] = [
       why: 'the vocabulary counts once where it is read for each rank',
     },
   ]),
-  ...faultsIn('src/gpu/bind-groups.ts', { tests: ['gpu/bind-groups.test.ts'] }, [
-    {
-      find: 'this.#old = this.#young;',
-      replace: 'this.#old = new Map([...this.#old, ...this.#young]);',
-      why: 'bind groups are kept without end',
-    },
-    {
-      find: 'this.#old.delete(key);\n    this.#keep(key, entry);',
-      replace: 'return entry;',
-      why: 'a bind group that is used is dropped with the old ones',
-    },
-  ]),
   ...faultsIn('src/profile/profile.ts', { tests: ['profile/account.test.ts'] }, [
     {
       find: "const apart = detail === 'dispatch';",
